@@ -1,0 +1,17 @@
+// Package latchkey verifies access tokens: compact JWS (RFC 7515) with the
+// claims of RFC 9068, signed by HS256, RS256, ES256 or EdDSA.
+//
+// It is strict where libraries are lenient, because two readers that disagree
+// about one token are how tokens get forged:
+//
+//   - a key verifies exactly one algorithm, and only configured keys are used;
+//   - the signature is checked before any claim is looked at;
+//   - a token has one spelling: canonical base64url, exact and unique member
+//     names, integers for times;
+//   - exp is required, and so are iss, aud and the type at+jwt.
+//
+// Start at [New] with a [KeySet] from [ParseJWKS] or [NewKeySet]. For net/http
+// there is the package httpauth, for tests latchkeytest. This package imports
+// the standard library only and not net/http, so that a Lambda authorizer built
+// on it starts fast.
+package latchkey

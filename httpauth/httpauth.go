@@ -1,0 +1,147 @@
+// Package httpauth guards net/http handlers with access tokens that
+// [latchkey.Verifier] verifies.
+//
+//	guarded := httpauth.Require(verifier)(mux)
+//
+// A token is taken from exactly one Authorization header and from nowhere else:
+// not from the query, a cookie or the body.
+package httpauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey"
+)
+
+// ErrNoToken: the request has no Authorization header, more than one, or one
+// that is not a bearer token.
+var ErrNoToken = errors.New("no bearer token")
+
+// ErrScope: the token is good but lacks a scope.
+var ErrScope = errors.New("token lacks a scope")
+
+// BearerToken returns the token of the one Authorization header (RFC 6750
+// section 2.1), or [ErrNoToken]. Two headers are refused: programs differ in
+// which of them they read.
+func BearerToken(r *http.Request) (string, error) {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return "", ErrNoToken
+	}
+	return ParseBearer(values[0])
+}
+
+// ParseBearer returns the token of an Authorization header's value: the scheme
+// in any case, one space, a token. It returns [ErrNoToken] for all else.
+func ParseBearer(value string) (string, error) {
+	scheme, token, ok := strings.Cut(value, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " \t,") {
+		return "", ErrNoToken
+	}
+	return token, nil
+}
+
+type claimsKey struct{}
+
+// ClaimsFrom returns the claims of the request's token, which [Require] has put
+// there.
+func ClaimsFrom(ctx context.Context) (latchkey.Claims, bool) {
+	c, ok := ctx.Value(claimsKey{}).(latchkey.Claims)
+	return c, ok
+}
+
+// An Option changes what Require does.
+type Option func(*guard)
+
+// WithErrorHandler answers refused requests in place of [Answer]. The error
+// matches [ErrNoToken], [latchkey.ErrInvalidToken], [ErrScope], or none of
+// them, and is then an outage of the key set.
+func WithErrorHandler(answer func(http.ResponseWriter, *http.Request, error)) Option {
+	return func(g *guard) { g.answer = answer }
+}
+
+// WithScopes asks for all of the scopes.
+func WithScopes(scopes ...string) Option {
+	return func(g *guard) { g.scopes = append(g.scopes, scopes...) }
+}
+
+type guard struct {
+	verifier *latchkey.Verifier
+	scopes   []string
+	answer   func(http.ResponseWriter, *http.Request, error)
+}
+
+// Require lets requests pass that carry a good token. The handler behind it
+// finds the claims by [ClaimsFrom].
+func Require(v *latchkey.Verifier, options ...Option) func(http.Handler) http.Handler {
+	g := &guard{verifier: v}
+	for _, o := range options {
+		o(g)
+	}
+	if g.answer == nil {
+		g.answer = func(w http.ResponseWriter, _ *http.Request, err error) { Answer(w, err, g.scopes...) }
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			claims, err := g.check(r)
+			if err != nil {
+				g.answer(w, r, err)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims)))
+		})
+	}
+}
+
+func (g *guard) check(r *http.Request) (latchkey.Claims, error) {
+	token, err := BearerToken(r)
+	if err != nil {
+		return latchkey.Claims{}, err
+	}
+	claims, err := g.verifier.Verify(r.Context(), token)
+	if err != nil {
+		return latchkey.Claims{}, err
+	}
+	for _, s := range g.scopes {
+		if !claims.HasScope(s) {
+			return latchkey.Claims{}, fmt.Errorf("%w: %s", ErrScope, s)
+		}
+	}
+	return claims, nil
+}
+
+// The bodies of refusals, one for all causes of each status.
+const (
+	bodyUnauthorized = `{"statusCode":401,"error":"Unauthorized","message":"Unauthorized"}`
+	bodyForbidden    = `{"statusCode":403,"error":"Forbidden","message":"Forbidden"}`
+	bodyUnavailable  = `{"statusCode":503,"error":"Service Unavailable","message":"Try again in a few seconds"}`
+)
+
+// Answer sends 401, 403 or 503 for an error of [Require], with the challenge of
+// RFC 6750 section 3. An outage is 503: a client that got 401 would throw its
+// good token away.
+func Answer(w http.ResponseWriter, err error, scopes ...string) {
+	status, body, challenge := http.StatusServiceUnavailable, bodyUnavailable, ""
+	switch {
+	case errors.Is(err, ErrNoToken):
+		status, body, challenge = http.StatusUnauthorized, bodyUnauthorized, "Bearer"
+	case errors.Is(err, latchkey.ErrInvalidToken):
+		status, body, challenge = http.StatusUnauthorized, bodyUnauthorized, `Bearer error="invalid_token"`
+	case errors.Is(err, ErrScope):
+		status, body = http.StatusForbidden, bodyForbidden
+		challenge = fmt.Sprintf(`Bearer error="insufficient_scope", scope="%s"`, strings.Join(scopes, " "))
+	default:
+		w.Header().Set("Retry-After", "5")
+	}
+	if challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	fmt.Fprintln(w, body)
+}

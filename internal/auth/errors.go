@@ -1,0 +1,38 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The errors a caller can tell apart with errors.Is. Everything else is a
+// fault of our own.
+var (
+	// ErrInvalidCredentials covers an unknown name, a wrong password and a
+	// disabled user alike, so that a stranger learns nothing.
+	ErrInvalidCredentials = errors.New("invalid credentials")
+	// ErrInvalidToken: the bearer token is good but its session or user is not.
+	ErrInvalidToken = errors.New("session or user is gone")
+	// ErrBusy: all hashing permits are taken and the queue is full. Try later.
+	ErrBusy = errors.New("too many passwords are being checked")
+	// ErrUnavailable: the store could not be read or written. Try later.
+	ErrUnavailable = errors.New("store unavailable")
+	// ErrNotFound: no such user, session or key.
+	ErrNotFound = errors.New("not found")
+	// ErrTaken: the user id, username or e-mail address belongs to another user.
+	ErrTaken = errors.New("already taken")
+	// ErrConflict: somebody else changed the record since it was read.
+	ErrConflict = errors.New("changed by somebody else")
+)
+
+// An InvalidError says which member of a request breaks which rule.
+type InvalidError struct {
+	Field  string // the member's name as callers write it, "username"
+	Reason string // a sentence that says how to do better
+}
+
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
+
+func invalid(field, format string, args ...any) error {
+	return &InvalidError{Field: field, Reason: fmt.Sprintf(format, args...)}
+}

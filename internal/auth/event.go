@@ -1,0 +1,64 @@
+package auth
+
+import (
+	"strings"
+	"time"
+)
+
+// An Event is one line of the audit trail. It is written for refusals too, and
+// never holds a secret: not the password, not the name that was typed (people
+// type passwords there), not a token.
+type Event struct {
+	Number    int64 // given by the store
+	Time      time.Time
+	Kind      EventKind
+	Outcome   Outcome
+	UserID    UserID    // empty: unknown
+	SessionID SessionID // empty: none
+	RequestID string
+	Address   string
+	Device    string
+}
+
+// An EventKind says what was attempted.
+type EventKind string
+
+const (
+	EventLogin       EventKind = "login"
+	EventUserAdded   EventKind = "user.added"
+	EventUserUpdated EventKind = "user.updated"
+	EventPasswordSet EventKind = "user.password_set"
+	EventDisabled    EventKind = "user.disabled"
+	EventEnabled     EventKind = "user.enabled"
+	EventImported    EventKind = "user.imported"
+)
+
+// An Outcome says how it ended.
+type Outcome string
+
+const (
+	OutcomeOK            Outcome = "ok"
+	OutcomeUnknownUser   Outcome = "unknown_user"
+	OutcomeWrongPassword Outcome = "wrong_password"
+	OutcomeDisabledUser  Outcome = "disabled_user"
+)
+
+// Client is what we know of whoever makes a request.
+type Client struct {
+	RequestID string
+	Address   string // IP address, of the last hop that is not a trusted proxy
+	Device    string // User-Agent
+}
+
+func (c Client) event(kind EventKind, outcome Outcome, now time.Time) Event {
+	return Event{Time: now, Kind: kind, Outcome: outcome, RequestID: c.RequestID, Address: c.Address, Device: shorten(c.Device, maxDevice)}
+}
+
+// shorten cuts s to at most n bytes and replaces what is not UTF-8 and NUL, so
+// that every store can hold it.
+func shorten(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}

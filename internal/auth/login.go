@@ -1,0 +1,258 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+)
+
+// A LoginRequest names a user by username or e-mail address and proves it.
+type LoginRequest struct {
+	Username string
+	Password string
+	Client   Client
+}
+
+// Tokens is what a login gives.
+type Tokens struct {
+	AccessToken  string
+	ExpiresIn    time.Duration
+	RefreshToken string
+}
+
+// Login opens a session and returns its tokens. ErrInvalidCredentials says
+// neither whether the user exists nor whether it is disabled; *InvalidError,
+// ErrBusy and ErrUnavailable are as their comments say.
+func (s *Service) Login(ctx context.Context, r LoginRequest) (Tokens, error) {
+	if err := checkLogin(r); err != nil {
+		return Tokens{}, err
+	}
+	// The session begins before the user is read: if the password is changed
+	// while this one is being checked, User.SessionsFrom ends the session.
+	began := s.Now()
+	user, err := s.userByLogin(ctx, r.Username)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Tokens{}, fmt.Errorf("looking up user: %w", err)
+	}
+	// An unknown user has no hash, and Verify then checks the decoy: the time
+	// and the work are those of a known one.
+	ok, weak, err := s.Hasher.Verify(ctx, user.PasswordHash, r.Password)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if !ok || user.Disabled {
+		return Tokens{}, s.refuseLogin(ctx, r.Client, user, ok)
+	}
+	return s.openSession(ctx, r, user, weak, began)
+}
+
+func checkLogin(r LoginRequest) error {
+	switch {
+	case r.Username == "":
+		return invalid("username", "must not be empty")
+	case len(r.Username) > maxEmail+maxUsername:
+		return invalid("username", "is too long")
+	case r.Password == "":
+		return invalid("password", "must not be empty")
+	case len(r.Password) > MaxPassword:
+		return invalid("password", "must have at most %d bytes", MaxPassword)
+	}
+	return nil
+}
+
+// userByLogin returns ErrNotFound also for names nobody can have: they are
+// wrong credentials, not malformed requests.
+func (s *Service) userByLogin(ctx context.Context, login string) (User, error) {
+	if strings.Contains(login, "@") {
+		key, err := EmailKey(login)
+		if err != nil {
+			return User{}, ErrNotFound
+		}
+		return s.Store.UserByEmail(ctx, key)
+	}
+	key, err := UsernameKey(login)
+	if err != nil {
+		return User{}, ErrNotFound
+	}
+	return s.Store.UserByUsername(ctx, key)
+}
+
+// refuseLogin records why, and returns the one error that does not say so.
+func (s *Service) refuseLogin(ctx context.Context, c Client, user User, passwordRight bool) error {
+	outcome := OutcomeWrongPassword
+	switch {
+	case user.ID == "":
+		outcome = OutcomeUnknownUser
+	case passwordRight:
+		outcome = OutcomeDisabledUser
+	}
+	e := c.event(EventLogin, outcome, s.Now())
+	e.UserID = user.ID
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+		return fmt.Errorf("recording refused login: %w", err)
+	}
+	return ErrInvalidCredentials
+}
+
+func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, weakHash bool, now time.Time) (Tokens, error) {
+	secret := make([]byte, 32)
+	rand.Read(secret) // never fails, crypto/rand
+	hash := sha256.Sum256(secret)
+	session := Session{
+		ID: SessionID(newID()), UserID: user.ID, RefreshHash: hash[:],
+		Device: shorten(r.Client.Device, maxDevice), Address: r.Client.Address,
+		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(SessionLifetime),
+	}
+	access, err := s.mint(ctx, user, session.ID, now)
+	if err != nil {
+		return Tokens{}, fmt.Errorf("signing access token: %w", err)
+	}
+	e := r.Client.event(EventLogin, OutcomeOK, now)
+	e.UserID, e.SessionID = user.ID, session.ID
+	batch := Batch{CreateSessions: []Session{session}, Events: []Event{e}}
+	if err := s.commitLogin(ctx, batch, user, r.Password, weakHash); err != nil {
+		return Tokens{}, err
+	}
+	return Tokens{
+		AccessToken:  access,
+		ExpiresIn:    s.AccessTokenTTL,
+		RefreshToken: string(session.ID) + "." + base64.RawURLEncoding.EncodeToString(secret),
+	}, nil
+}
+
+// commitLogin stores the batch, with a stronger hash of the password when the
+// stored one is weak. That hash is a bonus: when hashing is too busy, or
+// somebody else changes the user at this moment, the login goes on without it.
+func (s *Service) commitLogin(ctx context.Context, batch Batch, user User, password string, weakHash bool) error {
+	if weakHash {
+		hash, err := s.Hasher.Hash(ctx, password)
+		if err == nil {
+			user.PasswordHash, user.UpdatedAt = hash, s.Now()
+			withHash := batch
+			withHash.UpdateUsers = []User{user}
+			if err := s.Store.Commit(ctx, withHash); !errors.Is(err, ErrConflict) {
+				return wrap("storing session and new hash", err)
+			}
+		}
+	}
+	return wrap("storing session", s.Store.Commit(ctx, batch))
+}
+
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// accessClaims are the claims of RFC 9068 section 2.2, with the session as sid
+// (as in OpenID Connect) and the username (as in RFC 7662).
+type accessClaims struct {
+	Issuer    string    `json:"iss"`
+	Subject   UserID    `json:"sub"`
+	Audience  string    `json:"aud"`
+	ExpiresAt int64     `json:"exp"`
+	IssuedAt  int64     `json:"iat"`
+	ID        string    `json:"jti"`
+	ClientID  string    `json:"client_id"`
+	SessionID SessionID `json:"sid"`
+	Scope     string    `json:"scope"`
+	Username  string    `json:"username"`
+}
+
+// legacyClaims are those of the system this one descends from, with sid and jti.
+type legacyClaims struct {
+	ExpiresAt int64      `json:"exp"`
+	IssuedAt  int64      `json:"iat"`
+	Subject   UserID     `json:"sub"`
+	User      legacyUser `json:"user"`
+	SessionID SessionID  `json:"sid"`
+	ID        string     `json:"jti"`
+}
+
+type legacyUser struct {
+	Username string `json:"username"`
+	Name     string `json:"name"`
+	Scope    string `json:"scope"`
+}
+
+func (s *Service) mint(ctx context.Context, u User, sid SessionID, now time.Time) (string, error) {
+	exp, iat := now.Add(s.AccessTokenTTL).Unix(), now.Unix()
+	var claims any = accessClaims{
+		Issuer: s.Issuer, Subject: u.ID, Audience: s.Audience, ExpiresAt: exp, IssuedAt: iat,
+		ID: newID(), ClientID: ClientID, SessionID: sid, Scope: u.Scope, Username: u.Username,
+	}
+	typ := "at+jwt"
+	if s.Legacy {
+		claims, typ = legacyClaims{
+			ExpiresAt: exp, IssuedAt: iat, Subject: u.ID, SessionID: sid, ID: newID(),
+			User: legacyUser{Username: u.Username, Name: u.Name, Scope: u.Scope},
+		}, "JWT"
+	}
+	doc, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	return s.Signer.Sign(ctx, typ, doc)
+}
+
+// Identity is the answer to "who am I".
+type Identity struct {
+	ID        UserID
+	Username  string
+	Name      string
+	Email     string
+	Scope     string
+	SessionID SessionID // empty: a token that belongs to no session
+}
+
+// Me returns who bears the token whose claims were verified, as the store knows
+// them now. ErrInvalidToken when the session has ended or its user is disabled
+// or gone.
+//
+// Tokens of the system this one descends from carry no session. Their user is
+// looked up by id, and when nobody has been imported under it, the claims
+// themselves are the answer.
+func (s *Service) Me(ctx context.Context, c latchkey.Claims) (Identity, error) {
+	if c.SessionID == "" && s.Legacy {
+		return s.legacyMe(ctx, c)
+	}
+	session, user, err := s.Store.SessionUser(ctx, SessionID(c.SessionID))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Identity{}, ErrInvalidToken
+	case err != nil:
+		return Identity{}, fmt.Errorf("reading session: %w", err)
+	case string(user.ID) != c.Subject || !session.alive(user, s.Now()):
+		return Identity{}, ErrInvalidToken
+	}
+	return identity(user, session.ID), nil
+}
+
+func (s *Service) legacyMe(ctx context.Context, c latchkey.Claims) (Identity, error) {
+	user, err := s.Store.User(ctx, UserID(c.Subject))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
+	case err != nil:
+		return Identity{}, fmt.Errorf("reading user: %w", err)
+	case user.Disabled || c.IssuedAt.Before(user.SessionsFrom.Truncate(time.Second)):
+		return Identity{}, ErrInvalidToken
+	}
+	return identity(user, ""), nil
+}
+
+func identity(u User, sid SessionID) Identity {
+	return Identity{ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, Scope: u.Scope, SessionID: sid}
+}
+
+// newID returns 128 bits or more of randomness as lower-case text.
+func newID() string { return strings.ToLower(rand.Text()) }

@@ -1,0 +1,56 @@
+package auth
+
+import (
+	"context"
+	"time"
+)
+
+// A Store keeps users, sessions and events. Stores are dumb and atomic: they
+// know no rules beyond uniqueness and versions, and storetest.Run judges every
+// one of them, whole. An error that is none of ErrNotFound, ErrTaken and
+// ErrConflict means that the store could not be used and matches ErrUnavailable.
+type Store interface {
+	// User returns the user with the id, or ErrNotFound.
+	User(ctx context.Context, id UserID) (User, error)
+	// UserByUsername and UserByEmail look up by [UsernameKey] and [EmailKey];
+	// ErrNotFound.
+	UserByUsername(ctx context.Context, key string) (User, error)
+	UserByEmail(ctx context.Context, key string) (User, error)
+	// Users returns up to limit users with ids after the given one, by id.
+	Users(ctx context.Context, after UserID, limit int) ([]User, error)
+	// SessionUser returns a session and the user it belongs to in one read, or
+	// ErrNotFound when either is gone.
+	SessionUser(ctx context.Context, id SessionID) (Session, User, error)
+	// Events returns up to limit events after the one numbered after, oldest
+	// first. Numbers grow in the order in which the events were committed.
+	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+	// Commit carries out the batch: all of it, or nothing and an error.
+	// When it returns nil the changes are on disk.
+	Commit(ctx context.Context, b Batch) error
+	// Purge deletes sessions that expired and events that happened before the
+	// given moments.
+	Purge(ctx context.Context, sessions, events time.Time) error
+	// Ping says whether the store can be read and written now.
+	Ping(ctx context.Context) error
+}
+
+// A Batch is a few changes that belong together. The zero value changes nothing.
+type Batch struct {
+	// CreateUsers: ErrTaken when an id, username or e-mail address is in use.
+	// They are stored with Version 1.
+	CreateUsers []User
+	// UpdateUsers replaces users by compare-and-swap: ErrConflict unless the
+	// stored Version is the given one, which then goes up by one; ErrTaken when
+	// the new username or e-mail address belongs to another user.
+	UpdateUsers []User
+	// CreateSessions: ErrTaken when an id is in use.
+	CreateSessions []Session
+	// Events are appended in their order; their Number is given by the store.
+	Events []Event
+}
+
+// A Signer turns claims into a signed compact JWS.
+type Signer interface {
+	// Sign signs the claims, a JSON object, under the given "typ" header.
+	Sign(ctx context.Context, typ string, claims []byte) (string, error)
+}

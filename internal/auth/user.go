@@ -1,0 +1,151 @@
+package auth
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/secure/precis"
+	"golang.org/x/text/unicode/norm"
+)
+
+// A UserID names one user for ever: it is the "sub" of tokens and is never
+// given to anybody else.
+type UserID string
+
+// A SessionID names one session; access tokens carry it as "sid".
+type SessionID string
+
+// User is one account.
+type User struct {
+	ID           UserID
+	Username     string // as written by its owner; unique by its [UsernameKey]
+	Email        string // empty: none; unique by its [EmailKey]
+	Name         string // for people to read, free text
+	Scope        string // what the user may do: RFC 6749 scope tokens, separated by one space
+	PasswordHash string // PHC string; empty: no password, nobody can log in with one
+	Disabled     bool
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	// SessionsFrom ends sessions in one write: those opened before it are dead.
+	SessionsFrom time.Time
+	// Version counts the changes; an update is refused unless it is based on
+	// the stored one.
+	Version int64
+}
+
+// Session is one sign-in on one device: the family of its refresh tokens.
+type Session struct {
+	ID          SessionID
+	UserID      UserID
+	RefreshHash []byte // SHA-256 of the refresh token's secret
+	Device      string // the User-Agent, shortened
+	Address     string // the client's address
+	CreatedAt   time.Time
+	LastUsedAt  time.Time
+	ExpiresAt   time.Time
+	EndedAt     time.Time // zero: not ended
+}
+
+// alive reports whether the session may still be used by its user at now.
+func (s Session) alive(u User, now time.Time) bool {
+	return s.UserID == u.ID && !u.Disabled && s.EndedAt.IsZero() &&
+		now.Before(s.ExpiresAt) && !s.CreatedAt.Before(u.SessionsFrom)
+}
+
+const (
+	maxUsername = 64  // code points
+	maxName     = 256 // code points
+	maxScope    = 2048
+	maxEmail    = 254 // bytes, RFC 5321 section 4.5.3.1.3
+	maxDevice   = 256 // bytes
+)
+
+// UsernameKey is the form under which a username is unique and looked up:
+// RFC 8265 UsernameCaseMapped after NFKC. It refuses names that hold "@", which
+// marks an e-mail address, or anything that profile forbids (spaces, controls,
+// invisible characters).
+func UsernameKey(username string) (string, error) {
+	if username == "" {
+		return "", invalid("username", "must not be empty")
+	}
+	if len(username) > maxUsername*utf8.UTFMax || utf8.RuneCountInString(username) > maxUsername {
+		return "", invalid("username", "must have at most %d characters", maxUsername)
+	}
+	if strings.ContainsRune(username, '@') {
+		return "", invalid("username", "must not hold @; give an address as the e-mail")
+	}
+	key, err := precis.UsernameCaseMapped.String(norm.NFKC.String(username))
+	if err != nil {
+		return "", invalid("username", "holds a character that usernames cannot have (spaces, controls, symbols or invisible characters)")
+	}
+	return key, nil
+}
+
+// EmailKey is the form under which an e-mail address is unique and looked up:
+// lower-case, one "@", a domain of at least two labels. Only ASCII addresses
+// are taken, so that no look-alike of somebody's address can be registered.
+func EmailKey(email string) (string, error) {
+	local, domain, ok := strings.Cut(email, "@")
+	if !ok || len(email) > maxEmail || !localPart(local) || !domainName(domain) {
+		return "", invalid("email", "must be one plain address like name@example.com")
+	}
+	return strings.ToLower(email), nil
+}
+
+func localPart(s string) bool {
+	if s == "" || len(s) > 64 || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !alphanumeric(c) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", rune(c)) { // RFC 5322 atext
+			return false
+		}
+	}
+	return true
+}
+
+func domainName(s string) bool {
+	labels := strings.Split(s, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(l) {
+			if !alphanumeric(c) && c != '-' {
+				return false
+			}
+		}
+	}
+	return len(labels) > 1
+}
+
+func alphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// checkName refuses a display name that could break a log line or a mail header.
+func checkName(name string) error {
+	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
+		return invalid("name", "must be at most %d characters of UTF-8", maxName)
+	}
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return invalid("name", "must not hold control characters")
+	}
+	return nil
+}
+
+// CleanScope checks scope tokens (RFC 6749 section 3.3) and joins them by one space.
+func CleanScope(scope string) (string, error) {
+	scope = strings.Join(strings.Fields(scope), " ")
+	if len(scope) > maxScope {
+		return "", invalid("scope", "must have at most %d bytes", maxScope)
+	}
+	for _, c := range []byte(scope) {
+		if c != ' ' && (c < '!' || c > '~' || c == '"' || c == '\\') {
+			return "", invalid("scope", `must be words of visible ASCII without " and \, separated by spaces`)
+		}
+	}
+	return scope, nil
+}

@@ -1,0 +1,186 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+)
+
+// NewUser is what an operator gives to add a user.
+type NewUser struct {
+	ID       UserID // empty: a new random one
+	Username string
+	Email    string
+	Name     string
+	Scope    string
+	Password string // checked and hashed; empty together with PasswordHash: nobody can log in yet
+}
+
+// AddUser creates a user. *InvalidError, ErrTaken.
+func (s *Service) AddUser(ctx context.Context, n NewUser) (User, error) {
+	u, err := s.newUser(n)
+	if err != nil {
+		return User{}, err
+	}
+	if n.Password != "" {
+		if u.PasswordHash, err = s.hashNew(ctx, n.Password); err != nil {
+			return User{}, err
+		}
+	}
+	e := s.adminEvent(EventUserAdded, u)
+	if err := s.Store.Commit(ctx, Batch{CreateUsers: []User{u}, Events: []Event{e}}); err != nil {
+		return User{}, fmt.Errorf("adding user %q: %w", u.Username, err)
+	}
+	u.Version = 1
+	return u, nil
+}
+
+// newUser checks every member but the password.
+func (s *Service) newUser(n NewUser) (User, error) {
+	if _, err := UsernameKey(n.Username); err != nil {
+		return User{}, err
+	}
+	if n.Email != "" {
+		if _, err := EmailKey(n.Email); err != nil {
+			return User{}, err
+		}
+	}
+	if err := checkName(n.Name); err != nil {
+		return User{}, err
+	}
+	scope, err := CleanScope(n.Scope)
+	if err != nil {
+		return User{}, err
+	}
+	if n.ID == "" {
+		n.ID = UserID(newID())
+	} else if err := checkID(n.ID); err != nil {
+		return User{}, err
+	}
+	now := s.Now()
+	return User{ID: n.ID, Username: n.Username, Email: n.Email, Name: n.Name, Scope: scope, CreatedAt: now, UpdatedAt: now}, nil
+}
+
+// checkID holds ids to visible ASCII: they become "sub", the principalId of a
+// policy and the value of a header.
+func checkID(id UserID) error {
+	if len(id) > 128 || strings.ContainsFunc(string(id), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return invalid("id", "must be at most 128 visible ASCII characters without spaces")
+	}
+	return nil
+}
+
+// MinPassword is the fewest characters a new password may have.
+const MinPassword = 8
+
+func (s *Service) hashNew(ctx context.Context, password string) (string, error) {
+	switch n := len([]rune(normalize(password))); {
+	case n < MinPassword:
+		return "", invalid("password", "must have at least %d characters; a few random words make a good one", MinPassword)
+	case len(password) > MaxPassword:
+		return "", invalid("password", "must have at most %d bytes", MaxPassword)
+	}
+	return s.Hasher.Hash(ctx, password)
+}
+
+// UserByLogin finds a user by username or e-mail address; ErrNotFound.
+func (s *Service) UserByLogin(ctx context.Context, login string) (User, error) {
+	return s.userByLogin(ctx, login)
+}
+
+// UpdateUser changes a user and keeps trying while others change it too. Only
+// profile and scope may be changed this way: ids and usernames stay.
+func (s *Service) UpdateUser(ctx context.Context, login string, change func(*User)) (User, error) {
+	return s.update(ctx, login, EventUserUpdated, func(u *User) error {
+		change(u)
+		checked, err := s.newUser(NewUser{ID: u.ID, Username: u.Username, Email: u.Email, Name: u.Name, Scope: u.Scope})
+		u.Scope = checked.Scope
+		return err
+	})
+}
+
+// SetPassword gives a user a new password and ends the user's sessions.
+func (s *Service) SetPassword(ctx context.Context, login, password string) (User, error) {
+	hash, err := s.hashNew(ctx, password)
+	if err != nil {
+		return User{}, err
+	}
+	return s.update(ctx, login, EventPasswordSet, func(u *User) error {
+		u.PasswordHash, u.SessionsFrom = hash, s.Now()
+		return nil
+	})
+}
+
+// Disable stops a user from logging in and ends the user's sessions, or lets
+// the user log in again.
+func (s *Service) Disable(ctx context.Context, login string, disabled bool) (User, error) {
+	kind := EventEnabled
+	if disabled {
+		kind = EventDisabled
+	}
+	return s.update(ctx, login, kind, func(u *User) error {
+		u.Disabled = disabled
+		if disabled {
+			u.SessionsFrom = s.Now()
+		}
+		return nil
+	})
+}
+
+// maxAttempts bounds the retries of a compare-and-swap: each one lost means
+// that another one won.
+const maxAttempts = 10
+
+func (s *Service) update(ctx context.Context, login string, kind EventKind, change func(*User) error) (User, error) {
+	for range maxAttempts {
+		u, err := s.userByLogin(ctx, login)
+		if err != nil {
+			return User{}, fmt.Errorf("user %q: %w", login, err)
+		}
+		if err := change(&u); err != nil {
+			return User{}, err
+		}
+		u.UpdatedAt = s.Now()
+		err = s.Store.Commit(ctx, Batch{UpdateUsers: []User{u}, Events: []Event{s.adminEvent(kind, u)}})
+		if err == nil {
+			u.Version++
+			return u, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return User{}, fmt.Errorf("updating user %q: %w", login, err)
+		}
+	}
+	return User{}, fmt.Errorf("updating user %q: %w", login, ErrConflict)
+}
+
+func (s *Service) adminEvent(kind EventKind, u User) Event {
+	return Event{Time: s.Now(), Kind: kind, Outcome: OutcomeOK, UserID: u.ID}
+}
+
+// usersPage is how many users are read at a time.
+const usersPage = 500
+
+// Users yields every user, by id.
+func (s *Service) Users(ctx context.Context) iter.Seq2[User, error] {
+	return func(yield func(User, error) bool) {
+		var after UserID
+		for {
+			page, err := s.Store.Users(ctx, after, usersPage)
+			if err != nil {
+				yield(User{}, fmt.Errorf("reading users: %w", err))
+				return
+			}
+			for _, u := range page {
+				if !yield(u, nil) {
+					return
+				}
+			}
+			if len(page) < usersPage {
+				return
+			}
+			after = page[len(page)-1].ID
+		}
+	}
+}

@@ -1,0 +1,348 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+const (
+	userColumns = `users.id,
+		users.username,
+		users.email,
+		users.name,
+		users.scope,
+		users.password_hash,
+		users.disabled,
+		users.created_at,
+		users.updated_at,
+		users.sessions_from,
+		users.version`
+
+	sessionColumns = `sessions.id,
+		sessions.user_id,
+		sessions.refresh_hash,
+		sessions.device,
+		sessions.address,
+		sessions.created_at,
+		sessions.last_used_at,
+		sessions.expires_at,
+		sessions.ended_at`
+
+	selectUser           = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
+	selectUserByUsername = `SELECT ` + userColumns + ` FROM users WHERE username_key = $1`
+	selectUserByEmail    = `SELECT ` + userColumns + ` FROM users WHERE email_key = $1`
+	selectUsers          = `SELECT ` + userColumns + ` FROM users WHERE id > $1 ORDER BY id LIMIT $2`
+	selectSessionUser    = `SELECT ` + sessionColumns + `, ` + userColumns + `
+		FROM sessions JOIN users ON users.id = sessions.user_id
+		WHERE sessions.id = $1`
+
+	selectEvents = `SELECT number, time, kind, outcome, user_id, session_id, request_id, address, device
+		FROM events WHERE number > $1 ORDER BY number LIMIT $2`
+
+	insertUser = `INSERT INTO users (id, username, username_key, email, email_key, name, scope,
+			password_hash, disabled, created_at, updated_at, sessions_from, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)
+		ON CONFLICT DO NOTHING`
+
+	updateUser = `UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, name = $6,
+			scope = $7, password_hash = $8, disabled = $9, created_at = $10, updated_at = $11,
+			sessions_from = $12, version = version + 1
+		WHERE id = $1 AND version = $13`
+
+	insertSession = `INSERT INTO sessions (id, user_id, refresh_hash, device, address, created_at,
+			last_used_at, expires_at, ended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT DO NOTHING`
+
+	insertEvent = `INSERT INTO events (number, time, kind, outcome, user_id, session_id, request_id, address, device)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+
+	countEvents = `UPDATE counters SET value = value + $1 WHERE name = 'events' RETURNING value`
+)
+
+// statements are prepared once: parsing costs more than running them.
+type statements struct {
+	user, userByUsername, userByEmail, users, sessionUser, events, keys *sql.Stmt
+	insertUser, updateUser, insertSession, insertEvent, countEvents     *sql.Stmt
+}
+
+func (s *Store) prepare(ctx context.Context) error {
+	st := &s.stmts
+	for _, p := range []struct {
+		to   **sql.Stmt
+		db   *sql.DB
+		text string
+	}{
+		{&st.user, s.read, selectUser},
+		{&st.userByUsername, s.read, selectUserByUsername},
+		{&st.userByEmail, s.read, selectUserByEmail},
+		{&st.users, s.read, selectUsers},
+		{&st.sessionUser, s.read, selectSessionUser},
+		{&st.events, s.read, selectEvents},
+		{&st.keys, s.read, selectKeys},
+		{&st.insertUser, s.write, insertUser},
+		{&st.updateUser, s.write, updateUser},
+		{&st.insertSession, s.write, insertSession},
+		{&st.insertEvent, s.write, insertEvent},
+		{&st.countEvents, s.write, countEvents},
+	} {
+		stmt, err := p.db.PrepareContext(ctx, p.text)
+		if err != nil {
+			return fmt.Errorf("preparing statement: %w", err)
+		}
+		*p.to = stmt
+	}
+	return nil
+}
+
+func (st *statements) close() {
+	for _, s := range []*sql.Stmt{st.user, st.userByUsername, st.userByEmail, st.users, st.sessionUser, st.events, st.keys,
+		st.insertUser, st.updateUser, st.insertSession, st.insertEvent, st.countEvents} {
+		if s != nil {
+			s.Close()
+		}
+	}
+}
+
+// User returns the user with the id.
+func (s *Store) User(ctx context.Context, id auth.UserID) (auth.User, error) {
+	return s.oneUser(ctx, s.stmts.user, string(id))
+}
+
+// UserByUsername returns the user with the username key.
+func (s *Store) UserByUsername(ctx context.Context, key string) (auth.User, error) {
+	return s.oneUser(ctx, s.stmts.userByUsername, key)
+}
+
+// UserByEmail returns the user with the e-mail key.
+func (s *Store) UserByEmail(ctx context.Context, key string) (auth.User, error) {
+	return s.oneUser(ctx, s.stmts.userByEmail, key)
+}
+
+// Reads are not tied to ctx: they are short, and watching it costs the driver a
+// goroutine each.
+func (s *Store) oneUser(ctx context.Context, stmt *sql.Stmt, key string) (auth.User, error) {
+	u, err := scanUser(stmt.QueryRowContext(context.WithoutCancel(ctx), key))
+	return u, unavailable(err)
+}
+
+// Users returns users by id.
+func (s *Store) Users(ctx context.Context, after auth.UserID, limit int) ([]auth.User, error) {
+	return collect(s.stmts.users, scanUser, ctx, string(after), limit)
+}
+
+// SessionUser returns a session with its user.
+func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+	var session auth.Session
+	var user auth.User
+	row := s.stmts.sessionUser.QueryRowContext(context.WithoutCancel(ctx), string(id))
+	fields := &fieldList{}
+	fields.session(&session)
+	fields.user(&user)
+	err := fields.scan(row)
+	return session, user, unavailable(err)
+}
+
+// Events returns events by number.
+func (s *Store) Events(ctx context.Context, after int64, limit int) ([]auth.Event, error) {
+	return collect(s.stmts.events, scanEvent, ctx, after, limit)
+}
+
+func collect[T any](stmt *sql.Stmt, scan func(row) (T, error), ctx context.Context, args ...any) ([]T, error) {
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		all = append(all, one)
+	}
+	return all, unavailable(rows.Err())
+}
+
+// Commit carries out the batch in one transaction.
+func (s *Store) Commit(ctx context.Context, b auth.Batch) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for _, u := range b.CreateUsers {
+			if err := s.createUser(ctx, tx, u); err != nil {
+				return err
+			}
+		}
+		for _, u := range b.UpdateUsers {
+			if err := s.updateUser(ctx, tx, u); err != nil {
+				return err
+			}
+		}
+		for _, session := range b.CreateSessions {
+			if err := s.createSession(ctx, tx, session); err != nil {
+				return err
+			}
+		}
+		return s.appendEvents(ctx, tx, b.Events)
+	})
+}
+
+func (s *Store) createUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
+	args, err := userArgs(u)
+	if err != nil {
+		return err
+	}
+	n, err := affected(tx.StmtContext(ctx, s.stmts.insertUser).ExecContext(ctx, args...))
+	return one(n, err, auth.ErrTaken)
+}
+
+func (s *Store) updateUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
+	args, err := userArgs(u)
+	if err != nil {
+		return err
+	}
+	n, err := affected(tx.StmtContext(ctx, s.stmts.updateUser).ExecContext(ctx, append(args, u.Version)...))
+	return one(n, err, auth.ErrConflict)
+}
+
+func (s *Store) createSession(ctx context.Context, tx *sql.Tx, e auth.Session) error {
+	n, err := affected(tx.StmtContext(ctx, s.stmts.insertSession).ExecContext(ctx,
+		string(e.ID), string(e.UserID), e.RefreshHash, e.Device, e.Address,
+		micros(e.CreatedAt), micros(e.LastUsedAt), micros(e.ExpiresAt), micros(e.EndedAt)))
+	return one(n, err, auth.ErrTaken)
+}
+
+func (s *Store) appendEvents(ctx context.Context, tx *sql.Tx, events []auth.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	var last int64
+	if err := tx.StmtContext(ctx, s.stmts.countEvents).QueryRowContext(ctx, len(events)).Scan(&last); err != nil {
+		return unavailable(err)
+	}
+	insert := tx.StmtContext(ctx, s.stmts.insertEvent)
+	for i, e := range events {
+		number := last - int64(len(events)-1-i)
+		if _, err := insert.ExecContext(ctx, number, micros(e.Time), string(e.Kind), string(e.Outcome),
+			string(e.UserID), string(e.SessionID), e.RequestID, e.Address, e.Device); err != nil {
+			return unavailable(err)
+		}
+	}
+	return nil
+}
+
+// one turns "no row was touched" into the error that it means.
+func one(n int64, err, none error) error {
+	if err == nil && n == 0 {
+		return none
+	}
+	return unavailable(err)
+}
+
+// userArgs are $1 to $12 of insertUser and updateUser.
+func userArgs(u auth.User) ([]any, error) {
+	usernameKey, err := auth.UsernameKey(u.Username)
+	if err != nil {
+		return nil, err
+	}
+	var emailKey sql.NullString
+	if u.Email != "" {
+		if emailKey.String, err = auth.EmailKey(u.Email); err != nil {
+			return nil, err
+		}
+		emailKey.Valid = true
+	}
+	return []any{string(u.ID), u.Username, usernameKey, u.Email, emailKey, u.Name, u.Scope, u.PasswordHash,
+		u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.SessionsFrom)}, nil
+}
+
+// Purge deletes what expired.
+func (s *Store) Purge(ctx context.Context, sessions, events time.Time) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err1 := tx.ExecContext(ctx, `DELETE FROM sessions WHERE expires_at < $1`, micros(sessions))
+		_, err2 := tx.ExecContext(ctx, `DELETE FROM events WHERE time < $1`, micros(events))
+		_, err3 := tx.ExecContext(ctx, `DELETE FROM signing_keys WHERE expires_at > 0 AND expires_at < $1`, micros(sessions))
+		return unavailable(errors.Join(err1, err2, err3))
+	})
+}
+
+type row interface{ Scan(dest ...any) error }
+
+func scanUser(r row) (auth.User, error) {
+	var u auth.User
+	fields := &fieldList{}
+	fields.user(&u)
+	err := fields.scan(r)
+	return u, err
+}
+
+func scanEvent(r row) (auth.Event, error) {
+	var e auth.Event
+	fields := &fieldList{}
+	fields.add(&e.Number)
+	fields.time(&e.Time)
+	fields.add(&e.Kind, &e.Outcome, &e.UserID, &e.SessionID, &e.RequestID, &e.Address, &e.Device)
+	err := fields.scan(r)
+	return e, err
+}
+
+// fieldList collects where columns go, and the moments that need converting.
+type fieldList struct {
+	dest  []any
+	times []*time.Time
+	raw   [16]int64
+}
+
+func (f *fieldList) add(dest ...any) { f.dest = append(f.dest, dest...) }
+
+func (f *fieldList) time(t *time.Time) {
+	f.dest = append(f.dest, &f.raw[len(f.times)])
+	f.times = append(f.times, t)
+}
+
+func (f *fieldList) scan(r row) error {
+	if err := r.Scan(f.dest...); err != nil {
+		return err
+	}
+	for i, t := range f.times {
+		*t = moment(f.raw[i])
+	}
+	return nil
+}
+
+func (f *fieldList) user(u *auth.User) {
+	f.add(&u.ID, &u.Username, &u.Email, &u.Name, &u.Scope, &u.PasswordHash, &u.Disabled)
+	f.time(&u.CreatedAt)
+	f.time(&u.UpdatedAt)
+	f.time(&u.SessionsFrom)
+	f.add(&u.Version)
+}
+
+func (f *fieldList) session(s *auth.Session) {
+	f.add(&s.ID, &s.UserID, &s.RefreshHash, &s.Device, &s.Address)
+	f.time(&s.CreatedAt)
+	f.time(&s.LastUsedAt)
+	f.time(&s.ExpiresAt)
+	f.time(&s.EndedAt)
+}
+
+// micros and moment convert between time.Time and the database; the zero time
+// is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func moment(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}

@@ -1,0 +1,58 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/latchkey-auth/latchkey/internal/keyring"
+)
+
+const (
+	selectKeys = `SELECT number, id, algorithm, public, sealed, created_at, active_at, retires_at, expires_at
+		FROM signing_keys ORDER BY number`
+
+	insertKey = `INSERT INTO signing_keys (number, id, algorithm, public, sealed, created_at, active_at,
+			retires_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT DO NOTHING`
+
+	retireKey = `UPDATE signing_keys SET retires_at = $2, expires_at = $3 WHERE id = $1`
+)
+
+// Keys returns all keys.
+func (s *Store) Keys(ctx context.Context) ([]keyring.Record, error) {
+	return collect(s.stmts.keys, scanKey, context.WithoutCancel(ctx))
+}
+
+func scanKey(r row) (keyring.Record, error) {
+	var k keyring.Record
+	fields := &fieldList{}
+	fields.add(&k.Number, &k.ID, &k.Algorithm, &k.Public, &k.Sealed)
+	fields.time(&k.CreatedAt)
+	fields.time(&k.ActiveAt)
+	fields.time(&k.RetiresAt)
+	fields.time(&k.ExpiresAt)
+	err := fields.scan(r)
+	return k, err
+}
+
+// AddKey stores a key and retires those it replaces.
+func (s *Store) AddKey(ctx context.Context, r keyring.Record, replaced []keyring.Record) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		sealed := r.Sealed
+		if sealed == nil {
+			sealed = []byte{}
+		}
+		n, err := affected(tx.ExecContext(ctx, insertKey, r.Number, r.ID, string(r.Algorithm), r.Public, sealed,
+			micros(r.CreatedAt), micros(r.ActiveAt), micros(r.RetiresAt), micros(r.ExpiresAt)))
+		if err := one(n, err, keyring.ErrExists); err != nil {
+			return err
+		}
+		for _, old := range replaced {
+			if _, err := tx.ExecContext(ctx, retireKey, old.ID, micros(old.RetiresAt), micros(old.ExpiresAt)); err != nil {
+				return unavailable(err)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,80 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// migrate brings the schema forward, each step in a transaction of its own: a
+// process killed between two steps, or in one, goes on from there at its next
+// start. Schemas never go backward.
+func (s *Store) migrate(ctx context.Context) error {
+	steps, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	found, err := s.schema(ctx)
+	if err != nil {
+		return err
+	}
+	if found > len(steps) {
+		return &NewerSchemaError{Found: found, Known: len(steps)}
+	}
+	for i := found; i < len(steps); i++ {
+		if err := s.step(ctx, i+1, steps[i]); err != nil {
+			return fmt.Errorf("migrating to schema %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// schema returns the number of the last migration that was applied.
+func (s *Store) schema(ctx context.Context) (int, error) {
+	const known = `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'`
+	var tables, version int
+	if err := s.write.QueryRowContext(ctx, known).Scan(&tables); err != nil {
+		return 0, err
+	}
+	if tables == 0 {
+		return 0, nil
+	}
+	err := s.write.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM migrations`).Scan(&version)
+	return version, err
+}
+
+func (s *Store) step(ctx context.Context, version int, file string) error {
+	digits, _, _ := strings.Cut(path.Base(file), "_")
+	if n, err := strconv.Atoi(digits); err != nil || n != version {
+		return fmt.Errorf("migration %s stands at place %d", file, version)
+	}
+	text, err := migrations.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		const table = `CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)`
+		if _, err := tx.ExecContext(ctx, table); err != nil {
+			return err
+		}
+		const claim = `INSERT INTO migrations (version, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+		claimed, err := affected(tx.ExecContext(ctx, claim, version, time.Now().UnixMicro()))
+		if err != nil || claimed == 0 { // another process was faster
+			return err
+		}
+		_, err = tx.ExecContext(ctx, string(text))
+		return err
+	})
+}
+
+func affected(r sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}

@@ -1,0 +1,200 @@
+// Package sqlstore keeps users, sessions, events and signing keys in SQL. The
+// SQL text is the same for every database; opening one is not. Today that is
+// SQLite, inside the program: one file, write-ahead log, every commit synced to
+// disk before it is acknowledged.
+//
+// Writers queue for one connection, readers have their own and never wait for
+// writers. A database that stays locked, full or unreadable is
+// auth.ErrUnavailable within two seconds.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
+)
+
+var (
+	_ auth.Store    = (*Store)(nil)
+	_ keyring.Store = (*Store)(nil)
+)
+
+// Memory is the path of a database that is nowhere on disk and gone when closed.
+const Memory = ":memory:"
+
+const (
+	busyTimeout = time.Second            // waiting for another process's lock
+	waitTimeout = 900 * time.Millisecond // waiting for the write connection
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store is a database. Close it.
+type Store struct {
+	write *sql.DB // one connection
+	read  *sql.DB
+	stmts statements
+}
+
+// ErrNoDatabase: there is no database at the path and none may be created.
+var ErrNoDatabase = errors.New("no database")
+
+// A NewerSchemaError says that a newer program has written the database.
+type NewerSchemaError struct{ Found, Known int }
+
+func (e *NewerSchemaError) Error() string {
+	return fmt.Sprintf("database has schema %d, this program knows schemas up to %d: use the newer latchkey that wrote it", e.Found, e.Known)
+}
+
+// Open opens the database file and brings its schema up to date. Without create
+// a missing file is ErrNoDatabase: an empty database in place of a mistyped
+// path would look like the loss of all users.
+func Open(ctx context.Context, path string, create bool) (*Store, error) {
+	s := &Store{}
+	if path == Memory {
+		s.write = openDB(Memory)
+		s.read = s.write
+	} else {
+		if err := prepareFile(path, create); err != nil {
+			return nil, err
+		}
+		s.write, s.read = openDB(path), openDB(path)
+		s.read.SetMaxOpenConns(runtime.GOMAXPROCS(0) + 2)
+	}
+	s.write.SetMaxOpenConns(1)
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+// prepareFile creates the file for its owner alone; SQLite gives the log files
+// beside it the same mode.
+func prepareFile(path string, create bool) error {
+	if !create {
+		_, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("opening store %s: %w", path, ErrNoDatabase)
+		}
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("creating data folder: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("creating database: %w", err)
+	}
+	return f.Close()
+}
+
+func openDB(path string) *sql.DB {
+	q := url.Values{
+		"_txlock": {"immediate"}, // a transaction that reads first must not fail when it writes
+		"_pragma": {
+			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+			"synchronous(FULL)",
+			"foreign_keys(ON)",
+		},
+	}
+	if path == Memory {
+		return open("file::memory:?" + q.Encode())
+	}
+	q.Set("mode", "rw")
+	q.Add("_pragma", "journal_mode(WAL)")
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	return open((&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
+}
+
+// open cannot fail: the driver is registered and connects later.
+func open(dsn string) *sql.DB {
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		panic(err)
+	}
+	db.SetMaxIdleConns(8)
+	return db
+}
+
+// Close closes the database.
+func (s *Store) Close() error {
+	s.stmts.close()
+	if s.read == s.write {
+		return s.write.Close()
+	}
+	return errors.Join(s.read.Close(), s.write.Close())
+}
+
+// transact runs f in a transaction on the write connection. Once begun it is
+// not tied to ctx: a client that hangs up must not decide halfway.
+func (s *Store) transact(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) error {
+	waiting, cancel := context.WithTimeout(ctx, waitTimeout)
+	defer cancel()
+	conn, err := s.write.Conn(waiting)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer conn.Close()
+	ctx = context.WithoutCancel(ctx)
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer tx.Rollback()
+	if err := f(ctx, tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// unavailable marks every error that is not one of the port's own.
+func unavailable(err error) error {
+	for _, own := range []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrUnavailable, keyring.ErrExists} {
+		if err == nil || errors.Is(err, own) {
+			return err
+		}
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return auth.ErrNotFound
+	}
+	if violatesUnique(err) {
+		return auth.ErrTaken
+	}
+	return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
+}
+
+func violatesUnique(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// Ping writes, because a full disk or a lock can still be read through.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE counters SET value = value WHERE name = 'events'`)
+		return unavailable(err)
+	})
+}

@@ -1,0 +1,132 @@
+package sqlstore_test
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+)
+
+func open(t *testing.T, path string, create bool) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(t.Context(), path, create)
+	if err != nil {
+		t.Fatalf("Open(%s): %v", path, err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestSQLite(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) (first, second storetest.Store) {
+		path := filepath.Join(t.TempDir(), "a % strange? #name", "latchkey.db")
+		return open(t, path, true), open(t, path, false)
+	})
+}
+
+func TestMemory(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) (first, second storetest.Store) {
+		s := open(t, sqlstore.Memory, true)
+		return s, s
+	})
+}
+
+func TestMissingDatabaseIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	if _, err := sqlstore.Open(t.Context(), path, false); !errors.Is(err, sqlstore.ErrNoDatabase) {
+		t.Errorf("got %v, want ErrNoDatabase", err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the refused Open created the file")
+	}
+}
+
+func TestNewerSchemaIsRefusedByName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	open(t, path, true).Close()
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.Exec(`INSERT INTO migrations (version, applied_at) VALUES (9999, 0)`); err != nil {
+		t.Fatal(err)
+	}
+	var newer *sqlstore.NewerSchemaError
+	_, err = sqlstore.Open(t.Context(), path, false)
+	if !errors.As(err, &newer) || newer.Found != 9999 || !strings.Contains(err.Error(), "9999") {
+		t.Errorf("got %v, want a NewerSchemaError that names schema 9999", err)
+	}
+}
+
+func TestFilesAreTheOwnersAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := open(t, filepath.Join(dir, "latchkey.db"), true)
+	if err := s.Commit(t.Context(), auth.Batch{Events: []auth.Event{{Kind: "x"}}}); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 2 {
+		t.Fatalf("got %d files, %v; want the database and its log", len(entries), err)
+	}
+	for _, e := range entries {
+		if info, _ := e.Info(); info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v, want nothing for others", e.Name(), info.Mode())
+		}
+	}
+}
+
+// TestLockedDatabaseIsUnavailable holds the write lock in another connection.
+func TestLockedDatabaseIsUnavailable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	s := open(t, path, true)
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	conn, err := raw.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(t.Context(), `BEGIN IMMEDIATE`); err != nil {
+		t.Fatal(err)
+	}
+	event := auth.Batch{Events: []auth.Event{{Time: time.Now(), Kind: "x"}}}
+	if err := s.Commit(t.Context(), event); !errors.Is(err, auth.ErrUnavailable) {
+		t.Errorf("Commit under a lock: got %v, want ErrUnavailable", err)
+	}
+	if err := s.Ping(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
+		t.Errorf("Ping under a lock: got %v, want ErrUnavailable", err)
+	}
+	if _, err := s.Users(t.Context(), "", 1); err != nil {
+		t.Errorf("reading under a lock: %v", err)
+	}
+	if _, err := conn.ExecContext(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), event); err != nil {
+		t.Errorf("Commit after the lock: %v", err)
+	}
+}
+
+func TestCommittedDataSurvivesReopening(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	s := open(t, path, true)
+	u := auth.User{ID: "1", Username: "ada"}
+	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if got, err := open(t, path, false).User(t.Context(), "1"); err != nil || got.Username != "ada" {
+		t.Errorf("got %v, %v; want ada", got, err)
+	}
+}

@@ -1,0 +1,111 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/strictjson"
+)
+
+// maxBody is the longest request body in bytes.
+const maxBody = 64 << 10
+
+// members names what a request body holds and where each goes. All are strings
+// and all are required.
+type members map[string]*string
+
+// A requestError is a fault of the request's form.
+type requestError struct {
+	status int
+	code   string
+	detail string
+	fields []fieldError
+}
+
+func (e *requestError) Error() string { return e.code + ": " + e.detail }
+
+// decode reads the body: one JSON object with exactly the given members.
+func decode(w http.ResponseWriter, r *http.Request, m members) error {
+	if err := checkContentType(r); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return &requestError{status: http.StatusRequestEntityTooLarge, code: "body_too_large",
+			detail: fmt.Sprintf("The body must have at most %d bytes.", maxBody)}
+	case err != nil:
+		return badRequest("invalid_body", "The body could not be read to its end.")
+	case len(strings.TrimSpace(string(body))) == 0:
+		return badRequest("invalid_body", "The body must be a JSON object, and is empty.")
+	}
+	return decodeMembers(string(body), m)
+}
+
+// checkContentType takes an absent type for JSON. Anything else that a browser
+// could send across origins without asking (text/plain, forms) is refused.
+func checkContentType(r *http.Request) error {
+	values := r.Header.Values("Content-Type")
+	if len(values) == 0 {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(values[0])
+	charset := strings.ToLower(params["charset"])
+	if err != nil || len(values) > 1 || media != "application/json" || charset != "" && charset != "utf-8" {
+		return &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
+			detail: "Send the body as application/json in UTF-8."}
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
+			detail: "Send the body without a content encoding."}
+	}
+	return nil
+}
+
+func decodeMembers(body string, m members) error {
+	var faults []fieldError
+	seen := make(map[string]bool)
+	err := strictjson.Object(body, func(name string, v strictjson.Value) error {
+		to, known := m[name]
+		text, isString := v.Text()
+		switch {
+		case !known:
+			faults = append(faults, fieldError{Field: name, Message: "is not a member of this request"})
+		case !isString:
+			faults = append(faults, fieldError{Field: name, Message: "must be a string"})
+		default:
+			*to = text
+		}
+		seen[name] = true
+		return nil
+	})
+	if err != nil {
+		return badRequest("invalid_json", "The body must be one JSON object: "+err.Error()+".")
+	}
+	for name, to := range m {
+		if !seen[name] {
+			faults = append(faults, fieldError{Field: name, Message: "is missing"})
+		} else if *to == "" && len(faults) == 0 {
+			faults = append(faults, fieldError{Field: name, Message: "must not be empty"})
+		}
+	}
+	if len(faults) > 0 {
+		return invalidRequest(faults)
+	}
+	return nil
+}
+
+func badRequest(code, detail string) error {
+	return &requestError{status: http.StatusBadRequest, code: code, detail: detail}
+}
+
+func invalidRequest(faults []fieldError) error {
+	sortFields(faults)
+	return &requestError{status: http.StatusBadRequest, code: "invalid_request",
+		detail: "The request breaks a rule: " + faults[0].Field + " " + faults[0].Message + ".", fields: faults}
+}

@@ -1,0 +1,188 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+// request is what the frame knows of a request.
+type request struct {
+	id      string
+	address string
+}
+
+type requestKey struct{}
+
+func requestOf(ctx context.Context) request {
+	r, _ := ctx.Value(requestKey{}).(request)
+	return r
+}
+
+func requestID(ctx context.Context) string { return requestOf(ctx).id }
+
+// client is what the domain may know of whoever asks.
+func client(r *http.Request) auth.Client {
+	known := requestOf(r.Context())
+	return auth.Client{RequestID: known.id, Address: known.address, Device: r.UserAgent()}
+}
+
+// answer turns a handler that returns errors into one that answers them.
+func (h *handler) answer(f func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := f(w, r); err != nil {
+			h.fail(w, r, err)
+		}
+	})
+}
+
+// frame names the request, sets the headers that every answer has, answers
+// panics and writes the log line.
+func (h *handler) frame(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		known := request{id: h.newRequestID(r.Context()), address: clientAddress(r, h.TrustedProxies)}
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, known))
+		rec := &recorder{ResponseWriter: w}
+		header := w.Header()
+		header.Set("X-Request-Id", known.id)
+		header.Set("Cache-Control", "no-store")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		defer func() {
+			if v := recover(); v != nil {
+				h.recovered(rec, r, v)
+			}
+			h.log(r, rec, time.Since(began))
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+func (h *handler) newRequestID(ctx context.Context) string {
+	if h.RequestID != nil {
+		if id := h.RequestID(ctx); id != "" {
+			return id
+		}
+	}
+	return strings.ToLower(rand.Text())
+}
+
+func (h *handler) recovered(rec *recorder, r *http.Request, v any) {
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	h.Log.Error("panic", "request_id", requestID(r.Context()), "value", fmt.Sprint(v), "stack", string(debug.Stack()))
+	if rec.status == 0 {
+		h.fail(rec, r, fmt.Errorf("panic: %v", v))
+	}
+}
+
+// log writes the line of a request: the path without the query, no header.
+func (h *handler) log(r *http.Request, rec *recorder, took time.Duration) {
+	if h.AccessLog == nil {
+		return
+	}
+	known := requestOf(r.Context())
+	h.AccessLog.LogAttrs(r.Context(), slog.LevelInfo, "request",
+		slog.String("request_id", known.id),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path),
+		slog.Int("status", rec.status),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+		slog.String("address", known.address),
+	)
+}
+
+// recorder remembers the status.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// clientAddress is the peer's, or with N trusted proxies the one that the
+// outermost of them saw: the Nth from the right of X-Forwarded-For. Whatever
+// stands further left came from the client and is ignored.
+func clientAddress(r *http.Request, trusted int) string {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		peer = r.RemoteAddr
+	}
+	if trusted == 0 {
+		return peer
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	if len(hops) < trusted {
+		return peer
+	}
+	hop := strings.TrimSpace(hops[len(hops)-trusted])
+	if net.ParseIP(hop) == nil {
+		return peer
+	}
+	return hop
+}
+
+// cors answers for the origins on the list and for no other.
+type cors struct{ origins []string }
+
+func newCORS(origins []string) (cors, error) {
+	for _, o := range origins {
+		u, err := url.Parse(o)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != o {
+			return cors{}, fmt.Errorf("CORS origin %q: must be scheme://host[:port] without a path", o)
+		}
+	}
+	return cors{origins}, nil
+}
+
+func (c cors) wrap(next http.Handler) http.Handler {
+	if len(c.origins) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Add("Vary", "Origin")
+		origin := r.Header.Get("Origin")
+		if !slices.Contains(c.origins, origin) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		header.Set("Access-Control-Allow-Origin", origin)
+		header.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
+			header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+			header.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,101 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/latchkey-auth/latchkey/httpauth"
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+// tokenAnswer is RFC 6749 section 5.1, with "token" for clients of the system
+// this one descends from.
+type tokenAnswer struct {
+	Token        string `json:"token"`
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	RefreshToken string `json:"refresh_token"`
+}
+
+func (h *handler) login(w http.ResponseWriter, r *http.Request) error {
+	req := auth.LoginRequest{Client: client(r)}
+	if err := decode(w, r, members{"username": &req.Username, "password": &req.Password}); err != nil {
+		return err
+	}
+	t, err := h.Service.Login(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, tokenAnswer{
+		Token:        t.AccessToken,
+		AccessToken:  t.AccessToken,
+		TokenType:    "Bearer",
+		ExpiresIn:    int64(t.ExpiresIn.Seconds()),
+		RefreshToken: t.RefreshToken,
+	})
+}
+
+// meAnswer shows what the store knows now, not what the token said.
+type meAnswer struct {
+	ID        auth.UserID    `json:"id"`
+	Username  string         `json:"username"`
+	Name      string         `json:"name"`
+	Email     string         `json:"email,omitempty"`
+	Scope     string         `json:"scope"`
+	SessionID auth.SessionID `json:"session_id,omitempty"`
+}
+
+func (h *handler) me(w http.ResponseWriter, r *http.Request) error {
+	token, err := httpauth.BearerToken(r)
+	if err != nil {
+		return errUnauthorized
+	}
+	claims, err := h.Verifier.Verify(r.Context(), token)
+	if err != nil {
+		return fmt.Errorf("verifying bearer token: %w", err)
+	}
+	id, err := h.Service.Me(r.Context(), claims)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, meAnswer(id))
+}
+
+func (h *handler) jwks(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", h.JWKSMaxAge))
+	w.Header().Set("Content-Type", "application/jwk-set+json") // RFC 7517 section 8.5.2
+	_, err := w.Write(h.JWKS(r.Context()))
+	return err
+}
+
+type status struct {
+	Status string `json:"status"`
+}
+
+func (h *handler) livez(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, status{"ok"})
+}
+
+func (h *handler) readyz(w http.ResponseWriter, r *http.Request) error {
+	if err := h.Service.Ready(r.Context()); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, status{"ready"})
+}
+
+// writeJSON sends v. Nothing it sends may be kept by a cache, unless the
+// handler has said otherwise.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	doc, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	w.WriteHeader(status)
+	_, err = w.Write(append(doc, '\n'))
+	return err
+}

@@ -1,0 +1,120 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+// A problem is an error answer (RFC 9457). Code is stable: programs may build
+// on it; the other texts are for people.
+type problem struct {
+	Type      string       `json:"type"`
+	Title     string       `json:"title"`
+	Status    int          `json:"status"`
+	Code      string       `json:"code"`
+	Detail    string       `json:"detail"`
+	RequestID string       `json:"request_id,omitempty"`
+	Errors    []fieldError `json:"errors,omitempty"`
+
+	retryAfter time.Duration
+}
+
+type fieldError struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+func sortFields(faults []fieldError) {
+	slices.SortStableFunc(faults, func(a, b fieldError) int { return strings.Compare(a.Field, b.Field) })
+}
+
+// errUnauthorized: no bearer token, or not exactly one.
+var errUnauthorized = errors.New("no usable bearer token")
+
+// retryUnavailable is how soon a client may try again after an outage.
+const retryUnavailable = 5 * time.Second
+
+// problemOf is the one place that turns errors into answers.
+func problemOf(err error) problem {
+	var request *requestError
+	var invalid *auth.InvalidError
+	switch {
+	case errors.As(err, &request):
+		return problem{Status: request.status, Code: request.code, Detail: request.detail, Errors: request.fields}
+	case errors.As(err, &invalid):
+		return problem{Status: http.StatusBadRequest, Code: "invalid_request",
+			Detail: "The request breaks a rule: " + invalid.Error() + ".",
+			Errors: []fieldError{{invalid.Field, invalid.Reason}}}
+	case errors.Is(err, auth.ErrInvalidCredentials):
+		return problem{Status: http.StatusUnauthorized, Code: "invalid_credentials", Detail: "The username or the password is wrong."}
+	case errors.Is(err, errUnauthorized), errors.Is(err, latchkey.ErrInvalidToken), errors.Is(err, auth.ErrInvalidToken):
+		return problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "This needs a valid bearer token in one Authorization header."}
+	case errors.Is(err, auth.ErrBusy):
+		return problem{Status: http.StatusServiceUnavailable, Code: "busy", Detail: "Too many logins at this moment. Try again in a few seconds.", retryAfter: auth.RetryAfterBusy}
+	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "The service cannot reach its data at this moment. Try again in a few seconds.", retryAfter: retryUnavailable}
+	}
+	return problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong on our side. The request id helps to find out what."}
+}
+
+// fail answers with the problem and logs the cause of those that are ours.
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	// The bodies of 401 are the same to the letter, whatever the cause; the id
+	// is in the X-Request-Id header.
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 6750 section 3
+	} else {
+		p.RequestID = requestID(r.Context())
+	}
+	if p.Status >= 500 {
+		h.Log.LogAttrs(r.Context(), slog.LevelError, "request failed",
+			slog.String("request_id", requestID(r.Context())), slog.String("code", p.Code), slog.String("error", err.Error()))
+	}
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(p.retryAfter.Seconds())))
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	doc, err := json.Marshal(p)
+	if err == nil {
+		_, err = w.Write(append(doc, '\n'))
+	}
+	if err != nil {
+		h.Log.Debug("writing answer", "request_id", requestID(r.Context()), "error", err)
+	}
+}
+
+// noRoute answers paths that lead nowhere (404) and methods that a path does
+// not have (405, RFC 9110 section 15.5.6).
+func noRoute(mux *http.ServeMux) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); strings.Contains(pattern, " ") {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) == 0 {
+			return &requestError{status: http.StatusNotFound, code: "not_found", detail: "There is nothing at this path."}
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return &requestError{status: http.StatusMethodNotAllowed, code: "method_not_allowed",
+			detail: fmt.Sprintf("This path takes %s.", strings.Join(allowed, ", "))}
+	}
+}

@@ -1,0 +1,80 @@
+// Package web is the auth service over HTTP: a plain [http.Handler] that a
+// server, a Lambda function or a test can own. Handlers decode, call one method
+// of the domain and encode; the rules are in internal/auth, the status of every
+// error is in problem.go.
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+// Config is what the handler needs.
+type Config struct {
+	Service  *auth.Service                    // required
+	Verifier *latchkey.Verifier               // required: checks bearer tokens
+	JWKS     func(ctx context.Context) []byte // required: the published key set
+
+	// JWKSMaxAge is how long caches may keep the key set, in seconds.
+	JWKSMaxAge int
+	// CORSOrigins may read answers from a browser. Empty: no other origin may.
+	CORSOrigins []string
+	// TrustedProxies is how many proxies stand before this server. The client's
+	// address is then that many places from the right of X-Forwarded-For. 0: the
+	// header is ignored.
+	TrustedProxies int
+	// RequestID names the request, where a gateway has named it already; nil or
+	// an empty answer: a new name.
+	RequestID func(context.Context) string
+
+	Log *slog.Logger // nil: nothing is logged
+	// AccessLog gets a line per request; nil: none.
+	AccessLog *slog.Logger
+}
+
+// Routes are the auth service's own, in the form of the route table. They are
+// public to a gateway: those that need a token check it themselves.
+var Routes = []string{
+	"POST /login",
+	"GET /me",
+	"GET /.well-known/jwks.json",
+	"GET /livez",
+	"GET /readyz",
+}
+
+type handler struct {
+	Config
+}
+
+// New returns the handler.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Service == nil || cfg.Verifier == nil || cfg.JWKS == nil {
+		return nil, errors.New("service, verifier and JWKS must be set")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cors, err := newCORS(cfg.CORSOrigins)
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{cfg}
+	routes := map[string]func(http.ResponseWriter, *http.Request) error{
+		"POST /login":                h.login,
+		"GET /me":                    h.me,
+		"GET /.well-known/jwks.json": h.jwks,
+		"GET /livez":                 h.livez,
+		"GET /readyz":                h.readyz,
+	}
+	mux := http.NewServeMux()
+	for _, pattern := range Routes {
+		mux.Handle(pattern, h.answer(routes[pattern]))
+	}
+	mux.Handle("/", h.answer(noRoute(mux)))
+	return h.frame(cors.wrap(mux)), nil
+}

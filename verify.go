@@ -1,0 +1,431 @@
+package latchkey
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/strictjson"
+)
+
+const (
+	maxToken  = 8192             // bytes
+	maxLeeway = 60 * time.Second // RFC 8725 leaves it to us; more is a longer life
+	// maxTime is the last second of the year 9999.
+	maxTime = 253402300799
+	// maxSubject: OpenID Connect Core section 2 allows 255 characters.
+	maxSubject = 255
+
+	defaultCacheSize = 1024
+)
+
+// Config is what a Verifier needs.
+type Config struct {
+	Keys     KeySet // required
+	Issuer   string // exact value of iss; required unless Legacy
+	Audience string // must be among aud; required unless Legacy
+
+	// Leeway is allowed for clocks that differ, at exp, nbf and iat: 0 to 60 s.
+	Leeway time.Duration
+
+	// Legacy verifies the tokens of systems that used a shared secret: HS256
+	// alone, typ JWT or none, iss and aud not needed. An iss or aud that is
+	// present must still be right where Issuer and Audience are set.
+	Legacy bool
+
+	// CacheSize is how many verified tokens are remembered; 0 is 1024, a
+	// negative number none.
+	CacheSize int
+
+	Now func() time.Time // nil: time.Now
+}
+
+// A Verifier verifies tokens. It may be used concurrently.
+type Verifier struct {
+	cfg   Config
+	cache *cache // nil: none
+}
+
+// New checks the configuration and returns a Verifier.
+func New(cfg Config) (*Verifier, error) {
+	switch {
+	case cfg.Keys == nil:
+		return nil, errors.New("verifier: keys must be set")
+	case !cfg.Legacy && (cfg.Issuer == "" || cfg.Audience == ""):
+		return nil, errors.New("verifier: issuer and audience must be set")
+	case cfg.Leeway < 0 || cfg.Leeway > maxLeeway:
+		return nil, fmt.Errorf("verifier: leeway %v must be 0s to %v", cfg.Leeway, maxLeeway)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	v := &Verifier{cfg: cfg}
+	if cfg.CacheSize == 0 {
+		cfg.CacheSize = defaultCacheSize
+	}
+	if cfg.CacheSize > 0 {
+		v.cache = newCache(cfg.CacheSize)
+	}
+	return v, nil
+}
+
+// Verify checks a token and returns its claims. Every refusal matches
+// [ErrInvalidToken] and is a [*TokenError]; any other error is an outage of the
+// key set.
+func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
+	if len(token) > maxToken {
+		return Claims{}, errSize
+	}
+	now := v.cfg.Now()
+	if v.cache != nil {
+		if e, ok := v.cache.get(token); ok && v.stillGood(ctx, e, now) {
+			return e.claims, nil
+		}
+	}
+	claims, key, err := v.verify(ctx, token, now)
+	if err != nil {
+		return Claims{}, err
+	}
+	if v.cache != nil {
+		v.cache.put(token, entry{claims, key})
+	}
+	return claims, nil
+}
+
+// stillGood checks again what time and the key set may have changed. A key that
+// was removed ends its tokens at once.
+func (v *Verifier) stillGood(ctx context.Context, e entry, now time.Time) bool {
+	key, err := v.cfg.Keys.Key(ctx, e.key.id, e.key.alg)
+	return err == nil && key == e.key && v.checkTimes(&e.claims, now) == nil
+}
+
+// parts are a token's three parts, still encoded.
+type parts struct{ header, payload, signature, input string }
+
+// split finds exactly three non-empty parts (RFC 7515 section 7.1).
+func split(token string) (parts, bool) {
+	i := strings.IndexByte(token, '.')
+	if i <= 0 {
+		return parts{}, false
+	}
+	j := strings.IndexByte(token[i+1:], '.')
+	if j <= 0 {
+		return parts{}, false
+	}
+	j += i + 1
+	p := parts{token[:i], token[i+1 : j], token[j+1:], token[:j]}
+	return p, p.signature != "" && strings.IndexByte(p.signature, '.') < 0
+}
+
+// decode takes canonical base64url alone: no padding, no line breaks (which
+// encoding/base64 would skip), no set bits after the last byte.
+func decode(dst []byte, text string) ([]byte, error) {
+	if strings.IndexByte(text, '\n') >= 0 || strings.IndexByte(text, '\r') >= 0 {
+		return nil, errBase64
+	}
+	b, err := base64url.AppendDecode(dst, []byte(text))
+	if err != nil {
+		return nil, errBase64
+	}
+	return b, nil
+}
+
+var base64url = base64.RawURLEncoding.Strict()
+
+func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Claims, *Key, error) {
+	p, ok := split(token)
+	if !ok {
+		return Claims{}, nil, errParts
+	}
+	h, err := parseHeader(p.header)
+	if err != nil {
+		return Claims{}, nil, err
+	}
+	key, err := v.key(ctx, h)
+	if err != nil {
+		return Claims{}, nil, err
+	}
+	if err := verifySignature(key, p); err != nil {
+		return Claims{}, nil, err
+	}
+	if err := v.checkType(h.typ); err != nil {
+		return Claims{}, nil, err
+	}
+	payload, err := decode(make([]byte, 0, base64url.DecodedLen(len(p.payload))), p.payload)
+	if err != nil {
+		return Claims{}, nil, err
+	}
+	claims, err := v.parseClaims(string(payload))
+	if err != nil {
+		return Claims{}, nil, err
+	}
+	return claims, key, v.checkTimes(&claims, now)
+}
+
+// header holds the members that are looked at. jwk, jku, x5u and x5c are not:
+// keys come from the configuration alone (RFC 8725 section 3.10).
+type header struct {
+	alg      Algorithm
+	kid, typ string
+}
+
+func parseHeader(part string) (header, error) {
+	var h header
+	var buf [512]byte
+	doc, err := decode(buf[:0], part)
+	if err != nil {
+		return h, err
+	}
+	hasAlg := false
+	err = strictjson.Object(string(doc), func(name string, v strictjson.Value) error {
+		text, isString := v.Text()
+		switch name {
+		case "alg":
+			h.alg, hasAlg = Algorithm(text), true
+		case "kid":
+			h.kid = text
+		case "typ":
+			h.typ = text
+		case "crit", "b64", "zip", "enc", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c":
+			return errExtension // RFC 7515 section 4.1.11, RFC 7797, RFC 7516
+		default:
+			return wrongCase(name, headerNames, errHeaderCase)
+		}
+		if !isString {
+			return errHeaderMember
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return h, refusal(err, errHeaderJSON)
+	case !hasAlg:
+		return h, errNoAlgorithm
+	}
+	return h, nil
+}
+
+var (
+	headerNames = []string{"alg", "kid", "typ", "crit", "b64", "zip", "enc"}
+	claimNames  = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "scope", "client_id", "username"}
+)
+
+// wrongCase refuses names that another reader might take for ours (RFC 7515
+// section 4: names are compared exactly).
+func wrongCase(name string, ours []string, refuse error) error {
+	for _, own := range ours {
+		if strings.EqualFold(name, own) {
+			return refuse
+		}
+	}
+	return nil
+}
+
+// refusal passes our own refusals on and turns errors of the JSON reader into
+// the given one.
+func refusal(err error, bad *TokenError) error {
+	if own, ok := err.(*TokenError); ok {
+		return own
+	}
+	return bad
+}
+
+func (v *Verifier) key(ctx context.Context, h header) (*Key, error) {
+	switch h.alg {
+	case HS256, RS256, ES256, EdDSA:
+	default:
+		return nil, errAlgorithm
+	}
+	if v.cfg.Legacy && h.alg != HS256 {
+		return nil, errLegacyAlg
+	}
+	key, err := v.cfg.Keys.Key(ctx, h.kid, h.alg)
+	switch {
+	case errors.Is(err, ErrKeyNotFound):
+		return nil, errKey
+	case err != nil:
+		return nil, fmt.Errorf("looking up key: %w", err)
+	case key.alg != h.alg: // a careless KeySet must not lead to confusion
+		return nil, errKey
+	}
+	return key, nil
+}
+
+func verifySignature(key *Key, p parts) error {
+	var buf [512]byte // RS256 with 4096 bits
+	sig, err := decode(buf[:0], p.signature)
+	if err != nil {
+		return err
+	}
+	if !key.verify([]byte(p.input), sig) {
+		return errSignature
+	}
+	return nil
+}
+
+// checkType wants access tokens and no other kind of JWT (RFC 9068 section 4,
+// RFC 8725 section 3.11).
+func (v *Verifier) checkType(typ string) error {
+	if v.cfg.Legacy {
+		if typ != "" && !strings.EqualFold(typ, "JWT") {
+			return errLegacyType
+		}
+		return nil
+	}
+	if !strings.EqualFold(typ, "at+jwt") && !strings.EqualFold(typ, "application/at+jwt") {
+		return errType
+	}
+	return nil
+}
+
+// parseClaims reads and checks everything but the times' relation to now.
+func (v *Verifier) parseClaims(payload string) (Claims, error) {
+	c := Claims{payload: payload}
+	var user strictjson.Value
+	err := strictjson.Object(payload, func(name string, value strictjson.Value) error {
+		switch name {
+		case "exp":
+			return numericDate(value, &c.ExpiresAt, errExpiry)
+		case "nbf":
+			return numericDate(value, &c.NotBefore, errNotBefore)
+		case "iat":
+			return numericDate(value, &c.IssuedAt, errIssuedAt)
+		case "aud":
+			return parseAudience(value, &c.audience)
+		case "iss":
+			return claimText(value, &c.Issuer)
+		case "sub":
+			return claimText(value, &c.Subject)
+		case "jti":
+			return claimText(value, &c.ID)
+		case "sid":
+			return claimText(value, &c.SessionID)
+		case "client_id":
+			return claimText(value, &c.ClientID)
+		case "username":
+			return claimText(value, &c.Username)
+		case "scope":
+			return claimText(value, &c.Scope)
+		case "user":
+			user = value
+			return nil
+		}
+		return wrongCase(name, claimNames, errClaimsCase)
+	})
+	if err != nil {
+		return Claims{}, refusal(err, errClaimsJSON)
+	}
+	if v.cfg.Legacy && user.Kind() != 0 {
+		if err := legacyUser(user, &c); err != nil {
+			return Claims{}, refusal(err, errClaimsMember)
+		}
+	}
+	return c, v.checkClaims(&c)
+}
+
+func claimText(v strictjson.Value, to *string) error {
+	text, ok := v.Text()
+	if !ok {
+		return errClaimsMember
+	}
+	*to = text
+	return nil
+}
+
+// numericDate takes whole seconds alone. RFC 7519 section 2 allows fractions,
+// but no issuer needs them and readers disagree about them.
+func numericDate(v strictjson.Value, to *time.Time, refuse error) error {
+	n, ok := v.Int()
+	if !ok || n < 1 || n > maxTime {
+		return refuse
+	}
+	*to = time.Unix(n, 0)
+	return nil
+}
+
+// parseAudience takes a string or an array of strings (RFC 7519 section 4.1.3).
+func parseAudience(v strictjson.Value, to *[]string) error {
+	if text, ok := v.Text(); ok {
+		*to = []string{text}
+		return nil
+	}
+	if v.Kind() != strictjson.Array {
+		return errClaimsMember
+	}
+	*to = []string{}
+	return v.Elements(func(v strictjson.Value) error {
+		text, ok := v.Text()
+		if !ok {
+			return errClaimsMember
+		}
+		*to = append(*to, text)
+		return nil
+	})
+}
+
+// legacyUser reads username and scope from the user object of legacy tokens.
+func legacyUser(v strictjson.Value, c *Claims) error {
+	return strictjson.Object(v.Raw(), func(name string, v strictjson.Value) error {
+		switch {
+		case name == "username" && c.Username == "":
+			return claimText(v, &c.Username)
+		case name == "scope" && c.Scope == "":
+			return claimText(v, &c.Scope)
+		}
+		return nil
+	})
+}
+
+func (v *Verifier) checkClaims(c *Claims) error {
+	switch {
+	case c.Issuer == "" && !v.cfg.Legacy:
+		return errNoIssuer
+	case c.Issuer != "" && v.cfg.Issuer != "" && c.Issuer != v.cfg.Issuer:
+		return errIssuer
+	case c.audience == nil && !v.cfg.Legacy:
+		return errNoAudience
+	case c.audience != nil && v.cfg.Audience != "" && !contains(c.audience, v.cfg.Audience):
+		return errAudience // RFC 7519 section 4.1.3: MUST, in legacy mode too
+	case c.Subject == "" || len(c.Subject) > maxSubject || hasControl(c.Subject):
+		return errSubject
+	case c.ExpiresAt.IsZero():
+		return errNoExpiry
+	case c.IssuedAt.IsZero() && !v.cfg.Legacy:
+		return errNoIssuedAt // RFC 9068 section 2.2
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}
+
+// hasControl: the subject becomes a principalId and a header value.
+func hasControl(s string) bool {
+	for _, r := range s {
+		if r < ' ' || r >= 0x7F && r <= 0x9F {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *Verifier) checkTimes(c *Claims, now time.Time) error {
+	switch {
+	case !now.Before(c.ExpiresAt.Add(v.cfg.Leeway)): // RFC 7519 section 4.1.4
+		return errExpired
+	case now.Add(v.cfg.Leeway).Before(c.NotBefore):
+		return errTooEarly
+	case now.Add(v.cfg.Leeway).Before(c.IssuedAt):
+		return errFuture
+	}
+	return nil
+}
