@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/strictjson"
+)
+
+// ErrUnauthorized is the one error by which a Lambda authorizer makes API
+// Gateway answer 401: its text is compared exactly, so it is never wrapped. Any
+// other error becomes 500 and is not cached.
+var ErrUnauthorized = errors.New("Unauthorized")
+
+// AuthorizerConfig is what an Authorizer needs.
+type AuthorizerConfig struct {
+	Verifier *latchkey.Verifier // required
+	Table    *Table             // required
+	Log      *slog.Logger       // nil: nothing is logged
+	// RequestID names the invocation in the log; nil: it goes unnamed.
+	RequestID func(context.Context) string
+}
+
+// An Authorizer answers TOKEN authorizer events of API Gateway.
+//
+// API Gateway caches the answer under the token, for five minutes by default,
+// and applies it to every route. The policy therefore depends on the principal
+// alone, never on the route that was asked for, and lists exactly what the
+// route table grants this principal in the API and stage that asked.
+type Authorizer struct {
+	AuthorizerConfig
+}
+
+// NewAuthorizer checks the configuration.
+func NewAuthorizer(cfg AuthorizerConfig) (*Authorizer, error) {
+	if cfg.Verifier == nil || cfg.Table == nil {
+		return nil, errors.New("authorizer: verifier and route table must be set")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Authorizer{cfg}, nil
+}
+
+// Handle is the Lambda function. It returns ErrUnauthorized for a bad token
+// and another error for a fault of our own, but never a policy for either.
+func (a *Authorizer) Handle(ctx context.Context, event []byte) ([]byte, error) {
+	e, err := parseTokenEvent(string(event))
+	if err != nil {
+		return nil, a.fault(ctx, err)
+	}
+	arn, err := ParseARN(e.methodARN)
+	if err != nil {
+		return nil, a.fault(ctx, err)
+	}
+	token, ok := bearer(e.token)
+	if !ok {
+		return nil, a.refuse(ctx, "no bearer token")
+	}
+	claims, err := a.Verifier.Verify(ctx, token)
+	switch {
+	case errors.Is(err, latchkey.ErrInvalidToken):
+		return nil, a.refuse(ctx, err.Error())
+	case err != nil:
+		return nil, a.fault(ctx, fmt.Errorf("verifying token: %w", err))
+	}
+	answer, granted, err := a.answer(claims, arn.stage())
+	if err != nil {
+		return nil, a.fault(ctx, err)
+	}
+	a.log(ctx, slog.LevelInfo, "authorized", slog.String("sub", claims.Subject), slog.Int("routes", granted))
+	return answer, nil
+}
+
+func (a *Authorizer) refuse(ctx context.Context, reason string) error {
+	a.log(ctx, slog.LevelInfo, "unauthorized", slog.String("reason", reason))
+	return ErrUnauthorized
+}
+
+func (a *Authorizer) fault(ctx context.Context, err error) error {
+	a.log(ctx, slog.LevelError, "authorizer failed", slog.String("error", err.Error()))
+	return err
+}
+
+func (a *Authorizer) log(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr) {
+	if !a.Log.Enabled(ctx, level) {
+		return
+	}
+	if a.RequestID != nil {
+		attrs = append(attrs, slog.String("request_id", a.RequestID(ctx)))
+	}
+	a.Log.LogAttrs(ctx, level, msg, attrs...)
+}
+
+// tokenEvent is the input of a TOKEN authorizer.
+type tokenEvent struct{ kind, token, methodARN string }
+
+func parseTokenEvent(event string) (tokenEvent, error) {
+	var e tokenEvent
+	members := [...]struct {
+		name string
+		to   *string
+	}{{"type", &e.kind}, {"authorizationToken", &e.token}, {"methodArn", &e.methodARN}}
+	err := strictjson.Object(event, func(name string, v strictjson.Value) error {
+		for _, m := range members {
+			if name != m.name {
+				continue
+			}
+			text, ok := v.Text()
+			if !ok && v.Kind() != strictjson.Null {
+				return fmt.Errorf("%s is not a string", name)
+			}
+			*m.to = text
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return e, fmt.Errorf("parsing authorizer event: %w", err)
+	case e.kind != "TOKEN":
+		return e, fmt.Errorf("authorizer event has type %q: this authorizer answers TOKEN events; set the authorizer's type to TOKEN", e.kind)
+	}
+	return e, nil
+}
+
+// bearer reads the value of an Authorization header: the scheme in any case
+// (RFC 9110 section 11.1), one space, a token.
+func bearer(value string) (string, bool) {
+	scheme, token, ok := strings.Cut(value, " ")
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != "" && !strings.ContainsAny(token, " \t,")
+}
+
+// answer builds the output: principalId, policyDocument and context, and says
+// how many routes are granted.
+func (a *Authorizer) answer(c latchkey.Claims, stage string) ([]byte, int, error) {
+	out := make([]byte, 0, 1024+2*len(c.Payload()))
+	out = strictjson.AppendString(append(out, `{"principalId":`...), c.Subject)
+	out = append(out, `,"policyDocument":{"Version":"2012-10-17","Statement":[{"Action":"execute-api:Invoke","Effect":`...)
+	start := len(out)
+	out = append(out, `"Allow","Resource":[`...)
+	granted := 0
+	for i := range a.Table.entries {
+		e := &a.Table.entries[i]
+		if !e.grants(c.HasScope) {
+			continue
+		}
+		if len(stage)+len(e.suffix) > maxResource {
+			return nil, 0, fmt.Errorf("policy resource for %s has more than %d characters", e, maxResource)
+		}
+		if granted++; granted > 1 {
+			out = append(out, ',')
+		}
+		out = strictjson.AppendString(out, stage+e.suffix)
+	}
+	if granted == 0 {
+		// A policy needs a statement. Denying everything is what the table says.
+		out = append(out[:start], `"Deny","Resource":[`...)
+		out = strictjson.AppendString(out, stage+"*")
+	}
+	out = append(out, `]}]},"context":{"sub":`...)
+	out = strictjson.AppendString(out, c.Subject)
+	out = strictjson.AppendString(append(out, `,"username":`...), c.Username)
+	out = strictjson.AppendString(append(out, `,"scope":`...), c.Scope)
+	out = strictjson.AppendString(append(out, `,"payload":`...), c.Payload())
+	return append(out, `}}`...), granted, nil
+}

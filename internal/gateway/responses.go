@@ -1,0 +1,144 @@
+package gateway
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/strictjson"
+)
+
+// A ResponseType names one of the answers that API Gateway gives by itself
+// ("Gateway response types" in its developer guide).
+type ResponseType string
+
+// The types that the local gateway can answer with.
+const (
+	AccessDenied                 ResponseType = "ACCESS_DENIED"
+	AuthorizerConfigurationError ResponseType = "AUTHORIZER_CONFIGURATION_ERROR"
+	AuthorizerFailure            ResponseType = "AUTHORIZER_FAILURE"
+	BadRequestParameters         ResponseType = "BAD_REQUEST_PARAMETERS"
+	IntegrationFailure           ResponseType = "INTEGRATION_FAILURE"
+	IntegrationTimeout           ResponseType = "INTEGRATION_TIMEOUT"
+	MissingAuthenticationToken   ResponseType = "MISSING_AUTHENTICATION_TOKEN"
+	RequestTooLarge              ResponseType = "REQUEST_TOO_LARGE"
+	Unauthorized                 ResponseType = "UNAUTHORIZED"
+	Default4XX                   ResponseType = "DEFAULT_4XX"
+	Default5XX                   ResponseType = "DEFAULT_5XX"
+)
+
+// A Response is how one type is answered. Body is a template in which
+// $context.error.message, $context.error.messageString (the same in quotes),
+// $context.error.responseType and $context.requestId are replaced.
+type Response struct {
+	StatusCode int
+	Headers    map[string]string
+	Body       string
+}
+
+// messageBody is API Gateway's own template.
+const messageBody = `{"message":$context.error.messageString}`
+
+// DefaultResponses returns what an API answers with latchkey's overrides: API
+// Gateway's own, but for UNAUTHORIZED, which carries the challenge that RFC
+// 9110 section 15.5.2 demands.
+func DefaultResponses() map[ResponseType]Response {
+	return map[ResponseType]Response{
+		AccessDenied:                 {403, nil, `{"Message":$context.error.messageString}`},
+		AuthorizerConfigurationError: {500, nil, messageBody},
+		AuthorizerFailure:            {500, nil, messageBody},
+		BadRequestParameters:         {400, nil, messageBody},
+		IntegrationFailure:           {502, nil, messageBody},
+		IntegrationTimeout:           {504, nil, messageBody},
+		MissingAuthenticationToken:   {403, nil, messageBody},
+		RequestTooLarge:              {413, nil, messageBody},
+		Unauthorized: {401, map[string]string{"WWW-Authenticate": "Bearer"},
+			`{"statusCode":401,"error":"Unauthorized","message":"Unauthorized"}`},
+	}
+}
+
+// OverrideResponses returns the defaults with the given ones in their place.
+// DEFAULT_4XX and DEFAULT_5XX stand for every type of that class that is not
+// overridden itself.
+func OverrideResponses(overrides map[ResponseType]Response) (map[ResponseType]Response, error) {
+	all := DefaultResponses()
+	for _, class := range []ResponseType{Default4XX, Default5XX} {
+		o, ok := overrides[class]
+		if !ok {
+			continue
+		}
+		if err := checkResponse(class, o); err != nil {
+			return nil, err
+		}
+		for t, r := range all {
+			if (r.StatusCode >= 500) == (class == Default5XX) && t != Unauthorized {
+				all[t] = merge(r, o)
+			}
+		}
+	}
+	for t, o := range overrides {
+		if t == Default4XX || t == Default5XX {
+			continue
+		}
+		r, known := all[t]
+		if !known {
+			return nil, fmt.Errorf("gateway response %q: unknown type; known are %s", t, typeNames(all))
+		}
+		if err := checkResponse(t, o); err != nil {
+			return nil, err
+		}
+		all[t] = merge(r, o)
+	}
+	return all, nil
+}
+
+func typeNames(all map[ResponseType]Response) string {
+	var names []string
+	for t := range maps.Keys(all) {
+		names = append(names, string(t))
+	}
+	slices.Sort(names)
+	return strings.Join(append(names, string(Default4XX), string(Default5XX)), ", ")
+}
+
+func checkResponse(t ResponseType, r Response) error {
+	if r.StatusCode != 0 && (r.StatusCode < 400 || r.StatusCode > 599) {
+		return fmt.Errorf("gateway response %s: status %d must be 400 to 599", t, r.StatusCode)
+	}
+	for name, value := range r.Headers {
+		if name == "" || strings.ContainsAny(name+value, "\r\n") {
+			return fmt.Errorf("gateway response %s: header %q cannot be sent", t, name)
+		}
+	}
+	return nil
+}
+
+// merge lays o over r: what o leaves out stays.
+func merge(r, o Response) Response {
+	if o.StatusCode != 0 {
+		r.StatusCode = o.StatusCode
+	}
+	if o.Headers != nil {
+		r.Headers = o.Headers
+	}
+	if o.Body != "" {
+		r.Body = o.Body
+	}
+	return r
+}
+
+// Render fills the body's template. An empty message is null, as API Gateway
+// has it for authorizer failures.
+func (r Response) Render(t ResponseType, message, requestID string) string {
+	quoted := "null"
+	if message != "" {
+		quoted = string(strictjson.AppendString(nil, message))
+	}
+	return strings.NewReplacer(
+		"$context.error.messageString", quoted,
+		"$context.error.message", strings.Trim(quoted, `"`),
+		"$context.error.responseType", string(t),
+		"$context.requestId", requestID,
+	).Replace(r.Body)
+}

@@ -1,0 +1,511 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/strictjson"
+)
+
+// MethodAny stands for every method, as in API Gateway.
+const MethodAny = "ANY"
+
+// A Route is a verb and a path pattern, what it needs and where it leads.
+type Route struct {
+	Method string
+	Path   string   // /orders/{id}, /files/{path+}
+	Public bool     // anybody may call it
+	Scopes []string // all of them are needed; none: any signed-in principal
+	To     string   // a function's name or an http(s) URL
+}
+
+func (r Route) String() string { return r.Method + " " + r.Path }
+
+// ParseRoute splits "GET /orders/{id}".
+func ParseRoute(s string) (method, path string, err error) {
+	method, path, ok := strings.Cut(s, " ")
+	if !ok || !slices.Contains(methods, method) {
+		return "", "", fmt.Errorf("route %q: must be a verb (%s) and a path", s, strings.Join(methods, ", "))
+	}
+	return method, path, nil
+}
+
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", MethodAny}
+
+// A segment is one part of a path pattern.
+type segment struct {
+	kind kind
+	text string // the literal, or the parameter's name
+}
+
+type kind int
+
+// In the order of precedence.
+const (
+	literal kind = iota
+	param        // {name}: one segment
+	greedy       // {name+}: the rest, one segment at least
+)
+
+// entry is a route as the table keeps it.
+type entry struct {
+	Route
+	segments []segment
+	suffix   string // its policy resource, after API and stage
+}
+
+// A Table is the routes of an API. It is immutable.
+type Table struct {
+	entries []entry // most specific resource first
+}
+
+// Match is where a request leads.
+type Match struct {
+	Route  Route
+	Params map[string]string // values of the path parameters, still escaped
+}
+
+// maxResource is the longest Resource in a policy (quota "Characters in a
+// resource policy's Resource", 512), less what an ARN's own parts may take.
+const maxResource = 512
+
+// NewTable checks the routes and returns their table. Beside what API Gateway
+// itself would refuse, it refuses tables that a policy cannot express, see
+// [OverGrantError].
+func NewTable(routes []Route) (*Table, error) {
+	t := &Table{}
+	for _, r := range routes {
+		e, err := newEntry(r)
+		if err != nil {
+			return nil, fmt.Errorf("route %s: %w", r, err)
+		}
+		for _, other := range t.entries {
+			if err := collide(e, other); err != nil {
+				return nil, err
+			}
+		}
+		t.entries = append(t.entries, e)
+	}
+	slices.SortStableFunc(t.entries, func(a, b entry) int { return moreSpecific(a.segments, b.segments) })
+	return t, t.checkOverGrant()
+}
+
+func newEntry(r Route) (entry, error) {
+	segments, err := parsePath(r.Path)
+	if err != nil {
+		return entry{}, err
+	}
+	switch {
+	case !slices.Contains(methods, r.Method):
+		return entry{}, fmt.Errorf("verb %q: must be one of %s", r.Method, strings.Join(methods, ", "))
+	case r.To == "":
+		return entry{}, errors.New("needs a destination (to)")
+	case r.Public && len(r.Scopes) > 0:
+		return entry{}, errors.New("is public and asks for scopes; keep one")
+	}
+	for i, s := range r.Scopes {
+		if !scopeToken(s) {
+			return entry{}, fmt.Errorf("scope %q: must be visible ASCII without spaces, \" and \\", s)
+		}
+		if slices.Contains(r.Scopes[:i], s) {
+			return entry{}, fmt.Errorf("scope %q stands twice", s)
+		}
+	}
+	r.Scopes = slices.Clone(r.Scopes)
+	e := entry{Route: r, segments: segments, suffix: suffix(r.Method, segments)}
+	if len(e.suffix) > maxResource/2 {
+		return entry{}, fmt.Errorf("path is too long for a policy: its resource has %d characters, at most %d are left beside the API's own", len(e.suffix), maxResource/2)
+	}
+	return e, nil
+}
+
+// scopeToken checks RFC 6749 section 3.3.
+func scopeToken(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// parsePath reads a path pattern. Literals hold what API Gateway takes in a
+// path part; a literal with "*" in it would widen the policy.
+func parsePath(path string) ([]segment, error) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, errors.New("path must begin with /")
+	}
+	if path == "/" {
+		return nil, nil
+	}
+	parts := strings.Split(path[1:], "/")
+	segments := make([]segment, len(parts))
+	for i, part := range parts {
+		s := segment{literal, part}
+		if inner, ok := strings.CutPrefix(part, "{"); ok {
+			name, closed := strings.CutSuffix(inner, "}")
+			s.kind, s.text = param, name
+			if rest, plus := strings.CutSuffix(name, "+"); plus {
+				s.kind, s.text = greedy, rest
+			}
+			if !closed {
+				return nil, fmt.Errorf("path part %q: a parameter is the whole part, {name} or {name+}", part)
+			}
+		}
+		switch {
+		case s.text == "" || strings.Trim(s.text, pathChars) != "" || s.text == "." || s.text == "..":
+			return nil, fmt.Errorf("path part %q: must hold letters, digits and . _ : - only", part)
+		case s.kind == greedy && i != len(parts)-1:
+			return nil, fmt.Errorf("path part %q: a greedy parameter must come last", part)
+		case s.kind != literal && slices.ContainsFunc(segments[:i], func(o segment) bool { return o.kind != literal && o.text == s.text }):
+			return nil, fmt.Errorf("path part %q: the parameter stands twice", part)
+		}
+		segments[i] = s
+	}
+	return segments, nil
+}
+
+const pathChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
+
+// suffix is a route in a policy's Resource: each parameter becomes "*".
+func suffix(method string, segments []segment) string {
+	if method == MethodAny {
+		method = "*"
+	}
+	parts := []string{method}
+	for _, s := range segments {
+		if s.kind == literal {
+			parts = append(parts, s.text)
+		} else {
+			parts = append(parts, "*")
+		}
+	}
+	if len(segments) == 0 {
+		parts = append(parts, "")
+	}
+	return strings.Join(parts, "/")
+}
+
+// collide refuses two routes of one verb and resource, and parameters of
+// different names at one place: API Gateway takes one variable name there.
+func collide(a, b entry) error {
+	for i := range min(len(a.segments), len(b.segments)) {
+		x, y := a.segments[i], b.segments[i]
+		if x.kind == y.kind && x.kind != literal && x.text != y.text {
+			return fmt.Errorf("routes %s and %s: the parameters {%s} and {%s} stand at the same place; API Gateway wants one name there", b, a, y.text, x.text)
+		}
+		if x != y {
+			return nil
+		}
+	}
+	if len(a.segments) == len(b.segments) && a.Method == b.Method {
+		return fmt.Errorf("route %s stands twice", a)
+	}
+	return nil
+}
+
+// moreSpecific orders path patterns as API Gateway prefers them: segment by
+// segment literal, parameter, greedy.
+func moreSpecific(a, b []segment) int {
+	for i := range min(len(a), len(b)) {
+		if a[i].kind != b[i].kind {
+			return int(a[i].kind) - int(b[i].kind)
+		}
+		if c := strings.Compare(a[i].text, b[i].text); c != 0 {
+			return c
+		}
+	}
+	return len(b) - len(a)
+}
+
+// Routes returns the routes, most specific first.
+func (t *Table) Routes() []Route {
+	routes := make([]Route, len(t.entries))
+	for i, e := range t.entries {
+		routes[i] = e.Route
+	}
+	return routes
+}
+
+// Match finds the route of a request by its escaped path. API Gateway chooses
+// the resource first; when that has no method for the verb, only a greedy
+// resource may take its place. A path that is not in canonical form matches
+// nothing.
+func (t *Table) Match(method, path string) (Match, bool) {
+	e, params := t.match(method, path)
+	if e == nil {
+		return Match{}, false
+	}
+	return Match{e.Route, params}, true
+}
+
+// Methods returns the verbs of the resource that a path leads to.
+func (t *Table) Methods(path string) []string {
+	var found []string
+	for _, method := range methods {
+		if method == MethodAny {
+			continue
+		}
+		if e, _ := t.match(method, path); e != nil {
+			found = append(found, method)
+		}
+	}
+	return found
+}
+
+func (t *Table) match(method, path string) (*entry, map[string]string) {
+	if !CanonicalPath(path) {
+		return nil, nil
+	}
+	parts := pathParts(path)
+	var chosen []segment // the resource that was chosen first
+	found := false
+	for i := range t.entries {
+		e := &t.entries[i]
+		if !covers(e.segments, parts) {
+			continue
+		}
+		if !found {
+			chosen, found = e.segments, true
+		}
+		same := slices.Equal(e.segments, chosen)
+		if !same && !isGreedy(e.segments) {
+			continue
+		}
+		if best := t.verb(method, e.segments); best != nil {
+			return best, params(best.segments, parts)
+		}
+	}
+	return nil, nil
+}
+
+func isGreedy(segments []segment) bool {
+	return len(segments) > 0 && segments[len(segments)-1].kind == greedy
+}
+
+// verb finds the resource's method: the verb itself before ANY.
+func (t *Table) verb(method string, resource []segment) *entry {
+	var anyVerb *entry
+	for i := range t.entries {
+		e := &t.entries[i]
+		if !slices.Equal(e.segments, resource) {
+			continue
+		}
+		switch e.Method {
+		case method:
+			return e
+		case MethodAny:
+			anyVerb = e
+		}
+	}
+	return anyVerb
+}
+
+func pathParts(path string) []string {
+	if path == "/" {
+		return nil
+	}
+	return strings.Split(path[1:], "/")
+}
+
+func covers(segments []segment, parts []string) bool {
+	for i, s := range segments {
+		switch {
+		case i >= len(parts):
+			return false
+		case s.kind == greedy:
+			return true
+		case s.kind == literal && s.text != parts[i]:
+			return false
+		}
+	}
+	return len(segments) == len(parts)
+}
+
+func params(segments []segment, parts []string) map[string]string {
+	m := make(map[string]string)
+	for i, s := range segments {
+		switch s.kind {
+		case param:
+			m[s.text] = parts[i]
+		case greedy:
+			m[s.text] = strings.Join(parts[i:], "/")
+		}
+	}
+	return m
+}
+
+// CanonicalPath reports whether an escaped path has one reading only: no empty
+// or dot segments, no trailing slash, no encoded slash, backslash or NUL, and
+// nothing encoded that need not be ("%61dmin" is "admin" to the server behind).
+// Programs behind the gateway disagree about the others, and whoever finds two
+// that do has found a way around a route (CWE-436).
+func CanonicalPath(path string) bool {
+	if path == "/" {
+		return true
+	}
+	if !strings.HasPrefix(path, "/") {
+		return false
+	}
+	for _, part := range strings.Split(path[1:], "/") {
+		plain, ok := unescape(part)
+		if !ok || plain == "" || plain == "." || plain == ".." {
+			return false
+		}
+		for _, c := range []byte(plain) {
+			if c < ' ' || c == 0x7F || c == '/' || c == '\\' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// unescape decodes percent-encoding. It refuses encoded characters that a route
+// can hold as they are (RFC 3986 section 6.2.2.2), and what still looks encoded
+// after decoding: "%252e" is "%2e" to the next decoder.
+func unescape(s string) (string, bool) {
+	if strings.IndexByte(s, '%') < 0 {
+		return s, true
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			out = append(out, s[i])
+			continue
+		}
+		if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
+			return "", false
+		}
+		c := fromHex(s[i+1])<<4 | fromHex(s[i+2])
+		if strings.IndexByte(pathChars, c) >= 0 {
+			return "", false
+		}
+		out = append(out, c)
+		i += 2
+	}
+	plain := string(out)
+	for i := range len(plain) - 2 {
+		if plain[i] == '%' && isHex(plain[i+1]) && isHex(plain[i+2]) {
+			return "", false
+		}
+	}
+	return plain, true
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func fromHex(c byte) byte {
+	switch {
+	case c <= '9':
+		return c - '0'
+	case c <= 'F':
+		return c - 'A' + 10
+	}
+	return c - 'a' + 10
+}
+
+// grants reports whether a principal with the scopes may call the route.
+func (r Route) grants(has func(scope string) bool) bool {
+	if r.Public {
+		return false // no authorizer is asked
+	}
+	for _, s := range r.Scopes {
+		if !has(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// tableVersion is the "version" of routes.json.
+const tableVersion = 1
+
+// ParseTable reads routes.json, which `latchkey routes compile` writes.
+func ParseTable(doc []byte) (*Table, error) {
+	var routes []Route
+	version := int64(0)
+	err := strictjson.Object(string(doc), func(name string, v strictjson.Value) error {
+		switch name {
+		case "version":
+			version, _ = v.Int()
+			return nil
+		case "routes":
+			return v.Elements(func(v strictjson.Value) error {
+				r, err := parseRouteJSON(v)
+				routes = append(routes, r)
+				return err
+			})
+		}
+		return fmt.Errorf("unknown member %q", name)
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("parsing route table: %w", err)
+	case version != tableVersion:
+		return nil, fmt.Errorf("parsing route table: version %d: must be %d; compile it again with this program", version, tableVersion)
+	}
+	return NewTable(routes)
+}
+
+func parseRouteJSON(v strictjson.Value) (Route, error) {
+	var r Route
+	err := strictjson.Object(v.Raw(), func(name string, v strictjson.Value) (err error) {
+		ok := true
+		switch name {
+		case "route":
+			var text string
+			if text, ok = v.Text(); ok {
+				r.Method, r.Path, err = ParseRoute(text)
+			}
+		case "public":
+			r.Public, ok = v.Bool()
+		case "to":
+			r.To, ok = v.Text()
+		case "scopes":
+			return v.Elements(func(v strictjson.Value) error {
+				scope, ok := v.Text()
+				if !ok {
+					return errors.New("scopes must be strings")
+				}
+				r.Scopes = append(r.Scopes, scope)
+				return nil
+			})
+		default:
+			return fmt.Errorf("unknown member %q", name)
+		}
+		if !ok {
+			return fmt.Errorf("member %q has the wrong type", name)
+		}
+		return err
+	})
+	return r, err
+}
+
+// JSON returns the table as ParseTable reads it.
+func (t *Table) JSON() []byte {
+	doc := fmt.Appendf(nil, "{\n  \"version\": %d,\n  \"routes\": [", tableVersion)
+	for i, e := range t.entries {
+		if i > 0 {
+			doc = append(doc, ',')
+		}
+		doc = strictjson.AppendString(append(doc, "\n    {\"route\": "...), e.String())
+		if e.Public {
+			doc = append(doc, `, "public": true`...)
+		}
+		for j, s := range e.Scopes {
+			doc = append(doc, [...]string{`, "scopes": [`, `, `}[min(j, 1)]...)
+			doc = strictjson.AppendString(doc, s)
+		}
+		if len(e.Scopes) > 0 {
+			doc = append(doc, ']')
+		}
+		doc = strictjson.AppendString(append(doc, `, "to": `...), e.To)
+		doc = append(doc, '}')
+	}
+	return append(doc, "\n  ]\n}\n"...)
+}
