@@ -1,0 +1,179 @@
+package offline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
+)
+
+// invoke answers with a function (Lambda proxy integration).
+func (x *exchange) invoke(f gateway.Function) {
+	body, ok := x.body()
+	if !ok {
+		return
+	}
+	route := x.match.Route
+	event, err := json.Marshal(proxy.NewEvent(x.r, body, proxy.Setting{
+		AccountID: accountID, APIID: apiID, Stage: stage, RequestID: x.id, Time: x.start,
+		Resource: route.Path, PathParameters: x.match.Params, Authorizer: x.auth.context,
+	}))
+	if err != nil {
+		x.fail(gateway.IntegrationFailure, err)
+		return
+	}
+	answer, err := call(x.lambdaContext(route.To), x.Timeout, f, event)
+	if errors.Is(err, context.DeadlineExceeded) {
+		x.fail(gateway.IntegrationTimeout, err)
+		return
+	}
+	if err != nil {
+		x.fail(gateway.IntegrationFailure, err)
+		return
+	}
+	status, header, content, err := proxy.ParseResponse(answer)
+	if err != nil {
+		x.fail(gateway.IntegrationFailure, err)
+		return
+	}
+	if header.Get("Content-Type") == "" {
+		header.Set("Content-Type", "application/json") // API Gateway's own default
+	}
+	header.Del("Content-Length")
+	remap(header)
+	out := x.w.Header()
+	header["Vary"] = append(header["Vary"], out["Vary"]...)
+	maps.Copy(out, header)
+	x.w.WriteHeader(status)
+	x.w.Write(content)
+}
+
+// lambdaContext is what a function sees of its invocation.
+func (x *exchange) lambdaContext(function string) context.Context {
+	return LambdaContext(x.r.Context(), function, x.id)
+}
+
+// LambdaContext returns a context as a function on Lambda gets it.
+func LambdaContext(ctx context.Context, function, requestID string) context.Context {
+	return lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{
+		AwsRequestID:       requestID,
+		InvokedFunctionArn: "arn:aws:lambda:" + region + ":" + accountID + ":function:" + function,
+	})
+}
+
+// body reads the request's body within the quota.
+func (x *exchange) body() ([]byte, bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		x.refuse(gateway.RequestTooLarge)
+	case err != nil:
+		// The client went away or sent a broken chunk: nobody hears the answer.
+		x.refuse(gateway.BadRequestParameters)
+	default:
+		return body, true
+	}
+	return nil, false
+}
+
+// remap hides a challenge as REST APIs do ("Important notes for REST APIs").
+func remap(h http.Header) {
+	if values, ok := h["Www-Authenticate"]; ok {
+		delete(h, "Www-Authenticate")
+		h["X-Amzn-Remapped-Www-Authenticate"] = values
+	}
+}
+
+type exchangeKey struct{}
+
+// forward answers with the server that the route names (HTTP proxy integration).
+func (x *exchange) forward(upstream http.Handler) {
+	body, ok := x.body()
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithValue(x.r.Context(), exchangeKey{}, x), x.Timeout)
+	defer cancel()
+	r := x.r.Clone(ctx)
+	r.Body, r.ContentLength, r.Trailer, r.TransferEncoding = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil, nil
+	if len(body) == 0 {
+		r.Body = http.NoBody
+	}
+	upstream.ServeHTTP(x.w, r)
+}
+
+// identityHeaders tell the server behind who is calling.
+var identityHeaders = map[string]string{"X-Latchkey-Sub": "sub", "X-Latchkey-Username": "username", "X-Latchkey-Scope": "scope"}
+
+func (g *Gateway) newUpstream(target *url.URL) http.Handler {
+	return &httputil.ReverseProxy{
+		Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second},
+		ErrorLog:  slog.NewLogLogger(g.Log.Handler(), slog.LevelWarn),
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetURL(target)
+			p.SetXForwarded()
+			// An upgraded connection (WebSocket, h2c) would carry requests past
+			// the authorizer; REST APIs do not offer it.
+			p.Out.Header.Del("Upgrade")
+			p.Out.Header.Del("Connection")
+			setIdentity(p.Out.Header, p.In.Context().Value(exchangeKey{}).(*exchange).auth.context)
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if r.StatusCode < 200 {
+				return errors.New("upstream answered " + r.Status)
+			}
+			remap(r.Header)
+			x := r.Request.Context().Value(exchangeKey{}).(*exchange)
+			for name := range x.w.Header() {
+				// What the upstream says itself replaces the gateway's.
+				if _, ok := r.Header[name]; ok && name != "Vary" {
+					x.w.Header().Del(name)
+				}
+			}
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
+			x := r.Context().Value(exchangeKey{}).(*exchange)
+			if errors.Is(err, context.DeadlineExceeded) {
+				x.fail(gateway.IntegrationTimeout, err)
+				return
+			}
+			x.fail(gateway.IntegrationFailure, err)
+		},
+	}
+}
+
+// setIdentity sets the identity headers, empty on public routes, and drops all
+// that the client sent under their prefix. CGI and its heirs read "_", "." and
+// "-" in names alike, so all of them do here.
+func setIdentity(h http.Header, authorizer map[string]any) {
+	for name := range h {
+		plain := strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+				return r
+			}
+			return '-'
+		}, name)
+		if strings.HasPrefix(strings.ToLower(plain), "x-latchkey-") {
+			delete(h, name)
+		}
+	}
+	for name, member := range identityHeaders {
+		value, _ := authorizer[member].(string)
+		h[name] = []string{value}
+	}
+}

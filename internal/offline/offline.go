@@ -1,0 +1,242 @@
+// Package offline is a local API Gateway: an HTTP server that routes,
+// authorizes and refuses as a REST API on AWS does, in front of the same Lambda
+// functions. Behaviour is from the API Gateway developer guide unless a comment
+// says otherwise; none of it was compared with an account on AWS.
+package offline
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+)
+
+// The quotas of REST APIs ("Quotas for configuring and running a REST API").
+const (
+	maxHeaders           = 10_240             // bytes, names and values together
+	maxBody              = 10 << 20           // bytes
+	maxMethodARN         = 1600               // bytes
+	integrationTimeout   = 29 * time.Second   // default, and the most without asking AWS
+	MaxAuthorizerTTL     = 3600 * time.Second // of the authorizer's cache
+	DefaultAuthorizerTTL = 300 * time.Second
+)
+
+// What the local API calls itself in ARNs and events.
+const (
+	region    = "us-east-1"
+	accountID = "123456789012"
+	apiID     = "offlineapi"
+	stage     = "dev"
+)
+
+// Config is what a Gateway needs.
+type Config struct {
+	Table      *gateway.Table              // required
+	Functions  map[string]gateway.Function // by the names that routes lead to
+	Authorizer gateway.Function            // required; answers TOKEN events
+	// AuthorizerTTL is how long an authorizer's answer is used again for the
+	// same token: 0 (never) to MaxAuthorizerTTL.
+	AuthorizerTTL time.Duration
+	Responses     map[gateway.ResponseType]gateway.Response // nil: gateway.DefaultResponses
+	CORSOrigins   []string                                  // that browsers may call from
+	Timeout       time.Duration                             // of integrations; 0: 29 s
+	Now           func() time.Time                          // nil: time.Now
+	Log           *slog.Logger                              // nil: nothing is logged
+}
+
+// A Gateway serves one API.
+type Gateway struct {
+	Config
+	cache     *policyCache
+	upstreams map[string]http.Handler // by URL
+}
+
+// New checks that every route leads somewhere.
+func New(cfg Config) (*Gateway, error) {
+	if cfg.AuthorizerTTL < 0 || cfg.AuthorizerTTL > MaxAuthorizerTTL {
+		return nil, fmt.Errorf("authorizer TTL %s must be 0s to %s", cfg.AuthorizerTTL, MaxAuthorizerTTL)
+	}
+	if cfg.Responses == nil {
+		cfg.Responses = gateway.DefaultResponses()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, integrationTimeout)
+	g := &Gateway{Config: cfg, cache: newPolicyCache(cfg.AuthorizerTTL), upstreams: make(map[string]http.Handler)}
+	for _, r := range cfg.Table.Routes() {
+		if _, known := cfg.Functions[r.To]; known {
+			continue
+		}
+		target, err := url.Parse(r.To)
+		if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
+			return nil, fmt.Errorf("route %s leads to %q: there is no function of that name (known: %s), and it is no http:// or https:// URL",
+				r, r.To, strings.Join(g.functionNames(), ", "))
+		}
+		g.upstreams[r.To] = g.newUpstream(target)
+	}
+	return g, nil
+}
+
+func (g *Gateway) functionNames() []string {
+	var names []string
+	for name := range g.Functions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// PrintRoutes shows where requests go and what they need.
+func (g *Gateway) PrintRoutes(w io.Writer, base string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, r := range g.Table.Routes() {
+		needs := "signed in"
+		if r.Public {
+			needs = "public"
+		} else if len(r.Scopes) > 0 {
+			needs = "scope " + strings.Join(r.Scopes, " ")
+		}
+		fmt.Fprintf(t, "  %s\t%s%s\t%s\t%s\n", r.Method, base, r.Path, needs, r.To)
+	}
+	return t.Flush()
+}
+
+// An exchange is one request on its way through the gateway.
+type exchange struct {
+	*Gateway
+	w     *statusWriter
+	r     *http.Request
+	id    string
+	start time.Time
+	match gateway.Match
+	auth  authorization
+	// What the log tells.
+	refused gateway.ResponseType
+	cause   error
+}
+
+// ServeHTTP answers one request and logs one line about it.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{Gateway: g, w: &statusWriter{ResponseWriter: w}, r: r, id: newRequestID(), start: g.Now()}
+	x.w.Header().Set("X-Amzn-Requestid", x.id)
+	defer x.log()
+	x.allowOrigin()
+	x.serve()
+}
+
+func (x *exchange) serve() {
+	if x.r.Method == http.MethodTrace || x.r.Method == http.MethodConnect {
+		x.refuse(gateway.MissingAuthenticationToken)
+		return
+	}
+	if headerBytes(x.r) > maxHeaders {
+		x.refuse(gateway.RequestTooLarge)
+		return
+	}
+	match, found := x.Table.Match(x.r.Method, x.r.URL.EscapedPath())
+	if x.preflight(match, found) {
+		return
+	}
+	if !found {
+		x.refuse(gateway.MissingAuthenticationToken)
+		return
+	}
+	x.match = match
+	if !match.Route.Public && !x.authorize() {
+		return
+	}
+	if upstream, ok := x.upstreams[match.Route.To]; ok {
+		x.forward(upstream)
+		return
+	}
+	x.invoke(x.Functions[match.Route.To])
+}
+
+func headerBytes(r *http.Request) int {
+	n := len("Host") + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v)
+		}
+	}
+	return n
+}
+
+func (x *exchange) methodARN() string {
+	return gateway.ARN{
+		Partition: "aws", Region: region, Account: accountID, API: apiID, Stage: stage,
+		Method: x.r.Method, Path: strings.TrimPrefix(x.r.URL.EscapedPath(), "/"),
+	}.String()
+}
+
+// log never shows the query or any header: both may hold secrets.
+func (x *exchange) log() {
+	attrs := []slog.Attr{
+		slog.String("request_id", x.id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.EscapedPath()),
+		slog.Int("status", x.w.status), slog.Float64("duration_ms", float64(x.Now().Sub(x.start).Microseconds())/1000),
+	}
+	if x.match.Route.Path != "" {
+		attrs = append(attrs, slog.String("route", x.match.Route.String()))
+	}
+	if x.auth.source != "" {
+		attrs = append(attrs, slog.String("authorizer", x.auth.source))
+	}
+	if x.auth.principal != "" {
+		attrs = append(attrs, slog.String("sub", x.auth.principal))
+	}
+	if x.refused != "" {
+		attrs = append(attrs, slog.String("gateway_response", string(x.refused)))
+	}
+	level := slog.LevelInfo
+	if x.cause != nil {
+		level = slog.LevelError
+		attrs = append(attrs, slog.String("error", x.cause.Error()))
+	}
+	x.Log.LogAttrs(context.WithoutCancel(x.r.Context()), level, "request", attrs...)
+}
+
+// newRequestID returns an id in the form of API Gateway's, a UUID of version 4
+// (RFC 9562 section 5.4).
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	text := hex.EncodeToString(b[:])
+	return strings.Join([]string{text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
+}
+
+// statusWriter remembers the status for the log.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 { // not an early hint
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	w.status = cmp.Or(w.status, http.StatusOK)
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

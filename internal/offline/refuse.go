@@ -1,0 +1,91 @@
+package offline
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+)
+
+// A refusal is what API Gateway puts into an answer of its own.
+type refusal struct{ message, errorType string }
+
+// refusals holds the message and the x-amzn-ErrorType of each type. An empty
+// message is null in the body.
+var refusals = map[gateway.ResponseType]refusal{
+	gateway.AccessDenied:                 {"User is not authorized to access this resource", "AccessDeniedException"},
+	gateway.AuthorizerConfigurationError: {"", "AuthorizerConfigurationException"},
+	gateway.AuthorizerFailure:            {"", "AuthorizerConfigurationException"},
+	gateway.BadRequestParameters:         {"Bad Request", "BadRequestException"},
+	gateway.IntegrationFailure:           {"Internal server error", "InternalServerErrorException"},
+	gateway.IntegrationTimeout:           {"Endpoint request timed out", "InternalServerErrorException"},
+	gateway.MissingAuthenticationToken:   {"Missing Authentication Token", "MissingAuthenticationTokenException"},
+	gateway.RequestTooLarge:              {"Request Too Long", "RequestTooLargeException"},
+	gateway.Unauthorized:                 {"Unauthorized", "UnauthorizedException"},
+}
+
+// refuse answers in the gateway's own words.
+func (x *exchange) refuse(t gateway.ResponseType) { x.refuseWith(t, refusals[t].message) }
+
+func (x *exchange) refuseWith(t gateway.ResponseType, message string) {
+	x.refused = t
+	response := x.Responses[t]
+	h := x.w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Amzn-Errortype", refusals[t].errorType)
+	for name, value := range response.Headers {
+		h.Set(name, value)
+	}
+	x.w.WriteHeader(response.StatusCode)
+	io.WriteString(x.w, response.Render(t, message, x.id))
+}
+
+// fail refuses and logs why.
+func (x *exchange) fail(t gateway.ResponseType, cause error) {
+	x.cause = cause
+	x.refuse(t)
+}
+
+// allowOrigin lets a listed origin read the answer, whatever it becomes: a
+// browser that may not read a 401 reports a network error instead.
+func (x *exchange) allowOrigin() {
+	if len(x.CORSOrigins) == 0 {
+		return
+	}
+	h := x.w.Header()
+	h.Add("Vary", "Origin")
+	origin := x.r.Header.Get("Origin")
+	if !slices.Contains(x.CORSOrigins, origin) {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, X-Amzn-RequestId, X-Amzn-ErrorType")
+}
+
+// preflight answers a CORS preflight (Fetch standard, "CORS-preflight fetch").
+// A route declared for OPTIONS answers by itself; one for ANY does not, because
+// a preflight carries no token and so would never pass the authorizer.
+func (x *exchange) preflight(match gateway.Match, found bool) bool {
+	requested := x.r.Header.Get("Access-Control-Request-Method")
+	if len(x.CORSOrigins) == 0 || x.r.Method != http.MethodOptions || requested == "" ||
+		found && match.Route.Method == http.MethodOptions {
+		return false
+	}
+	methods := x.Table.Methods(x.r.URL.EscapedPath())
+	if len(methods) == 0 {
+		return false
+	}
+	h := x.w.Header()
+	if h.Get("Access-Control-Allow-Origin") != "" {
+		if slices.Contains(methods, gateway.MethodAny) {
+			methods = []string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+		}
+		h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Max-Age", "600")
+	}
+	x.w.WriteHeader(http.StatusNoContent)
+	return true
+}
