@@ -1,0 +1,157 @@
+// Package awslambda runs a function under the Lambda Runtime API and builds the
+// authorizer from the environment. Both bootstraps use it: the lean one that
+// holds nothing else, and latchkey itself.
+package awslambda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/weaksecret"
+)
+
+// Start answers invocations until the process is ended.
+func Start(f gateway.Function) { lambda.Start(function(f)) }
+
+// function passes events on as they are, without reflection.
+type function gateway.Function
+
+func (f function) Invoke(ctx context.Context, event []byte) ([]byte, error) { return f(ctx, event) }
+
+// RequestID returns the id of the invocation.
+func RequestID(ctx context.Context) string {
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		return lc.AwsRequestID
+	}
+	return ""
+}
+
+// Environment variables of the authorizer.
+const (
+	EnvSecret   = "TOKEN_SECRET"
+	EnvJWKS     = "LATCHKEY_JWKS"
+	EnvJWKSFile = "LATCHKEY_JWKS_FILE"
+	EnvIssuer   = "LATCHKEY_ISSUER"
+	EnvAudience = "LATCHKEY_AUDIENCE"
+	EnvRoutes   = "LATCHKEY_ROUTES_FILE"
+	EnvLevel    = "LATCHKEY_LOG_LEVEL"
+	EnvAppName  = "APP_NAME"
+)
+
+// DefaultRoutes is where the table is in the zip, relative to its root.
+const DefaultRoutes = "routes.json"
+
+// NewLogger returns a logger of JSON lines under the service's name. An empty
+// level is info, an empty name latchkey.
+func NewLogger(w io.Writer, name, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if level != "" {
+		if err := l.UnmarshalText([]byte(level)); err != nil {
+			return nil, fmt.Errorf("log level %q must be debug, info, warn or error", level)
+		}
+	}
+	if name == "" {
+		name = "latchkey"
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l})).With(slog.String("service", name)), nil
+}
+
+// Authorizer builds the authorizer from the environment and the files beside
+// the bootstrap.
+func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authorizer, error) {
+	verifier, err := verifier(getenv)
+	if err != nil {
+		return nil, err
+	}
+	path := getenv(EnvRoutes)
+	if path == "" {
+		path = DefaultRoutes
+	}
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the route table: %w; write it with `latchkey routes compile` and put it into the zip", err)
+	}
+	table, err := gateway.ParseTable(doc)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Log: log, RequestID: RequestID})
+}
+
+func verifier(getenv func(string) string) (*latchkey.Verifier, error) {
+	cfg := latchkey.Config{Issuer: getenv(EnvIssuer), Audience: getenv(EnvAudience)}
+	if secret := getenv(EnvSecret); secret != "" {
+		if getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" {
+			return nil, errors.New("TOKEN_SECRET and a JWKS are both set: tokens are signed by one or the other; unset one")
+		}
+		return LegacyVerifier(secret, cfg)
+	}
+	doc, source, err := jwks(getenv)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := latchkey.ParseJWKS(doc)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	if cfg.Issuer == "" {
+		return nil, errors.New("LATCHKEY_ISSUER is not set: it must be the iss of the tokens, exactly")
+	}
+	if cfg.Audience == "" {
+		cfg.Audience = cfg.Issuer
+	}
+	cfg.Keys = keys
+	return latchkey.New(cfg)
+}
+
+// LegacyVerifier verifies the tokens of the HS256 compatibility mode, unless
+// its secret is weak.
+func LegacyVerifier(secret string, cfg latchkey.Config) (*latchkey.Verifier, error) {
+	if err := weaksecret.Check(secret); err != nil {
+		return nil, WeakSecretError(err)
+	}
+	key, err := latchkey.NewHMACKey("", []byte(secret))
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Keys, err = latchkey.NewKeySet(key); err != nil {
+		return nil, err
+	}
+	cfg.Legacy = true
+	return latchkey.New(cfg)
+}
+
+// WeakSecretError says what to do about a secret that weaksecret.Check refuses.
+func WeakSecretError(reason error) error {
+	return fmt.Errorf("TOKEN_SECRET is refused: %w. Whoever knows it can sign in as anybody. "+
+		"Make a new one with `openssl rand -base64 48`, or unset TOKEN_SECRET to sign with keys of latchkey's own", reason)
+}
+
+func jwks(getenv func(string) string) (doc []byte, source string, err error) {
+	inline, path := getenv(EnvJWKS), getenv(EnvJWKSFile)
+	switch {
+	case inline != "" && path != "":
+		return nil, "", errors.New("LATCHKEY_JWKS and LATCHKEY_JWKS_FILE are both set; unset one")
+	case strings.HasPrefix(inline, "http://"), strings.HasPrefix(inline, "https://"):
+		return nil, "", errors.New("LATCHKEY_JWKS holds the key set itself, not its address: put the document there, or into the zip and its name into LATCHKEY_JWKS_FILE")
+	case inline != "":
+		return []byte(inline), EnvJWKS, nil
+	case path != "":
+		doc, err = os.ReadFile(path)
+		if err != nil {
+			return nil, "", fmt.Errorf("reading LATCHKEY_JWKS_FILE: %w", err)
+		}
+		return doc, path, nil
+	}
+	return nil, "", errors.New("no keys: set TOKEN_SECRET, or LATCHKEY_JWKS to the document that `latchkey keys export` prints, or LATCHKEY_JWKS_FILE to its name in the zip")
+}
