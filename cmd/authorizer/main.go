@@ -5,26 +5,26 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/gateway"
 )
 
 func main() {
-	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" {
+	if os.Getenv(awslambda.EnvRuntimeAPI) == "" {
 		fmt.Fprintln(os.Stderr, "authorizer: this is a bootstrap for AWS Lambda; on your machine run `latchkey offline` or `latchkey invoke authorizer`")
 		os.Exit(2)
 	}
-	log, err := awslambda.NewLogger(os.Stderr, os.Getenv(awslambda.EnvAppName), os.Getenv(awslambda.EnvLevel))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "authorizer:", err)
-		os.Exit(1)
-	}
-	authorizer, err := awslambda.Authorizer(os.Getenv, log)
-	if err != nil {
-		log.Error("cannot start", slog.String("error", err.Error()))
-		os.Exit(1)
-	}
-	awslambda.Start(authorizer.Handle)
+	awslambda.Main(func() (gateway.Function, error) {
+		log, err := awslambda.NewLogger(os.Stderr, os.Getenv(awslambda.EnvAppName), os.Getenv(awslambda.EnvLevel))
+		if err != nil {
+			return nil, err
+		}
+		authorizer, err := awslambda.Authorizer(os.Getenv, log)
+		if err != nil {
+			return nil, err
+		}
+		return authorizer.Handle, nil
+	})
 }

@@ -1,4 +1,4 @@
-// Package awslambda runs a function under the Lambda Runtime API and builds the
+// Package awslambda is what the bootstraps for AWS Lambda share: it runs a function under the Lambda Runtime API and builds the
 // authorizer from the environment. Both bootstraps use it: the lean one that
 // holds nothing else, and latchkey itself.
 package awslambda
@@ -12,29 +12,13 @@ import (
 	"os"
 	"strings"
 
-	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-lambda-go/lambdacontext"
-
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 )
 
-// Start answers invocations until the process is ended.
-func Start(f gateway.Function) { lambda.Start(function(f)) }
-
-// function passes events on as they are, without reflection.
-type function gateway.Function
-
-func (f function) Invoke(ctx context.Context, event []byte) ([]byte, error) { return f(ctx, event) }
-
 // RequestID returns the id of the invocation.
-func RequestID(ctx context.Context) string {
-	if lc, ok := lambdacontext.FromContext(ctx); ok {
-		return lc.AwsRequestID
-	}
-	return ""
-}
+func RequestID(ctx context.Context) string { return gateway.InvocationFrom(ctx).RequestID }
 
 // Environment variables of the authorizer.
 const (

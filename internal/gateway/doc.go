@@ -7,8 +7,3 @@
 // therefore links nothing that costs a cold start: no net/http (the payloads of
 // HTTP requests are in the package proxy below), no YAML, no AWS SDK.
 package gateway
-
-import "context"
-
-// A Function is a Lambda function: a JSON event in, a JSON answer out.
-type Function func(ctx context.Context, event []byte) ([]byte, error)

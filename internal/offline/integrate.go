@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambdacontext"
-
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 )
@@ -68,9 +66,9 @@ func (x *exchange) lambdaContext(function string) context.Context {
 
 // LambdaContext returns a context as a function on Lambda gets it.
 func LambdaContext(ctx context.Context, function, requestID string) context.Context {
-	return lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{
-		AwsRequestID:       requestID,
-		InvokedFunctionArn: "arn:aws:lambda:" + region + ":" + accountID + ":function:" + function,
+	return gateway.WithInvocation(ctx, gateway.Invocation{
+		RequestID:   requestID,
+		FunctionARN: "arn:aws:lambda:" + region + ":" + accountID + ":function:" + function,
 	})
 }
 

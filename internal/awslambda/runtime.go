@@ -1,0 +1,273 @@
+package awslambda
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"os"
+	"reflect"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/strictjson"
+)
+
+// EnvRuntimeAPI is set on Lambda, to host and port of the Runtime API.
+const EnvRuntimeAPI = "AWS_LAMBDA_RUNTIME_API"
+
+const apiVersion = "/2018-06-01/runtime/"
+
+// Run answers invocations one after another, as Lambda hands them out
+// ("Using the Lambda runtime API for custom runtimes"). It returns only when
+// the Runtime API cannot be used or the function has panicked: Lambda then
+// starts a new process.
+//
+// The client speaks just as much HTTP as that API needs. net/http would double
+// the size of the bootstrap, and its cost per invocation.
+func Run(ctx context.Context, address string, f gateway.Function) error {
+	c := client{address: address}
+	defer c.close()
+	for ctx.Err() == nil {
+		if err := c.serveOne(ctx, f); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// ReportInitError tells Lambda, and so the function's log, why the process
+// cannot start.
+func ReportInitError(address string, cause error) error {
+	c := client{address: address}
+	defer c.close()
+	_, err := c.post("init/error", errorDocument(cause), errorType(cause))
+	return err
+}
+
+func (c *client) serveOne(ctx context.Context, f gateway.Function) error {
+	next, err := c.do("GET", "invocation/next", nil, "")
+	if err != nil {
+		return fmt.Errorf("asking for the next invocation: %w", err)
+	}
+	if next.status != 200 {
+		return fmt.Errorf("asking for the next invocation: status %d", next.status)
+	}
+	id := next.header.Get("Lambda-Runtime-Aws-Request-Id")
+	if id == "" || strings.ContainsAny(id, "/\r\n ") {
+		return errors.New("the next invocation has no usable request id")
+	}
+	answer, callErr := invoke(ctx, f, next)
+	status := 0
+	if callErr == nil {
+		if status, err = c.post("invocation/"+id+"/response", answer, ""); err != nil {
+			return fmt.Errorf("posting the response: %w", err)
+		}
+		if status == 413 {
+			callErr = errors.New("the response is larger than Lambda allows")
+		}
+	}
+	if callErr != nil {
+		if status, err = c.post("invocation/"+id+"/error", errorDocument(callErr), errorType(callErr)); err != nil {
+			return fmt.Errorf("posting the error: %w", err)
+		}
+	}
+	var crash *panicError
+	switch {
+	case errors.As(callErr, &crash):
+		return fmt.Errorf("%w\n%s", crash, crash.stack)
+	case status != 202:
+		return fmt.Errorf("the Runtime API answered status %d", status)
+	}
+	return nil
+}
+
+// invoke calls the function with the deadline that Lambda sets it.
+func invoke(ctx context.Context, f gateway.Function, next response) (answer []byte, err error) {
+	ctx = gateway.WithInvocation(ctx, gateway.Invocation{
+		RequestID:   next.header.Get("Lambda-Runtime-Aws-Request-Id"),
+		FunctionARN: next.header.Get("Lambda-Runtime-Invoked-Function-Arn"),
+	})
+	if ms, err := strconv.ParseInt(next.header.Get("Lambda-Runtime-Deadline-Ms"), 10, 64); err == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, time.UnixMilli(ms))
+		defer cancel()
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			answer, err = nil, &panicError{v, debug.Stack()}
+		}
+	}()
+	return f(ctx, next.body)
+}
+
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// errorDocument is an error as Lambda wants it.
+func errorDocument(err error) []byte {
+	doc := strictjson.AppendString([]byte(`{"errorMessage":`), err.Error())
+	doc = strictjson.AppendString(append(doc, `,"errorType":`...), errorType(err))
+	return append(doc, '}')
+}
+
+// ErrorDocument is how Lambda shows a function's error to its caller.
+func ErrorDocument(err error) []byte { return errorDocument(err) }
+
+func errorType(err error) string {
+	t := reflect.TypeOf(err)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.Name()
+}
+
+// client is one connection to the Runtime API, which serves one request at a
+// time.
+type client struct {
+	address string
+	conn    net.Conn
+	in      *bufio.Reader
+	out     []byte
+}
+
+type response struct {
+	status int
+	header textproto.MIMEHeader
+	body   []byte
+}
+
+func (c *client) close() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+func (c *client) post(path string, body []byte, errorType string) (int, error) {
+	r, err := c.do("POST", path, body, errorType)
+	return r.status, err
+}
+
+// do sends one request and reads its answer. There is no time limit: the next
+// invocation may be hours away, and Lambda freezes the process meanwhile.
+func (c *client) do(method, path string, body []byte, errorType string) (response, error) {
+	if c.conn == nil {
+		conn, err := net.Dial("tcp", c.address)
+		if err != nil {
+			return response{}, err
+		}
+		c.conn, c.in = conn, bufio.NewReaderSize(conn, 16<<10)
+	}
+	b := append(c.out[:0], method...)
+	b = append(append(append(b, ' '), apiVersion...), path...)
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), c.address...)
+	b = append(b, "\r\nUser-Agent: latchkey\r\n"...)
+	if method == "POST" {
+		b = append(b, "Content-Type: application/json\r\nContent-Length: "...)
+		b = append(strconv.AppendInt(b, int64(len(body)), 10), "\r\n"...)
+	}
+	if errorType != "" {
+		b = append(append(append(b, "Lambda-Runtime-Function-Error-Type: "...), errorType...), "\r\n"...)
+	}
+	b = append(append(b, "\r\n"...), body...)
+	c.out = b
+	if _, err := c.conn.Write(b); err != nil {
+		return response{}, err
+	}
+	return c.read()
+}
+
+func (c *client) read() (response, error) {
+	in := textproto.NewReader(c.in)
+	line, err := in.ReadLine()
+	if err != nil {
+		return response{}, err
+	}
+	proto, rest, _ := strings.Cut(line, " ")
+	code, _, _ := strings.Cut(rest, " ")
+	status, err := strconv.Atoi(code)
+	if err != nil || !strings.HasPrefix(proto, "HTTP/1.") {
+		return response{}, fmt.Errorf("the Runtime API answered %q", line)
+	}
+	r := response{status: status}
+	if r.header, err = in.ReadMIMEHeader(); err != nil {
+		return response{}, err
+	}
+	if r.body, err = readBody(c.in, r.header); err != nil {
+		return response{}, fmt.Errorf("reading the body: %w", err)
+	}
+	if strings.EqualFold(r.header.Get("Connection"), "close") {
+		c.close()
+	}
+	return r, nil
+}
+
+// maxEvent is beyond what Lambda sends: 6 MB, and more for streams.
+const maxEvent = 64 << 20
+
+// readBody reads a body by RFC 9112 section 6.
+func readBody(in *bufio.Reader, h textproto.MIMEHeader) ([]byte, error) {
+	if strings.EqualFold(h.Get("Transfer-Encoding"), "chunked") {
+		return readChunks(in)
+	}
+	n, err := strconv.Atoi(h.Get("Content-Length"))
+	if err != nil || n < 0 || n > maxEvent {
+		return nil, fmt.Errorf("content length %q", h.Get("Content-Length"))
+	}
+	body := make([]byte, n)
+	_, err = io.ReadFull(in, body)
+	return body, err
+}
+
+func readChunks(in *bufio.Reader) ([]byte, error) {
+	var body []byte
+	text := textproto.NewReader(in)
+	for {
+		line, err := text.ReadLine()
+		if err != nil {
+			return nil, err
+		}
+		size, _, _ := strings.Cut(line, ";")
+		n, err := strconv.ParseUint(strings.TrimSpace(size), 16, 31)
+		if err != nil || len(body)+int(n) > maxEvent {
+			return nil, fmt.Errorf("chunk size %q", line)
+		}
+		if n == 0 {
+			_, err := text.ReadMIMEHeader() // trailers
+			return body, err
+		}
+		start := len(body)
+		body = append(body, make([]byte, n)...)
+		if _, err := io.ReadFull(in, body[start:]); err != nil {
+			return nil, err
+		}
+		if line, err := text.ReadLine(); err != nil || line != "" {
+			return nil, errors.New("chunk without end")
+		}
+	}
+}
+
+// Main runs the function that build returns and ends the process. A build that
+// fails is reported to Lambda and to the log.
+func Main(build func() (gateway.Function, error)) {
+	address := os.Getenv(EnvRuntimeAPI)
+	f, err := build()
+	if err == nil {
+		err = Run(context.Background(), address, f)
+	} else if reportErr := ReportInitError(address, err); reportErr != nil {
+		err = errors.Join(err, reportErr)
+	}
+	fmt.Fprintln(os.Stderr, string(errorDocument(err)))
+	os.Exit(1)
+}
