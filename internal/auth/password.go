@@ -294,3 +294,10 @@ func (p phc) weakerThan(want Argon2) bool {
 
 // RetryAfterBusy is what a caller turned away with ErrBusy should wait.
 const RetryAfterBusy = 2 * time.Second
+
+// UnmarshalText reads what ParseArgon2 does.
+func (a *Argon2) UnmarshalText(text []byte) error {
+	cost, err := ParseArgon2(string(text))
+	*a = cost
+	return err
+}

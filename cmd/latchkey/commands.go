@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/offline"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/web"
+)
+
+type offlineCmd struct {
+	Addr          string        `help:"Address to listen on; loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT"`
+	AuthorizerTTL time.Duration `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION"`
+	dataFlags
+	issueFlags
+	httpFlags
+}
+
+// writeTimeoutOffline leaves room for an integration's 29 seconds.
+const writeTimeoutOffline = 40 * time.Second
+
+func (c *offlineCmd) Run(ctx context.Context, p *process) error {
+	if err := checkLoopback(ctx, c.Addr); err != nil {
+		return err
+	}
+	log := p.logger()
+	srv, err := listen(ctx, c.Addr, log)
+	if err != nil {
+		return err
+	}
+	srv.write = writeTimeoutOffline
+	defer srv.listener.Close()
+	sys, err := openDemo(ctx, c.dataFlags, c.issueFlags, srv.base(), log)
+	if err != nil {
+		return err
+	}
+	defer sys.Close()
+	functions, table, err := sys.functions(p, c.httpFlags, log)
+	if err != nil {
+		return err
+	}
+	g, err := offline.New(offline.Config{
+		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL,
+		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	go purgeRegularly(ctx, sys, log)
+	if err := g.PrintRoutes(p.stdout, srv.base()); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "\ndemo user: %s / %s\nlistening on %s\n", demoUsername, demoPassword, srv.base())
+	return srv.serve(ctx, g)
+}
+
+// openDemo opens the system that offline and invoke share: created where it is
+// missing, with the demo user in it.
+func openDemo(ctx context.Context, d dataFlags, i issueFlags, base string, log *slog.Logger) (*system, error) {
+	s, err := d.open(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	sys, err := s.build(d, i, base, true, log)
+	if err == nil {
+		err = errors.Join(s.ensureKey(ctx, i.SigningAlg), addDemoUser(ctx, sys.service))
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return sys, nil
+}
+
+// table is the route table with the auth service's own routes in it.
+func (p *process) table() (*gateway.Table, error) {
+	routes := slices.Clone(p.config.routes)
+	if routes == nil {
+		routes = slices.Clone(demoRoutes)
+	}
+	for _, own := range web.Routes {
+		method, path, err := gateway.ParseRoute(own)
+		if err != nil {
+			return nil, err
+		}
+		routes = append(routes, gateway.Route{Method: method, Path: path, Public: true, To: "auth"})
+	}
+	t, err := gateway.NewTable(routes)
+	if err != nil && p.config.path != "" {
+		err = fmt.Errorf("%s: %w", p.config.path, err)
+	}
+	return t, err
+}
+
+// functions are the system's Lambda functions, by their names.
+func (s *system) functions(p *process, h httpFlags, log *slog.Logger) (map[string]gateway.Function, *gateway.Table, error) {
+	table, err := p.table()
+	if err != nil {
+		return nil, nil, err
+	}
+	authorizer, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.verifier, Table: table, RequestID: awslambda.RequestID})
+	if err != nil {
+		return nil, nil, err
+	}
+	h.TrustedProxies = 0 // the gateway tells the client's address
+	service, err := s.handler(h, log, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return map[string]gateway.Function{
+		"auth": authFunction(service), "login": authFunction(service), "authorizer": authorizer.Handle,
+		"publicEndpoint":  demoEndpoint("Welcome to our Public API!"),
+		"privateEndpoint": demoEndpoint("Only logged in users can see this"),
+	}, table, nil
+}
+
+// purgeInterval is how often what has outlived its use is deleted.
+const purgeInterval = time.Hour
+
+func purgeRegularly(ctx context.Context, s *system, log *slog.Logger) {
+	t := time.NewTicker(purgeInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if err := s.service.Purge(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("purging failed", slog.String("error", err.Error()))
+			}
+		}
+	}
+}
+
+type serveCmd struct {
+	Addr string `help:"Address to listen on (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	dataFlags
+	issueFlags
+	httpFlags
+}
+
+func (c *serveCmd) Run(ctx context.Context, p *process) error {
+	log := p.logger()
+	s, err := c.dataFlags.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if c.Data == sqlstore.Memory {
+		if err := s.ensureKey(ctx, c.SigningAlg); err != nil {
+			return err
+		}
+	}
+	if len(s.keys.Records(ctx)) == 0 && os.Getenv(awslambda.EnvSecret) == "" {
+		return fmt.Errorf("there is no signing key in %s; create one with `latchkey init --data %s`", c.Data, c.Data)
+	}
+	if c.Argon2.BelowOWASP() {
+		log.Warn("password hashes cost less than OWASP recommends; see LATCHKEY_ARGON2", slog.String("argon2", c.Argon2.String()))
+	}
+	srv, err := listen(ctx, c.Addr, log)
+	if err != nil {
+		return err
+	}
+	defer srv.listener.Close()
+	sys, err := s.build(c.dataFlags, c.issueFlags, srv.base(), false, log)
+	if err != nil {
+		return err
+	}
+	h, err := sys.handler(c.httpFlags, log, log)
+	if err != nil {
+		return err
+	}
+	go purgeRegularly(ctx, sys, log)
+	fmt.Fprintf(p.stdout, "listening on %s\n", srv.base())
+	return srv.serve(ctx, h)
+}
+
+type initCmd struct {
+	dataFlags
+	signingFlags
+}
+
+func (c *initCmd) Run(ctx context.Context, p *process) error {
+	if c.Data == sqlstore.Memory {
+		return usagef("init creates files; :memory: needs none")
+	}
+	s, err := c.dataFlags.open(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.ensureKey(ctx, c.SigningAlg); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s is ready: database, master key, signing key\nnext: latchkey users add --data %s --username NAME, latchkey serve --data %s\n", c.Data, c.Data, c.Data)
+	if os.Getenv("LATCHKEY_MASTER_KEY") == "" && c.MasterKeyFile == "" {
+		fmt.Fprintf(p.stdout, "back up %s/master.key apart from the database: neither is of use without the other\n", c.Data)
+	}
+	return nil
+}
+
+type routesCmd struct {
+	Compile routesCompileCmd `cmd:"" help:"Check the routes of the configuration file and write routes.json for the authorizer."`
+}
+
+type routesCompileCmd struct {
+	Out string `short:"o" help:"File to write; - is standard output." default:"routes.json" placeholder:"FILE"`
+}
+
+func (c *routesCompileCmd) Run(p *process) error {
+	t, err := p.table()
+	if err != nil {
+		return err
+	}
+	doc := append(t.JSON(), '\n')
+	if c.Out == "-" {
+		_, err = p.stdout.Write(doc)
+		return err
+	}
+	if err := os.WriteFile(c.Out, doc, 0o644); err != nil {
+		return fmt.Errorf("writing the route table: %w", err)
+	}
+	fmt.Fprintf(p.stdout, "%s: %d routes\n", c.Out, len(t.Routes()))
+	return nil
+}
+
+type versionCmd struct {
+	JSON bool `help:"Print JSON."`
+}
+
+func (c *versionCmd) Run(p *process) error {
+	version, revision := "unknown", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value
+			}
+		}
+	}
+	if c.JSON {
+		return printJSON(p.stdout, map[string]string{"version": version, "revision": revision, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+	}
+	_, err := fmt.Fprintf(p.stdout, "latchkey %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
+// printJSON writes a value for people and machines alike.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+)
+
+// defaultConfig is read when it is there and no other file is named.
+const defaultConfig = "latchkey.yaml"
+
+// fileConfig is latchkey.yaml: flags by their names, and what is too much for
+// a flag.
+type fileConfig struct {
+	path      string
+	settings  map[string]string
+	routes    []gateway.Route // nil: none are declared
+	responses map[gateway.ResponseType]gateway.Response
+}
+
+// fileSettings are the flags that the file may set. Commands' own arguments and
+// whatever is secret are not among them.
+var fileSettings = []string{
+	"addr", "data", "public-url", "issuer", "audience", "access-token-ttl", "signing-alg",
+	"cors-origins", "trusted-proxies", "log-level", "argon2", "authorizer-ttl", "master-key-file",
+}
+
+// configPath finds the file that the command line or the environment names.
+// Kong cannot say: it wants the settings of the file while it parses.
+func configPath(args []string) (path string, named bool) {
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if value, ok := strings.CutPrefix(arg, "--config="); ok {
+			return value, true
+		}
+		if arg == "--config" && i+1 < len(args) {
+			return args[i+1], true
+		}
+	}
+	if value := os.Getenv("LATCHKEY_CONFIG"); value != "" {
+		return value, true
+	}
+	return defaultConfig, false
+}
+
+func loadConfig(args []string) (fileConfig, error) {
+	path, named := configPath(args)
+	doc, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return fileConfig{}, nil
+	}
+	if err != nil {
+		return fileConfig{}, fmt.Errorf("reading the configuration file: %w", err)
+	}
+	c, err := parseConfig(doc)
+	if err != nil {
+		return fileConfig{}, fmt.Errorf("%s: %w", path, err)
+	}
+	c.path = path
+	return c, nil
+}
+
+// yamlRoute and yamlResponse are how the file writes them.
+type yamlRoute struct {
+	Route  string   `yaml:"route"`
+	Public bool     `yaml:"public"`
+	Scopes []string `yaml:"scopes"`
+	To     string   `yaml:"to"`
+}
+
+type yamlResponse struct {
+	Status  int               `yaml:"status"`
+	Headers map[string]string `yaml:"headers"`
+	Body    string            `yaml:"body"`
+}
+
+func parseConfig(doc []byte) (fileConfig, error) {
+	c := fileConfig{settings: make(map[string]string)}
+	var file struct {
+		Routes    []yamlRoute                           `yaml:"routes"`
+		Responses map[gateway.ResponseType]yamlResponse `yaml:"gateway-responses"`
+		Settings  map[string]yaml.Node                  `yaml:",inline"`
+	}
+	d := yaml.NewDecoder(bytes.NewReader(doc))
+	d.KnownFields(true)
+	if err := d.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+		return c, err
+	}
+	for name, node := range file.Settings {
+		if !slices.Contains(fileSettings, name) {
+			return c, fmt.Errorf("line %d: unknown setting %q; known are routes, gateway-responses, %s", node.Line, name, strings.Join(fileSettings, ", "))
+		}
+		value, err := settingText(&node)
+		if err != nil {
+			return c, fmt.Errorf("line %d: %s %w", node.Line, name, err)
+		}
+		c.settings[name] = value
+	}
+	for _, r := range file.Routes {
+		method, path, err := gateway.ParseRoute(r.Route)
+		if err != nil {
+			return c, err
+		}
+		c.routes = append(c.routes, gateway.Route{Method: method, Path: path, Public: r.Public, Scopes: r.Scopes, To: r.To})
+	}
+	overrides := make(map[gateway.ResponseType]gateway.Response)
+	for t, r := range file.Responses {
+		overrides[t] = gateway.Response{StatusCode: r.Status, Headers: r.Headers, Body: r.Body}
+	}
+	var err error
+	c.responses, err = gateway.OverrideResponses(overrides)
+	return c, err
+}
+
+// settingText reads a scalar, or a list of scalars as the flag would take it.
+func settingText(node *yaml.Node) (string, error) {
+	switch node.Kind {
+	case yaml.ScalarNode:
+		return node.Value, nil
+	case yaml.SequenceNode:
+		var parts []string
+		for _, item := range node.Content {
+			if item.Kind != yaml.ScalarNode {
+				return "", errors.New("must be a list of plain values")
+			}
+			parts = append(parts, item.Value)
+		}
+		return strings.Join(parts, ","), nil
+	}
+	return "", errors.New("must be a plain value or a list of them")
+}
+
+// resolver gives kong the settings of the file, under flags and environment:
+// kong would put the file over the environment.
+func (c fileConfig) resolver() kong.Resolver {
+	var f kong.ResolverFunc = func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		for _, name := range flag.Envs {
+			if os.Getenv(name) != "" {
+				return nil, nil
+			}
+		}
+		if value, ok := c.settings[flag.Name]; ok {
+			return value, nil
+		}
+		return nil, nil
+	}
+	return f
+}
+
+// unsetEmptyVariables makes an empty variable the same as none, as compose
+// files and CI systems expect.
+func unsetEmptyVariables() {
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if value == "" && strings.HasPrefix(name, "LATCHKEY_") {
+			os.Unsetenv(name)
+		}
+	}
+}

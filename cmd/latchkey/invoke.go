@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/offline"
+)
+
+type invokeCmd struct {
+	Function string `arg:"" help:"login (or auth), authorizer, publicEndpoint, privateEndpoint." enum:"login,auth,authorizer,publicEndpoint,privateEndpoint"`
+	Path     string `help:"File of the event; - is standard input. {{token}} in it becomes a fresh token of the demo user." default:"-" placeholder:"FILE"`
+	dataFlags
+	issueFlags
+}
+
+// invokeTimeout is Lambda's longest.
+const invokeTimeout = 15 * time.Minute
+
+func (c *invokeCmd) Run(ctx context.Context, p *process) error {
+	event, err := p.readInput(c.Path)
+	if err != nil {
+		return fmt.Errorf("reading the event: %w", err)
+	}
+	log := p.logger()
+	sys, err := openDemo(ctx, c.dataFlags, c.issueFlags, "http://127.0.0.1:4000", log)
+	if err != nil {
+		return err
+	}
+	defer sys.Close()
+	if marker := []byte("{{token}}"); bytes.Contains(event, marker) {
+		token, err := demoToken(ctx, sys.service)
+		if err != nil {
+			return err
+		}
+		event = bytes.ReplaceAll(event, marker, []byte(token))
+	}
+	if !json.Valid(event) {
+		return usagef("%s is not JSON", c.Path)
+	}
+	functions, _, err := sys.functions(p, httpFlags{}, log)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(offline.LambdaContext(ctx, c.Function, "invoke"), invokeTimeout)
+	defer cancel()
+	answer, err := functions[c.Function](ctx, event)
+	if err != nil {
+		fmt.Fprintf(p.stdout, "%s\n", awslambda.ErrorDocument(err))
+		return &quietError{}
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, answer, "", "  "); err != nil {
+		return fmt.Errorf("the function's answer is not JSON: %w", err)
+	}
+	_, err = fmt.Fprintln(p.stdout, pretty.String())
+	return err
+}
+
+// readInput reads a file or, for "-", standard input.
+func (p *process) readInput(path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(p.stdin)
+	}
+	return os.ReadFile(path)
+}
+
+// lambdaCmd is what main runs on Lambda: a command, so that variables and
+// latchkey.yaml in the zip mean what they mean everywhere.
+type lambdaCmd struct {
+	dataFlags
+	issueFlags
+	httpFlags
+}
+
+func lambdaMain() {
+	// The exit status tells Lambda nothing; what went wrong has been reported.
+	os.Exit(run(context.Background(), []string{"lambda"}, os.Stdin, os.Stdout, os.Stderr))
+}
+
+func (c *lambdaCmd) Run(ctx context.Context, p *process) error {
+	awslambda.Main(func() (gateway.Function, error) { return c.function(ctx, p, os.Getenv("_HANDLER")) })
+	return nil
+}
+
+func (c *lambdaCmd) function(ctx context.Context, p *process, name string) (gateway.Function, error) {
+	log := p.logger()
+	switch name {
+	case "authorizer":
+		a, err := awslambda.Authorizer(os.Getenv, log)
+		if err != nil {
+			return nil, err
+		}
+		return a.Handle, nil
+	case "publicEndpoint":
+		return demoEndpoint("Welcome to our Public API!"), nil
+	case "privateEndpoint":
+		return demoEndpoint("Only logged in users can see this"), nil
+	case "auth", "login":
+		return c.auth(ctx, p)
+	}
+	return nil, fmt.Errorf("the function's handler is %q; set it to auth (or login), authorizer, publicEndpoint or privateEndpoint", name)
+}
+
+// auth is the auth service as a function. Until there is a store that functions
+// share, its data is a directory that must be named: on /tmp it is gone with
+// the execution environment, and each of those has users of its own; on EFS,
+// which SQLite's locking is not made for, let one run at a time (reserved
+// concurrency 1).
+func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, error) {
+	if os.Getenv("LATCHKEY_DATA") == "" && p.config.settings["data"] == "" {
+		return nil, errors.New("LATCHKEY_DATA is not set: auth keeps its users in a SQLite database, so name a directory that outlives the execution environment (EFS, with reserved concurrency 1); on /tmp or :memory: every environment has users of its own, and they are gone with it")
+	}
+	if os.Getenv(awslambda.EnvSecret) == "" && c.PublicURL == "" && c.Issuer == "" {
+		return nil, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")
+	}
+	log := p.logger()
+	s, err := c.dataFlags.open(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	sys, err := s.build(c.dataFlags, c.issueFlags, c.PublicURL, false, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ensureKey(ctx, c.SigningAlg); err != nil {
+		return nil, err
+	}
+	h, err := sys.handler(c.httpFlags, log, log)
+	if err != nil {
+		return nil, err
+	}
+	return authFunction(h), nil
+}

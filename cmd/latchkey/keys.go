@@ -1,0 +1,257 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
+)
+
+type keysCmd struct {
+	List   keysListCmd   `cmd:"" help:"List signing keys and where they stand in their life."`
+	Rotate keysRotateCmd `cmd:"" help:"Create the next signing key: published at once, signing when every cache has it."`
+	Import keysImportCmd `cmd:"" help:"Add a key from elsewhere (PEM or JWK): a private one signs next, a public one only verifies."`
+	Export keysExportCmd `cmd:"" help:"Print the public key set (JWKS)."`
+}
+
+// keyView is a key as people and machines may see it.
+type keyView struct {
+	ID        string             `json:"kid"`
+	Algorithm latchkey.Algorithm `json:"alg"`
+	State     keyring.State      `json:"state"`
+	CreatedAt time.Time          `json:"created_at"`
+	ActiveAt  time.Time          `json:"active_at"`
+	RetiresAt *time.Time         `json:"retires_at"`
+	ExpiresAt *time.Time         `json:"expires_at"`
+}
+
+func viewKey(k *keyring.Keyring, r keyring.Record) keyView {
+	moment := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		t = t.UTC()
+		return &t
+	}
+	return keyView{r.ID, r.Algorithm, k.State(r), r.CreatedAt.UTC(), r.ActiveAt.UTC(), moment(r.RetiresAt), moment(r.ExpiresAt)}
+}
+
+// printLine writes a value as one line of JSON.
+func printLine(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+type keysListCmd struct {
+	JSON bool `help:"Print one JSON object per line."`
+	dataFlags
+}
+
+func (c *keysListCmd) Run(ctx context.Context, p *process) error {
+	s, err := c.dataFlags.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	if !c.JSON {
+		fmt.Fprintln(t, "KID\tALG\tSTATE\tSIGNS FROM\tVERIFIES UNTIL")
+	}
+	for _, r := range s.keys.Records(ctx) {
+		v := viewKey(s.keys, r)
+		if c.JSON {
+			if err := printLine(p.stdout, v); err != nil {
+				return err
+			}
+			continue
+		}
+		until := "-"
+		if v.ExpiresAt != nil {
+			until = v.ExpiresAt.Format(time.RFC3339)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Algorithm, v.State, v.ActiveAt.Format(time.RFC3339), until)
+	}
+	return t.Flush()
+}
+
+type keysRotateCmd struct {
+	Now  bool `help:"Sign with the new key at once. Verifiers that cached the old key set refuse its tokens until they fetch again."`
+	JSON bool `help:"Print JSON."`
+	dataFlags
+	signingFlags
+}
+
+func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
+	s, err := c.dataFlags.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	r, err := s.keys.Rotate(ctx, c.SigningAlg, c.Now)
+	if errors.Is(err, keyring.ErrExists) {
+		return errors.New("somebody else is rotating keys just now; see `latchkey keys list`")
+	}
+	if err != nil {
+		return err
+	}
+	return p.showKey(s.keys, r, c.JSON)
+}
+
+func (p *process) showKey(k *keyring.Keyring, r keyring.Record, asJSON bool) error {
+	v := viewKey(k, r)
+	if asJSON {
+		return printLine(p.stdout, v)
+	}
+	what := "signs from " + v.ActiveAt.Format(time.RFC3339) + " on"
+	if len(r.Sealed) == 0 {
+		what = "verifies"
+		if v.ExpiresAt != nil {
+			what += " until " + v.ExpiresAt.Format(time.RFC3339)
+		}
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s key %s is published and %s\n", v.Algorithm, v.ID, what)
+	return err
+}
+
+type keysImportCmd struct {
+	File      string        `arg:"" help:"File of the key, PEM or JWK; - is standard input."`
+	Now       bool          `help:"Sign with a private key at once, see rotate."`
+	VerifyFor time.Duration `help:"How long a public key verifies: as long as the last token that was signed by it lives." default:"336h" placeholder:"DURATION"`
+	JSON      bool          `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *keysImportCmd) Run(ctx context.Context, p *process) error {
+	doc, err := p.readInput(c.File)
+	if err != nil {
+		return fmt.Errorf("reading the key: %w", err)
+	}
+	s, err := c.dataFlags.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	r, err := s.keys.Import(ctx, doc, c.Now, time.Now().Add(c.VerifyFor))
+	if errors.Is(err, keyring.ErrExists) {
+		return errors.New("this key is here already; see `latchkey keys list`")
+	}
+	if err != nil {
+		return err
+	}
+	return p.showKey(s.keys, r, c.JSON)
+}
+
+type keysExportCmd struct {
+	dataFlags
+}
+
+func (c *keysExportCmd) Run(ctx context.Context, p *process) error {
+	s, err := c.dataFlags.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	_, err = fmt.Fprintf(p.stdout, "%s\n", s.keys.JWKS(ctx))
+	return err
+}
+
+type tokenCmd struct {
+	Verify tokenVerifyCmd `cmd:"" help:"Verify a token: print its claims, or which check it fails and exit 1."`
+}
+
+type tokenVerifyCmd struct {
+	Token     string `arg:"" optional:"" help:"The token; - (default) reads it from standard input, where no process list shows it." default:"-"`
+	JWKS      string `name:"jwks" help:"File of the key set. Default: the keys in the data directory." type:"path" placeholder:"FILE"`
+	SecretEnv string `help:"Variable that holds the secret of HS256 tokens. Default: TOKEN_SECRET, if that is set." placeholder:"NAME"`
+	dataFlags
+	issueFlags
+}
+
+func (c *tokenVerifyCmd) Run(ctx context.Context, p *process) error {
+	token := c.Token
+	if token == "-" {
+		doc, err := io.ReadAll(io.LimitReader(p.stdin, 1<<20))
+		if err != nil {
+			return fmt.Errorf("reading the token: %w", err)
+		}
+		token = strings.TrimSpace(string(doc))
+	}
+	if len(token) > 7 && strings.EqualFold(token[:7], "bearer ") {
+		token = token[7:]
+	}
+	verifier, done, err := c.verifier(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	claims, err := verifier.Verify(ctx, token)
+	if errors.Is(err, latchkey.ErrInvalidToken) {
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("the token could not be checked: %w", err)
+	}
+	return printJSON(p.stdout, json.RawMessage(claims.Payload()))
+}
+
+// verifier finds the keys: a secret, a file, or the data directory.
+func (c *tokenVerifyCmd) verifier(ctx context.Context) (*latchkey.Verifier, func(), error) {
+	none := func() {}
+	issuer := cmp.Or(c.Issuer, c.PublicURL)
+	cfg := latchkey.Config{Issuer: issuer, Audience: cmp.Or(c.Audience, issuer), CacheSize: -1}
+	variable := c.SecretEnv
+	if variable == "" && c.JWKS == "" && os.Getenv(awslambda.EnvSecret) != "" {
+		variable = awslambda.EnvSecret
+	}
+	if variable != "" {
+		if c.JWKS != "" {
+			return nil, none, usagef("--jwks and --secret-env exclude each other: a token is signed by one or the other")
+		}
+		secret := os.Getenv(variable)
+		if secret == "" {
+			return nil, none, usagef("the variable %s is not set", variable)
+		}
+		key, err := latchkey.NewInsecureHMACKey("", []byte(secret))
+		if err != nil {
+			return nil, none, err
+		}
+		cfg.Legacy = true
+		if cfg.Keys, err = latchkey.NewKeySet(key); err != nil {
+			return nil, none, err
+		}
+		v, err := latchkey.New(cfg)
+		return v, none, err
+	}
+	if issuer == "" {
+		return nil, none, usagef("--issuer is missing: it must be the token's iss, exactly (and --audience, unless it is the same)")
+	}
+	if c.JWKS != "" {
+		doc, err := os.ReadFile(c.JWKS)
+		if err != nil {
+			return nil, none, fmt.Errorf("reading the key set: %w", err)
+		}
+		if cfg.Keys, err = latchkey.ParseJWKS(doc); err != nil {
+			return nil, none, fmt.Errorf("%s: %w", c.JWKS, err)
+		}
+		v, err := latchkey.New(cfg)
+		return v, none, err
+	}
+	s, err := c.dataFlags.open(ctx, false)
+	if err != nil {
+		return nil, none, err
+	}
+	cfg.Keys = s.keys
+	v, err := latchkey.New(cfg)
+	return v, func() { s.Close() }, err
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Time limits and sizes of the server (HT-04): a client that dawdles loses its
+// own connection and nobody else's.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 15 * time.Second
+	idleTimeout       = 60 * time.Second
+	maxHeaderBytes    = 16 << 10
+	// shutdownTimeout is for requests under way when the process is told to end.
+	shutdownTimeout = 10 * time.Second
+)
+
+// server is an HTTP server that is bound but does not serve yet: its address is
+// part of what it will serve.
+type server struct {
+	listener net.Listener
+	write    time.Duration
+	log      *slog.Logger
+}
+
+func listen(ctx context.Context, addr string, log *slog.Logger) (*server, error) {
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another address with --addr, port 0 takes a free one", err)
+	}
+	return &server{listener: l, write: writeTimeout, log: log}, nil
+}
+
+// base is the URL of the address that is bound.
+func (s *server) base() string { return "http://" + s.listener.Addr().String() }
+
+// serve answers requests until ctx is done, and those under way after that.
+func (s *server) serve(ctx context.Context, h http.Handler) error {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: s.write, IdleTimeout: idleTimeout,
+		// net/http adds 4 KiB to the limit it is given.
+		MaxHeaderBytes: maxHeaderBytes - 4096,
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext:    func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(s.listener) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("shutting down")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		return fmt.Errorf("shutting down: %w", errors.Join(err, srv.Close()))
+	}
+	return nil
+}
+
+// checkLoopback refuses addresses that other machines can reach.
+func checkLoopback(ctx context.Context, addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return usagef("--addr %q must be HOST:PORT", addr)
+	}
+	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	if host == "" || err != nil || len(ips) == 0 {
+		return usagef("--addr %q: offline listens on loopback only; use 127.0.0.1:PORT", addr)
+	}
+	for _, ip := range ips {
+		if !ip.IP.IsLoopback() {
+			return usagef("--addr %q: offline has a demo user with a known password and listens on loopback only; use 127.0.0.1:PORT, or latchkey serve", addr)
+		}
+	}
+	return nil
+}

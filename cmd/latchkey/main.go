@@ -1,0 +1,127 @@
+// Command latchkey is authentication for APIs behind API Gateway: the auth
+// service, the Lambda authorizer and a local gateway to try them in.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/latchkey-auth/latchkey/internal/awslambda"
+)
+
+func main() {
+	if os.Getenv(awslambda.EnvRuntimeAPI) != "" {
+		lambdaMain()
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// cli is the command line. Every flag can be given by its variable too, and
+// those that configure the system in latchkey.yaml.
+type cli struct {
+	Config   string `help:"Configuration file. By default ./latchkey.yaml, if it is there." type:"path" env:"LATCHKEY_CONFIG" placeholder:"FILE"`
+	LogLevel string `help:"Least severe log lines to write: debug, info, warn or error." env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+
+	Offline offlineCmd `cmd:"" help:"Run everything on this machine: local API Gateway, authorizer, auth service, demo endpoints."`
+	Serve   serveCmd   `cmd:"" help:"Run the auth service as an HTTP server."`
+	Init    initCmd    `cmd:"" help:"Create the database, the master key and the first signing key."`
+	Invoke  invokeCmd  `cmd:"" help:"Run one Lambda function on one event, with the data and the demo user of offline."`
+	Users   usersCmd   `cmd:"" help:"Add, list and change users."`
+	Keys    keysCmd    `cmd:"" help:"List, rotate, import and export signing keys."`
+	Routes  routesCmd  `cmd:"" help:"Check the route table and compile it for the authorizer on Lambda."`
+	Token   tokenCmd   `cmd:"" help:"Look into tokens."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+	Lambda  lambdaCmd  `cmd:"" hidden:"" help:"Be the Lambda function that _HANDLER names."`
+}
+
+const description = `Authentication for APIs behind API Gateway: auth service, Lambda authorizer, local gateway.
+
+Flags go over environment variables, those over the configuration file, that over defaults.
+Secrets are taken from the environment, files or standard input only:
+
+  TOKEN_SECRET          Sign and verify by HS256 with this secret (compatibility mode).
+  LATCHKEY_MASTER_KEY   32 bytes in base64 that seal the signing keys at rest.
+                        Default: the file DATA/master.key.
+  APP_NAME              Name of the service in the logs.
+  CRYPTO_BYTE_SIZE      Digest length of old password records, for users import.`
+
+// process is what commands have of the world.
+type process struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	config fileConfig
+	level  string
+}
+
+// run is the program. It returns the exit status: 0 done, 1 failed, 2 misused.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	unsetEmptyVariables()
+	p := &process{stdin: stdin, stdout: stdout, stderr: stderr}
+	config, err := loadConfig(args)
+	if err != nil {
+		fmt.Fprintln(stderr, "latchkey:", err)
+		return 2
+	}
+	p.config = config
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("latchkey"), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
+		kong.Resolvers(config.resolver()),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p))
+	if err != nil {
+		fmt.Fprintln(stderr, "latchkey:", err)
+		return 2
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "latchkey: %v\nlatchkey: see latchkey --help\n", err)
+		return 2
+	}
+	p.level = c.LogLevel
+	err = k.Run()
+	var quiet *quietError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &quiet):
+		return 1
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, "latchkey:", err)
+		return 2
+	}
+	fmt.Fprintln(stderr, "latchkey:", err)
+	return 1
+}
+
+// errUsage marks errors that another command line would cure.
+var errUsage = errors.New("usage")
+
+type usageError struct{ text string }
+
+func (e *usageError) Error() string        { return e.text }
+func (e *usageError) Is(target error) bool { return target == errUsage }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// A quietError has been told already.
+type quietError struct{}
+
+func (*quietError) Error() string { return "failed" }

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/weaksecret"
+	"github.com/latchkey-auth/latchkey/internal/web"
+)
+
+// dataFlags say where things are kept.
+type dataFlags struct {
+	Data          string      `help:"Directory of the database and the master key; :memory: keeps nothing (${default})." env:"LATCHKEY_DATA" default:".latchkey" placeholder:"DIR"`
+	MasterKeyFile string      `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
+	Argon2        auth.Argon2 `name:"argon2" help:"Cost of password hashes: memory in KiB, passes, lanes (${default})." env:"LATCHKEY_ARGON2" default:"m=19456,t=2,p=1" placeholder:"m=N,t=N,p=N"`
+	tokenTTL
+}
+
+// tokenTTL is apart because keys need it too: a retired key is kept for as long.
+type tokenTTL struct {
+	AccessTokenTTL time.Duration `name:"access-token-ttl" help:"How long an access token lives: 1s to 720h. Default: 15m, with TOKEN_SECRET 336h." env:"LATCHKEY_ACCESS_TOKEN_TTL" placeholder:"DURATION"`
+}
+
+// maxTokenTTL bounds what a stolen token is worth.
+const maxTokenTTL = 720 * time.Hour
+
+func (t tokenTTL) Validate() error {
+	if d := t.AccessTokenTTL; d != 0 && (d < time.Second || d > maxTokenTTL) {
+		return fmt.Errorf("--access-token-ttl %s must be 1s to %s", d, maxTokenTTL)
+	}
+	return nil
+}
+
+// value applies the default.
+func (t tokenTTL) value() time.Duration {
+	switch {
+	case t.AccessTokenTTL != 0:
+		return t.AccessTokenTTL
+	case os.Getenv(awslambda.EnvSecret) != "":
+		return auth.LegacyAccessTokenTTL
+	}
+	return auth.DefaultAccessTokenTTL
+}
+
+// issueFlags say what tokens look like.
+type issueFlags struct {
+	PublicURL string `name:"public-url" help:"Base of links and default issuer. Default: http:// and the address that is bound." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
+	Issuer    string `help:"iss of tokens. Default: the public URL." env:"LATCHKEY_ISSUER" placeholder:"URL"`
+	Audience  string `help:"aud of tokens. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`
+	signingFlags
+}
+
+type signingFlags struct {
+	SigningAlg latchkey.Algorithm `help:"Algorithm of new signing keys: ES256, RS256 or EdDSA." env:"LATCHKEY_SIGNING_ALG" enum:"ES256,RS256,EdDSA" default:"ES256"`
+}
+
+// httpFlags say how requests come in.
+type httpFlags struct {
+	CORSOrigins    []string `name:"cors-origins" help:"Origins whose pages may call from a browser, separated by commas." env:"LATCHKEY_CORS_ORIGINS" placeholder:"ORIGIN"`
+	TrustedProxies int      `help:"How many proxies stand in front and append to X-Forwarded-For." env:"LATCHKEY_TRUSTED_PROXIES" default:"0" placeholder:"N"`
+}
+
+// logger returns the program's log, to standard error.
+func (p *process) logger() *slog.Logger {
+	log, err := awslambda.NewLogger(p.stderr, os.Getenv(awslambda.EnvAppName), p.level)
+	if err != nil { // kong has checked the level
+		panic(err)
+	}
+	return log
+}
+
+// storage is the opened database with the keys that it holds.
+type storage struct {
+	*sqlstore.Store
+	keys *keyring.Keyring
+}
+
+// open opens the data directory. With create it makes what is missing: the
+// directory, the database, the master key.
+func (f dataFlags) open(ctx context.Context, create bool) (*storage, error) {
+	path := sqlstore.Memory
+	if f.Data != sqlstore.Memory {
+		path = filepath.Join(f.Data, "latchkey.db")
+		if create {
+			if err := os.MkdirAll(f.Data, 0o700); err != nil {
+				return nil, fmt.Errorf("creating the data directory: %w", err)
+			}
+		}
+	}
+	store, err := sqlstore.Open(ctx, path, create || path == sqlstore.Memory)
+	if errors.Is(err, sqlstore.ErrNoDatabase) {
+		return nil, fmt.Errorf("there is no database in %s; create it with `latchkey init --data %s`, or name the right directory with --data", f.Data, f.Data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	master, err := f.masterKey(create)
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	keys, err := keyring.Open(ctx, keyring.Config{Store: store, MasterKey: master, TokenTTL: f.value()})
+	if err != nil {
+		store.Close()
+		if errors.Is(err, keyring.ErrMasterKey) {
+			err = fmt.Errorf("%w; give the one it was created with by LATCHKEY_MASTER_KEY or --master-key-file", err)
+		}
+		return nil, err
+	}
+	return &storage{store, keys}, nil
+}
+
+// masterKey finds the key: in the environment, in the named file, in the data
+// directory, where create makes one.
+func (f dataFlags) masterKey(create bool) (keyring.MasterKey, error) {
+	inline := os.Getenv("LATCHKEY_MASTER_KEY")
+	switch {
+	case inline != "" && f.MasterKeyFile != "":
+		return keyring.MasterKey{}, usagef("LATCHKEY_MASTER_KEY and --master-key-file are both given; keep one")
+	case inline != "":
+		key, err := keyring.ParseMasterKey(inline)
+		if err != nil {
+			return key, fmt.Errorf("LATCHKEY_MASTER_KEY: %w", err)
+		}
+		return key, nil
+	case f.MasterKeyFile != "":
+		return readMasterKey(f.MasterKeyFile)
+	case f.Data == sqlstore.Memory:
+		return keyring.NewMasterKey(), nil
+	}
+	path := filepath.Join(f.Data, "master.key")
+	key, err := readMasterKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !create {
+			return key, fmt.Errorf("there is no master key: %s is missing; put it back, or give it by LATCHKEY_MASTER_KEY or --master-key-file", path)
+		}
+		return createMasterKey(path)
+	}
+	return key, err
+}
+
+func readMasterKey(path string) (keyring.MasterKey, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return keyring.MasterKey{}, fmt.Errorf("reading the master key: %w", err)
+	}
+	key, err := keyring.ParseMasterKey(string(text))
+	if err != nil {
+		return key, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
+// createMasterKey never replaces a file: two processes may start at once, and
+// the loser takes the winner's key. The key is written aside first, so that
+// nobody ever reads half of it.
+func createMasterKey(path string) (keyring.MasterKey, error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".master.key-*") // 0600
+	if err != nil {
+		return keyring.MasterKey{}, fmt.Errorf("creating the master key: %w", err)
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.WriteString(keyring.NewMasterKey().Encode() + "\n")
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return keyring.MasterKey{}, fmt.Errorf("writing the master key: %w", err)
+	}
+	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return keyring.MasterKey{}, fmt.Errorf("creating the master key: %w", err)
+	}
+	return readMasterKey(path)
+}
+
+// ensureKey creates the first signing key where there is none.
+func (s *storage) ensureKey(ctx context.Context, alg latchkey.Algorithm) error {
+	if len(s.keys.Records(ctx)) > 0 {
+		return nil
+	}
+	_, err := s.keys.Rotate(ctx, alg, false)
+	if errors.Is(err, keyring.ErrExists) {
+		return nil // by another process, just now
+	}
+	return err
+}
+
+// system is the auth service, wired.
+type system struct {
+	*storage
+	service  *auth.Service
+	verifier *latchkey.Verifier
+	jwks     func(context.Context) []byte
+}
+
+// build wires the service. base is the public URL where none is configured.
+// Weak secrets are refused unless tolerated, which is for offline.
+func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak bool, log *slog.Logger) (*system, error) {
+	hasher, err := auth.NewHasher(f.Argon2)
+	if err != nil {
+		return nil, err
+	}
+	public := cmp.Or(i.PublicURL, base)
+	issuer := cmp.Or(i.Issuer, public)
+	audience := cmp.Or(i.Audience, issuer)
+	cfg := auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, Issuer: issuer, Audience: audience, AccessTokenTTL: f.value(), Log: log}
+	sys := &system{storage: s, jwks: s.keys.JWKS}
+	if secret := os.Getenv(awslambda.EnvSecret); secret != "" {
+		cfg.Legacy, cfg.Signer = true, keyring.Secret(secret)
+		cfg.Issuer, cfg.Audience = i.Issuer, i.Audience
+		sys.jwks = func(context.Context) []byte { return []byte(`{"keys":[]}`) }
+		sys.verifier, err = secretVerifier(secret, i, tolerateWeak, log)
+	} else {
+		sys.verifier, err = latchkey.New(latchkey.Config{Keys: s.keys, Issuer: issuer, Audience: audience})
+	}
+	if err != nil {
+		return nil, err
+	}
+	sys.service, err = auth.New(cfg)
+	return sys, err
+}
+
+func secretVerifier(secret string, i issueFlags, tolerateWeak bool, log *slog.Logger) (*latchkey.Verifier, error) {
+	cfg := latchkey.Config{Issuer: i.Issuer, Audience: i.Audience}
+	reason := weaksecret.Check(secret)
+	if reason == nil || !tolerateWeak {
+		return awslambda.LegacyVerifier(secret, cfg)
+	}
+	log.Warn("TOKEN_SECRET is weak; serve and Lambda refuse it", slog.String("reason", reason.Error()))
+	key, err := latchkey.NewInsecureHMACKey("", []byte(secret))
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Keys, err = latchkey.NewKeySet(key); err != nil {
+		return nil, err
+	}
+	cfg.Legacy = true
+	return latchkey.New(cfg)
+}
+
+// handler is the service over HTTP.
+func (s *system) handler(h httpFlags, log, access *slog.Logger) (http.Handler, error) {
+	return web.New(web.Config{
+		Service: s.service, Verifier: s.verifier, JWKS: s.jwks, JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
+		CORSOrigins: h.CORSOrigins, TrustedProxies: h.TrustedProxies, RequestID: proxy.RequestID, Log: log, AccessLog: access,
+	})
+}
+
+// loginDefault is what an event without method and path asks for: the old
+// system's mocks hold a body and nothing else.
+var loginDefault = proxy.Default{Method: "POST", Path: "/login"}
+
+// authFunction is the service as a Lambda function.
+func authFunction(h http.Handler) gateway.Function { return proxy.Handler(h, loginDefault) }

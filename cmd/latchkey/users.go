@@ -1,0 +1,305 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/term"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+type usersCmd struct {
+	Add         usersAddCmd         `cmd:"" help:"Add a user."`
+	List        usersListCmd        `cmd:"" help:"List users."`
+	Update      usersUpdateCmd      `cmd:"" help:"Change a user's scope, name or e-mail address."`
+	Import      usersImportCmd      `cmd:"" help:"Take over users with their password hashes: all of a file, or none."`
+	Disable     usersDisableCmd     `cmd:"" help:"Stop a user from logging in and end the user's sessions."`
+	SetPassword usersSetPasswordCmd `cmd:"" help:"Give a user a new password and end the user's sessions."`
+}
+
+// withUsers runs f on the service of an initialized data directory.
+func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Service) error) error {
+	s, err := d.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	hasher, err := auth.NewHasher(d.Argon2)
+	if err != nil {
+		return err
+	}
+	// Nothing here issues tokens: the issuer is of no consequence.
+	service, err := auth.New(auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, Legacy: true, Log: p.logger()})
+	if err != nil {
+		return err
+	}
+	return explainUser(f(service))
+}
+
+// explainUser says what to do about the domain's errors.
+func explainUser(err error) error {
+	switch {
+	case errors.Is(err, auth.ErrTaken):
+		return errors.New("the id, username or e-mail address belongs to another user; see `latchkey users list`")
+	case errors.Is(err, auth.ErrNotFound):
+		return errors.New("there is no such user; see `latchkey users list`")
+	}
+	return err
+}
+
+type usersAddCmd struct {
+	Username      string `help:"Name to log in with." required:"" placeholder:"NAME"`
+	Email         string `help:"E-mail address, to log in with too." placeholder:"ADDR"`
+	Name          string `help:"Name for people to read." placeholder:"TEXT"`
+	Scope         string `help:"What the user may do: words separated by spaces." placeholder:"\"A B\""`
+	PasswordStdin bool   `help:"Read the password from standard input instead of asking for it."`
+	JSON          bool   `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersAddCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		password, err := p.readPassword(c.PasswordStdin)
+		if err != nil {
+			return err
+		}
+		u, err := s.AddUser(ctx, auth.NewUser{Username: c.Username, Email: c.Email, Name: c.Name, Scope: c.Scope, Password: password})
+		if err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "added")
+	})
+}
+
+type usersListCmd struct {
+	JSON bool `help:"Print one JSON object per line."`
+	dataFlags
+}
+
+func (c *usersListCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+		if !c.JSON {
+			fmt.Fprintln(t, "ID\tUSERNAME\tEMAIL\tNAME\tSCOPE\tSTATE")
+		}
+		for u, err := range s.Users(ctx) {
+			if err != nil {
+				return err
+			}
+			if c.JSON {
+				if err := printLine(p.stdout, u); err != nil {
+					return err
+				}
+				continue
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Username, u.Email, printable(u.Name), u.Scope, userState(u))
+		}
+		return t.Flush()
+	})
+}
+
+// printable keeps control characters of free text off the terminal.
+func printable(text string) string {
+	return strings.Trim(strconv.Quote(text), `"`)
+}
+
+func userState(u auth.User) string {
+	switch {
+	case u.Disabled:
+		return "disabled"
+	case u.PasswordHash == "":
+		return "no password"
+	}
+	return "active"
+}
+
+type usersUpdateCmd struct {
+	User  string  `arg:"" help:"Username or e-mail address."`
+	Scope *string `help:"New scope; an empty one takes all away." placeholder:"\"A B\""`
+	Name  *string `help:"New name for people to read." placeholder:"TEXT"`
+	Email *string `help:"New e-mail address; an empty one removes it." placeholder:"ADDR"`
+	JSON  bool    `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
+	if c.Scope == nil && c.Name == nil && c.Email == nil {
+		return usagef("nothing to change: give --scope, --name or --email")
+	}
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.UpdateUser(ctx, c.User, func(u *auth.User) {
+			for _, change := range []struct {
+				to   *string
+				from *string
+			}{{&u.Scope, c.Scope}, {&u.Name, c.Name}, {&u.Email, c.Email}} {
+				if change.from != nil {
+					*change.to = *change.from
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "updated; tokens issued before keep the old values until they expire")
+	})
+}
+
+type usersDisableCmd struct {
+	User   string `arg:"" help:"Username or e-mail address."`
+	Enable bool   `help:"Let the user log in again."`
+	JSON   bool   `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersDisableCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.Disable(ctx, c.User, !c.Enable)
+		if err != nil {
+			return err
+		}
+		done := "disabled; access tokens issued before are good at authorizers until they expire"
+		if c.Enable {
+			done = "enabled"
+		}
+		return p.showUser(u, c.JSON, done)
+	})
+}
+
+type usersSetPasswordCmd struct {
+	User          string `arg:"" help:"Username or e-mail address."`
+	PasswordStdin bool   `help:"Read the password from standard input instead of asking for it."`
+	JSON          bool   `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersSetPasswordCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		password, err := p.readPassword(c.PasswordStdin)
+		if err != nil {
+			return err
+		}
+		u, err := s.SetPassword(ctx, c.User, password)
+		if err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "has a new password")
+	})
+}
+
+type usersImportCmd struct {
+	File string `arg:"" help:"File of JSON lines; - is standard input."`
+	dataFlags
+}
+
+func (c *usersImportCmd) Run(ctx context.Context, p *process) error {
+	keyBytes := 0
+	if text := os.Getenv("CRYPTO_BYTE_SIZE"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return usagef("CRYPTO_BYTE_SIZE %q must be a number of bytes", text)
+		}
+		keyBytes = n
+	}
+	doc, err := p.readInput(c.File)
+	if err != nil {
+		return fmt.Errorf("reading the import file: %w", err)
+	}
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		records, err := parseImport(s, doc, keyBytes)
+		if err != nil {
+			return err
+		}
+		if err := s.Import(ctx, records); err != nil {
+			return fmt.Errorf("nothing was imported: %w", explainUser(err))
+		}
+		_, err = fmt.Fprintf(p.stdout, "imported %d users\n", len(records))
+		return err
+	})
+}
+
+// maxImportErrors is how many bad lines are shown before giving up.
+const maxImportErrors = 20
+
+// parseImport reads every line before any is stored, and names all bad ones.
+func parseImport(s *auth.Service, doc []byte, keyBytes int) ([]auth.ImportRecord, error) {
+	var records []auth.ImportRecord
+	var bad []error
+	n := 0
+	for line := range bytes.Lines(doc) {
+		n++
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			continue
+		}
+		r, err := auth.ParseImport(string(line), keyBytes)
+		if err == nil {
+			err = s.CheckImport(r)
+		}
+		if err != nil {
+			if bad = append(bad, fmt.Errorf("line %d: %w", n, err)); len(bad) == maxImportErrors {
+				break
+			}
+			continue
+		}
+		records = append(records, r)
+	}
+	if len(bad) > 0 {
+		return nil, fmt.Errorf("nothing was imported:\n%w", errors.Join(bad...))
+	}
+	return records, nil
+}
+
+// showUser tells what was done to whom.
+func (p *process) showUser(u auth.User, asJSON bool, done string) error {
+	if asJSON {
+		return printLine(p.stdout, u)
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s (id %s) %s\n", u.Username, u.ID, done)
+	return err
+}
+
+// maxPasswordInput is above auth.MaxPassword, which then says what is wrong.
+const maxPasswordInput = 4096
+
+// readPassword asks at the terminal, twice, or takes the first line of standard
+// input.
+func (p *process) readPassword(fromStdin bool) (string, error) {
+	if fromStdin {
+		line, err := bufio.NewReader(io.LimitReader(p.stdin, maxPasswordInput)).ReadString('\n')
+		if err != nil && err != io.EOF {
+			return "", fmt.Errorf("reading the password: %w", err)
+		}
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" {
+			return "", usagef("there is no password on standard input")
+		}
+		return line, nil
+	}
+	f, ok := p.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return "", usagef("standard input is no terminal to ask for the password on; give it with --password-stdin")
+	}
+	var typed [2]string
+	for i, prompt := range []string{"Password: ", "Again: "} {
+		fmt.Fprint(p.stderr, prompt)
+		b, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(p.stderr)
+		if err != nil {
+			return "", fmt.Errorf("reading the password: %w", err)
+		}
+		typed[i] = string(b)
+	}
+	if typed[0] != typed[1] {
+		return "", errors.New("the two passwords differ")
+	}
+	return typed[0], nil
+}
