@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts run this program as a command of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"latchkey": main})
+}
+
+// TestScripts runs the program as its users do: see testdata/script.
+func TestScripts(t *testing.T) {
+	mocks, err := filepath.Abs("../../mocks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("MOCKS", mocks)
+			// Cheap hashes: what they cost is not what scripts are about.
+			env.Setenv("LATCHKEY_ARGON2", "m=64,t=1,p=1")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start": cmdStart, "stop": cmdStop, "http": cmdHTTP, "member": cmdMember, "legacytoken": cmdLegacyToken,
+			"oldrecord": cmdOldRecord, "mode": cmdMode,
+		},
+	})
+}
+
+// startTimeout is generous: a loaded machine is no failure.
+const startTimeout = 30 * time.Second
+
+type background struct{ cmd *exec.Cmd }
+
+// servers holds the running *background of each *testscript.TestScript.
+var servers sync.Map
+
+// cmdStart runs latchkey in the background until it says where it listens, and
+// sets $URL to that: start ARG...
+func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("start cannot be negated; use ! exec latchkey")
+	}
+	bin := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "latchkey")
+	log, err := os.OpenFile(ts.MkAbs("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	cmd := exec.Command(bin, args...)
+	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TOKEN_SECRET", "APP_NAME", "LATCHKEY_ARGON2", "LATCHKEY_DATA", "LATCHKEY_ADDR",
+		"LATCHKEY_MASTER_KEY", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "GOCOVERDIR"} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	b := &background{cmd: cmd}
+	servers.Store(ts, b)
+	ts.Defer(func() { cmd.Process.Kill(); log.Close() })
+	ready := make(chan string, 1)
+	go func() {
+		defer close(ready)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+				ready <- url
+			}
+		}
+	}()
+	select {
+	case url, ok := <-ready:
+		if !ok {
+			text, _ := os.ReadFile(log.Name())
+			ts.Fatalf("latchkey %v ended before it listened: %s", args, text)
+		}
+		ts.Setenv("URL", url)
+	case <-time.After(startTimeout):
+		ts.Fatalf("latchkey %v did not listen within %s", args, startTimeout)
+	}
+}
+
+// cmdStop ends the program by SIGTERM and wants exit status 0.
+func cmdStop(ts *testscript.TestScript, _ bool, _ []string) {
+	v, _ := servers.Load(ts)
+	b := v.(*background)
+	ts.Check(b.cmd.Process.Signal(syscall.SIGTERM))
+	if err := b.cmd.Wait(); err != nil {
+		ts.Fatalf("latchkey ended with %v", err)
+	}
+}
+
+// cmdHTTP makes a request and prints status, headers and body:
+// http METHOD PATH ['Name: value']... [-d BODY]
+func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: http METHOD PATH ['Name: value']... [-d BODY]")
+	}
+	var body io.Reader
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	headers := args[2:]
+	if i := slices.Index(args, "-d"); i >= 0 {
+		body, headers = strings.NewReader(args[i+1]), args[2:i]
+	}
+	r, err := http.NewRequestWithContext(ctx, args[0], ts.Getenv("URL")+args[1], body)
+	ts.Check(err)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Add(name, value)
+	}
+	res, err := http.DefaultTransport.RoundTrip(r)
+	ts.Check(err)
+	defer res.Body.Close()
+	content, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	fmt.Fprintln(ts.Stdout(), res.StatusCode)
+	var head strings.Builder
+	ts.Check(res.Header.Write(&head))
+	fmt.Fprintf(ts.Stdout(), "%s\n%s\n", strings.ReplaceAll(head.String(), "\r", ""), content)
+	ts.Check(os.WriteFile(ts.MkAbs("body"), content, 0o600))
+}
+
+// cmdMember sets a variable to a member of the last body: member NAME VARIABLE
+func cmdMember(ts *testscript.TestScript, _ bool, args []string) {
+	doc := ts.ReadFile("body")
+	var m map[string]any
+	ts.Check(json.Unmarshal([]byte(doc), &m))
+	ts.Setenv(args[1], fmt.Sprint(m[args[0]]))
+}
+
+// cmdLegacyToken sets $TOKEN to a token as the old system minted it, with the
+// secret in $TOKEN_SECRET: legacytoken AGE
+func cmdLegacyToken(ts *testscript.TestScript, _ bool, args []string) {
+	age, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	iat := time.Now().Add(-age)
+	claims := fmt.Sprintf(`{"user":{"username":"francesco","name":"Francesco F.","scope":""},"iat":%d,"exp":%d,"sub":"543234"}`,
+		iat.Unix(), iat.Add(14*24*time.Hour).Unix())
+	enc := base64.RawURLEncoding.EncodeToString
+	signed := enc([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." + enc([]byte(claims))
+	mac := hmac.New(sha256.New, []byte(ts.Getenv("TOKEN_SECRET")))
+	mac.Write([]byte(signed))
+	ts.Setenv("TOKEN", signed+"."+enc(mac.Sum(nil)))
+}
+
+// cmdOldRecord writes a user record as the old system kept it:
+// oldrecord FILE ID USERNAME PASSWORD BYTES
+func cmdOldRecord(ts *testscript.TestScript, _ bool, args []string) {
+	salt := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7, 200, 19}, 40))
+	size := 0
+	_, err := fmt.Sscan(args[4], &size)
+	ts.Check(err)
+	key, err := pbkdf2.Key(sha512.New, args[3], []byte(salt), 4096, size)
+	ts.Check(err)
+	line, err := json.Marshal(map[string]string{"id": args[1], "name": "Old " + args[2], "username": args[2], "scope": "",
+		"password": base64.StdEncoding.EncodeToString(key), "salt": salt})
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(line, '\n'), 0o600))
+}
+
+// cmdMode checks a file's permissions: mode 0600 FILE
+func cmdMode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%#o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
+}
