@@ -1,6 +1,6 @@
 GO ?= go
 # Lambda bootstraps: small, static, the same wherever they are built.
-LAMBDA = CGO_ENABLED=0 GOOS=linux $(GO) build -tags lambda.norpc -trimpath -ldflags "-s -w"
+LAMBDA = CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags "-s -w"
 
 .PHONY: run test check bench fuzz lambda
 

@@ -28,7 +28,15 @@ import (
 
 // TestMain lets scripts run this program as a command of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"latchkey": main})
+	testscript.Main(cleaner{m}, map[string]func(){"latchkey": main})
+}
+
+// cleaner removes what tests have built.
+type cleaner struct{ *testing.M }
+
+func (c cleaner) Run() int {
+	defer func() { os.RemoveAll(bootstraps) }()
+	return c.M.Run()
 }
 
 // TestScripts runs the program as its users do: see testdata/script.
@@ -161,14 +169,19 @@ func cmdMember(ts *testscript.TestScript, _ bool, args []string) {
 func cmdLegacyToken(ts *testscript.TestScript, _ bool, args []string) {
 	age, err := time.ParseDuration(args[0])
 	ts.Check(err)
+	ts.Setenv("TOKEN", mintLegacy(ts.Getenv("TOKEN_SECRET"), `""`, age))
+}
+
+// mintLegacy signs a token as the old system did, that many hours ago.
+func mintLegacy(secret, scope string, age time.Duration) string {
 	iat := time.Now().Add(-age)
-	claims := fmt.Sprintf(`{"user":{"username":"francesco","name":"Francesco F.","scope":""},"iat":%d,"exp":%d,"sub":"543234"}`,
-		iat.Unix(), iat.Add(14*24*time.Hour).Unix())
+	claims := fmt.Sprintf(`{"user":{"username":"francesco","name":"Francesco F.","scope":%s},"iat":%d,"exp":%d,"sub":"543234"}`,
+		scope, iat.Unix(), iat.Add(14*24*time.Hour).Unix())
 	enc := base64.RawURLEncoding.EncodeToString
 	signed := enc([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." + enc([]byte(claims))
-	mac := hmac.New(sha256.New, []byte(ts.Getenv("TOKEN_SECRET")))
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(signed))
-	ts.Setenv("TOKEN", signed+"."+enc(mac.Sum(nil)))
+	return signed + "." + enc(mac.Sum(nil))
 }
 
 // cmdOldRecord writes a user record as the old system kept it:

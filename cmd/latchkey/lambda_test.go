@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const testSecret = "mZ4-qT7_wX2.bN9~kR5vY8pL1cF6hJ3dS0gA"
+
+// buildBootstraps builds both programs as `make lambda` does, for this machine.
+var buildBootstraps = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "latchkey-bootstraps-")
+	if err != nil {
+		return "", err
+	}
+	bootstraps = dir
+	for _, name := range []string{"latchkey", "authorizer"} {
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), "../"+name)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
+		}
+	}
+	return dir, nil
+})
+
+// bootstraps is where they are, for TestMain to remove.
+var bootstraps string
+
+// answer is what a bootstrap posted for an event.
+type answer struct {
+	path string // below /2018-06-01/runtime/
+	body []byte
+}
+
+// runtimeAPI is Lambda's side: it hands out events and takes answers.
+type runtimeAPI struct {
+	*httptest.Server
+	events  chan []byte
+	answers chan answer
+	ended   chan error // of the bootstrap
+	log     *os.File
+}
+
+// startBootstrap starts a bootstrap under a Runtime API, in dir.
+func startBootstrap(t *testing.T, name, dir string, env ...string) *runtimeAPI {
+	t.Helper()
+	bin, err := buildBootstraps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := &runtimeAPI{events: make(chan []byte), answers: make(chan answer, 1), ended: make(chan error, 1)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case event := <-api.events:
+			w.Header().Set("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
+			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Minute).UnixMilli()))
+			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:123456789012:function:"+name)
+			w.Write(event)
+		case <-r.Context().Done():
+		}
+	})
+	mux.HandleFunc("POST /2018-06-01/runtime/", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusAccepted)
+		api.answers <- answer{strings.TrimPrefix(r.URL.Path, "/2018-06-01/runtime/"), body}
+	})
+	api.Server = httptest.NewServer(mux)
+	if api.log, err = os.CreateTemp(t.TempDir(), "log"); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(bin, name))
+	cmd.Dir, cmd.Stderr = dir, api.log
+	cmd.Env = append(env, "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(api.URL, "http://"), "PATH="+os.Getenv("PATH"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { api.ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		api.CloseClientConnections()
+		api.Close()
+		api.log.Close()
+	})
+	return api
+}
+
+// invoke hands out one event and returns the answer.
+func (api *runtimeAPI) invoke(t *testing.T, event string) answer {
+	t.Helper()
+	select {
+	case api.events <- []byte(event):
+	case a := <-api.answers:
+		t.Fatalf("the bootstrap did not start: %s %s", a.path, a.body)
+	case <-time.After(startTimeout):
+		t.Fatal("the bootstrap did not ask for an event")
+	}
+	select {
+	case a := <-api.answers:
+		return a
+	case <-time.After(startTimeout):
+		t.Fatal("the bootstrap did not answer")
+	}
+	return answer{}
+}
+
+// initError waits for the bootstrap to say why it cannot start.
+func (api *runtimeAPI) initError(t *testing.T) string {
+	t.Helper()
+	select {
+	case a := <-api.answers:
+		if a.path != "init/error" {
+			t.Fatalf("the bootstrap posted to %s: %s", a.path, a.body)
+		}
+		if err := <-api.ended; err == nil {
+			t.Error("the bootstrap ended with status 0")
+		}
+		return string(a.body)
+	case <-time.After(startTimeout):
+		t.Fatal("the bootstrap did not report an error")
+	}
+	return ""
+}
+
+const (
+	responsePath = "invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd/response"
+	errorPath    = "invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd/error"
+)
+
+const testRoutes = `{"version":1,"routes":[
+	{"route":"GET /publicEndpoint","public":true,"to":"publicEndpoint"},
+	{"route":"GET /privateEndpoint","to":"privateEndpoint"},
+	{"route":"GET /orders/{id}","scopes":["orders:read"],"to":"orders"}]}`
+
+func authorizerEvent(token string) string {
+	return fmt.Sprintf(`{"type":"TOKEN","authorizationToken":"Bearer %s","methodArn":"arn:aws:execute-api:eu-central-1:123456789012:abcdef1234/prod/GET/other"}`, token)
+}
+
+// member returns a member of a JSON object.
+func member(t *testing.T, doc []byte, name string) string {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal(doc, &m); err != nil {
+		t.Fatalf("%v in %s", err, doc)
+	}
+	return fmt.Sprint(m[name])
+}
+
+// TestAuthorizerOnLambda runs both bootstraps that can be the authorizer.
+func TestAuthorizerOnLambda(t *testing.T) {
+	for _, name := range []string{"authorizer", "latchkey"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "routes.json", testRoutes)
+			api := startBootstrap(t, name, dir, "_HANDLER=authorizer", "TOKEN_SECRET="+testSecret)
+			token := mintLegacy(testSecret, `"orders:read"`, time.Hour)
+			got := api.invoke(t, authorizerEvent(token))
+			if got.path != responsePath || member(t, got.body, "principalId") != "543234" {
+				t.Fatalf("the authorizer posted to %s: %s", got.path, got.body)
+			}
+			for _, resource := range []string{"GET/privateEndpoint", "GET/orders/*"} {
+				if want := `"arn:aws:execute-api:eu-central-1:123456789012:abcdef1234/prod/` + resource + `"`; !bytes.Contains(got.body, []byte(want)) {
+					t.Errorf("the policy lacks %s: %s", want, got.body)
+				}
+			}
+			// The process lives on after a refusal.
+			got = api.invoke(t, authorizerEvent(token+"A"))
+			if got.path != errorPath || member(t, got.body, "errorMessage") != "Unauthorized" {
+				t.Fatalf("the authorizer posted to %s: %s", got.path, got.body)
+			}
+			got = api.invoke(t, authorizerEvent(token))
+			if got.path != responsePath {
+				t.Fatalf("the authorizer posted to %s: %s", got.path, got.body)
+			}
+			log, err := os.ReadFile(api.log.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(log, []byte("eyJ")) {
+				t.Errorf("the log holds a token: %s", log)
+			}
+			if !bytes.Contains(log, []byte(`"request_id":"8476a536-e9f4-11e8-9739-2dfe598c3fcd"`)) {
+				t.Errorf("the log lacks the request id: %s", log)
+			}
+		})
+	}
+}
+
+// TestAuthorizerVerifiesWhatServeSigns takes the way of a deployment: keys
+// exported into the zip, tokens from the service.
+func TestAuthorizerVerifiesWhatServeSigns(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "routes.json", testRoutes)
+	env := []string{"LATCHKEY_ISSUER=https://auth.example.com", "LATCHKEY_DATA=" + filepath.Join(dir, "data"), "LATCHKEY_ARGON2=m=64,t=1,p=1"}
+	service := startBootstrap(t, "latchkey", dir, append(env, "_HANDLER=login")...)
+	service.invoke(t, `{"body":"{}"}`) // creates database and keys
+	runLatchkey(t, dir, env, "correct horse battery", "users", "add", "--username", "ada", "--password-stdin")
+	write(t, dir, "jwks.json", runLatchkey(t, dir, env, "", "keys", "export"))
+	got := service.invoke(t, `{"body":"{\"username\":\"ada\",\"password\":\"correct horse battery\"}"}`)
+	if member(t, got.body, "statusCode") != "200" {
+		t.Fatalf("login answered %s", got.body)
+	}
+	token := member(t, []byte(member(t, got.body, "body")), "token")
+	api := startBootstrap(t, "authorizer", dir, "LATCHKEY_JWKS_FILE=jwks.json", "LATCHKEY_ISSUER=https://auth.example.com")
+	if got := api.invoke(t, authorizerEvent(token)); got.path != responsePath {
+		t.Errorf("the authorizer posted to %s: %s", got.path, got.body)
+	}
+	if got := api.invoke(t, authorizerEvent(token[:len(token)-4])); got.path != errorPath {
+		t.Errorf("the authorizer posted to %s: %s", got.path, got.body)
+	}
+}
+
+func TestEndpointsOnLambda(t *testing.T) {
+	for handler, message := range map[string]string{
+		"publicEndpoint":  "Welcome to our Public API!",
+		"privateEndpoint": "Only logged in users can see this",
+	} {
+		api := startBootstrap(t, "latchkey", t.TempDir(), "_HANDLER="+handler)
+		got := api.invoke(t, `{"headers":{"authorization":"Bearer abc"}}`)
+		body := member(t, got.body, "body")
+		if !strings.Contains(body, message) || !strings.Contains(body, `"awsRequestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd"`) ||
+			strings.Contains(body, "Bearer abc") {
+			t.Errorf("%s answered %s", handler, got.body)
+		}
+	}
+}
+
+func TestBootstrapsSayWhyTheyCannotStart(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "routes.json", testRoutes)
+	published := `TOKEN_SECRET=D5\x12\x03\xaa\xe6\x97\xe6\x1b\x9cjT~\x0c\x1f\xffg\xe1O\xef\xbeL\xc6\n`
+	for _, c := range []struct {
+		name, bootstrap string
+		env             []string
+		want            string
+	}{
+		{"no keys", "authorizer", nil, "LATCHKEY_JWKS"},
+		{"a published secret", "authorizer", []string{published}, "has been published"},
+		{"a published secret, full program", "latchkey", []string{"_HANDLER=authorizer", published}, "has been published"},
+		{"a published secret for auth", "latchkey", []string{"_HANDLER=auth", published, "LATCHKEY_DATA=:memory:"}, "has been published"},
+		{"no route table", "authorizer", []string{"TOKEN_SECRET=" + testSecret, "LATCHKEY_ROUTES_FILE=missing.json"}, "latchkey routes compile"},
+		{"an unknown handler", "latchkey", []string{"_HANDLER=bootstrap"}, "set it to auth"},
+		{"auth without a data directory", "latchkey", []string{"_HANDLER=auth", "TOKEN_SECRET=" + testSecret}, "LATCHKEY_DATA"},
+		{"auth without a public URL", "latchkey", []string{"_HANDLER=auth", "LATCHKEY_DATA=:memory:"}, "LATCHKEY_PUBLIC_URL"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := startBootstrap(t, c.bootstrap, dir, c.env...).initError(t); !strings.Contains(got, c.want) {
+				t.Errorf("the bootstrap says %s, want it to name %q", got, c.want)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runLatchkey runs the built program as a command and returns its output.
+func runLatchkey(t *testing.T, dir string, env []string, stdin string, args ...string) string {
+	t.Helper()
+	bin, err := buildBootstraps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(bin, "latchkey"), args...)
+	cmd.Dir, cmd.Env, cmd.Stdin = dir, env, strings.NewReader(stdin)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("latchkey %v: %v", args, err)
+	}
+	return string(out)
+}
