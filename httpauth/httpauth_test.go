@@ -1,0 +1,122 @@
+package httpauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/httpauth"
+	"github.com/latchkey-auth/latchkey/latchkeytest"
+)
+
+// hello greets the subject of the request's token.
+var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	claims, ok := httpauth.ClaimsFrom(r.Context())
+	fmt.Fprint(w, claims.Subject, ok)
+})
+
+func TestRequire(t *testing.T) {
+	issuer := latchkeytest.NewIssuer(t)
+	guarded := httpauth.Require(issuer.Verifier(), httpauth.WithScopes("orders:read", "orders:write"))(hello)
+	good := issuer.Token("ada", "orders:read orders:write")
+	for _, c := range []struct {
+		name      string
+		headers   []string
+		status    int
+		challenge string
+	}{
+		{"a good token", []string{"Bearer " + good}, 200, ""},
+		{"the scheme in another case", []string{"bEARER " + good}, 200, ""},
+		{"no header", nil, 401, "Bearer"},
+		{"two headers", []string{"Bearer " + good, "Bearer " + good}, 401, "Bearer"},
+		{"two tokens in one header", []string{"Bearer " + good + ", Bearer " + good}, 401, "Bearer"},
+		{"two spaces", []string{"Bearer  " + good}, 401, "Bearer"},
+		{"another scheme", []string{"Basic " + good}, 401, "Bearer"},
+		{"the token alone", []string{good}, 401, "Bearer"},
+		{"an empty token", []string{"Bearer "}, 401, "Bearer"},
+		{"an expired token", []string{"Bearer " + issuer.Expired("ada", "")}, 401, `Bearer error="invalid_token"`},
+		{"a forged token", []string{"Bearer " + issuer.Forged("ada", "")}, 401, `Bearer error="invalid_token"`},
+		{"a scope too few", []string{"Bearer " + issuer.Token("ada", "orders:read")}, 403, `Bearer error="insufficient_scope", scope="orders:read orders:write"`},
+	} {
+		r := httptest.NewRequest("GET", "/?access_token="+good, nil)
+		r.AddCookie(&http.Cookie{Name: "access_token", Value: good})
+		r.Header["Authorization"] = c.headers
+		w := httptest.NewRecorder()
+		guarded.ServeHTTP(w, r)
+		if w.Code != c.status || w.Header().Get("WWW-Authenticate") != c.challenge {
+			t.Errorf("%s: answered %d with challenge %q, want %d with %q", c.name, w.Code, w.Header().Get("WWW-Authenticate"), c.status, c.challenge)
+		}
+		if c.status == 200 && w.Body.String() != "adatrue" {
+			t.Errorf("%s: the handler saw %q", c.name, w.Body)
+		}
+	}
+}
+
+// brokenKeys is a key set that cannot be read.
+type brokenKeys struct{}
+
+func (brokenKeys) Key(context.Context, string, latchkey.Algorithm) (*latchkey.Key, error) {
+	return nil, io.ErrUnexpectedEOF
+}
+
+func TestRequireAnswersAnOutageWith503(t *testing.T) {
+	v, err := latchkey.New(latchkey.Config{Keys: brokenKeys{}, Issuer: latchkeytest.URL, Audience: latchkeytest.Audience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Authorization", "Bearer "+latchkeytest.NewIssuer(t).Token("ada", ""))
+	w := httptest.NewRecorder()
+	httpauth.Require(v)(hello).ServeHTTP(w, r)
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Header().Get("WWW-Authenticate") != "" {
+		t.Errorf("answered %d with headers %v", w.Code, w.Header())
+	}
+}
+
+func TestWithErrorHandler(t *testing.T) {
+	issuer := latchkeytest.NewIssuer(t)
+	var got error
+	guarded := httpauth.Require(issuer.Verifier(), httpauth.WithErrorHandler(func(w http.ResponseWriter, _ *http.Request, err error) {
+		got = err
+		w.WriteHeader(http.StatusTeapot)
+	}))(hello)
+	w := httptest.NewRecorder()
+	guarded.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != http.StatusTeapot || !errors.Is(got, httpauth.ErrNoToken) {
+		t.Errorf("answered %d for %v", w.Code, got)
+	}
+}
+
+func TestClaimsFromAnotherContext(t *testing.T) {
+	if _, ok := httpauth.ClaimsFrom(t.Context()); ok {
+		t.Error("there are claims where no token was")
+	}
+}
+
+// Guard an API: keys come from the issuer, claims from the context.
+func ExampleRequire() {
+	keys, err := httpauth.NewRemoteKeySet(httpauth.RemoteConfig{URL: "https://auth.example.com/.well-known/jwks.json"})
+	if err != nil {
+		panic(err)
+	}
+	verifier, err := latchkey.New(latchkey.Config{Keys: keys, Issuer: "https://auth.example.com", Audience: "https://api.example.com"})
+	if err != nil {
+		panic(err)
+	}
+	orders := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, _ := httpauth.ClaimsFrom(r.Context())
+		fmt.Fprintln(w, "orders of", claims.Subject)
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /orders", httpauth.Require(verifier, httpauth.WithScopes("orders:read"))(orders))
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/orders", nil))
+	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
+	// Output: 401 Bearer
+}
