@@ -14,7 +14,7 @@ type entry struct {
 // cache remembers verified tokens in two generations: when the young one is
 // full it becomes the old one, and what was old is forgotten. Tokens in use
 // move from old to young, so the busy ones stay, and it never holds more than
-// its size.
+// its size (a size of one holds two).
 type cache struct {
 	half int
 

@@ -87,6 +87,10 @@ func NewECDSAKey(id string, pub *ecdsa.PublicKey) (*Key, error) {
 	if pub == nil || pub.Curve != elliptic.P256() {
 		return nil, errors.New("ECDSA key must be on the curve P-256")
 	}
+	//lint:ignore SA1019 Bytes would panic without them
+	if pub.X == nil || pub.Y == nil {
+		return nil, errors.New("ECDSA key is empty")
+	}
 	point, err := pub.Bytes() // refuses points that are not on the curve
 	if err != nil {
 		return nil, fmt.Errorf("ECDSA key: %w", err)

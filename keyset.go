@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -32,6 +31,9 @@ func NewKeySet(keys ...*Key) (*StaticKeySet, error) {
 		return nil, errors.New("key set is empty")
 	}
 	for i, k := range keys {
+		if k == nil {
+			return nil, fmt.Errorf("key %d of the set is nil", i+1)
+		}
 		for _, other := range keys[:i] {
 			if k.id == other.id && k.alg == other.alg {
 				return nil, fmt.Errorf("two %s keys have the id %q", k.alg, k.id)
@@ -165,9 +167,14 @@ func parseJWK(v strictjson.Value) (*Key, error) {
 }
 
 func (j jwk) key() (*Key, error) {
-	alg := map[string]Algorithm{"RSA": RS256, "EC P-256": ES256, "OKP Ed25519": EdDSA}[joinNonEmpty(j.kty, j.crv)]
-	if j.kty == "RSA" {
+	var alg Algorithm
+	switch {
+	case j.kty == "RSA":
 		alg = RS256
+	case j.kty == "EC" && j.crv == "P-256":
+		alg = ES256
+	case j.kty == "OKP" && j.crv == "Ed25519":
+		alg = EdDSA
 	}
 	if alg == "" || j.alg != "" && j.alg != string(alg) && !(alg == EdDSA && j.alg == "Ed25519") { // RFC 9864 names it so
 		if alg != "" && contradicts(j.alg, alg) {
@@ -186,13 +193,6 @@ func (j jwk) key() (*Key, error) {
 		return nil, err
 	}
 	return NewEd25519Key(j.kid, x)
-}
-
-func joinNonEmpty(a, b string) string {
-	if b == "" {
-		return a
-	}
-	return a + " " + b
 }
 
 // contradicts reports an alg of ours on a key of another type: not a key for
@@ -240,7 +240,7 @@ func (j jwk) ecKey() (*Key, error) {
 }
 
 func decodeMember(name, text string) ([]byte, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	b, err := decode(nil, text)
 	if err != nil || len(b) == 0 {
 		return nil, fmt.Errorf("member %q is not base64url", name)
 	}

@@ -248,7 +248,7 @@ func (v *Verifier) key(ctx context.Context, h header) (*Key, error) {
 		return nil, errKey
 	case err != nil:
 		return nil, fmt.Errorf("looking up key: %w", err)
-	case key.alg != h.alg: // a careless KeySet must not lead to confusion
+	case key == nil || key.alg != h.alg: // a careless KeySet must not lead to confusion
 		return nil, errKey
 	}
 	return key, nil

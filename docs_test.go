@@ -1,0 +1,113 @@
+package latchkey_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestDependenciesHaveReasons compares go.mod with the table in docs/design.md.
+func TestDependenciesHaveReasons(t *testing.T) {
+	direct := regexp.MustCompile(`(?m)^\t(\S+) v\S+$`)
+	tools := regexp.MustCompile(`(?m)^\t(\S+?)(?:/cmd/\S+)$`)
+	var want []string
+	for _, expr := range []*regexp.Regexp{direct, tools} {
+		for _, m := range expr.FindAllStringSubmatch(read(t, "go.mod"), -1) {
+			want = append(want, m[1])
+		}
+	}
+	var got []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9.]+/\\S+)` \\|").FindAllStringSubmatch(read(t, "docs/design.md"), -1) {
+		got = append(got, m[1])
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) == 0 || !slices.Equal(got, want) {
+		t.Errorf("docs/design.md gives reasons for\n%s\ngo.mod requires\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// testFunctions returns the names of all tests, fuzz targets and scripts.
+func testFunctions(t *testing.T) map[string]bool {
+	t.Helper()
+	names := make(map[string]bool)
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case strings.HasSuffix(name, ".txtar"):
+			names[filepath.Base(name)] = true
+		case strings.HasSuffix(name, "_test.go"):
+			f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					names[fn.Name.Name] = true
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// TestSecurityRequirementsNameTheirTests holds docs/security.md to tests that
+// exist.
+func TestSecurityRequirementsNameTheirTests(t *testing.T) {
+	known := testFunctions(t)
+	rows := regexp.MustCompile(`(?m)^\| ([A-Z]{2}-[0-9]{2}) \|.*\| ([^|]*) \|$`).FindAllStringSubmatch(read(t, "docs/security.md"), -1)
+	if len(rows) < 40 {
+		t.Fatalf("docs/security.md has %d requirements", len(rows))
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]*|[a-z_]+\\.txtar)`")
+	for _, row := range rows {
+		tests := named.FindAllStringSubmatch(row[2], -1)
+		if len(tests) == 0 && !strings.HasPrefix(row[2], "later:") {
+			t.Errorf("%s names no test: %q", row[1], row[2])
+		}
+		for _, m := range tests {
+			if !known[m[1]] {
+				t.Errorf("%s names %s, which does not exist", row[1], m[1])
+			}
+		}
+	}
+}
+
+// TestLinksLeadSomewhere follows the relative links of the documentation.
+func TestLinksLeadSomewhere(t *testing.T) {
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(docs, "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md") {
+		for _, m := range regexp.MustCompile(`\]\(([^)#]+)`).FindAllStringSubmatch(read(t, name), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", name, m[1], err)
+			}
+		}
+	}
+}

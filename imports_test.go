@@ -1,0 +1,119 @@
+package latchkey_test
+
+import (
+	"cmp"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/latchkey-auth/latchkey"
+
+// floors says which packages of the house each package may import: lower floors
+// only, and adapters never each other. docs/design.md draws it.
+var floors = map[string][]string{
+	// Floor 0
+	".":                   {"internal/strictjson"},
+	"httpauth":            {"."},
+	"internal/strictjson": {},
+	"internal/weaksecret": {},
+	// Floor 1
+	"internal/auth":    {".", "internal/strictjson"},
+	"internal/gateway": {".", "internal/strictjson"},
+	"internal/keyring": {".", "internal/strictjson"},
+	// Floor 2
+	"internal/auth/storetest": {"internal/auth", "internal/keyring"},
+	"internal/sqlstore":       {"internal/auth", "internal/keyring"},
+	"internal/web":            {".", "httpauth", "internal/auth", "internal/strictjson"},
+	"internal/gateway/proxy":  {"internal/gateway"},
+	"internal/offline":        {"internal/gateway", "internal/gateway/proxy"},
+	"internal/awslambda":      {".", "internal/gateway", "internal/strictjson", "internal/weaksecret"},
+	"latchkeytest":            {"."},
+	// Floor 3
+	"cmd/authorizer": {"internal/awslambda", "internal/gateway"},
+	"cmd/latchkey": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/keyring",
+		"internal/offline", "internal/sqlstore", "internal/weaksecret", "internal/web"},
+}
+
+// standardOnly are the packages that other people's programs and the lean
+// bootstrap are built from.
+var standardOnly = []string{".", "httpauth", "latchkeytest", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "cmd/authorizer"}
+
+func TestImportsGoDownward(t *testing.T) {
+	for dir, imports := range houseImports(t) {
+		allowed, known := floors[dir]
+		if !known {
+			t.Errorf("%s stands on no floor; add it to the table", dir)
+		}
+		for _, imported := range imports {
+			own, inside := strings.CutPrefix(imported, module)
+			own = cmp.Or(strings.TrimPrefix(own, "/"), ".")
+			if inside && !slices.Contains(allowed, own) {
+				t.Errorf("%s imports %s", dir, own)
+			}
+			first, _, _ := strings.Cut(imported, "/")
+			if !inside && strings.Contains(first, ".") && slices.Contains(standardOnly, dir) {
+				t.Errorf("%s imports %s, which is not of the standard library", dir, imported)
+			}
+			if dir == "." && (imported == "net/http" || imported == "encoding/json") {
+				t.Errorf("the root package imports %s, which the lean bootstrap would pay for", imported)
+			}
+		}
+	}
+}
+
+// houseImports returns what each package imports outside its tests.
+func houseImports(t *testing.T) map[string][]string {
+	t.Helper()
+	all := make(map[string][]string)
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir := path.Dir(filepath.ToSlash(name))
+		all[dir] = append(all[dir], []string{}...)
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			all[dir] = append(all[dir], imported)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestAuthorizerIsLean names what would make every cold start slower.
+func TestAuthorizerIsLean(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./cmd/authorizer").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, heavy := range []string{"net/http", "crypto/tls", "crypto/x509", "database/sql", "modernc.org/sqlite", "go.yaml.in/yaml/v3",
+		"github.com/alecthomas/kong", "golang.org/x/crypto/argon2", module + "/internal/auth"} {
+		if slices.Contains(strings.Fields(string(out)), heavy) {
+			t.Errorf("cmd/authorizer links %s", heavy)
+		}
+	}
+}
