@@ -20,3 +20,24 @@ check: ## formatting, vet, staticcheck, known vulnerabilities
 	  if grep -qiE 'dial tcp|no such host|fetching vulnerabilities|proxyconnect|connection refused|Forbidden' govulncheck.out; \
 	  then echo "govulncheck: skipped, its database is out of reach"; \
 	  else cat govulncheck.out; exit 1; fi; }
+
+FUZZTIME ?= 20s
+fuzz: ## every fuzz target for FUZZTIME each
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+bench: ## every figure in docs/performance.md
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+lambda: ## bootstraps for AWS Lambda in dist/
+	@mkdir -p dist
+	@for arch in arm64 amd64; do \
+	  for name in latchkey authorizer; do \
+	    GOARCH=$$arch $(LAMBDA) -o dist/$$name-$$arch/bootstrap ./cmd/$$name && \
+	    $(GO) run ./internal/lambdazip dist/$$name-$$arch.zip dist/$$name-$$arch/bootstrap && \
+	    ls -l dist/$$name-$$arch.zip || exit 1; \
+	  done; \
+	done

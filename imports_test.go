@@ -37,7 +37,8 @@ var floors = map[string][]string{
 	"internal/awslambda":      {".", "internal/gateway", "internal/strictjson", "internal/weaksecret"},
 	"latchkeytest":            {"."},
 	// Floor 3
-	"cmd/authorizer": {"internal/awslambda", "internal/gateway"},
+	"internal/lambdazip": {},
+	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
 	"cmd/latchkey": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/keyring",
 		"internal/offline", "internal/sqlstore", "internal/weaksecret", "internal/web"},
 }

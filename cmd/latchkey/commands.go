@@ -21,7 +21,7 @@ import (
 )
 
 type offlineCmd struct {
-	Addr          string        `help:"Address to listen on; loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT"`
+	Addr          string        `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT"`
 	AuthorizerTTL time.Duration `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION"`
 	dataFlags
 	issueFlags
@@ -145,7 +145,7 @@ func purgeRegularly(ctx context.Context, s *system, log *slog.Logger) {
 }
 
 type serveCmd struct {
-	Addr string `help:"Address to listen on (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Addr string `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	dataFlags
 	issueFlags
 	httpFlags

@@ -149,7 +149,7 @@ func authorizerEvent(token string) string {
 }
 
 // member returns a member of a JSON object.
-func member(t *testing.T, doc []byte, name string) string {
+func member(t testing.TB, doc []byte, name string) string {
 	t.Helper()
 	var m map[string]any
 	if err := json.Unmarshal(doc, &m); err != nil {

@@ -223,7 +223,7 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak boo
 		sys.jwks = func(context.Context) []byte { return []byte(`{"keys":[]}`) }
 		sys.verifier, err = secretVerifier(secret, i, tolerateWeak, log)
 	} else {
-		sys.verifier, err = latchkey.New(latchkey.Config{Keys: s.keys, Issuer: issuer, Audience: audience})
+		sys.verifier, err = latchkey.New(latchkey.Config{Keys: s.keys, Issuer: issuer, Audience: audience, Leeway: awslambda.Leeway})
 	}
 	if err != nil {
 		return nil, err
@@ -233,7 +233,7 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak boo
 }
 
 func secretVerifier(secret string, i issueFlags, tolerateWeak bool, log *slog.Logger) (*latchkey.Verifier, error) {
-	cfg := latchkey.Config{Issuer: i.Issuer, Audience: i.Audience}
+	cfg := latchkey.Config{Issuer: i.Issuer, Audience: i.Audience, Leeway: awslambda.Leeway}
 	reason := weaksecret.Check(secret)
 	if reason == nil || !tolerateWeak {
 		return awslambda.LegacyVerifier(secret, cfg)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -31,6 +32,10 @@ const (
 	EnvLevel    = "LATCHKEY_LOG_LEVEL"
 	EnvAppName  = "APP_NAME"
 )
+
+// Leeway is allowed for clocks that differ between whoever issues tokens and
+// whoever verifies them.
+const Leeway = 10 * time.Second
 
 // DefaultRoutes is where the table is in the zip, relative to its root.
 const DefaultRoutes = "routes.json"
@@ -73,7 +78,7 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 }
 
 func verifier(getenv func(string) string) (*latchkey.Verifier, error) {
-	cfg := latchkey.Config{Issuer: getenv(EnvIssuer), Audience: getenv(EnvAudience)}
+	cfg := latchkey.Config{Issuer: getenv(EnvIssuer), Audience: getenv(EnvAudience), Leeway: Leeway}
 	if secret := getenv(EnvSecret); secret != "" {
 		if getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" {
 			return nil, errors.New("TOKEN_SECRET and a JWKS are both set: tokens are signed by one or the other; unset one")

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The benchmarks here run the built programs as processes of their own and
+// read from the kernel what those cost; the load is not in the figures.
+
+// program is a latchkey that listens.
+type program struct {
+	*exec.Cmd
+	url   string
+	ready time.Duration // from exec to listening
+}
+
+func startProgram(b *testing.B, dir string, env []string, args ...string) *program {
+	b.Helper()
+	bin, err := buildBootstraps()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(bin, "latchkey"), args...)
+	cmd.Dir, cmd.Env = dir, env
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	p := &program{Cmd: cmd}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+			p.url, p.ready = url, time.Since(began)
+			return p
+		}
+	}
+	b.Fatalf("latchkey %v ended before it listened", args)
+	return nil
+}
+
+func (p *program) stop() {
+	p.Process.Kill()
+	p.Wait()
+}
+
+// status reads a size in kB from the kernel's view of the process.
+func (p *program) status(b *testing.B, field string) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	if err != nil {
+		b.Skip("needs /proc: ", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			kb, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kb / 1000
+		}
+	}
+	b.Fatalf("no %s in /proc/PID/status", field)
+	return 0
+}
+
+// cpu is the processor time of the process so far, to the nanosecond.
+func (p *program) cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var sum time.Duration
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Process.Pid))
+	if err != nil || len(tasks) == 0 {
+		b.Skip("needs /proc/PID/task/*/schedstat")
+	}
+	for _, name := range tasks {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // a thread that has just ended
+		}
+		ns, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += time.Duration(ns)
+	}
+	return sum
+}
+
+// initialized returns a directory with a database, keys and the user ada.
+func initialized(b *testing.B, env []string) string {
+	b.Helper()
+	bin, err := buildBootstraps()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	for _, args := range [][]string{{"init", "--data", "data"}, {"users", "add", "--data", "data", "--username", "ada", "--password-stdin"}} {
+		cmd := exec.Command(filepath.Join(bin, "latchkey"), args...)
+		cmd.Dir, cmd.Env, cmd.Stdin = dir, env, strings.NewReader("correct horse battery\n")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("latchkey %v: %v\n%s", args, err, out)
+		}
+	}
+	return dir
+}
+
+// BenchmarkReady is the time from exec to listening, on an existing database.
+func BenchmarkReady(b *testing.B) {
+	for _, command := range []string{"serve", "offline"} {
+		b.Run(command, func(b *testing.B) {
+			dir := initialized(b, nil)
+			args := []string{command, "--addr", "127.0.0.1:0", "--data", "data"}
+			startProgram(b, dir, nil, args...).stop() // offline creates its user
+			var sum time.Duration
+			n := 0
+			for b.Loop() {
+				p := startProgram(b, dir, nil, args...)
+				p.stop()
+				sum += p.ready
+				n++
+			}
+			b.ReportMetric(float64(sum.Microseconds())/float64(n)/1000, "ready-ms")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkMemory is what serve holds when idle, and at most while 200 clients
+// log in at the same time, at the default hash cost.
+func BenchmarkMemory(b *testing.B) {
+	dir := initialized(b, nil)
+	for b.Loop() {
+		p := startProgram(b, dir, nil, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "warn")
+		idle := p.status(b, "VmRSS")
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		answers := make(map[int]int)
+		for range 200 {
+			wg.Go(func() {
+				res, err := http.Post(p.url+"/login", "application/json", strings.NewReader(`{"username":"ada","password":"correct horse battery"}`))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				mu.Lock()
+				answers[res.StatusCode]++
+				mu.Unlock()
+			})
+		}
+		wg.Wait()
+		b.ReportMetric(idle, "idle-MB")
+		b.ReportMetric(p.status(b, "VmHWM"), "logins-MB")
+		b.ReportMetric(float64(answers[200]), "logins-ok")
+		b.ReportMetric(float64(answers[503]), "logins-503")
+		b.ReportMetric(0, "ns/op")
+		if answers[200]+answers[503] != 200 {
+			b.Errorf("answers: %v", answers)
+		}
+		p.stop()
+	}
+}
+
+// BenchmarkRequest is the server's processor time per request over HTTP.
+func BenchmarkRequest(b *testing.B) {
+	env := []string{"LATCHKEY_ARGON2=m=8,t=1,p=1"}
+	dir := initialized(b, env)
+	p := startProgram(b, dir, env, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error")
+	defer p.stop()
+	const login = `{"username":"ada","password":"correct horse battery"}`
+	token := member(b, post(b, p.url+"/login", login), "token")
+	for _, c := range []struct{ name, request string }{
+		{"me", "GET /me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\n\r\n"},
+		{"login-cheapest-hash", fmt.Sprintf("POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(login), login)},
+		{"livez", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			in := bufio.NewReader(conn)
+			before := p.cpu(b)
+			for b.Loop() {
+				if _, err := io.WriteString(conn, c.request); err != nil {
+					b.Fatal(err)
+				}
+				res, err := http.ReadResponse(in, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				io.Copy(io.Discard, res.Body)
+				if res.StatusCode != http.StatusOK {
+					b.Fatal(res.Status)
+				}
+			}
+			b.ReportMetric(float64((p.cpu(b)-before).Nanoseconds())/float64(b.N)/1000, "server-cpu-µs/op")
+		})
+	}
+}
+
+func post(b *testing.B, url, body string) []byte {
+	b.Helper()
+	res, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer res.Body.Close()
+	doc, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		b.Fatalf("%s: %v %s", res.Status, err, doc)
+	}
+	return doc
+}
+
+// BenchmarkAuthorizerProcess starts the lean bootstrap and has it answer once,
+// then many times.
+func BenchmarkAuthorizerProcess(b *testing.B) {
+	bin, err := buildBootstraps()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "routes.json"), []byte(testRoutes), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	event := []byte(authorizerEvent(mintLegacy(testSecret, `"orders:read"`, time.Hour)))
+	start := func(b *testing.B) (*program, *bufio.ReadWriter, func()) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		cmd := exec.Command(filepath.Join(bin, "authorizer"))
+		cmd.Dir, cmd.Env = dir, []string{"TOKEN_SECRET=" + testSecret, "LATCHKEY_LOG_LEVEL=warn", "AWS_LAMBDA_RUNTIME_API=" + l.Addr().String()}
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		conn, err := l.Accept()
+		if err != nil {
+			b.Fatal(err)
+		}
+		p := &program{Cmd: cmd}
+		return p, bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn)), func() { p.stop(); conn.Close(); l.Close() }
+	}
+	// once plays Lambda's part of one invocation.
+	once := func(b *testing.B, rw *bufio.ReadWriter) {
+		if _, err := http.ReadRequest(rw.Reader); err != nil {
+			b.Fatal(err)
+		}
+		fmt.Fprintf(rw, "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: 1\r\nContent-Length: %d\r\n\r\n%s", len(event), event)
+		rw.Flush()
+		r, err := http.ReadRequest(rw.Reader)
+		if err != nil {
+			b.Fatal(err)
+		}
+		answer, err := io.ReadAll(r.Body)
+		if err != nil || !bytes.Contains(answer, []byte(`"Effect":"Allow"`)) {
+			b.Fatalf("%v %s", err, answer)
+		}
+		rw.WriteString("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+		rw.Flush()
+	}
+	b.Run("exec-to-first-answer", func(b *testing.B) {
+		for b.Loop() {
+			_, rw, stop := start(b)
+			once(b, rw)
+			b.StopTimer()
+			stop()
+			b.StartTimer()
+		}
+	})
+	b.Run("warm", func(b *testing.B) {
+		p, rw, stop := start(b)
+		defer stop()
+		once(b, rw)
+		before := p.cpu(b)
+		for b.Loop() {
+			once(b, rw)
+		}
+		b.ReportMetric(float64((p.cpu(b)-before).Nanoseconds())/float64(b.N)/1000, "bootstrap-cpu-µs/op")
+		b.ReportMetric(p.status(b, "VmRSS"), "rss-MB")
+	})
+}
+
+// BenchmarkSize reports the stripped programs.
+func BenchmarkSize(b *testing.B) {
+	bin, err := buildBootstraps()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		for _, name := range []string{"latchkey", "authorizer"} {
+			info, err := os.Stat(filepath.Join(bin, name))
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(info.Size())/1e6, name+"-MB")
+		}
+		b.ReportMetric(0, "ns/op")
+	}
+}
