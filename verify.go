@@ -154,7 +154,8 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Cla
 	if err := v.checkType(h.typ); err != nil {
 		return Claims{}, nil, err
 	}
-	payload, err := decode(make([]byte, 0, base64url.DecodedLen(len(p.payload))), p.payload)
+	var buf [1024]byte
+	payload, err := decode(buf[:0], p.payload)
 	if err != nil {
 		return Claims{}, nil, err
 	}

@@ -1,0 +1,103 @@
+package latchkey_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rsa"
+	"crypto/sha256"
+	"strings"
+	"testing"
+
+	"github.com/latchkey-auth/latchkey"
+)
+
+// BenchmarkVerify is the whole of Verify without its cache, to be held against
+// BenchmarkBareCheck.
+func BenchmarkVerify(b *testing.B) {
+	ctx := context.Background()
+	for _, alg := range algorithms {
+		b.Run(string(alg), func(b *testing.B) {
+			v := newVerifier(b, func(cfg *latchkey.Config) { cfg.CacheSize = -1 })
+			token := goodToken(alg)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(ctx, token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkBareCheck is what the standard library needs for the same bytes: to
+// hash them and to check the signature, which is decoded already.
+func BenchmarkBareCheck(b *testing.B) {
+	for _, alg := range algorithms {
+		b.Run(string(alg), func(b *testing.B) {
+			token := goodToken(alg)
+			end := strings.LastIndexByte(token, '.')
+			input, sig := []byte(token[:end]), unbase64(token[end+1:])
+			check := bareCheck(alg, sig)
+			b.ReportAllocs()
+			for b.Loop() {
+				if !check(input) {
+					b.Fatal("refused")
+				}
+			}
+		})
+	}
+}
+
+func bareCheck(alg latchkey.Algorithm, sig []byte) func(input []byte) bool {
+	switch alg {
+	case latchkey.HS256:
+		return func(input []byte) bool {
+			mac := hmac.New(sha256.New, secret)
+			mac.Write(input)
+			return hmac.Equal(mac.Sum(nil), sig)
+		}
+	case latchkey.RS256:
+		return func(input []byte) bool {
+			digest := sha256.Sum256(input)
+			return rsa.VerifyPKCS1v15(&rsaKey.PublicKey, crypto.SHA256, digest[:], sig) == nil
+		}
+	case latchkey.ES256:
+		der := asn1ECDSA(sig)
+		return func(input []byte) bool {
+			digest := sha256.Sum256(input)
+			return ecdsa.VerifyASN1(&ecKey.PublicKey, digest[:], der)
+		}
+	}
+	pub := edKey.Public().(ed25519.PublicKey)
+	return func(input []byte) bool { return ed25519.Verify(pub, input, sig) }
+}
+
+// BenchmarkVerifyCached is a token that was seen before; the algorithm makes no
+// difference then.
+func BenchmarkVerifyCached(b *testing.B) {
+	ctx := context.Background()
+	v := newVerifier(b, nil)
+	token := goodToken(latchkey.ES256)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(ctx, token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkVerifyRefused is the flood: a token whose signature is wrong.
+func BenchmarkVerifyRefused(b *testing.B) {
+	ctx := context.Background()
+	v := newVerifier(b, nil)
+	token := withSignature(latchkey.ES256, func(sig []byte) []byte { sig[0] ^= 1; return sig })
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(ctx, token); err == nil {
+			b.Fatal("accepted")
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// serveForTest runs a handler as the program does and returns its address.
+func serveForTest(t *testing.T, h http.Handler) string {
+	t.Helper()
+	srv, err := listen(t.Context(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- srv.serve(ctx, h) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return srv.listener.Addr().String()
+}
+
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestSlowClientsHurtThemselvesOnly opens 500 connections that never finish
+// their headers; others are answered, and the slow ones lose theirs.
+func TestSlowClientsHurtThemselvesOnly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the server's time limit")
+	}
+	t.Parallel()
+	addr := serveForTest(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
+	slow := make([]net.Conn, 500)
+	for i := range slow {
+		slow[i] = dial(t, addr)
+		fmt.Fprint(slow[i], "POST /login HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+	}
+	for range 100 {
+		res, err := http.Get("http://" + addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("others get %s", res.Status)
+		}
+	}
+	for _, conn := range slow {
+		conn.SetReadDeadline(time.Now().Add(readHeaderTimeout + 20*time.Second))
+		answer, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatalf("a slow connection is not ended: %v", err)
+		}
+		if strings.Contains(string(answer), "ok") {
+			t.Fatalf("a slow connection got %q", answer)
+		}
+	}
+}
+
+// TestServerLimits sends headers just below and above the limit.
+func TestServerLimits(t *testing.T) {
+	addr := serveForTest(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
+	for size, want := range map[int]int{maxHeaderBytes - 512: http.StatusOK, maxHeaderBytes + 512: http.StatusRequestHeaderFieldsTooLarge} {
+		conn := dial(t, addr)
+		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nX-Large: %s\r\n\r\n", strings.Repeat("a", size))
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("a header of %d bytes gets %s, want %d", size, res.Status, want)
+		}
+		if server := res.Header.Get("Server"); server != "" {
+			t.Errorf("the server tells that it is %q", server)
+		}
+	}
+}
+
+func TestOnlyLoopbackIsTaken(t *testing.T) {
+	for addr, good := range map[string]bool{
+		"127.0.0.1:4000": true, "127.8.9.1:0": true, "[::1]:4000": true, "localhost:4000": true,
+		"0.0.0.0:4000": false, ":4000": false, "[::]:4000": false, "192.0.2.1:4000": false, "127.0.0.1": false, "": false,
+	} {
+		if err := checkLoopback(t.Context(), addr); (err == nil) != good {
+			t.Errorf("checkLoopback(%q): %v", addr, err)
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package latchkey_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/latchkey-auth/latchkey"
+)
+
+const (
+	ecJWK = `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+	edJWK = `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
+)
+
+var rsaJWK = `{"kty":"RSA","e":"AQAB","n":"` + thumbprintModulus + `"}`
+
+// jwks returns a set of the keys.
+func jwks(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
+
+// and returns the key with more members.
+func and(jwk, members string) string { return strings.TrimSuffix(jwk, "}") + "," + members + "}" }
+
+func TestParseJWKS(t *testing.T) {
+	for _, c := range []struct {
+		name, doc string
+		want      string // the keys found, as algorithm and id
+	}{
+		{"one of each", jwks(and(rsaJWK, `"kid":"a"`), and(ecJWK, `"kid":"b"`), and(edJWK, `"kid":"c"`)), "RS256 a, ES256 b, EdDSA c"},
+		{"without kid", jwks(ecJWK), "ES256 "},
+		{"with alg and use", jwks(and(ecJWK, `"alg":"ES256","use":"sig"`)), "ES256 "},
+		{"Ed25519 as RFC 9864 names it", jwks(and(edJWK, `"alg":"Ed25519"`)), "EdDSA "},
+		{"one id for two algorithms", jwks(and(ecJWK, `"kid":"a"`), and(edJWK, `"kid":"a"`)), "ES256 a, EdDSA a"},
+		{"members that are not ours", `{"x":{"y":[1]},` + jwks(and(ecJWK, `"x5t":"AQ","x5c":["AQ"],"ext":true`))[1:], "ES256 "},
+		{"RSA with a crv that means nothing", jwks(and(rsaJWK, `"crv":"P-256"`)), "RS256 "},
+		{"unknown kty skipped", jwks(`{"kty":"AKP","alg":"ML-DSA-44","pub":"AQ"}`, ecJWK), "ES256 "},
+		{"kty that runs into crv skipped", jwks(`{"kty":"EC P-256","x":"AQ","y":"AQ"}`, edJWK), "EdDSA "},
+		{"kty in small letters skipped", jwks(`{"kty":"ec","crv":"P-256","x":"AQ","y":"AQ"}`, edJWK), "EdDSA "},
+		{"no kty skipped", jwks(`{"crv":"P-256","x":"AQ","y":"AQ"}`, edJWK), "EdDSA "},
+		{"empty object skipped", jwks(`{}`, edJWK), "EdDSA "},
+		{"unknown curve skipped", jwks(`{"kty":"EC","crv":"P-384","x":"AQ","y":"AQ"}`, edJWK), "EdDSA "},
+		{"X25519 skipped", jwks(`{"kty":"OKP","crv":"X25519","x":"AQ"}`, ecJWK), "ES256 "},
+		{"encryption key skipped", jwks(and(rsaJWK, `"use":"enc"`), ecJWK), "ES256 "},
+		{"RSA for PS256 skipped", jwks(and(rsaJWK, `"alg":"PS256"`), ecJWK), "ES256 "},
+		{"RSA for RS512 skipped", jwks(and(rsaJWK, `"alg":"RS512"`), ecJWK), "ES256 "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			set, err := latchkey.ParseJWKS([]byte(c.doc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := listed(t, set); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// listed names the keys of a set by what it publishes.
+func listed(t *testing.T, set *latchkey.StaticKeySet) string {
+	t.Helper()
+	var doc struct {
+		Keys []struct{ Alg, Kid string }
+	}
+	if err := json.Unmarshal(set.JWKS(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if len(doc.Keys) != set.Len() {
+		t.Errorf("%d keys are published, Len is %d", len(doc.Keys), set.Len())
+	}
+	var names []string
+	for _, k := range doc.Keys {
+		names = append(names, k.Alg+" "+k.Kid)
+	}
+	return strings.Join(names, ", ")
+}
+
+func TestParseJWKSRefuses(t *testing.T) {
+	ec := func(x, y string) string { return jwks(`{"kty":"EC","crv":"P-256","x":"` + x + `","y":"` + y + `"}`) }
+	const x, y = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+	small := enbase64(modulus(1024).Bytes())
+	cases := []struct{ name, doc, want string }{
+		{"nothing", "", "not a JSON object"},
+		{"an array", "[" + ecJWK + "]", "not a JSON object"},
+		{"a key that is no set", ecJWK, `no member "keys"`},
+		{"Keys in wrong case", strings.Replace(jwks(ecJWK), "keys", "Keys", 1), `no member "keys"`},
+		{"keys an object", `{"keys":` + ecJWK + `}`, "not an array"},
+		{"keys null", `{"keys":null}`, "not an array"},
+		{"keys twice", `{"keys":[` + ecJWK + `],"keys":[` + edJWK + `]}`, "stands twice"},
+		{"no key", jwks(), "holds no public key"},
+		{"only keys for others", jwks(`{"kty":"EC","crv":"P-384","x":"AQ","y":"AQ"}`), "holds no public key"},
+		{"a key that is a string", jwks(`"` + x + `"`), "not a JSON object"},
+		{"a key that is null", jwks(ecJWK, "null"), "key 2: not a JSON object"},
+		{"text behind", jwks(ecJWK) + "x", "follows"},
+		{"a member twice in a key", jwks(and(ecJWK, `"x":"`+x+`"`)), "stands twice"},
+		{"kid a number", jwks(and(ecJWK, `"kid":1`)), `"kid" is not a string`},
+		{"kty null", jwks(`{"kty":null}`), `"kty" is not a string`},
+		{"one id twice", jwks(and(ecJWK, `"kid":"a"`), and(ecJWK, `"kid":"a"`)), `id "a"`},
+		{"no id twice", jwks(ecJWK, ecJWK), "two ES256 keys"},
+		{"HS256 on an EC key", jwks(and(ecJWK, `"alg":"HS256"`)), "does not go with"},
+		{"RS256 on an EC key", jwks(and(ecJWK, `"alg":"RS256"`)), "does not go with"},
+		{"ES256 on an Ed25519 key", jwks(and(edJWK, `"alg":"ES256"`)), "does not go with"},
+		{"HS256 on an RSA key", jwks(and(rsaJWK, `"alg":"HS256"`)), "does not go with"},
+		{"RSA of 1024 bits", jwks(`{"kty":"RSA","e":"AQAB","n":"` + small + `"}`), "1024 bits"},
+		{"RSA with exponent 1", jwks(strings.Replace(rsaJWK, "AQAB", "AQ", 1)), "exponent"},
+		{"RSA with an exponent of five bytes", jwks(strings.Replace(rsaJWK, "AQAB", "AQAAAAE", 1)), "exponent"},
+		{"RSA with an exponent that overflows into a good one", jwks(strings.Replace(rsaJWK, "AQAB", "AQAAAAAAAQAB", 1)), "exponent"},
+		{"RSA without modulus", jwks(`{"kty":"RSA","e":"AQAB"}`), `"n"`},
+		{"RSA without exponent", jwks(`{"kty":"RSA","n":"` + thumbprintModulus + `"}`), `"e"`},
+		{"EC point off the curve", ec(y, x), "point"},
+		{"EC coordinate of 31 bytes", ec(enbase64(make([]byte, 31)), y), "32 bytes"},
+		{"EC coordinate of 33 bytes", ec(enbase64(make([]byte, 33)), y), "32 bytes"},
+		{"EC without y", jwks(`{"kty":"EC","crv":"P-256","x":"` + x + `"}`), `"y"`},
+		{"EC with padded base64", ec(x+"=", y), `"x" is not base64url`},
+		{"EC with a line break in base64", ec(x[:8]+`\n`+x[8:], y), `"x" is not base64url`},
+		{"EC with standard base64", ec(strings.ReplaceAll(x, "_", "/"), strings.ReplaceAll(y, "_", "/")), `"y" is not base64url`},
+		{"EC with spare bits set", ec(respell(x), y), `"x" is not base64url`},
+		{"Ed25519 of 31 bytes", jwks(`{"kty":"OKP","crv":"Ed25519","x":"` + enbase64(make([]byte, 31)) + `"}`), "31 bytes"},
+		{"Ed25519 without x", jwks(`{"kty":"OKP","crv":"Ed25519"}`), `"x"`},
+		{"a secret key", jwks(`{"kty":"oct","k":"AQ"}`, ecJWK), "private or secret"},
+		{"more than 100 keys", jwks(strings.Split(strings.Repeat("{} ", 101), " ")[:101]...), "more than 100"},
+		{"more than 64 KiB", jwks(ecJWK) + strings.Repeat(" ", 64<<10), "bytes"},
+	}
+	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
+		for name, key := range map[string]string{"an RSA": rsaJWK, "an EC": ecJWK, "an Ed25519": edJWK, "an unknown": `{"kty":"?"}`, "an encryption": and(rsaJWK, `"use":"enc"`)} {
+			cases = append(cases, struct{ name, doc, want string }{private + " in " + name + " key", jwks(and(key, `"`+private+`":"AQ"`), edJWK), "private or secret"})
+		}
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			set, err := latchkey.ParseJWKS([]byte(c.doc))
+			if err == nil || set != nil {
+				t.Fatalf("got the set %v and error %v, want a refusal", set, err)
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got error %q, want one that says %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestKeySetLookUp(t *testing.T) {
+	ec1, ec2, ed, hs := publicKey(latchkey.ES256, "1"), publicKey(latchkey.ES256, "2"), publicKey(latchkey.EdDSA, "1"), publicKey(latchkey.HS256, "")
+	set := must(latchkey.NewKeySet(ec1, ec2, ed, hs))
+	for _, c := range []struct {
+		name, id string
+		alg      latchkey.Algorithm
+		want     *latchkey.Key // nil: none
+	}{
+		{"by id and algorithm", "2", latchkey.ES256, ec2},
+		{"one id, two algorithms", "1", latchkey.EdDSA, ed},
+		{"id of another algorithm", "2", latchkey.EdDSA, nil},
+		{"unknown id", "3", latchkey.ES256, nil},
+		{"no id, one key", "", latchkey.EdDSA, ed},
+		{"no id, two keys", "", latchkey.ES256, nil},
+		{"no id, no key", "", latchkey.RS256, nil},
+		{"no id, a key without one", "", latchkey.HS256, hs},
+		{"an id, a key without one", "1", latchkey.HS256, nil},
+		{"no algorithm", "1", "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := set.Key(context.Background(), c.id, c.alg)
+			if got != c.want || errors.Is(err, latchkey.ErrKeyNotFound) != (c.want == nil) {
+				t.Errorf("got %v and error %v, want %v", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestNewKeySetRefuses(t *testing.T) {
+	ec := publicKey(latchkey.ES256, "a")
+	for name, c := range map[string]struct {
+		keys []*latchkey.Key
+		want string
+	}{
+		"no keys":       {nil, "empty"},
+		"a nil key":     {[]*latchkey.Key{nil}, "key 1 of the set is nil"},
+		"a nil key too": {[]*latchkey.Key{ec, nil}, "key 2 of the set is nil"},
+		"one id twice":  {[]*latchkey.Key{ec, publicKey(latchkey.ES256, "a")}, `two ES256 keys have the id "a"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := latchkey.NewKeySet(c.keys...); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got error %v, want one that says %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestJWKSIsPublic: what a set publishes holds no secret of any of its keys and
+// can be read again (TK-18).
+func TestJWKSIsPublic(t *testing.T) {
+	set := allKeys()
+	doc := string(set.JWKS())
+	for name, private := range map[string][]byte{
+		"HMAC secret": secret, "RSA d": rsaKey.D.Bytes(), "RSA p": rsaKey.Primes[0].Bytes(), "EC d": must(ecKey.Bytes()), "Ed25519 seed": edKey.Seed(),
+	} {
+		for _, text := range []string{enbase64(private), fmt.Sprintf("%x", private), new(big.Int).SetBytes(private).String()} {
+			if strings.Contains(doc, text) {
+				t.Errorf("it holds the %s", name)
+			}
+		}
+	}
+	back, err := latchkey.ParseJWKS([]byte(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := listed(t, back), "RS256 rs, ES256 ec, EdDSA ed"; got != want {
+		t.Errorf("published %q, want %q", got, want)
+	}
+	v := newVerifier(t, func(cfg *latchkey.Config) { cfg.Keys = back })
+	for _, alg := range algorithms[1:] {
+		if _, err := verify(v, goodToken(alg)); err != nil {
+			t.Errorf("%s with the published key: %v", alg, err)
+		}
+	}
+	wantRefusal(t, v, goodToken(latchkey.HS256), latchkey.CheckKey)
+}
