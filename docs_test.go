@@ -33,7 +33,7 @@ func TestDependenciesHaveReasons(t *testing.T) {
 		}
 	}
 	var got []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9.]+/\\S+)` \\|").FindAllStringSubmatch(read(t, "docs/design.md"), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9]+\\.[a-z0-9.]+/\\S+)` \\|").FindAllStringSubmatch(read(t, "docs/design.md"), -1) {
 		got = append(got, m[1])
 	}
 	slices.Sort(want)

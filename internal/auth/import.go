@@ -82,6 +82,9 @@ func importHash(m map[string]string, keyBytes int) (string, error) {
 		if keyBytes != 0 && keyBytes != len(key) {
 			return "", fmt.Errorf(`"password" holds %d bytes, CRYPTO_BYTE_SIZE says %d`, len(key), keyBytes)
 		}
+		if _, err := decodeBase64(salt); err != nil {
+			return "", errors.New(`"salt" of an old record must be base64 text`)
+		}
 		hash = phc{id: "pbkdf2-sha512", iterations: legacyIterations, salt: []byte(salt), key: key}.String()
 	}
 	p, err := parsePHC(hash)

@@ -73,10 +73,11 @@ func UsernameKey(username string) (string, error) {
 	if len(username) > maxUsername*utf8.UTFMax || utf8.RuneCountInString(username) > maxUsername {
 		return "", invalid("username", "must have at most %d characters", maxUsername)
 	}
+	username = norm.NFKC.String(username) // first: it turns a full-width @ into a plain one
 	if strings.ContainsRune(username, '@') {
 		return "", invalid("username", "must not hold @; give an address as the e-mail")
 	}
-	key, err := precis.UsernameCaseMapped.String(norm.NFKC.String(username))
+	key, err := precis.UsernameCaseMapped.String(username)
 	if err != nil {
 		return "", invalid("username", "holds a character that usernames cannot have (spaces, controls, symbols or invisible characters)")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"unicode/utf8"
 )
 
 // NewUser is what an operator gives to add a user.
@@ -76,11 +77,11 @@ func checkID(id UserID) error {
 const MinPassword = 8
 
 func (s *Service) hashNew(ctx context.Context, password string) (string, error) {
-	switch n := len([]rune(normalize(password))); {
-	case n < MinPassword:
-		return "", invalid("password", "must have at least %d characters; a few random words make a good one", MinPassword)
+	switch {
 	case len(password) > MaxPassword:
 		return "", invalid("password", "must have at most %d bytes", MaxPassword)
+	case utf8.RuneCountInString(normalize(password)) < MinPassword:
+		return "", invalid("password", "must have at least %d characters; a few random words make a good one", MinPassword)
 	}
 	return s.Hasher.Hash(ctx, password)
 }
@@ -94,9 +95,10 @@ func (s *Service) UserByLogin(ctx context.Context, login string) (User, error) {
 // profile and scope may be changed this way: ids and usernames stay.
 func (s *Service) UpdateUser(ctx context.Context, login string, change func(*User)) (User, error) {
 	return s.update(ctx, login, EventUserUpdated, func(u *User) error {
-		change(u)
-		checked, err := s.newUser(NewUser{ID: u.ID, Username: u.Username, Email: u.Email, Name: u.Name, Scope: u.Scope})
-		u.Scope = checked.Scope
+		changed := *u
+		change(&changed)
+		checked, err := s.newUser(NewUser{ID: u.ID, Username: u.Username, Email: changed.Email, Name: changed.Name, Scope: changed.Scope})
+		u.Email, u.Name, u.Scope = checked.Email, checked.Name, checked.Scope
 		return err
 	})
 }

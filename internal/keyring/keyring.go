@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -91,6 +92,11 @@ type Keyring struct {
 	keys   []key      // by number
 	loaded time.Time
 }
+
+// String and Format keep the keys out of logs: fmt does not ask the MasterKey
+// inside how it wants to be shown.
+func (k *Keyring) String() string             { return "[keyring]" }
+func (k *Keyring) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
 // key is a record with its keys opened.
 type key struct {
@@ -260,6 +266,11 @@ func (k *Keyring) Import(ctx context.Context, doc []byte, now bool, verifyUntil 
 	if !verifyUntil.After(t) {
 		return Record{}, errors.New("a public key only verifies: say until when")
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.load(ctx); err != nil {
+		return Record{}, err
+	}
 	return k.store(ctx, key{Record: Record{RetiresAt: t, ExpiresAt: verifyUntil}, public: public}, t, nil)
 }
 
@@ -269,19 +280,17 @@ func (k *Keyring) add(ctx context.Context, private signer, now bool) (Record, er
 		return Record{}, err
 	}
 	k.mu.Lock()
-	err = k.load(ctx)
-	keys := k.keys
-	k.mu.Unlock()
-	if err != nil {
+	defer k.mu.Unlock()
+	if err := k.load(ctx); err != nil {
 		return Record{}, err
 	}
 	t := k.cfg.Now()
 	active := t.Add(publishFirst)
-	if now || signing(keys, t) == nil {
+	if now || signing(k.keys, t) == nil {
 		active = t
 	}
 	var replaced []Record
-	for _, old := range keys {
+	for _, old := range k.keys {
 		if old.private == nil || !old.RetiresAt.IsZero() && old.RetiresAt.Before(active) {
 			continue
 		}
@@ -292,12 +301,11 @@ func (k *Keyring) add(ctx context.Context, private signer, now bool) (Record, er
 	return k.store(ctx, key{public: public, private: private}, active, replaced)
 }
 
+// store adds the key under the number that follows those in k.keys. k.mu is
+// held, and has been since they were loaded: replaced was made from them, and a
+// key that somebody else added meanwhile, of which replaced knows nothing, has
+// taken the number.
 func (k *Keyring) store(ctx context.Context, new key, active time.Time, replaced []Record) (Record, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err := k.load(ctx); err != nil {
-		return Record{}, err
-	}
 	new.Number = 1
 	if n := len(k.keys); n > 0 {
 		new.Number = k.keys[n-1].Number + 1

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/latchkey-auth/latchkey"
@@ -43,9 +44,9 @@ func ParseMasterKey(text string) (MasterKey, error) {
 // Encode returns what ParseMasterKey reads. Mind where you put it.
 func (m MasterKey) Encode() string { return base64.StdEncoding.EncodeToString(m.key[:]) }
 
-// String and GoString keep the key out of logs.
-func (m MasterKey) String() string   { return "[master key]" }
-func (m MasterKey) GoString() string { return "[master key]" }
+// String and Format keep the key out of logs, whatever the verb.
+func (m MasterKey) String() string             { return "[master key]" }
+func (m MasterKey) Format(f fmt.State, _ rune) { io.WriteString(f, m.String()) }
 
 // ErrMasterKey: the store was written under another master key.
 var ErrMasterKey = errors.New("signing keys cannot be opened with this master key")

@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"io"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
@@ -153,6 +154,8 @@ func (s Secret) Sign(_ context.Context, typ string, claims []byte) (string, erro
 	})
 }
 
-// String and GoString keep the secret out of logs.
-func (s Secret) String() string   { return "[secret]" }
-func (s Secret) GoString() string { return "[secret]" }
+// String, Format and MarshalText keep the secret out of logs, whatever the verb
+// and the handler: slog writes a []byte as it is.
+func (s Secret) String() string               { return "[secret]" }
+func (s Secret) Format(f fmt.State, _ rune)   { io.WriteString(f, s.String()) }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

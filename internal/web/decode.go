@@ -78,6 +78,8 @@ func decodeMembers(body string, m members) error {
 			faults = append(faults, fieldError{Field: name, Message: "is not a member of this request"})
 		case !isString:
 			faults = append(faults, fieldError{Field: name, Message: "must be a string"})
+		case text == "":
+			faults = append(faults, fieldError{Field: name, Message: "must not be empty"})
 		default:
 			*to = text
 		}
@@ -87,11 +89,9 @@ func decodeMembers(body string, m members) error {
 	if err != nil {
 		return badRequest("invalid_json", "The body must be one JSON object: "+err.Error()+".")
 	}
-	for name, to := range m {
+	for name := range m {
 		if !seen[name] {
 			faults = append(faults, fieldError{Field: name, Message: "is missing"})
-		} else if *to == "" && len(faults) == 0 {
-			faults = append(faults, fieldError{Field: name, Message: "must not be empty"})
 		}
 	}
 	if len(faults) > 0 {
@@ -104,8 +104,13 @@ func badRequest(code, detail string) error {
 	return &requestError{status: http.StatusBadRequest, code: code, detail: detail}
 }
 
+// maxFaults is how many faults an answer names: it must not be many times the
+// size of its request.
+const maxFaults = 16
+
 func invalidRequest(faults []fieldError) error {
 	sortFields(faults)
+	faults = faults[:min(len(faults), maxFaults)]
 	return &requestError{status: http.StatusBadRequest, code: "invalid_request",
 		detail: "The request breaks a rule: " + faults[0].Field + " " + faults[0].Message + ".", fields: faults}
 }

@@ -7,6 +7,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -53,8 +54,13 @@ type handler struct {
 
 // New returns the handler.
 func New(cfg Config) (http.Handler, error) {
-	if cfg.Service == nil || cfg.Verifier == nil || cfg.JWKS == nil {
+	switch {
+	case cfg.Service == nil || cfg.Verifier == nil || cfg.JWKS == nil:
 		return nil, errors.New("service, verifier and JWKS must be set")
+	case cfg.TrustedProxies < 0:
+		return nil, fmt.Errorf("trusted proxies %d: must be 0 or more", cfg.TrustedProxies)
+	case cfg.JWKSMaxAge < 0:
+		return nil, fmt.Errorf("JWKS max-age %d: must be 0 or more", cfg.JWKSMaxAge)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

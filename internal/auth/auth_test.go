@@ -1,0 +1,286 @@
+package auth_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+)
+
+const (
+	issuer   = "https://auth.example.com"
+	audience = "https://api.example.com"
+	password = "correct horse battery staple"
+	secret   = "gQ7xk2VvZ9pTn4Lr8Yw3Hc6Jd1Sf5Bm0"
+)
+
+// cheap is the lowest cost that is taken; costly makes hashes that can be
+// counted by the memory that each takes.
+var (
+	cheap  = auth.Argon2{Memory: 8, Time: 1, Threads: 1}
+	costly = auth.Argon2{Memory: 4096, Time: 1, Threads: 1}
+)
+
+var start = time.Date(2026, 3, 14, 9, 26, 53, 589_000_000, time.UTC)
+
+// clock stands still until it is moved.
+type clock struct {
+	mu  sync.Mutex // guards now
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// faulty passes everything on to a real store. A fault is returned in place of
+// the operation's answer; after runs when an operation has succeeded.
+type faulty struct {
+	auth.Store
+	fault func(operation string) error
+	after func(operation string)
+}
+
+func (f *faulty) do(operation string, call func() error) error {
+	if f.fault != nil {
+		if err := f.fault(operation); err != nil {
+			return err
+		}
+	}
+	err := call()
+	if err == nil && f.after != nil {
+		f.after(operation)
+	}
+	return err
+}
+
+func (f *faulty) UserByUsername(ctx context.Context, key string) (u auth.User, err error) {
+	err = f.do("UserByUsername", func() (err error) { u, err = f.Store.UserByUsername(ctx, key); return err })
+	return u, err
+}
+
+func (f *faulty) SessionUser(ctx context.Context, id auth.SessionID) (s auth.Session, u auth.User, err error) {
+	err = f.do("SessionUser", func() (err error) { s, u, err = f.Store.SessionUser(ctx, id); return err })
+	return s, u, err
+}
+
+func (f *faulty) Users(ctx context.Context, after auth.UserID, limit int) (us []auth.User, err error) {
+	err = f.do("Users", func() (err error) { us, err = f.Store.Users(ctx, after, limit); return err })
+	return us, err
+}
+
+func (f *faulty) Commit(ctx context.Context, b auth.Batch) error {
+	return f.do("Commit", func() error { return f.Store.Commit(ctx, b) })
+}
+
+// fixture is a service on a store of its own.
+type fixture struct {
+	*auth.Service
+	t     *testing.T
+	clock *clock
+	store *sqlstore.Store // beneath every fault
+	keys  *keyring.Keyring
+}
+
+func newFixture(t *testing.T, options ...func(*auth.Config)) *fixture {
+	t.Helper()
+	return fixtureOn(t, sqlstore.Memory, options...)
+}
+
+func fixtureOn(t *testing.T, path string, options ...func(*auth.Config)) *fixture {
+	t.Helper()
+	store, err := sqlstore.Open(t.Context(), path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	f := &fixture{t: t, clock: &clock{now: start}, store: store}
+	f.keys, err = keyring.Open(t.Context(), keyring.Config{Store: store, TokenTTL: time.Hour, Now: f.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.keys.Rotate(t.Context(), latchkey.ES256, true); err != nil {
+		t.Fatal(err)
+	}
+	f.Service = f.service(options...)
+	return f
+}
+
+// service returns another service on the fixture's store.
+func (f *fixture) service(options ...func(*auth.Config)) *auth.Service {
+	f.t.Helper()
+	cfg := auth.Config{
+		Store: f.store, Signer: f.keys, Hasher: newHasher(f.t, cheap),
+		Issuer: issuer, Audience: audience, Now: f.clock.Now,
+	}
+	for _, o := range options {
+		o(&cfg)
+	}
+	s, err := auth.New(cfg)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s
+}
+
+func newHasher(t testing.TB, cost auth.Argon2) *auth.Hasher {
+	t.Helper()
+	h, err := auth.NewHasher(cost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func withCost(t *testing.T, cost auth.Argon2) func(*auth.Config) {
+	return func(c *auth.Config) { c.Hasher = newHasher(t, cost) }
+}
+
+func withStore(f *faulty) func(*auth.Config) {
+	return func(c *auth.Config) { f.Store, c.Store = c.Store, f }
+}
+
+func legacy(c *auth.Config) {
+	c.Legacy, c.Issuer, c.Audience, c.Signer = true, "", "", keyring.Secret(secret)
+}
+
+func tempDatabase(t *testing.T) string { return filepath.Join(t.TempDir(), "latchkey.db") }
+
+// addAda adds the user of most tests.
+func (f *fixture) addAda() auth.User {
+	f.t.Helper()
+	return f.add(auth.NewUser{
+		ID: "u1", Username: "Ada", Email: "ada@example.com", Name: "Ada L.", Scope: "read write", Password: password,
+	})
+}
+
+func (f *fixture) add(n auth.NewUser) auth.User {
+	f.t.Helper()
+	u, err := f.AddUser(f.t.Context(), n)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return u
+}
+
+func (f *fixture) login(name, password string) (auth.Tokens, error) {
+	return f.Login(f.t.Context(), auth.LoginRequest{Username: name, Password: password})
+}
+
+func (f *fixture) mustLogin(name, password string) auth.Tokens {
+	f.t.Helper()
+	tokens, err := f.login(name, password)
+	if err != nil {
+		f.t.Fatalf("Login(%s): %v", name, err)
+	}
+	return tokens
+}
+
+func (f *fixture) user(id auth.UserID) auth.User {
+	f.t.Helper()
+	u, err := f.store.User(f.t.Context(), id)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return u
+}
+
+func (f *fixture) session(tokens auth.Tokens) auth.Session {
+	f.t.Helper()
+	s, _, err := f.store.SessionUser(f.t.Context(), sessionID(tokens))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s
+}
+
+func (f *fixture) events() []auth.Event {
+	f.t.Helper()
+	events, err := f.store.Events(f.t.Context(), 0, 10_000)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return events
+}
+
+// me asks who bears the access token.
+func (f *fixture) me(tokens auth.Tokens) (auth.Identity, error) {
+	f.t.Helper()
+	v, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Now: f.clock.Now})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	claims, err := v.Verify(f.t.Context(), tokens.AccessToken)
+	if err != nil {
+		f.t.Fatalf("verifying the access token: %v", err)
+	}
+	return f.Me(f.t.Context(), claims)
+}
+
+func sessionID(tokens auth.Tokens) auth.SessionID {
+	id, _, _ := strings.Cut(tokens.RefreshToken, ".")
+	return auth.SessionID(id)
+}
+
+// decodeToken returns the header and the claims of a compact JWS.
+func decodeToken(t *testing.T, token string) (header, claims map[string]any) {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("token has %d parts, want 3", len(parts))
+	}
+	for i, to := range []*map[string]any{&header, &claims} {
+		doc, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(doc, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return header, claims
+}
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// hashes returns how many hashes of the cost f makes. Each takes its memory
+// once, and next to costly ones nothing else matters.
+func hashes(cost auth.Argon2, f func()) uint64 {
+	return allocated(f) / (uint64(cost.Memory) << 10)
+}
+
+func wantInvalid(t *testing.T, err error, field string) {
+	t.Helper()
+	var invalid *auth.InvalidError
+	if !errors.As(err, &invalid) {
+		t.Errorf("got %v, want an InvalidError about %s", err, field)
+	} else if invalid.Field != field || invalid.Reason == "" {
+		t.Errorf("got an InvalidError about %q (%q), want one about %q", invalid.Field, invalid.Reason, field)
+	}
+}

@@ -1,0 +1,309 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/web"
+)
+
+const (
+	issuer   = "https://auth.example.com"
+	audience = "https://api.example.com"
+	password = "correct horse battery staple"
+	asJSON   = "application/json"
+)
+
+var start = time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
+
+// clock stands still until it is moved.
+type clock struct {
+	mu  sync.Mutex // guards now
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// buffer is a log that is written by the server and read by the test.
+type buffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// faulty is a real store until fault is set.
+type faulty struct {
+	auth.Store
+	mu    sync.Mutex // guards fault
+	fault error
+}
+
+func (f *faulty) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = err
+}
+
+func (f *faulty) err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fault
+}
+
+func (f *faulty) UserByUsername(ctx context.Context, key string) (auth.User, error) {
+	if err := f.err(); err != nil {
+		return auth.User{}, err
+	}
+	return f.Store.UserByUsername(ctx, key)
+}
+
+func (f *faulty) SessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+	if err := f.err(); err != nil {
+		return auth.Session{}, auth.User{}, err
+	}
+	return f.Store.SessionUser(ctx, id)
+}
+
+func (f *faulty) Ping(ctx context.Context) error {
+	if err := f.err(); err != nil {
+		return err
+	}
+	return f.Store.Ping(ctx)
+}
+
+// fixture is the auth service over HTTP with one user, ada.
+type fixture struct {
+	testing.TB
+	clock   *clock
+	store   *faulty
+	keys    *keyring.Keyring
+	service *auth.Service
+	handler http.Handler
+	log     buffer // both logs
+	server  *httptest.Server
+}
+
+func newFixture(t testing.TB, options ...func(*web.Config)) *fixture {
+	t.Helper()
+	return fixtureOn(t, sqlstore.Memory, options...)
+}
+
+func fixtureOn(t testing.TB, path string, options ...func(*web.Config)) *fixture {
+	t.Helper()
+	f := &fixture{TB: t, clock: &clock{now: start}}
+	store, err := sqlstore.Open(t.Context(), path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	f.store = &faulty{Store: store}
+	f.keys, err = keyring.Open(t.Context(), keyring.Config{Store: store, TokenTTL: time.Hour, Now: f.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.keys.Rotate(t.Context(), latchkey.ES256, true); err != nil {
+		t.Fatal(err)
+	}
+	hasher, err := auth.NewHasher(auth.Argon2{Memory: 8, Time: 1, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.service, err = auth.New(auth.Config{
+		Store: f.store, Signer: f.keys, Hasher: hasher, Issuer: issuer, Audience: audience, Now: f.clock.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada := auth.NewUser{ID: "u1", Username: "ada", Email: "ada@example.com", Name: "Ada L.", Scope: "read write", Password: password}
+	if _, err := f.service.AddUser(t.Context(), ada); err != nil {
+		t.Fatal(err)
+	}
+	f.handler = f.newHandler(options...)
+	f.server = httptest.NewServer(f.handler)
+	t.Cleanup(f.server.Close)
+	return f
+}
+
+func (f *fixture) newHandler(options ...func(*web.Config)) http.Handler {
+	f.Helper()
+	verifier, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Now: f.clock.Now})
+	if err != nil {
+		f.Fatal(err)
+	}
+	log := slog.New(slog.NewJSONHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg := web.Config{Service: f.service, Verifier: verifier, JWKS: f.keys.JWKS, JWKSMaxAge: 300, Log: log, AccessLog: log}
+	for _, o := range options {
+		o(&cfg)
+	}
+	h, err := web.New(cfg)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return h
+}
+
+// answer is a response, read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// fields are header fields of a request. A name may have several values,
+// separated by line breaks.
+type fields map[string]string
+
+func (f *fixture) send(method, path, body string, h fields) answer {
+	f.Helper()
+	req, err := http.NewRequestWithContext(f.Context(), method, f.server.URL+path, strings.NewReader(body))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return f.do(req, h)
+}
+
+func (f *fixture) do(req *http.Request, h fields) answer {
+	f.Helper()
+	for name, values := range h {
+		for value := range strings.SplitSeq(values, "\n") {
+			req.Header.Add(name, value)
+		}
+	}
+	res, err := f.server.Client().Transport.RoundTrip(req) // follows no redirect
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer res.Body.Close()
+	doc, err := io.ReadAll(res.Body)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, string(doc)}
+}
+
+func (f *fixture) get(path string, h fields) answer {
+	f.Helper()
+	return f.send("GET", path, "", h)
+}
+
+func (f *fixture) login(username, password string) answer {
+	f.Helper()
+	body, err := json.Marshal(map[string]string{"username": username, "password": password})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return f.send("POST", "/login", string(body), fields{"Content-Type": asJSON})
+}
+
+// token logs ada in and returns the access token.
+func (f *fixture) token() string {
+	f.Helper()
+	a := f.login("ada", password)
+	if a.status != http.StatusOK {
+		f.Fatalf("login: %d %s", a.status, a.body)
+	}
+	var doc struct{ Token string }
+	f.decode(a, &doc)
+	return doc.Token
+}
+
+func bearer(token string) fields { return fields{"Authorization": "Bearer " + token} }
+
+func (f *fixture) decode(a answer, to any) {
+	f.Helper()
+	if err := json.Unmarshal([]byte(a.body), to); err != nil {
+		f.Fatalf("body %q: %v", a.body, err)
+	}
+}
+
+// problem is an error answer, read.
+type problem struct {
+	Type, Title, Code, Detail string
+	Status                    int
+	RequestID                 string `json:"request_id"`
+	Errors                    []struct{ Field, Message string }
+}
+
+// wantProblem checks what every error answer has, and returns it.
+func (f *fixture) wantProblem(a answer, status int, code string) problem {
+	f.Helper()
+	var p problem
+	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
+		f.Errorf("got content type %q with %d %.200s, want a problem", got, a.status, a.body)
+		return p
+	}
+	f.decode(a, &p)
+	if a.status != status || p.Status != status || p.Code != code {
+		f.Errorf("got %d with %.200s, want %d with code %s", a.status, a.body, status, code)
+	}
+	if p.Type != "about:blank" || p.Title != http.StatusText(status) || p.Detail == "" {
+		f.Errorf("got type %q, title %q, detail %q; want about:blank, %q and a sentence", p.Type, p.Title, p.Detail, http.StatusText(status))
+	}
+	if id := a.header.Get("X-Request-Id"); id == "" || status != http.StatusUnauthorized && p.RequestID != id {
+		f.Errorf("got request id %q in the body, %q in the header", p.RequestID, id)
+	}
+	if got := a.header.Get("Cache-Control"); got != "no-store" {
+		f.Errorf("Cache-Control is %q, want no-store", got)
+	}
+	return p
+}
+
+// comparable returns the answer without what differs from request to request.
+func (a answer) comparable() answer {
+	a.header = maps.Clone(a.header)
+	delete(a.header, "Date")
+	delete(a.header, "X-Request-Id")
+	return a
+}
+
+// lines returns the log's lines that have the message.
+func (f *fixture) lines(msg string) []map[string]any {
+	f.Helper()
+	f.server.Close() // waits for the last line
+	var found []map[string]any
+	for line := range strings.Lines(f.log.String()) {
+		var doc map[string]any
+		if err := json.Unmarshal([]byte(line), &doc); err != nil {
+			f.Fatalf("log line %q: %v", line, err)
+		}
+		if doc["msg"] == msg {
+			found = append(found, doc)
+		}
+	}
+	return found
+}
