@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 )
 
@@ -37,10 +40,12 @@ type statement struct {
 // be written without brackets.
 type document struct {
 	Version   string
+	ID        string `json:"Id"`
 	Statement oneOrMore[rawStatement]
 }
 
 type rawStatement struct {
+	Sid         string
 	Effect      string
 	Action      oneOrMore[string]
 	NotAction   oneOrMore[string]
@@ -53,21 +58,35 @@ type oneOrMore[T any] []T
 
 func (l *oneOrMore[T]) UnmarshalJSON(doc []byte) error {
 	if len(doc) > 0 && doc[0] == '[' {
-		return json.Unmarshal(doc, (*[]T)(l))
+		return unmarshalKnown(doc, (*[]T)(l))
 	}
 	var one T
-	if err := json.Unmarshal(doc, &one); err != nil {
+	if err := unmarshalKnown(doc, &one); err != nil {
 		return err
 	}
 	*l = []T{one}
 	return nil
 }
 
+// unmarshalKnown refuses members that v does not have.
+func unmarshalKnown(doc []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(doc))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("something follows the document")
+	}
+	return nil
+}
+
 // ParsePolicy reads a policy document. What it cannot evaluate it refuses,
-// Conditions above all: leaving one out would turn "allow if" into "allow".
+// Conditions above all, however they are misspelt: leaving one out would turn
+// "allow if" into "allow".
 func ParsePolicy(doc []byte) (Policy, error) {
 	var d document
-	if err := json.Unmarshal(doc, &d); err != nil {
+	if err := unmarshalKnown(doc, &d); err != nil {
 		return Policy{}, fmt.Errorf("parsing policy: %w", err)
 	}
 	if d.Version != "2012-10-17" && d.Version != "2008-10-17" {
@@ -104,6 +123,14 @@ func (r rawStatement) parse() (statement, error) {
 	}
 	if len(r.NotResource) > 0 {
 		s.resource, s.notResource = r.NotResource, true
+	}
+	for _, pattern := range slices.Concat(s.action, s.resource) {
+		switch {
+		case pattern == "":
+			return statement{}, errors.New("an action or resource is empty")
+		case strings.Contains(pattern, "${"):
+			return statement{}, errors.New("policy variables cannot be evaluated here")
+		}
 	}
 	return s, nil
 }

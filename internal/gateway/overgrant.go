@@ -25,122 +25,172 @@ func (e *OverGrantError) Error() string {
 	return fmt.Sprintf("routes %s and %s overlap in a policy: whoever may call the first would get through to the second %s, because * crosses / in a policy. Give the second route no scope that the first does not ask for, make it public, or move it to a path of its own", e.Granting, e.Exposed, by)
 }
 
-// maxCandidates bounds the search for a path; a table beyond it is refused.
-const maxCandidates = 20_000
+// maxWalks bounds the search for a path; a table beyond it is refused.
+const maxWalks = 20_000
 
 // checkOverGrant looks, for every two routes of which the first may be granted
 // without the second, for a path that leads to the second and is allowed by the
 // first one's resource.
 func (t *Table) checkOverGrant() error {
+	texts := t.texts()
 	for i := range t.entries {
+		granting := &t.entries[i]
+		if granting.Public || !strings.Contains(granting.suffix, "*") {
+			continue // without "*" it allows its own path alone
+		}
 		for j := range t.entries {
-			granting, exposed := &t.entries[i], &t.entries[j]
-			if i == j || granting.Public || exposed.Public || !verbsMeet(granting.Method, exposed.Method) || subset(exposed.Scopes, granting.Scopes) {
+			exposed := &t.entries[j]
+			if i == j || exposed.Public || apart(granting, exposed) || subset(exposed.Scopes, granting.Scopes) {
 				continue
 			}
-			if err := t.search(granting, exposed); err != nil {
-				return err
+			for _, verb := range verbsOfBoth(granting.Method, exposed.Method) {
+				if example, found := t.search(granting, exposed, verb, texts); found {
+					return &OverGrantError{granting.Route, exposed.Route, example}
+				}
 			}
 		}
 	}
 	return nil
 }
 
-func verbsMeet(a, b string) bool { return a == b || a == MethodAny || b == MethodAny }
+// apart reports, for most pairs, that they begin differently, which spares the
+// search. The "*" of ANY may take parts of the path too.
+func apart(granting, exposed *entry) bool {
+	if granting.Method == MethodAny {
+		return false
+	}
+	for i, s := range granting.segments[:min(len(granting.segments), len(exposed.segments))] {
+		if s.kind != literal || exposed.segments[i].kind == greedy {
+			return false
+		}
+		if exposed.segments[i].kind == literal && exposed.segments[i].text != s.text {
+			return true
+		}
+	}
+	return false
+}
+
+func verbsOfBoth(a, b string) []string {
+	switch {
+	case a == MethodAny && b == MethodAny:
+		return methods[:len(methods)-1]
+	case a == MethodAny || a == b:
+		return []string{b}
+	case b == MethodAny:
+		return []string{a}
+	}
+	return nil
+}
 
 func subset(of, in []string) bool {
 	return !slices.ContainsFunc(of, func(s string) bool { return !slices.Contains(in, s) })
 }
 
-// search tries every kind of path that exposed covers: in place of a parameter
-// each literal that the table has at that depth, and one that it has nowhere.
-func (t *Table) search(granting, exposed *entry) error {
-	verbs := []string{exposed.Method}
-	if exposed.Method == MethodAny {
-		verbs = methods[:len(methods)-1]
-	}
-	choices, err := t.candidates(exposed)
-	if err != nil {
-		return &OverGrantError{Granting: granting.Route, Exposed: exposed.Route}
-	}
-	for _, parts := range choices {
-		path := "/" + strings.Join(parts, "/")
-		for _, verb := range verbs {
-			if !glob(granting.suffix, verb+path) {
-				continue
-			}
-			if led, _ := t.match(verb, path); led == exposed {
-				return &OverGrantError{granting.Route, exposed.Route, verb + " " + path}
+// texts returns the literals of the table and one that it does not hold.
+func (t *Table) texts() []string {
+	texts := []string{"x"}
+	for _, e := range t.entries {
+		for _, s := range e.segments {
+			if s.kind == literal && !slices.Contains(texts[1:], s.text) {
+				texts = append(texts, s.text)
 			}
 		}
+	}
+	for slices.Contains(texts[1:], texts[0]) {
+		texts[0] += "x"
+	}
+	return texts
+}
+
+// A walk is a path on trial.
+type walk struct {
+	parts []string
+	alive []int  // the entries that it, or what it grows into, may lead to
+	at    []bool // at[n]: it may have used up n parts of the granting resource
+}
+
+// search grows the paths that exposed covers, part by part, for as long as the
+// granting resource may match them. In place of a parameter it tries every
+// literal of the table, whatever its depth there, because "*" may take any
+// number of parts before it. Of walks that the same can become of it follows
+// one; that ends the search under greedy parameters too.
+func (t *Table) search(granting, exposed *entry, verb string, texts []string) (example string, found bool) {
+	resource := strings.Split(granting.suffix, "/")
+	start := make([]bool, len(resource)+1)
+	start[0] = true
+	first := walk{alive: make([]int, len(t.entries)), at: advance(resource, start, verb)}
+	longest := 0
+	for i, e := range t.entries {
+		first.alive[i] = i
+		longest = max(longest, len(e.segments))
+	}
+	seen := make(map[string]bool)
+	for queue := []walk{first}; len(queue) > 0; queue = queue[1:] {
+		w := queue[0]
+		path := "/" + strings.Join(w.parts, "/")
+		if glob(granting.suffix, verb+path) {
+			if led, _ := t.match(verb, path); led == exposed {
+				return verb + " " + path, true
+			}
+		}
+		for _, text := range exposed.textsAt(len(w.parts), texts) {
+			next := walk{parts: append(slices.Clip(w.parts), text), at: advance(resource, w.at, text)}
+			if next.at == nil {
+				continue
+			}
+			for _, i := range w.alive {
+				if t.entries[i].takes(len(w.parts), text) {
+					next.alive = append(next.alive, i)
+				}
+			}
+			// Beyond the longest route the depth makes no difference.
+			key := fmt.Sprint(min(len(next.parts), longest+1), next.alive, next.at)
+			if seen[key] {
+				continue
+			}
+			if seen[key] = true; len(seen) > maxWalks {
+				return "", true
+			}
+			queue = append(queue, next)
+		}
+	}
+	return "", false
+}
+
+// advance moves on in a resource by one part of a request: "*" takes it and may
+// take more. It returns nil when the resource cannot match any longer.
+func advance(resource []string, at []bool, part string) []bool {
+	var next []bool
+	for n, pattern := range resource {
+		if !at[n] || pattern != "*" && pattern != part {
+			continue
+		}
+		if next == nil {
+			next = make([]bool, len(at))
+		}
+		next[n+1] = true
+		next[n] = next[n] || pattern == "*"
+	}
+	return next
+}
+
+// textsAt returns what may stand at a depth of the paths that the entry covers.
+func (e *entry) textsAt(depth int, texts []string) []string {
+	switch {
+	case depth < len(e.segments) && e.segments[depth].kind == literal:
+		return []string{e.segments[depth].text}
+	case depth < len(e.segments) || isGreedy(e.segments):
+		return texts
 	}
 	return nil
 }
 
-// candidates lists the paths to try. A greedy parameter takes up to two
-// segments more than the longest route has: beyond that nothing differs.
-func (t *Table) candidates(exposed *entry) ([][]string, error) {
-	fixed := exposed.segments
-	if !isGreedy(fixed) {
-		return t.expand(fixed)
+// takes reports whether a path that the entry covers may have the part at the
+// depth.
+func (e *entry) takes(depth int, part string) bool {
+	if depth >= len(e.segments) {
+		return isGreedy(e.segments)
 	}
-	longest := 0
-	for _, e := range t.entries {
-		longest = max(longest, len(e.segments))
-	}
-	var all [][]string
-	last := fixed[len(fixed)-1]
-	for n := len(fixed); n <= longest+2; n++ {
-		segments := slices.Clone(fixed[:len(fixed)-1])
-		for len(segments) < n {
-			segments = append(segments, segment{param, last.text})
-		}
-		paths, err := t.expand(segments)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, paths...)
-	}
-	return all, nil
-}
-
-func (t *Table) expand(segments []segment) ([][]string, error) {
-	paths := [][]string{nil}
-	for depth, s := range segments {
-		values := []string{s.text}
-		if s.kind != literal {
-			values = t.literalsAt(depth)
-		}
-		if len(paths)*len(values) > maxCandidates {
-			return nil, fmt.Errorf("more than %d paths", maxCandidates)
-		}
-		var longer [][]string
-		for _, p := range paths {
-			for _, v := range values {
-				longer = append(longer, append(slices.Clip(p), v))
-			}
-		}
-		paths = longer
-	}
-	return paths, nil
-}
-
-// literalsAt returns the table's literals at a depth and one more.
-func (t *Table) literalsAt(depth int) []string {
-	values := []string{"x"}
-	for _, e := range t.entries {
-		if depth < len(e.segments) && e.segments[depth].kind == literal && !slices.Contains(values, e.segments[depth].text) {
-			values = append(values, e.segments[depth].text)
-		}
-	}
-	for slices.Contains(values[1:], values[0]) || t.hasLiteral(depth, values[0]) {
-		values[0] += "x"
-	}
-	return values
-}
-
-func (t *Table) hasLiteral(depth int, text string) bool {
-	return slices.ContainsFunc(t.entries, func(e entry) bool {
-		return depth < len(e.segments) && e.segments[depth] == segment{literal, text}
-	})
+	s := e.segments[depth]
+	return s.kind != literal || s.text == part
 }

@@ -107,12 +107,19 @@ func checkResponse(t ResponseType, r Response) error {
 		return fmt.Errorf("gateway response %s: status %d must be 400 to 599", t, r.StatusCode)
 	}
 	for name, value := range r.Headers {
-		if name == "" || strings.ContainsAny(name+value, "\r\n") {
+		// RFC 9110 sections 5.1 and 5.5. net/http would leave out the one and
+		// change the other without a word.
+		if name == "" || strings.Trim(name, tokenChars) != "" || strings.ContainsFunc(value, isControl) {
 			return fmt.Errorf("gateway response %s: header %q cannot be sent", t, name)
 		}
 	}
 	return nil
 }
+
+// tokenChars is what a header's name may hold.
+const tokenChars = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7F }
 
 // merge lays o over r: what o leaves out stays.
 func merge(r, o Response) Response {
@@ -131,14 +138,21 @@ func merge(r, o Response) Response {
 // Render fills the body's template. An empty message is null, as API Gateway
 // has it for authorizer failures.
 func (r Response) Render(t ResponseType, message, requestID string) string {
-	quoted := "null"
+	quoted, plain := "null", "null"
 	if message != "" {
-		quoted = string(strictjson.AppendString(nil, message))
+		plain = escape(message)
+		quoted = `"` + plain + `"`
 	}
 	return strings.NewReplacer(
 		"$context.error.messageString", quoted,
-		"$context.error.message", strings.Trim(quoted, `"`),
+		"$context.error.message", plain,
 		"$context.error.responseType", string(t),
-		"$context.requestId", requestID,
+		"$context.requestId", escape(requestID),
 	).Replace(r.Body)
+}
+
+// escape writes s as the inside of a JSON string.
+func escape(s string) string {
+	quoted := strictjson.AppendString(nil, s)
+	return string(quoted[1 : len(quoted)-1])
 }

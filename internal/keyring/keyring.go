@@ -223,8 +223,8 @@ func (k *Keyring) State(r Record) State {
 	defer k.mu.Unlock()
 	active := signing(k.keys, now)
 	switch {
-	case now.Before(r.ActiveAt):
-		return Pending
+	case now.Before(r.ActiveAt) && (r.RetiresAt.IsZero() || r.ActiveAt.Before(r.RetiresAt)):
+		return Pending // and not passed over by a rotation that could not wait
 	case active != nil && active.ID == r.ID:
 		return Active
 	case r.expired(now):

@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -64,6 +65,9 @@ type Gateway struct {
 
 // New checks that every route leads somewhere.
 func New(cfg Config) (*Gateway, error) {
+	if cfg.Table == nil || cfg.Authorizer == nil {
+		return nil, errors.New("offline: route table and authorizer must be set")
+	}
 	if cfg.AuthorizerTTL < 0 || cfg.AuthorizerTTL > MaxAuthorizerTTL {
 		return nil, fmt.Errorf("authorizer TTL %s must be 0s to %s", cfg.AuthorizerTTL, MaxAuthorizerTTL)
 	}

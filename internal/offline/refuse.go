@@ -79,9 +79,6 @@ func (x *exchange) preflight(match gateway.Match, found bool) bool {
 	}
 	h := x.w.Header()
 	if h.Get("Access-Control-Allow-Origin") != "" {
-		if slices.Contains(methods, gateway.MethodAny) {
-			methods = []string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
-		}
 		h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
 		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 		h.Set("Access-Control-Max-Age", "600")

@@ -9,9 +9,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -204,11 +206,16 @@ func ParseRequest(ctx context.Context, doc []byte, d Default) (*http.Request, er
 	if q := e.query().Encode(); q != "" {
 		target += "?" + q
 	}
-	r, err := http.NewRequestWithContext(ctx, e.HTTPMethod, target, bytes.NewReader(body))
+	// Not url.Parse: it would take the first part of "//admin/x" for a host.
+	u, err := url.ParseRequestURI(target)
 	if err != nil {
 		return nil, fmt.Errorf("parsing proxy event: %w", err)
 	}
-	r.RequestURI = target
+	r, err := http.NewRequestWithContext(ctx, e.HTTPMethod, "/", bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("parsing proxy event: %w", err)
+	}
+	r.URL, r.RequestURI = u, target
 	r.Header = e.header()
 	r.Host = r.Header.Get("Host")
 	if r.Host == "" {
@@ -236,7 +243,6 @@ func (e *looseEvent) body() ([]byte, error) {
 	return b, nil
 }
 
-// header merges both maps; where a name is in both, the multi-value one wins.
 func (e *looseEvent) header() http.Header {
 	var single map[string]string
 	var multi map[string][]string
@@ -246,14 +252,24 @@ func (e *looseEvent) header() http.Header {
 	if json.Unmarshal(e.MultiValueHeaders, &multi) != nil {
 		multi = nil
 	}
+	return merge(single, multi)
+}
+
+// merge makes one header of both maps; where a name is in both, the multi-value
+// one wins. The maps hold names in the case in which they were sent: all values
+// of "Authorization" and "authorization" stay, in one order, so that whoever
+// reads them sees that there are two.
+func merge(single map[string]string, multi map[string][]string) http.Header {
 	h := make(http.Header)
-	for name, value := range single {
-		h.Set(name, value)
-	}
-	for name, values := range multi {
-		h.Del(name)
-		for _, v := range values {
+	for _, name := range slices.Sorted(maps.Keys(multi)) {
+		for _, v := range multi[name] {
 			h.Add(name, v)
+		}
+	}
+	fromMulti := h.Clone()
+	for _, name := range slices.Sorted(maps.Keys(single)) {
+		if len(fromMulti.Values(name)) == 0 {
+			h.Add(name, single[name])
 		}
 	}
 	return h

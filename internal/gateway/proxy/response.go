@@ -48,7 +48,7 @@ type recorder struct {
 func (w *recorder) Header() http.Header { return w.header }
 
 func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 {
+	if w.status == 0 && status >= 200 { // an early hint cannot be passed on
 		w.status, w.sent = status, w.header.Clone()
 	}
 }
@@ -102,25 +102,24 @@ func ParseResponse(doc []byte) (status int, header http.Header, body []byte, err
 }
 
 func parseHeaders(single map[string]any, multi map[string][]any) (http.Header, error) {
-	header := make(http.Header)
+	texts, lists := make(map[string]string), make(map[string][]string)
 	for name, value := range single {
 		text, err := scalar(name, value)
 		if err != nil {
 			return nil, err
 		}
-		header.Set(name, text)
+		texts[name] = text
 	}
 	for name, values := range multi {
-		header.Del(name)
 		for _, value := range values {
 			text, err := scalar(name, value)
 			if err != nil {
 				return nil, err
 			}
-			header.Add(name, text)
+			lists[name] = append(lists[name], text)
 		}
 	}
-	return header, nil
+	return merge(texts, lists), nil
 }
 
 func scalar(name string, value any) (string, error) {
