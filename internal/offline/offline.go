@@ -144,10 +144,6 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (x *exchange) serve() {
-	if x.r.Method == http.MethodTrace || x.r.Method == http.MethodConnect {
-		x.refuse(gateway.MissingAuthenticationToken)
-		return
-	}
 	if headerBytes(x.r) > maxHeaders {
 		x.refuse(gateway.RequestTooLarge)
 		return
