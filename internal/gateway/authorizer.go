@@ -72,7 +72,7 @@ func (a *Authorizer) Handle(ctx context.Context, event []byte) ([]byte, error) {
 	if err != nil {
 		return nil, a.fault(ctx, err)
 	}
-	a.log(ctx, slog.LevelInfo, "authorized", slog.String("sub", claims.Subject), slog.Int("routes", granted))
+	a.log(ctx, slog.LevelInfo, "authorized", slog.String("sub", claims.Subject), slog.Int("methods", granted))
 	return answer, nil
 }
 
@@ -135,7 +135,7 @@ func bearer(value string) (string, bool) {
 }
 
 // answer builds the output: principalId, policyDocument and context, and says
-// how many routes are granted.
+// how many methods are granted.
 func (a *Authorizer) answer(c latchkey.Claims, stage string) ([]byte, int, error) {
 	out := make([]byte, 0, 1024+2*len(c.Payload()))
 	out = strictjson.AppendString(append(out, `{"principalId":`...), c.Subject)
@@ -148,13 +148,16 @@ func (a *Authorizer) answer(c latchkey.Claims, stage string) ([]byte, int, error
 		if !e.grants(c.HasScope) {
 			continue
 		}
-		if len(stage)+len(e.suffix) > maxResource {
-			return nil, 0, fmt.Errorf("policy resource for %s has more than %d characters", e, maxResource)
+		for _, verb := range e.verbs {
+			resource := stage + verb + e.pattern
+			if len(resource) > maxResource {
+				return nil, 0, fmt.Errorf("policy resource for %s has more than %d characters", e, maxResource)
+			}
+			if granted++; granted > 1 {
+				out = append(out, ',')
+			}
+			out = strictjson.AppendString(out, resource)
 		}
-		if granted++; granted > 1 {
-			out = append(out, ',')
-		}
-		out = strictjson.AppendString(out, stage+e.suffix)
 	}
 	if granted == 0 {
 		// A policy needs a statement. Denying everything is what the table says.

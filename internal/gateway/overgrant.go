@@ -35,7 +35,7 @@ func (t *Table) checkOverGrant() error {
 	texts := t.texts()
 	for i := range t.entries {
 		granting := &t.entries[i]
-		if granting.Public || !strings.Contains(granting.suffix, "*") {
+		if granting.Public || !strings.Contains(granting.pattern, "*") {
 			continue // without "*" it allows its own path alone
 		}
 		for j := range t.entries {
@@ -43,7 +43,10 @@ func (t *Table) checkOverGrant() error {
 			if i == j || exposed.Public || apart(granting, exposed) || subset(exposed.Scopes, granting.Scopes) {
 				continue
 			}
-			for _, verb := range verbsOfBoth(granting.Method, exposed.Method) {
+			for _, verb := range granting.verbs {
+				if !slices.Contains(exposed.verbs, verb) {
+					continue
+				}
 				if example, found := t.search(granting, exposed, verb, texts); found {
 					return &OverGrantError{granting.Route, exposed.Route, example}
 				}
@@ -54,11 +57,8 @@ func (t *Table) checkOverGrant() error {
 }
 
 // apart reports, for most pairs, that they begin differently, which spares the
-// search. The "*" of ANY may take parts of the path too.
+// search.
 func apart(granting, exposed *entry) bool {
-	if granting.Method == MethodAny {
-		return false
-	}
 	for i, s := range granting.segments[:min(len(granting.segments), len(exposed.segments))] {
 		if s.kind != literal || exposed.segments[i].kind == greedy {
 			return false
@@ -68,18 +68,6 @@ func apart(granting, exposed *entry) bool {
 		}
 	}
 	return false
-}
-
-func verbsOfBoth(a, b string) []string {
-	switch {
-	case a == MethodAny && b == MethodAny:
-		return methods[:len(methods)-1]
-	case a == MethodAny || a == b:
-		return []string{b}
-	case b == MethodAny:
-		return []string{a}
-	}
-	return nil
 }
 
 func subset(of, in []string) bool {
@@ -115,10 +103,9 @@ type walk struct {
 // number of parts before it. Of walks that the same can become of it follows
 // one; that ends the search under greedy parameters too.
 func (t *Table) search(granting, exposed *entry, verb string, texts []string) (example string, found bool) {
-	resource := strings.Split(granting.suffix, "/")
-	start := make([]bool, len(resource)+1)
-	start[0] = true
-	first := walk{alive: make([]int, len(t.entries)), at: advance(resource, start, verb)}
+	resource := strings.Split(granting.pattern[1:], "/")
+	first := walk{alive: make([]int, len(t.entries)), at: make([]bool, len(resource)+1)}
+	first.at[0] = true
 	longest := 0
 	for i, e := range t.entries {
 		first.alive[i] = i
@@ -128,7 +115,7 @@ func (t *Table) search(granting, exposed *entry, verb string, texts []string) (e
 	for queue := []walk{first}; len(queue) > 0; queue = queue[1:] {
 		w := queue[0]
 		path := "/" + strings.Join(w.parts, "/")
-		if glob(granting.suffix, verb+path) {
+		if glob(granting.pattern, path) {
 			if led, _ := t.match(verb, path); led == exposed {
 				return verb + " " + path, true
 			}

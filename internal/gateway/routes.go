@@ -53,7 +53,8 @@ const (
 type entry struct {
 	Route
 	segments []segment
-	suffix   string // its policy resource, after API and stage
+	pattern  string   // its path in a policy's Resource: each parameter is "*"
+	verbs    []string // that lead to it: for ANY those that its resource does not declare
 }
 
 // A Table is the routes of an API. It is immutable.
@@ -89,6 +90,7 @@ func NewTable(routes []Route) (*Table, error) {
 		t.entries = append(t.entries, e)
 	}
 	slices.SortStableFunc(t.entries, func(a, b entry) int { return moreSpecific(a.segments, b.segments) })
+	t.spreadANY()
 	if err := t.checkOverGrant(); err != nil {
 		return nil, err
 	}
@@ -117,9 +119,9 @@ func newEntry(r Route) (entry, error) {
 		}
 	}
 	r.Scopes = slices.Clone(r.Scopes)
-	e := entry{Route: r, segments: segments, suffix: suffix(r.Method, segments)}
-	if len(e.suffix) > maxResource/2 {
-		return entry{}, fmt.Errorf("path is too long for a policy: its resource has %d characters, at most %d are left beside the API's own", len(e.suffix), maxResource/2)
+	e := entry{Route: r, segments: segments, pattern: pattern(segments)}
+	if len(e.pattern) > maxResource/2 {
+		return entry{}, fmt.Errorf("path is too long for a policy: it has %d characters, at most %d are left beside the API's own", len(e.pattern), maxResource/2)
 	}
 	return e, nil
 }
@@ -172,23 +174,35 @@ func parsePath(path string) ([]segment, error) {
 
 const pathChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
 
-// suffix is a route in a policy's Resource: each parameter becomes "*".
-func suffix(method string, segments []segment) string {
-	if method == MethodAny {
-		method = "*"
+// pattern is a path in a policy's Resource: each parameter becomes "*".
+func pattern(segments []segment) string {
+	if len(segments) == 0 {
+		return "/"
 	}
-	parts := []string{method}
+	var b strings.Builder
 	for _, s := range segments {
+		b.WriteByte('/')
 		if s.kind == literal {
-			parts = append(parts, s.text)
+			b.WriteString(s.text)
 		} else {
-			parts = append(parts, "*")
+			b.WriteByte('*')
 		}
 	}
-	if len(segments) == 0 {
-		parts = append(parts, "")
+	return b.String()
+}
+
+// spreadANY gives each entry its verbs. A policy cannot say ANY: "*" in place
+// of the verb crosses slashes too, so that */me would allow GET/admin/me.
+func (t *Table) spreadANY() {
+	for i := range t.entries {
+		e := &t.entries[i]
+		if e.verbs = []string{e.Method}; e.Method != MethodAny {
+			continue
+		}
+		e.verbs = slices.DeleteFunc(slices.Clone(methods[:len(methods)-1]), func(verb string) bool {
+			return slices.ContainsFunc(t.entries, func(o entry) bool { return o.Method == verb && o.Path == e.Path })
+		})
 	}
-	return strings.Join(parts, "/")
 }
 
 // collide refuses two routes of one verb and resource, and parameters of

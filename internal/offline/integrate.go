@@ -88,8 +88,10 @@ func (x *exchange) body() ([]byte, bool) {
 	return nil, false
 }
 
-// remap hides a challenge as REST APIs do ("Important notes for REST APIs").
+// remap hides a challenge as REST APIs do ("Important notes for REST APIs"),
+// and keeps the gateway's request id.
 func remap(h http.Header) {
+	h.Del("X-Amzn-Requestid")
 	if values, ok := h["Www-Authenticate"]; ok {
 		delete(h, "Www-Authenticate")
 		h["X-Amzn-Remapped-Www-Authenticate"] = values
