@@ -69,6 +69,7 @@ const (
 type statements struct {
 	user, userByUsername, userByEmail, users, sessionUser, events, keys *sql.Stmt
 	insertUser, updateUser, insertSession, insertEvent, countEvents     *sql.Stmt
+	savepoint, rollbackTo, release                                      *sql.Stmt
 }
 
 func (s *Store) prepare(ctx context.Context) error {
@@ -90,6 +91,9 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&st.insertSession, s.write, insertSession},
 		{&st.insertEvent, s.write, insertEvent},
 		{&st.countEvents, s.write, countEvents},
+		{&st.savepoint, s.write, `SAVEPOINT batch`},
+		{&st.rollbackTo, s.write, `ROLLBACK TO SAVEPOINT batch`},
+		{&st.release, s.write, `RELEASE SAVEPOINT batch`},
 	} {
 		stmt, err := p.db.PrepareContext(ctx, p.text)
 		if err != nil {
@@ -102,7 +106,7 @@ func (s *Store) prepare(ctx context.Context) error {
 
 func (st *statements) close() {
 	for _, s := range []*sql.Stmt{st.user, st.userByUsername, st.userByEmail, st.users, st.sessionUser, st.events, st.keys,
-		st.insertUser, st.updateUser, st.insertSession, st.insertEvent, st.countEvents} {
+		st.insertUser, st.updateUser, st.insertSession, st.insertEvent, st.countEvents, st.savepoint, st.rollbackTo, st.release} {
 		if s != nil {
 			s.Close()
 		}
@@ -168,28 +172,6 @@ func collect[T any](stmt *sql.Stmt, scan func(row) (T, error), ctx context.Conte
 		all = append(all, one)
 	}
 	return all, unavailable(rows.Err())
-}
-
-// Commit carries out the batch in one transaction.
-func (s *Store) Commit(ctx context.Context, b auth.Batch) error {
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for _, u := range b.CreateUsers {
-			if err := s.createUser(ctx, tx, u); err != nil {
-				return err
-			}
-		}
-		for _, u := range b.UpdateUsers {
-			if err := s.updateUser(ctx, tx, u); err != nil {
-				return err
-			}
-		}
-		for _, session := range b.CreateSessions {
-			if err := s.createSession(ctx, tx, session); err != nil {
-				return err
-			}
-		}
-		return s.appendEvents(ctx, tx, b.Events)
-	})
 }
 
 func (s *Store) createUser(ctx context.Context, tx *sql.Tx, u auth.User) error {

@@ -49,6 +49,7 @@ type Store struct {
 	write *sql.DB // one connection
 	read  *sql.DB
 	stmts statements
+	group group
 }
 
 // ErrNoDatabase: there is no database at the path and none may be created.
