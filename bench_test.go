@@ -8,8 +8,10 @@ import (
 	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-auth/latchkey"
 )
@@ -73,6 +75,40 @@ func bareCheck(alg latchkey.Algorithm, sig []byte) func(input []byte) bool {
 	}
 	pub := edKey.Public().(ed25519.PublicKey)
 	return func(input []byte) bool { return ed25519.Verify(pub, input, sig) }
+}
+
+// BenchmarkVerifyOverBare makes both by turns in one run, so that what else the
+// machine does falls on both, and reports the medians of many short rounds.
+func BenchmarkVerifyOverBare(b *testing.B) {
+	ctx := context.Background()
+	const round = 20
+	for _, alg := range algorithms {
+		b.Run(string(alg), func(b *testing.B) {
+			v := newVerifier(b, func(cfg *latchkey.Config) { cfg.CacheSize = -1 })
+			token := goodToken(alg)
+			end := strings.LastIndexByte(token, '.')
+			input := []byte(token[:end])
+			check := bareCheck(alg, unbase64(token[end+1:]))
+			var verify, bare []float64
+			perOp := func(f func()) float64 {
+				began := time.Now()
+				for range round {
+					f()
+				}
+				return float64(time.Since(began).Nanoseconds()) / round
+			}
+			for b.Loop() {
+				verify = append(verify, perOp(func() { v.Verify(ctx, token) }))
+				bare = append(bare, perOp(func() { check(input) }))
+			}
+			slices.Sort(verify)
+			slices.Sort(bare)
+			b.ReportMetric(verify[len(verify)/2], "verify-ns")
+			b.ReportMetric(bare[len(bare)/2], "bare-ns")
+			b.ReportMetric(verify[len(verify)/2]-bare[len(bare)/2], "over-ns")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }
 
 // BenchmarkVerifyCached is a token that was seen before; the algorithm makes no

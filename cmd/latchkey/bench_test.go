@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -178,7 +180,8 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkRequest is the server's processor time per request over HTTP.
+// BenchmarkRequest is the server's processor time per request over HTTP, with
+// eight clients at a time.
 func BenchmarkRequest(b *testing.B) {
 	env := []string{"LATCHKEY_ARGON2=m=8,t=1,p=1"}
 	dir := initialized(b, env)
@@ -192,29 +195,47 @@ func BenchmarkRequest(b *testing.B) {
 		{"livez", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer conn.Close()
-			in := bufio.NewReader(conn)
 			before := p.cpu(b)
-			for b.Loop() {
-				if _, err := io.WriteString(conn, c.request); err != nil {
-					b.Fatal(err)
-				}
-				res, err := http.ReadResponse(in, nil)
+			b.SetParallelism(max(1, connections/runtime.GOMAXPROCS(0)))
+			b.RunParallel(func(pb *testing.PB) {
+				conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
 				if err != nil {
-					b.Fatal(err)
+					b.Error(err)
+					return
 				}
-				io.Copy(io.Discard, res.Body)
-				if res.StatusCode != http.StatusOK {
-					b.Fatal(res.Status)
+				defer conn.Close()
+				in := bufio.NewReader(conn)
+				for pb.Next() {
+					if err := exchange(conn, in, c.request); err != nil {
+						b.Error(err)
+						return
+					}
 				}
-			}
+			})
 			b.ReportMetric(float64((p.cpu(b)-before).Nanoseconds())/float64(b.N)/1000, "server-cpu-µs/op")
 		})
 	}
+}
+
+// connections is how many clients ask at the same time.
+const connections = 8
+
+func exchange(conn net.Conn, in *bufio.Reader, request string) error {
+	if _, err := io.WriteString(conn, request); err != nil {
+		return err
+	}
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return errors.New(res.Status)
+	}
+	return nil
 }
 
 func post(b *testing.B, url, body string) []byte {
