@@ -87,7 +87,8 @@ func (p *process) logger() *slog.Logger {
 // storage is the opened database with the keys that it holds.
 type storage struct {
 	*sqlstore.Store
-	keys *keyring.Keyring
+	keys   *keyring.Keyring
+	master keyring.MasterKey
 }
 
 // open opens the data directory. With create it makes what is missing: the
@@ -122,7 +123,7 @@ func (f dataFlags) open(ctx context.Context, create bool) (*storage, error) {
 		}
 		return nil, err
 	}
-	return &storage{store, keys}, nil
+	return &storage{store, keys, master}, nil
 }
 
 // masterKey finds the key: in the environment, in the named file, in the data
@@ -216,6 +217,9 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak boo
 	issuer := cmp.Or(i.Issuer, public)
 	audience := cmp.Or(i.Audience, issuer)
 	cfg := auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, Issuer: issuer, Audience: audience, AccessTokenTTL: f.value(), Log: log}
+	if cfg.RefreshKey, err = s.master.RefreshKey(); err != nil {
+		return nil, err
+	}
 	sys := &system{storage: s, jwks: s.keys.JWKS}
 	if secret := os.Getenv(awslambda.EnvSecret); secret != "" {
 		cfg.Legacy, cfg.Signer = true, keyring.Secret(secret)

@@ -37,8 +37,12 @@ func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Servic
 	if err != nil {
 		return err
 	}
+	refreshKey, err := s.master.RefreshKey()
+	if err != nil {
+		return err
+	}
 	// Nothing here issues tokens: the issuer is of no consequence.
-	service, err := auth.New(auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, Legacy: true, Log: p.logger()})
+	service, err := auth.New(auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, RefreshKey: refreshKey, Legacy: true, Log: p.logger()})
 	if err != nil {
 		return err
 	}

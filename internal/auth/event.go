@@ -25,6 +25,9 @@ type EventKind string
 
 const (
 	EventLogin       EventKind = "login"
+	EventRefresh     EventKind = "refresh"
+	EventLogout      EventKind = "logout"
+	EventUserDeleted EventKind = "user.deleted"
 	EventUserAdded   EventKind = "user.added"
 	EventUserUpdated EventKind = "user.updated"
 	EventPasswordSet EventKind = "user.password_set"
@@ -41,6 +44,10 @@ const (
 	OutcomeUnknownUser   Outcome = "unknown_user"
 	OutcomeWrongPassword Outcome = "wrong_password"
 	OutcomeDisabledUser  Outcome = "disabled_user"
+	OutcomeRepeated      Outcome = "repeated"     // a token spent a moment ago: same successor
+	OutcomeReused        Outcome = "reused"       // a token spent before: the session was ended
+	OutcomeWrongToken    Outcome = "wrong_token"  // no token of this session
+	OutcomeDeadSession   Outcome = "dead_session" // ended, expired, or its user is disabled
 )
 
 // Client is what we know of whoever makes a request.

@@ -3,8 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,11 +103,10 @@ func (s *Service) refuseLogin(ctx context.Context, c Client, user User, password
 func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, weakHash bool, now time.Time) (Tokens, error) {
 	secret := make([]byte, 32)
 	rand.Read(secret) // never fails, crypto/rand
-	hash := sha256.Sum256(secret)
 	session := Session{
-		ID: SessionID(newID()), UserID: user.ID, RefreshHash: hash[:],
+		ID: SessionID(newID()), UserID: user.ID, RefreshHash: hashSecret(secret),
 		Device: shorten(r.Client.Device, maxDevice), Address: r.Client.Address,
-		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(SessionLifetime),
+		CreatedAt: now, Since: now, LastUsedAt: now, ExpiresAt: now.Add(SessionLifetime),
 	}
 	access, err := s.mint(ctx, user, session.ID, now)
 	if err != nil {
@@ -121,11 +118,7 @@ func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, we
 	if err := s.commitLogin(ctx, batch, user, r.Password, weakHash); err != nil {
 		return Tokens{}, err
 	}
-	return Tokens{
-		AccessToken:  access,
-		ExpiresIn:    s.AccessTokenTTL,
-		RefreshToken: string(session.ID) + "." + base64.RawURLEncoding.EncodeToString(secret),
-	}, nil
+	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, secret)}, nil
 }
 
 // commitLogin stores the batch, with a stronger hash of the password when the
@@ -225,14 +218,9 @@ func (s *Service) Me(ctx context.Context, c latchkey.Claims) (Identity, error) {
 	if c.SessionID == "" && s.Legacy {
 		return s.legacyMe(ctx, c)
 	}
-	session, user, err := s.Store.SessionUser(ctx, SessionID(c.SessionID))
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Identity{}, ErrInvalidToken
-	case err != nil:
-		return Identity{}, fmt.Errorf("reading session: %w", err)
-	case string(user.ID) != c.Subject || !session.alive(user, s.Now()):
-		return Identity{}, ErrInvalidToken
+	session, user, err := s.bearer(ctx, c)
+	if err != nil {
+		return Identity{}, err
 	}
 	return identity(user, session.ID), nil
 }

@@ -110,7 +110,7 @@ func TestLoginOpensASessionAndWritesAnEvent(t *testing.T) {
 	session := f.session(tokens)
 	want := auth.Session{
 		ID: sessionID(tokens), UserID: "u1", RefreshHash: session.RefreshHash, Device: device, Address: "192.0.2.7",
-		CreatedAt: start, LastUsedAt: start, ExpiresAt: start.Add(90 * 24 * time.Hour),
+		CreatedAt: start, Since: start, LastUsedAt: start, ExpiresAt: start.Add(90 * 24 * time.Hour), Version: 1,
 	}
 	if diff := cmp.Diff(want, session); diff != "" {
 		t.Errorf("session (-want +got):\n%s", diff)
@@ -354,7 +354,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 		"fractional lifetime": func(c *auth.Config) { c.AccessTokenTTL = 1500 * time.Millisecond },
 		"lifetime of years":   func(c *auth.Config) { c.AccessTokenTTL = 91 * 24 * time.Hour },
 	} {
-		cfg := auth.Config{Store: store, Signer: noSigner{}, Hasher: hasher, Issuer: issuer, Audience: audience}
+		cfg := auth.Config{RefreshKey: make([]byte, 32), Store: store, Signer: noSigner{}, Hasher: hasher, Issuer: issuer, Audience: audience}
 		if _, err := auth.New(cfg); err != nil {
 			t.Fatal(err)
 		}

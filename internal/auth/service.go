@@ -15,6 +15,11 @@ const (
 	LegacyAccessTokenTTL = 14 * 24 * time.Hour
 	// SessionLifetime is how long a session's refresh token is good for.
 	SessionLifetime = 90 * 24 * time.Hour
+	// SessionIdle ends a session that is not refreshed for so long.
+	SessionIdle = 30 * 24 * time.Hour
+	// RefreshGrace is how long a refresh token that was just spent gives the
+	// same successor again: for a second tab, or an answer that got lost.
+	RefreshGrace = 10 * time.Second
 	// EventRetention is how long the audit trail is kept.
 	EventRetention = 90 * 24 * time.Hour
 )
@@ -28,6 +33,9 @@ type Config struct {
 	Store  Store   // required
 	Signer Signer  // required
 	Hasher *Hasher // required
+	// RefreshKey derives each refresh token from the one before: 32 bytes, the
+	// same in all processes that share the store, and secret.
+	RefreshKey []byte
 
 	// Issuer and Audience go into every token; required unless Legacy.
 	Issuer, Audience string
@@ -52,6 +60,8 @@ func New(cfg Config) (*Service, error) {
 	switch {
 	case cfg.Store == nil || cfg.Signer == nil || cfg.Hasher == nil:
 		return nil, errors.New("store, signer and hasher must be set")
+	case len(cfg.RefreshKey) != 32:
+		return nil, errors.New("refresh key must have 32 bytes")
 	case !cfg.Legacy && (cfg.Issuer == "" || cfg.Audience == ""):
 		return nil, errors.New("issuer and audience must be set")
 	case cfg.AccessTokenTTL < 0 || cfg.AccessTokenTTL > SessionLifetime:

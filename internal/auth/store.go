@@ -21,6 +21,9 @@ type Store interface {
 	// SessionUser returns a session and the user it belongs to in one read, or
 	// ErrNotFound when either is gone.
 	SessionUser(ctx context.Context, id SessionID) (Session, User, error)
+	// UserSessions returns up to limit sessions of a user that have not ended,
+	// expire after now and have a Since of from or later, latest used first.
+	UserSessions(ctx context.Context, id UserID, from, now time.Time, limit int) ([]Session, error)
 	// Events returns up to limit events after the one numbered after, oldest
 	// first. Numbers grow in the order in which the events were committed.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
@@ -43,8 +46,15 @@ type Batch struct {
 	// stored Version is the given one, which then goes up by one; ErrTaken when
 	// the new username or e-mail address belongs to another user.
 	UpdateUsers []User
-	// CreateSessions: ErrTaken when an id is in use.
+	// DeleteUsers deletes users with their sessions, by compare-and-swap:
+	// ErrConflict unless the stored Version is the given one.
+	DeleteUsers []User
+	// CreateSessions: ErrTaken when an id is in use. They are stored with
+	// Version 1.
 	CreateSessions []Session
+	// UpdateSessions replaces sessions by compare-and-swap, as UpdateUsers does
+	// users.
+	UpdateSessions []Session
 	// Events are appended in their order; their Number is given by the store.
 	Events []Event
 }

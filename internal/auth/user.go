@@ -28,7 +28,8 @@ type User struct {
 	Disabled     bool
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
-	// SessionsFrom ends sessions in one write: those opened before it are dead.
+	// SessionsFrom ends sessions in one write: those whose Since is before it
+	// are dead.
 	SessionsFrom time.Time
 	// Version counts the changes; an update is refused unless it is based on
 	// the stored one.
@@ -39,19 +40,29 @@ type User struct {
 type Session struct {
 	ID          SessionID
 	UserID      UserID
-	RefreshHash []byte // SHA-256 of the refresh token's secret
-	Device      string // the User-Agent, shortened
-	Address     string // the client's address
-	CreatedAt   time.Time
-	LastUsedAt  time.Time
-	ExpiresAt   time.Time
-	EndedAt     time.Time // zero: not ended
+	RefreshHash []byte // SHA-256 of the live refresh token's secret
+	// PreviousHash is that of the token before, which was spent at RotatedAt,
+	// and Rotations counts the spent ones.
+	PreviousHash []byte
+	RotatedAt    time.Time
+	Rotations    int64
+	Device       string // the User-Agent, shortened
+	Address      string // the client's address
+	CreatedAt    time.Time
+	// Since is what User.SessionsFrom is held against: when the session began,
+	// or when its user ended all the others from it.
+	Since      time.Time
+	LastUsedAt time.Time
+	ExpiresAt  time.Time
+	EndedAt    time.Time // zero: not ended
+	// Version counts the changes, see User.Version.
+	Version int64
 }
 
 // alive reports whether the session may still be used by its user at now.
 func (s Session) alive(u User, now time.Time) bool {
 	return s.UserID == u.ID && !u.Disabled && s.EndedAt.IsZero() &&
-		now.Before(s.ExpiresAt) && !s.CreatedAt.Before(u.SessionsFrom)
+		now.Before(s.ExpiresAt) && now.Sub(s.LastUsedAt) < SessionIdle && !s.Since.Before(u.SessionsFrom)
 }
 
 const (

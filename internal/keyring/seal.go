@@ -51,6 +51,11 @@ func (m MasterKey) Format(f fmt.State, _ rune) { io.WriteString(f, m.String()) }
 // ErrMasterKey: the store was written under another master key.
 var ErrMasterKey = errors.New("signing keys cannot be opened with this master key")
 
+// RefreshKey derives the key from which refresh tokens are made.
+func (m MasterKey) RefreshKey() ([]byte, error) {
+	return hkdf.Key(sha256.New, m.key[:], nil, "latchkey refresh tokens v1", 32)
+}
+
 func (m MasterKey) aead() (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, m.key[:], nil, "latchkey signing keys v1", 32)
 	if err != nil {

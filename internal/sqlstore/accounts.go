@@ -26,12 +26,17 @@ const (
 	sessionColumns = `sessions.id,
 		sessions.user_id,
 		sessions.refresh_hash,
+		sessions.previous_hash,
+		sessions.rotated_at,
+		sessions.rotations,
 		sessions.device,
 		sessions.address,
 		sessions.created_at,
+		sessions.since,
 		sessions.last_used_at,
 		sessions.expires_at,
-		sessions.ended_at`
+		sessions.ended_at,
+		sessions.version`
 
 	selectUser           = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
 	selectUserByUsername = `SELECT ` + userColumns + ` FROM users WHERE username_key = $1`
@@ -40,6 +45,10 @@ const (
 	selectSessionUser    = `SELECT ` + sessionColumns + `, ` + userColumns + `
 		FROM sessions JOIN users ON users.id = sessions.user_id
 		WHERE sessions.id = $1`
+
+	selectUserSessions = `SELECT ` + sessionColumns + ` FROM sessions
+		WHERE user_id = $1 AND ended_at = 0 AND since >= $2 AND expires_at > $3
+		ORDER BY last_used_at DESC, id LIMIT $4`
 
 	selectEvents = `SELECT number, time, kind, outcome, user_id, session_id, request_id, address, device
 		FROM events WHERE number > $1 ORDER BY number LIMIT $2`
@@ -54,10 +63,17 @@ const (
 			sessions_from = $12, version = version + 1
 		WHERE id = $1 AND version = $13`
 
-	insertSession = `INSERT INTO sessions (id, user_id, refresh_hash, device, address, created_at,
-			last_used_at, expires_at, ended_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+	deleteUser = `DELETE FROM users WHERE id = $1 AND version = $2`
+
+	insertSession = `INSERT INTO sessions (id, user_id, refresh_hash, previous_hash, rotated_at, rotations, device, address,
+			created_at, since, last_used_at, expires_at, ended_at, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1)
 		ON CONFLICT DO NOTHING`
+
+	updateSession = `UPDATE sessions SET user_id = $2, refresh_hash = $3, previous_hash = $4, rotated_at = $5, rotations = $6,
+			device = $7, address = $8, created_at = $9, since = $10, last_used_at = $11, expires_at = $12, ended_at = $13,
+			version = version + 1
+		WHERE id = $1 AND version = $14`
 
 	insertEvent = `INSERT INTO events (number, time, kind, outcome, user_id, session_id, request_id, address, device)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
@@ -67,9 +83,10 @@ const (
 
 // statements are prepared once: parsing costs more than running them.
 type statements struct {
-	user, userByUsername, userByEmail, users, sessionUser, events, keys *sql.Stmt
-	insertUser, updateUser, insertSession, insertEvent, countEvents     *sql.Stmt
-	savepoint, rollbackTo, release                                      *sql.Stmt
+	user, userByUsername, userByEmail, users, sessionUser, userSessions, events, keys *sql.Stmt
+	insertUser, updateUser, deleteUser                                                *sql.Stmt
+	insertSession, updateSession, insertEvent, countEvents                            *sql.Stmt
+	savepoint, rollbackTo, release                                                    *sql.Stmt
 }
 
 func (s *Store) prepare(ctx context.Context) error {
@@ -84,11 +101,14 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&st.userByEmail, s.read, selectUserByEmail},
 		{&st.users, s.read, selectUsers},
 		{&st.sessionUser, s.read, selectSessionUser},
+		{&st.userSessions, s.read, selectUserSessions},
 		{&st.events, s.read, selectEvents},
 		{&st.keys, s.read, selectKeys},
 		{&st.insertUser, s.write, insertUser},
 		{&st.updateUser, s.write, updateUser},
+		{&st.deleteUser, s.write, deleteUser},
 		{&st.insertSession, s.write, insertSession},
+		{&st.updateSession, s.write, updateSession},
 		{&st.insertEvent, s.write, insertEvent},
 		{&st.countEvents, s.write, countEvents},
 		{&st.savepoint, s.write, `SAVEPOINT batch`},
@@ -105,8 +125,8 @@ func (s *Store) prepare(ctx context.Context) error {
 }
 
 func (st *statements) close() {
-	for _, s := range []*sql.Stmt{st.user, st.userByUsername, st.userByEmail, st.users, st.sessionUser, st.events, st.keys,
-		st.insertUser, st.updateUser, st.insertSession, st.insertEvent, st.countEvents, st.savepoint, st.rollbackTo, st.release} {
+	for _, s := range []*sql.Stmt{st.user, st.userByUsername, st.userByEmail, st.users, st.sessionUser, st.userSessions, st.events, st.keys,
+		st.insertUser, st.updateUser, st.deleteUser, st.insertSession, st.updateSession, st.insertEvent, st.countEvents, st.savepoint, st.rollbackTo, st.release} {
 		if s != nil {
 			s.Close()
 		}
@@ -152,6 +172,11 @@ func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessio
 	return session, user, unavailable(err)
 }
 
+// UserSessions returns a user's sessions.
+func (s *Store) UserSessions(ctx context.Context, id auth.UserID, from, now time.Time, limit int) ([]auth.Session, error) {
+	return collect(s.stmts.userSessions, scanSession, ctx, string(id), micros(from), micros(now), limit)
+}
+
 // Events returns events by number.
 func (s *Store) Events(ctx context.Context, after int64, limit int) ([]auth.Event, error) {
 	return collect(s.stmts.events, scanEvent, ctx, after, limit)
@@ -193,10 +218,32 @@ func (s *Store) updateUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
 }
 
 func (s *Store) createSession(ctx context.Context, tx *sql.Tx, e auth.Session) error {
-	n, err := affected(tx.StmtContext(ctx, s.stmts.insertSession).ExecContext(ctx,
-		string(e.ID), string(e.UserID), e.RefreshHash, e.Device, e.Address,
-		micros(e.CreatedAt), micros(e.LastUsedAt), micros(e.ExpiresAt), micros(e.EndedAt)))
+	n, err := affected(tx.StmtContext(ctx, s.stmts.insertSession).ExecContext(ctx, sessionArgs(e)...))
 	return one(n, err, auth.ErrTaken)
+}
+
+func (s *Store) updateSession(ctx context.Context, tx *sql.Tx, e auth.Session) error {
+	n, err := affected(tx.StmtContext(ctx, s.stmts.updateSession).ExecContext(ctx, append(sessionArgs(e), e.Version)...))
+	return one(n, err, auth.ErrConflict)
+}
+
+// sessionArgs are $1 to $13 of insertSession and updateSession.
+func sessionArgs(e auth.Session) []any {
+	return []any{string(e.ID), string(e.UserID), blob(e.RefreshHash), blob(e.PreviousHash), micros(e.RotatedAt), e.Rotations,
+		e.Device, e.Address, micros(e.CreatedAt), micros(e.Since), micros(e.LastUsedAt), micros(e.ExpiresAt), micros(e.EndedAt)}
+}
+
+// blob is never NULL.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+func (s *Store) deleteUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
+	n, err := affected(tx.StmtContext(ctx, s.stmts.deleteUser).ExecContext(ctx, string(u.ID), u.Version))
+	return one(n, err, auth.ErrConflict)
 }
 
 func (s *Store) appendEvents(ctx context.Context, tx *sql.Tx, events []auth.Event) error {
@@ -263,6 +310,14 @@ func scanUser(r row) (auth.User, error) {
 	return u, err
 }
 
+func scanSession(r row) (auth.Session, error) {
+	var e auth.Session
+	fields := &fieldList{}
+	fields.session(&e)
+	err := fields.scan(r)
+	return e, err
+}
+
 func scanEvent(r row) (auth.Event, error) {
 	var e auth.Event
 	fields := &fieldList{}
@@ -306,11 +361,15 @@ func (f *fieldList) user(u *auth.User) {
 }
 
 func (f *fieldList) session(s *auth.Session) {
-	f.add(&s.ID, &s.UserID, &s.RefreshHash, &s.Device, &s.Address)
+	f.add(&s.ID, &s.UserID, &s.RefreshHash, &s.PreviousHash)
+	f.time(&s.RotatedAt)
+	f.add(&s.Rotations, &s.Device, &s.Address)
 	f.time(&s.CreatedAt)
+	f.time(&s.Since)
 	f.time(&s.LastUsedAt)
 	f.time(&s.ExpiresAt)
 	f.time(&s.EndedAt)
+	f.add(&s.Version)
 }
 
 // micros and moment convert between time.Time and the database; the zero time

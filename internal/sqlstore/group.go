@@ -140,8 +140,18 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, b auth.Batch) error {
 			return err
 		}
 	}
+	for _, u := range b.DeleteUsers {
+		if err := s.deleteUser(ctx, tx, u); err != nil {
+			return err
+		}
+	}
 	for _, session := range b.CreateSessions {
 		if err := s.createSession(ctx, tx, session); err != nil {
+			return err
+		}
+	}
+	for _, session := range b.UpdateSessions {
+		if err := s.updateSession(ctx, tx, session); err != nil {
 			return err
 		}
 	}

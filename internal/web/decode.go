@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
@@ -14,8 +15,8 @@ import (
 // maxBody is the longest request body in bytes.
 const maxBody = 64 << 10
 
-// members names what a request body holds and where each goes. All are strings
-// and all are required.
+// members names what a request body holds and where each goes. All are strings,
+// and all are required but those that decode is told.
 type members map[string]*string
 
 // A requestError is a fault of the request's form.
@@ -28,8 +29,9 @@ type requestError struct {
 
 func (e *requestError) Error() string { return e.code + ": " + e.detail }
 
-// decode reads the body: one JSON object with exactly the given members.
-func decode(w http.ResponseWriter, r *http.Request, m members) error {
+// decode reads the body: one JSON object with exactly the given members, of
+// which the optional ones may be missing; if all may, so may the body.
+func decode(w http.ResponseWriter, r *http.Request, m members, optional ...string) error {
 	if err := checkContentType(r); err != nil {
 		return err
 	}
@@ -41,10 +43,12 @@ func decode(w http.ResponseWriter, r *http.Request, m members) error {
 			detail: fmt.Sprintf("The body must have at most %d bytes.", maxBody)}
 	case err != nil:
 		return badRequest("invalid_body", "The body could not be read to its end.")
+	case len(strings.TrimSpace(string(body))) == 0 && len(optional) == len(m):
+		return nil
 	case len(strings.TrimSpace(string(body))) == 0:
 		return badRequest("invalid_body", "The body must be a JSON object, and is empty.")
 	}
-	return decodeMembers(string(body), m)
+	return decodeMembers(string(body), m, optional)
 }
 
 // checkContentType takes an absent type for JSON. Anything else that a browser
@@ -67,7 +71,7 @@ func checkContentType(r *http.Request) error {
 	return nil
 }
 
-func decodeMembers(body string, m members) error {
+func decodeMembers(body string, m members, optional []string) error {
 	var faults []fieldError
 	seen := make(map[string]bool)
 	err := strictjson.Object(body, func(name string, v strictjson.Value) error {
@@ -90,7 +94,7 @@ func decodeMembers(body string, m members) error {
 		return badRequest("invalid_json", "The body must be one JSON object: "+err.Error()+".")
 	}
 	for name := range m {
-		if !seen[name] {
+		if !seen[name] && !slices.Contains(optional, name) {
 			faults = append(faults, fieldError{Field: name, Message: "is missing"})
 		}
 	}

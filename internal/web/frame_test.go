@@ -17,7 +17,7 @@ import (
 func TestMethodsThatAPathDoesNotHave(t *testing.T) {
 	f := newFixture(t)
 	for path, allow := range map[string]string{
-		"/login": "POST", "/me": "GET, HEAD", "/livez": "GET, HEAD", "/readyz": "GET, HEAD", "/.well-known/jwks.json": "GET, HEAD",
+		"/login": "POST", "/me": "GET, HEAD, PATCH, DELETE", "/logout": "POST", "/me/sessions/x": "DELETE", "/livez": "GET, HEAD", "/readyz": "GET, HEAD", "/.well-known/jwks.json": "GET, HEAD",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "BREW", "get", "post"} {
 			if strings.Contains(allow, method) {

@@ -2,9 +2,11 @@ package web
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
+	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/httpauth"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
@@ -28,6 +30,25 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return writeTokens(w, t)
+}
+
+func (h *handler) refresh(w http.ResponseWriter, r *http.Request) error {
+	var token string
+	if err := decode(w, r, members{"refresh_token": &token}); err != nil {
+		return err
+	}
+	t, err := h.Service.Refresh(r.Context(), token, client(r))
+	if errors.Is(err, auth.ErrInvalidToken) {
+		return errRefreshToken
+	}
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, t)
+}
+
+func writeTokens(w http.ResponseWriter, t auth.Tokens) error {
 	return writeJSON(w, http.StatusOK, tokenAnswer{
 		Token:        t.AccessToken,
 		AccessToken:  t.AccessToken,
@@ -47,14 +68,23 @@ type meAnswer struct {
 	SessionID auth.SessionID `json:"session_id,omitempty"`
 }
 
-func (h *handler) me(w http.ResponseWriter, r *http.Request) error {
+// claims verifies the request's bearer token.
+func (h *handler) claims(r *http.Request) (latchkey.Claims, error) {
 	token, err := httpauth.BearerToken(r)
 	if err != nil {
-		return errUnauthorized
+		return latchkey.Claims{}, errUnauthorized
 	}
 	claims, err := h.Verifier.Verify(r.Context(), token)
 	if err != nil {
-		return fmt.Errorf("verifying bearer token: %w", err)
+		return latchkey.Claims{}, fmt.Errorf("verifying bearer token: %w", err)
+	}
+	return claims, nil
+}
+
+func (h *handler) me(w http.ResponseWriter, r *http.Request) error {
+	claims, err := h.claims(r)
+	if err != nil {
+		return err
 	}
 	id, err := h.Service.Me(r.Context(), claims)
 	if err != nil {

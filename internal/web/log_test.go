@@ -22,7 +22,7 @@ func TestAccessLogHasOneLinePerRequest(t *testing.T) {
 		method, path string
 		status       float64
 	}{
-		{"GET", "/livez", 200}, {"HEAD", "/livez", 200}, {"GET", "/me", 401}, {"POST", "/login", 400}, {"DELETE", "/me", 405},
+		{"GET", "/livez", 200}, {"HEAD", "/livez", 200}, {"GET", "/me", 401}, {"POST", "/login", 400}, {"PUT", "/me", 405},
 		{"GET", "/nothing", 404}, {"BREW", "/login", 405}, {"GET", "/.well-known/jwks.json", 200},
 	} {
 		a := f.send(r.method, r.path+"?query=canary", "", nil)

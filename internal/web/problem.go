@@ -42,6 +42,9 @@ func sortFields(faults []fieldError) {
 // errUnauthorized: no bearer token, or not exactly one.
 var errUnauthorized = errors.New("no usable bearer token")
 
+// errRefreshToken: no token of a living session.
+var errRefreshToken = errors.New("refresh token is not valid")
+
 // retryUnavailable is how soon a client may try again after an outage.
 const retryUnavailable = 5 * time.Second
 
@@ -60,6 +63,10 @@ func problemOf(err error) problem {
 		return problem{Status: http.StatusUnauthorized, Code: "invalid_credentials", Detail: "The username or the password is wrong."}
 	case errors.Is(err, errUnauthorized), errors.Is(err, latchkey.ErrInvalidToken), errors.Is(err, auth.ErrInvalidToken):
 		return problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "This needs a valid bearer token in one Authorization header."}
+	case errors.Is(err, errRefreshToken):
+		return problem{Status: http.StatusUnauthorized, Code: "invalid_refresh_token", Detail: "The refresh token is not valid any more. Log in again."}
+	case errors.Is(err, auth.ErrNotFound):
+		return problem{Status: http.StatusNotFound, Code: "not_found", Detail: "There is nothing at this path."}
 	case errors.Is(err, auth.ErrBusy):
 		return problem{Status: http.StatusServiceUnavailable, Code: "busy", Detail: "Too many logins at this moment. Try again in a few seconds.", retryAfter: auth.RetryAfterBusy}
 	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -42,7 +42,14 @@ type Config struct {
 // public to a gateway: those that need a token check it themselves.
 var Routes = []string{
 	"POST /login",
+	"POST /token/refresh",
+	"POST /logout",
+	"POST /password/change",
 	"GET /me",
+	"PATCH /me",
+	"DELETE /me",
+	"GET /me/sessions",
+	"DELETE /me/sessions/{id}",
 	"GET /.well-known/jwks.json",
 	"GET /livez",
 	"GET /readyz",
@@ -72,7 +79,14 @@ func New(cfg Config) (http.Handler, error) {
 	h := &handler{cfg}
 	routes := map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /login":                h.login,
+		"POST /token/refresh":        h.refresh,
+		"POST /logout":               h.logout,
+		"POST /password/change":      h.changePassword,
 		"GET /me":                    h.me,
+		"PATCH /me":                  h.patchMe,
+		"DELETE /me":                 h.deleteMe,
+		"GET /me/sessions":           h.sessions,
+		"DELETE /me/sessions/{id}":   h.endSession,
 		"GET /.well-known/jwks.json": h.jwks,
 		"GET /livez":                 h.livez,
 		"GET /readyz":                h.readyz,

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -112,6 +114,25 @@ func (m *Memory) SessionUser(_ context.Context, id auth.SessionID) (auth.Session
 	return session, user, nil
 }
 
+// UserSessions returns a user's sessions.
+func (m *Memory) UserSessions(_ context.Context, id auth.UserID, from, now time.Time, limit int) ([]auth.Session, error) {
+	unlock, err := m.lock("UserSessions")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var page []auth.Session
+	for _, s := range m.sessions {
+		if s.UserID == id && s.EndedAt.IsZero() && s.ExpiresAt.After(now) && !s.Since.Before(from) {
+			page = append(page, s)
+		}
+	}
+	slices.SortFunc(page, func(a, b auth.Session) int {
+		return cmp.Or(b.LastUsedAt.Compare(a.LastUsedAt), strings.Compare(string(a.ID), string(b.ID)))
+	})
+	return page[:min(limit, len(page))], nil
+}
+
 // Events returns events by number.
 func (m *Memory) Events(_ context.Context, after int64, limit int) ([]auth.Event, error) {
 	unlock, err := m.lock("Events")
@@ -154,10 +175,25 @@ func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
 		u.Version++
 		users[u.ID] = u
 	}
+	for _, u := range b.DeleteUsers {
+		if stored, ok := users[u.ID]; !ok || stored.Version != u.Version {
+			return auth.ErrConflict
+		}
+		delete(users, u.ID)
+		maps.DeleteFunc(sessions, func(_ auth.SessionID, s auth.Session) bool { return s.UserID == u.ID })
+	}
 	for _, s := range b.CreateSessions {
 		if _, taken := sessions[s.ID]; taken {
 			return auth.ErrTaken
 		}
+		s.Version = 1
+		sessions[s.ID] = s
+	}
+	for _, s := range b.UpdateSessions {
+		if stored, ok := sessions[s.ID]; !ok || stored.Version != s.Version {
+			return auth.ErrConflict
+		}
+		s.Version++
 		sessions[s.ID] = s
 	}
 	for _, e := range b.Events {

@@ -44,6 +44,10 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 		{"one of many racing creations wins", racingCreations},
 		{"a batch is all or nothing", batchIsAtomic},
 		{"a session is read with its user", sessionIsReadWithUser},
+		{"a session's update needs the stored version", sessionUpdateIsCompareAndSwap},
+		{"one of many racing session updates wins", racingSessionUpdates},
+		{"a user's living sessions are listed, latest used first", userSessionsAreListed},
+		{"a deleted user takes the sessions along and frees the names", deletion},
 		{"users are paged by id", usersArePaged},
 		{"events are numbered in the order of commits", eventsAreNumbered},
 		{"racing commits leave no gap in the events", racingEvents},
@@ -292,12 +296,101 @@ func sessionIsReadWithUser(t *testing.T, s, other Store) {
 	if err != nil {
 		t.Fatalf("SessionUser: %v", err)
 	}
+	want.Version = 1
 	if d := cmp.Diff(want, gotSession); d != "" {
 		t.Errorf("session (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff(u, gotUser); d != "" {
 		t.Errorf("user (-want +got):\n%s", d)
 	}
+}
+
+func sessionUpdateIsCompareAndSwap(t *testing.T, s, other Store) {
+	u := user("ada")
+	e := session("s1", u)
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}})
+	e.Version, e.RefreshHash, e.PreviousHash, e.RotatedAt, e.Rotations = 1, []byte{2}, []byte{0, 1, 0xFF}, at.Add(time.Hour), 7
+	e.Since, e.LastUsedAt, e.EndedAt, e.Address = at.Add(time.Second), at.Add(2*time.Second), at.Add(3*time.Second), "192.0.2.8"
+	mustCommit(t, s, auth.Batch{UpdateSessions: []auth.Session{e}})
+	wantError(t, "the same update again", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{e}}), auth.ErrConflict)
+	e.Version = 2
+	got, _, err := other.SessionUser(t.Context(), "s1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(e, got); d != "" {
+		t.Errorf("session (-want +got):\n%s", d)
+	}
+	gone := session("none", u)
+	gone.Version = 1
+	wantError(t, "update of no session", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{gone}}), auth.ErrConflict)
+}
+
+func racingSessionUpdates(t *testing.T, s, other Store) {
+	u := user("ada")
+	e := session("s1", u)
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}})
+	e.Version = 1
+	won := race(t, s, other, auth.ErrConflict, func(ctx context.Context, s Store, i int) error {
+		mine := e
+		mine.RefreshHash = []byte{byte(i)}
+		return s.Commit(ctx, auth.Batch{UpdateSessions: []auth.Session{mine}})
+	})
+	if won != 1 {
+		t.Errorf("%d racers won, want 1", won)
+	}
+}
+
+func userSessionsAreListed(t *testing.T, s, other Store) {
+	ada, bob := user("ada"), user("bob")
+	changed := func(id string, change func(*auth.Session)) auth.Session {
+		e := session(id, ada)
+		e.Since = at
+		change(&e)
+		return e
+	}
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{ada, bob}, CreateSessions: []auth.Session{
+		changed("old", func(e *auth.Session) { e.LastUsedAt = at.Add(time.Second) }),
+		changed("new", func(e *auth.Session) { e.LastUsedAt = at.Add(time.Minute) }),
+		changed("newest", func(e *auth.Session) { e.LastUsedAt = at.Add(time.Hour) }),
+		changed("ended", func(e *auth.Session) { e.EndedAt = at }),
+		changed("expired", func(e *auth.Session) { e.ExpiresAt = at.Add(time.Second) }),
+		changed("before", func(e *auth.Session) { e.Since = at.Add(-time.Microsecond) }),
+		changed("another's", func(e *auth.Session) { e.UserID = bob.ID }),
+	}})
+	list := func(limit int) string {
+		page, err := other.UserSessions(t.Context(), ada.ID, at, at.Add(time.Second), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, e := range page {
+			ids = append(ids, string(e.ID))
+		}
+		return fmt.Sprint(ids)
+	}
+	if got, want := list(10), "[newest new old]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := list(2), "[newest new]"; got != want {
+		t.Errorf("the first two: got %s, want %s", got, want)
+	}
+}
+
+func deletion(t *testing.T, s, other Store) {
+	u := user("ada")
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}})
+	wantError(t, "deletion of another version", s.Commit(t.Context(), auth.Batch{DeleteUsers: []auth.User{u}}), auth.ErrConflict)
+	u.Version = 1
+	mustCommit(t, s, auth.Batch{DeleteUsers: []auth.User{u}})
+	wantError(t, "deletion again", s.Commit(t.Context(), auth.Batch{DeleteUsers: []auth.User{u}}), auth.ErrConflict)
+	_, err := other.User(t.Context(), u.ID)
+	wantError(t, "User", err, auth.ErrNotFound)
+	_, _, err = other.SessionUser(t.Context(), "s1")
+	wantError(t, "SessionUser", err, auth.ErrNotFound)
+	again := user("ada")
+	again.ID = "another"
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{again}})
 }
 
 func usersArePaged(t *testing.T, s, _ Store) {

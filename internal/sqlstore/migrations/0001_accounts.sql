@@ -17,15 +17,20 @@ CREATE TABLE users (
 );
 
 CREATE TABLE sessions (
-    id           TEXT   NOT NULL PRIMARY KEY,
-    user_id      TEXT   NOT NULL REFERENCES users (id),
-    refresh_hash BYTEA  NOT NULL,
-    device       TEXT   NOT NULL,
-    address      TEXT   NOT NULL,
-    created_at   BIGINT NOT NULL,
-    last_used_at BIGINT NOT NULL,
-    expires_at   BIGINT NOT NULL,
-    ended_at     BIGINT NOT NULL
+    id            TEXT   NOT NULL PRIMARY KEY,
+    user_id       TEXT   NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    refresh_hash  BYTEA  NOT NULL,
+    previous_hash BYTEA  NOT NULL,
+    rotated_at    BIGINT NOT NULL,
+    rotations     BIGINT NOT NULL,
+    device        TEXT   NOT NULL,
+    address       TEXT   NOT NULL,
+    created_at    BIGINT NOT NULL,
+    since         BIGINT NOT NULL,
+    last_used_at  BIGINT NOT NULL,
+    expires_at    BIGINT NOT NULL,
+    ended_at      BIGINT NOT NULL,
+    version       BIGINT NOT NULL
 );
 CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);

@@ -1,0 +1,256 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+)
+
+// bearer finds the living session and the user of verified claims; ErrInvalidToken.
+func (s *Service) bearer(ctx context.Context, c latchkey.Claims) (Session, User, error) {
+	session, user, err := s.Store.SessionUser(ctx, SessionID(c.SessionID))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Session{}, User{}, ErrInvalidToken
+	case err != nil:
+		return Session{}, User{}, fmt.Errorf("reading session: %w", err)
+	case string(user.ID) != c.Subject || !session.alive(user, s.Now()):
+		return Session{}, User{}, ErrInvalidToken
+	}
+	return session, user, nil
+}
+
+// retry repeats f for as long as it loses a compare-and-swap.
+func retry(doing string, f func() error) error {
+	for range maxAttempts {
+		if err := f(); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, ErrConflict)
+}
+
+// LogoutScope says which sessions a logout ends.
+type LogoutScope string
+
+const (
+	LogoutThis   LogoutScope = "this"   // the one of the bearer token
+	LogoutOthers LogoutScope = "others" // all but that one
+	LogoutAll    LogoutScope = "all"
+)
+
+// Logout ends sessions of the bearer. It is idempotent: a session that has
+// ended before is no error. *InvalidError for an unknown scope.
+func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope LogoutScope, c Client) error {
+	if scope != LogoutThis && scope != LogoutOthers && scope != LogoutAll {
+		return invalid("scope", "must be this, others or all")
+	}
+	return retry("logging out", func() error {
+		session, user, err := s.bearer(ctx, claims)
+		if errors.Is(err, ErrInvalidToken) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now := s.Now()
+		b := Batch{Events: []Event{sessionEvent(c, EventLogout, Outcome(scope), session, now)}}
+		switch scope {
+		case LogoutThis:
+			session.EndedAt = now
+			b.UpdateSessions = []Session{session}
+		case LogoutAll:
+			// This session too, whose Since is before now or at it.
+			session.EndedAt, user.SessionsFrom = now, now
+			b.UpdateSessions, b.UpdateUsers = []Session{session}, []User{user}
+		case LogoutOthers:
+			b.endOthers(&user, &session, now)
+		}
+		return s.Store.Commit(ctx, b)
+	})
+}
+
+// endOthers ends all of the user's sessions but the given one, in one write
+// for however many there are.
+func (b *Batch) endOthers(user *User, session *Session, now time.Time) {
+	user.SessionsFrom, session.Since = now, now
+	b.UpdateUsers, b.UpdateSessions = []User{*user}, []Session{*session}
+}
+
+// LogoutByRefreshToken ends the session that the token belongs to, for clients
+// whose access token has expired. Idempotent: any other token is no error, and
+// changes nothing.
+func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Client) error {
+	id, secret, ok := parseRefreshToken(token)
+	if !ok {
+		return nil
+	}
+	return retry("logging out", func() error {
+		session, user, err := s.Store.SessionUser(ctx, id)
+		now := s.Now()
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading session: %w", err)
+		case !session.alive(user, now) || !s.belongs(session, secret):
+			return nil
+		}
+		session.EndedAt = now
+		return s.Store.Commit(ctx, Batch{
+			UpdateSessions: []Session{session},
+			Events:         []Event{sessionEvent(c, EventLogout, Outcome(LogoutThis), session, now)},
+		})
+	})
+}
+
+// Sessions returns the bearer's living sessions, latest used first, and the id
+// of the bearer's own.
+func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]Session, SessionID, error) {
+	own, user, err := s.bearer(ctx, claims)
+	if err != nil {
+		return nil, "", err
+	}
+	now := s.Now()
+	all, err := s.Store.UserSessions(ctx, user.ID, user.SessionsFrom, now, maxSessions)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading sessions: %w", err)
+	}
+	var living []Session
+	for _, session := range all {
+		if session.alive(user, now) {
+			living = append(living, session)
+		}
+	}
+	return living, own.ID, nil
+}
+
+// maxSessions is how many sessions a list shows.
+const maxSessions = 100
+
+// EndSession ends one of the bearer's sessions; ErrNotFound when there is no
+// living one of that id.
+func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id SessionID, c Client) error {
+	return retry("ending session", func() error {
+		_, user, err := s.bearer(ctx, claims)
+		if err != nil {
+			return err
+		}
+		session, _, err := s.Store.SessionUser(ctx, id)
+		if err != nil {
+			return wrap("reading session", err)
+		}
+		now := s.Now()
+		if !session.alive(user, now) { // nor is somebody else's
+			return ErrNotFound
+		}
+		session.EndedAt = now
+		return s.Store.Commit(ctx, Batch{
+			UpdateSessions: []Session{session},
+			Events:         []Event{sessionEvent(c, EventLogout, Outcome(LogoutThis), session, now)},
+		})
+	})
+}
+
+// ChangePassword gives the bearer a new password and ends the other sessions.
+// ErrInvalidCredentials when current is wrong.
+func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, current, password string, c Client) error {
+	_, user, err := s.bearer(ctx, claims)
+	if err != nil {
+		return err
+	}
+	if err := s.confirm(ctx, user, current, EventPasswordSet, c); err != nil {
+		return err
+	}
+	hash, err := s.hashNew(ctx, password)
+	if err != nil {
+		return err
+	}
+	proved := user.PasswordHash
+	return retry("changing password", func() error {
+		session, user, err := s.bearer(ctx, claims)
+		if err != nil {
+			return err
+		}
+		if user.PasswordHash != proved {
+			// Somebody has changed it meanwhile: what was proved is void.
+			return ErrInvalidCredentials
+		}
+		now := s.Now()
+		user.PasswordHash, user.UpdatedAt = hash, now
+		b := Batch{Events: []Event{sessionEvent(c, EventPasswordSet, OutcomeOK, session, now)}}
+		b.endOthers(&user, &session, now)
+		return s.Store.Commit(ctx, b)
+	})
+}
+
+// confirm has the bearer prove the password again.
+func (s *Service) confirm(ctx context.Context, user User, password string, kind EventKind, c Client) error {
+	if err := checkLogin(LoginRequest{Username: user.Username, Password: password}); err != nil {
+		return err
+	}
+	ok, _, err := s.Hasher.Verify(ctx, user.PasswordHash, password)
+	if err != nil {
+		return err
+	}
+	if ok {
+		return nil
+	}
+	e := c.event(kind, OutcomeWrongPassword, s.Now())
+	e.UserID = user.ID
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+		return fmt.Errorf("recording wrong password: %w", err)
+	}
+	return ErrInvalidCredentials
+}
+
+// Rename changes the bearer's name and returns who that is now.
+func (s *Service) Rename(ctx context.Context, claims latchkey.Claims, name string, c Client) (Identity, error) {
+	var now Identity
+	err := retry("changing name", func() error {
+		session, user, err := s.bearer(ctx, claims)
+		if err != nil {
+			return err
+		}
+		user.Name, user.UpdatedAt = name, s.Now()
+		if _, err := s.newUser(NewUser{ID: user.ID, Username: user.Username, Email: user.Email, Name: name, Scope: user.Scope}); err != nil {
+			return err
+		}
+		now = identity(user, session.ID)
+		return s.Store.Commit(ctx, Batch{
+			UpdateUsers: []User{user},
+			Events:      []Event{sessionEvent(c, EventUserUpdated, OutcomeOK, session, user.UpdatedAt)},
+		})
+	})
+	return now, err
+}
+
+// DeleteAccount deletes the bearer, who proves the password again, with all
+// sessions. The username and the address are free then; the id is never given
+// to anybody else.
+func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, password string, c Client) error {
+	_, user, err := s.bearer(ctx, claims)
+	if err != nil {
+		return err
+	}
+	if err := s.confirm(ctx, user, password, EventUserDeleted, c); err != nil {
+		return err
+	}
+	proved := user.PasswordHash
+	return retry("deleting account", func() error {
+		session, user, err := s.bearer(ctx, claims)
+		if err != nil {
+			return err
+		}
+		if user.PasswordHash != proved {
+			return ErrInvalidCredentials
+		}
+		return s.Store.Commit(ctx, Batch{
+			DeleteUsers: []User{user},
+			Events:      []Event{sessionEvent(c, EventUserDeleted, OutcomeOK, session, s.Now())},
+		})
+	})
+}

@@ -1,0 +1,156 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Refresh spends a refresh token and returns the next pair. The user is read
+// anew: whoever was disabled or deleted gets ErrInvalidToken, and a changed
+// scope takes effect.
+//
+// A session has one live token; only hashes are stored. The successor is an
+// HMAC of the token that is spent, so that every process can give the same
+// answer again within RefreshGrace, however often it is asked and whoever won.
+// A token that was spent before that is in two hands: the session ends.
+func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, error) {
+	id, secret, ok := parseRefreshToken(token)
+	if !ok {
+		return Tokens{}, s.refuseRefresh(ctx, c, Session{}, OutcomeWrongToken)
+	}
+	for range maxAttempts {
+		tokens, err := s.refresh(ctx, id, secret, c)
+		if !errors.Is(err, ErrConflict) {
+			return tokens, err
+		}
+		// Somebody else has changed the session: most likely the same token,
+		// whose successor is there now.
+	}
+	return Tokens{}, fmt.Errorf("refreshing session: %w: %w", ErrUnavailable, ErrConflict)
+}
+
+func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, error) {
+	session, user, err := s.Store.SessionUser(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return Tokens{}, s.refuseRefresh(ctx, c, Session{}, OutcomeWrongToken)
+	}
+	if err != nil {
+		return Tokens{}, fmt.Errorf("reading session: %w", err)
+	}
+	now := s.Now()
+	hash := hashSecret(secret)
+	live := subtle.ConstantTimeCompare(hash, session.RefreshHash) == 1
+	justSpent := subtle.ConstantTimeCompare(hash, session.PreviousHash) == 1 && now.Sub(session.RotatedAt) <= RefreshGrace
+	switch {
+	case !session.alive(user, now):
+		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeDeadSession)
+	case !live && !justSpent && s.spentBefore(session, secret):
+		return Tokens{}, s.endReused(ctx, c, session, now)
+	case !live && !justSpent:
+		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeWrongToken)
+	}
+	access, err := s.mint(ctx, user, session.ID, now)
+	if err != nil {
+		return Tokens{}, fmt.Errorf("signing access token: %w", err)
+	}
+	next := s.successor(session.ID, secret)
+	outcome := OutcomeRepeated
+	batch := Batch{}
+	if live {
+		outcome = OutcomeOK
+		session.PreviousHash, session.RefreshHash = hash, hashSecret(next)
+		session.RotatedAt, session.LastUsedAt = now, now
+		session.Rotations++
+		session.Device, session.Address = shorten(c.Device, maxDevice), c.Address
+		batch.UpdateSessions = []Session{session}
+	}
+	batch.Events = []Event{sessionEvent(c, EventRefresh, outcome, session, now)}
+	if err := s.Store.Commit(ctx, batch); err != nil {
+		return Tokens{}, wrap("rotating refresh token", err)
+	}
+	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, next)}, nil
+}
+
+// refuseRefresh records why, and returns the one error that does not say so.
+func (s *Service) refuseRefresh(ctx context.Context, c Client, session Session, why Outcome) error {
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{sessionEvent(c, EventRefresh, why, session, s.Now())}}); err != nil {
+		return fmt.Errorf("recording refused refresh: %w", err)
+	}
+	return ErrInvalidToken
+}
+
+func (s *Service) endReused(ctx context.Context, c Client, session Session, now time.Time) error {
+	session.EndedAt = now
+	err := s.Store.Commit(ctx, Batch{
+		UpdateSessions: []Session{session},
+		Events:         []Event{sessionEvent(c, EventRefresh, OutcomeReused, session, now)},
+	})
+	if err != nil {
+		return wrap("ending session", err)
+	}
+	return ErrInvalidToken
+}
+
+func sessionEvent(c Client, kind EventKind, outcome Outcome, session Session, now time.Time) Event {
+	e := c.event(kind, outcome, now)
+	e.UserID, e.SessionID = session.UserID, session.ID
+	return e
+}
+
+// successor is the secret that follows a spent one.
+func (s *Service) successor(id SessionID, secret []byte) []byte {
+	mac := hmac.New(sha256.New, s.RefreshKey)
+	mac.Write([]byte(id))
+	mac.Write([]byte{0})
+	mac.Write(secret)
+	return mac.Sum(nil)
+}
+
+// maxRotations bounds the look back: a session that is refreshed every 13
+// minutes for 90 days.
+const maxRotations = 10_000
+
+// spentBefore reports whether the secret was once the session's: whether the
+// live one follows from it. The session's id stands in every access token, so a
+// made-up secret must not end the session.
+func (s *Service) spentBefore(session Session, secret []byte) bool {
+	for range min(session.Rotations, maxRotations) {
+		secret = s.successor(session.ID, secret)
+		if bytes.Equal(hashSecret(secret), session.RefreshHash) {
+			return true
+		}
+	}
+	return false
+}
+
+// belongs reports whether the secret is or was the session's.
+func (s *Service) belongs(session Session, secret []byte) bool {
+	return subtle.ConstantTimeCompare(hashSecret(secret), session.RefreshHash) == 1 || s.spentBefore(session, secret)
+}
+
+func hashSecret(secret []byte) []byte {
+	hash := sha256.Sum256(secret)
+	return hash[:]
+}
+
+func formatRefreshToken(id SessionID, secret []byte) string {
+	return string(id) + "." + base64.RawURLEncoding.EncodeToString(secret)
+}
+
+// parseRefreshToken takes one spelling of a token only.
+func parseRefreshToken(token string) (SessionID, []byte, bool) {
+	id, text, ok := strings.Cut(token, ".")
+	if !ok || id == "" || len(id) > 64 {
+		return "", nil, false
+	}
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return SessionID(id), secret, err == nil && len(secret) == sha256.Size && !strings.ContainsAny(text, "\r\n")
+}
