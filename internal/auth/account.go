@@ -63,9 +63,8 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 			session.EndedAt = now
 			b.UpdateSessions = []Session{session}
 		case LogoutAll:
-			// This session too, whose Since is before now or at it.
-			session.EndedAt, user.SessionsFrom = now, now
-			b.UpdateSessions, b.UpdateUsers = []Session{session}, []User{user}
+			user.endSessions(now)
+			b.UpdateUsers = []User{user}
 		case LogoutOthers:
 			b.endOthers(&user, &session, now)
 		}
@@ -76,7 +75,8 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 // endOthers ends all of the user's sessions but the given one, in one write
 // for however many there are.
 func (b *Batch) endOthers(user *User, session *Session, now time.Time) {
-	user.SessionsFrom, session.Since = now, now
+	user.endSessions(now)
+	session.Since = user.SessionsFrom
 	b.UpdateUsers, b.UpdateSessions = []User{*user}, []Session{*session}
 }
 

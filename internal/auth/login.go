@@ -33,9 +33,18 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	if err := checkLogin(r); err != nil {
 		return Tokens{}, err
 	}
-	// The session begins before the user is read: if the password is changed
-	// while this one is being checked, User.SessionsFrom ends the session.
-	began := s.Now()
+	// What the login stores is bound to the user as it was read: a password
+	// that is changed while the old one is being checked must not open a session.
+	for range maxAttempts {
+		tokens, err := s.login(ctx, r)
+		if !errors.Is(err, ErrConflict) {
+			return tokens, err
+		}
+	}
+	return Tokens{}, fmt.Errorf("logging in: %w: %w", ErrUnavailable, ErrConflict)
+}
+
+func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	user, err := s.userByLogin(ctx, r.Username)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Tokens{}, fmt.Errorf("looking up user: %w", err)
@@ -49,7 +58,7 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	if !ok || user.Disabled {
 		return Tokens{}, s.refuseLogin(ctx, r.Client, user, ok)
 	}
-	return s.openSession(ctx, r, user, weak, began)
+	return s.openSession(ctx, r, user, weak, s.Now())
 }
 
 func checkLogin(r LoginRequest) error {
@@ -106,7 +115,7 @@ func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, we
 	session := Session{
 		ID: SessionID(newID()), UserID: user.ID, RefreshHash: hashSecret(secret),
 		Device: shorten(r.Client.Device, maxDevice), Address: r.Client.Address,
-		CreatedAt: now, Since: now, LastUsedAt: now, ExpiresAt: now.Add(SessionLifetime),
+		CreatedAt: now, Since: user.since(now), LastUsedAt: now, ExpiresAt: now.Add(SessionLifetime),
 	}
 	access, err := s.mint(ctx, user, session.ID, now)
 	if err != nil {
@@ -122,8 +131,8 @@ func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, we
 }
 
 // commitLogin stores the batch, with a stronger hash of the password when the
-// stored one is weak. That hash is a bonus: when hashing is too busy, or
-// somebody else changes the user at this moment, the login goes on without it.
+// stored one is weak. That hash is a bonus: when hashing is too busy the login
+// goes on without it. ErrConflict when the user has changed since it was read.
 func (s *Service) commitLogin(ctx context.Context, batch Batch, user User, password string, weakHash bool) error {
 	if weakHash {
 		hash, err := s.Hasher.Hash(ctx, password)
@@ -131,11 +140,10 @@ func (s *Service) commitLogin(ctx context.Context, batch Batch, user User, passw
 			user.PasswordHash, user.UpdatedAt = hash, s.Now()
 			withHash := batch
 			withHash.UpdateUsers = []User{user}
-			if err := s.Store.Commit(ctx, withHash); !errors.Is(err, ErrConflict) {
-				return wrap("storing session and new hash", err)
-			}
+			return wrap("storing session and new hash", s.Store.Commit(ctx, withHash))
 		}
 	}
+	batch.CheckUsers = []User{user}
 	return wrap("storing session", s.Store.Commit(ctx, batch))
 }
 

@@ -107,9 +107,9 @@ func TestLoginAfterAPasswordChangeIsGood(t *testing.T) {
 	}
 }
 
-// TestChangesDuringALoginEndItsSession changes the user after the login has
-// read it: the old password is being checked while it stops being right.
-func TestChangesDuringALoginEndItsSession(t *testing.T) {
+// TestChangesDuringALoginRefuseIt changes the user after the login has read it:
+// the old password is being checked while it stops being right.
+func TestChangesDuringALoginRefuseIt(t *testing.T) {
 	const newPassword = "another good password"
 	for name, change := range map[string]func(*fixture) error{
 		"new password": func(f *fixture) error {
@@ -137,19 +137,48 @@ func TestChangesDuringALoginEndItsSession(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				tokens, err := login.Login(t.Context(), auth.LoginRequest{Username: "ada", Password: password})
-				if err != nil {
-					t.Fatal(err)
+				_, err := login.Login(t.Context(), auth.LoginRequest{Username: "ada", Password: password})
+				if !errors.Is(err, auth.ErrInvalidCredentials) {
+					t.Errorf("got %v, want ErrInvalidCredentials", err)
 				}
-				changed := f.user("u1")
-				if who, err := f.me(tokens); !errors.Is(err, auth.ErrInvalidToken) {
-					t.Errorf("got %+v, %v; want ErrInvalidToken", who, err)
-				}
-				if changed.Version != 2 {
+				if changed := f.user("u1"); changed.Version != 2 {
 					t.Errorf("the user is at version %d: the login has overwritten the change", changed.Version)
 				}
 			})
 		}
+	}
+}
+
+// TestLoginsDuringAChangeEnd logs in with the old password when the change has
+// been decided and is not stored yet: the login is good, and ends with it.
+func TestLoginsDuringAChangeEnd(t *testing.T) {
+	for name, change := range map[string]func(*auth.Service) error{
+		"new password": func(s *auth.Service) error {
+			_, err := s.SetPassword(context.Background(), "ada", "another good password")
+			return err
+		},
+		"disabled": func(s *auth.Service) error {
+			_, err := s.Disable(context.Background(), "ada", true)
+			return err
+		},
+	} {
+		f := newFixture(t)
+		f.addAda()
+		racing := &faulty{}
+		changer := f.service(withStore(racing))
+		var tokens auth.Tokens
+		racing.fault = func(operation string) error {
+			if operation == "Commit" {
+				racing.fault = nil
+				f.clock.Advance(2 * time.Second)
+				tokens = f.mustLogin("ada", password)
+			}
+			return nil
+		}
+		if err := change(changer); err != nil {
+			t.Fatal(err)
+		}
+		f.wantAlive(name, tokens, false)
 	}
 }
 

@@ -39,6 +39,9 @@ type Store interface {
 
 // A Batch is a few changes that belong together. The zero value changes nothing.
 type Batch struct {
+	// CheckUsers changes nothing: ErrConflict unless the stored Version of each
+	// user is the given one. It binds other changes to what was read.
+	CheckUsers []User
 	// CreateUsers: ErrTaken when an id, username or e-mail address is in use.
 	// They are stored with Version 1.
 	CreateUsers []User
@@ -49,8 +52,8 @@ type Batch struct {
 	// DeleteUsers deletes users with their sessions, by compare-and-swap:
 	// ErrConflict unless the stored Version is the given one.
 	DeleteUsers []User
-	// CreateSessions: ErrTaken when an id is in use. They are stored with
-	// Version 1.
+	// CreateSessions: ErrTaken when an id is in use, ErrConflict when there is
+	// no such user. They are stored with Version 1.
 	CreateSessions []Session
 	// UpdateSessions replaces sessions by compare-and-swap, as UpdateUsers does
 	// users.

@@ -29,7 +29,7 @@ type User struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	// SessionsFrom ends sessions in one write: those whose Since is before it
-	// are dead.
+	// are dead. It may lie a few seconds ahead.
 	SessionsFrom time.Time
 	// Version counts the changes; an update is refused unless it is based on
 	// the stored one.
@@ -57,6 +57,23 @@ type Session struct {
 	EndedAt    time.Time // zero: not ended
 	// Version counts the changes, see User.Version.
 	Version int64
+}
+
+// cutMargin is how far ahead SessionsFrom is set: more than passes between the
+// taking of that moment and the end of the commit, and more than the clocks of
+// two processes differ. A login that read the user before the change opens its
+// session before that moment; one that reads it afterwards begins there.
+const cutMargin = 5 * time.Second
+
+// endSessions ends the user's sessions as of now.
+func (u *User) endSessions(now time.Time) { u.SessionsFrom = now.Add(cutMargin) }
+
+// since is when a session begins that is opened now.
+func (u *User) since(now time.Time) time.Time {
+	if now.Before(u.SessionsFrom) {
+		return u.SessionsFrom
+	}
+	return now
 }
 
 // alive reports whether the session may still be used by its user at now.

@@ -110,7 +110,8 @@ func (s *Service) SetPassword(ctx context.Context, login, password string) (User
 		return User{}, err
 	}
 	return s.update(ctx, login, EventPasswordSet, func(u *User) error {
-		u.PasswordHash, u.SessionsFrom = hash, s.Now()
+		u.PasswordHash = hash
+		u.endSessions(s.Now())
 		return nil
 	})
 }
@@ -125,7 +126,7 @@ func (s *Service) Disable(ctx context.Context, login string, disabled bool) (Use
 	return s.update(ctx, login, kind, func(u *User) error {
 		u.Disabled = disabled
 		if disabled {
-			u.SessionsFrom = s.Now()
+			u.endSessions(s.Now())
 		}
 		return nil
 	})

@@ -53,6 +53,8 @@ const (
 	selectEvents = `SELECT number, time, kind, outcome, user_id, session_id, request_id, address, device
 		FROM events WHERE number > $1 ORDER BY number LIMIT $2`
 
+	selectUserVersion = `SELECT version FROM users WHERE id = $1`
+
 	insertUser = `INSERT INTO users (id, username, username_key, email, email_key, name, scope,
 			password_hash, disabled, created_at, updated_at, sessions_from, version)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)
@@ -84,7 +86,7 @@ const (
 // statements are prepared once: parsing costs more than running them.
 type statements struct {
 	user, userByUsername, userByEmail, users, sessionUser, userSessions, events, keys *sql.Stmt
-	insertUser, updateUser, deleteUser                                                *sql.Stmt
+	userVersion, insertUser, updateUser, deleteUser                                   *sql.Stmt
 	insertSession, updateSession, insertEvent, countEvents                            *sql.Stmt
 	savepoint, rollbackTo, release                                                    *sql.Stmt
 }
@@ -104,6 +106,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&st.userSessions, s.read, selectUserSessions},
 		{&st.events, s.read, selectEvents},
 		{&st.keys, s.read, selectKeys},
+		{&st.userVersion, s.write, selectUserVersion},
 		{&st.insertUser, s.write, insertUser},
 		{&st.updateUser, s.write, updateUser},
 		{&st.deleteUser, s.write, deleteUser},
@@ -126,7 +129,7 @@ func (s *Store) prepare(ctx context.Context) error {
 
 func (st *statements) close() {
 	for _, s := range []*sql.Stmt{st.user, st.userByUsername, st.userByEmail, st.users, st.sessionUser, st.userSessions, st.events, st.keys,
-		st.insertUser, st.updateUser, st.deleteUser, st.insertSession, st.updateSession, st.insertEvent, st.countEvents, st.savepoint, st.rollbackTo, st.release} {
+		st.userVersion, st.insertUser, st.updateUser, st.deleteUser, st.insertSession, st.updateSession, st.insertEvent, st.countEvents, st.savepoint, st.rollbackTo, st.release} {
 		if s != nil {
 			s.Close()
 		}
@@ -197,6 +200,15 @@ func collect[T any](stmt *sql.Stmt, scan func(row) (T, error), ctx context.Conte
 		all = append(all, one)
 	}
 	return all, unavailable(rows.Err())
+}
+
+func (s *Store) checkUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
+	var version int64
+	err := tx.StmtContext(ctx, s.stmts.userVersion).QueryRowContext(ctx, string(u.ID)).Scan(&version)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && version != u.Version {
+		return auth.ErrConflict
+	}
+	return unavailable(err)
 }
 
 func (s *Store) createUser(ctx context.Context, tx *sql.Tx, u auth.User) error {

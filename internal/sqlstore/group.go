@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -39,7 +40,7 @@ func (s *Store) Commit(ctx context.Context, b auth.Batch) error {
 		// Tied to nobody's ctx: it works for all.
 		go s.work(context.WithoutCancel(ctx))
 	}
-	limit := time.NewTimer(waitTimeout)
+	limit := time.NewTimer(groupTimeout)
 	defer limit.Stop()
 	cause := errors.New("other writers take too long")
 	select {
@@ -90,29 +91,51 @@ func (s *Store) work(ctx context.Context) {
 // carryOut returns the outcome of each commit.
 func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 	outcomes := make([]error, len(commits))
+	if len(commits) == 1 {
+		outcomes[0] = s.single(ctx, commits[0].batch)
+		return outcomes
+	}
+	spoilt := false // by one of them
 	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if len(commits) == 1 {
-			return s.apply(ctx, tx, commits[0].batch)
-		}
 		for i, c := range commits {
 			outcomes[i] = s.applyAlone(ctx, tx, c.batch)
 			if errors.Is(outcomes[i], auth.ErrUnavailable) {
 				// SQLite may have undone the whole transaction.
+				spoilt = true
 				return outcomes[i]
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		for i := range outcomes {
+	for i := range outcomes {
+		switch {
+		case spoilt:
+			outcomes[i] = s.single(ctx, commits[i].batch)
+		case err != nil:
 			outcomes[i] = err
 		}
 	}
 	return outcomes
 }
 
+// single carries out one batch in a transaction of its own. A panic becomes its
+// outcome: no caller's recover would see it here.
+func (s *Store) single(ctx context.Context, b auth.Batch) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: panic: %v", auth.ErrUnavailable, v)
+		}
+	}()
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.apply(ctx, tx, b) })
+}
+
 // applyAlone undoes a batch that fails, and leaves those before it.
-func (s *Store) applyAlone(ctx context.Context, tx *sql.Tx, b auth.Batch) error {
+func (s *Store) applyAlone(ctx context.Context, tx *sql.Tx, b auth.Batch) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: panic: %v", auth.ErrUnavailable, v)
+		}
+	}()
 	if _, err := tx.StmtContext(ctx, s.stmts.savepoint).ExecContext(ctx); err != nil {
 		return unavailable(err)
 	}
@@ -130,6 +153,11 @@ func (s *Store) applyAlone(ctx context.Context, tx *sql.Tx, b auth.Batch) error 
 
 // apply carries out the batch in the transaction.
 func (s *Store) apply(ctx context.Context, tx *sql.Tx, b auth.Batch) error {
+	for _, u := range b.CheckUsers {
+		if err := s.checkUser(ctx, tx, u); err != nil {
+			return err
+		}
+	}
 	for _, u := range b.CreateUsers {
 		if err := s.createUser(ctx, tx, u); err != nil {
 			return err

@@ -5,7 +5,7 @@
 //
 // Writers queue for one connection, readers have their own and never wait for
 // writers. A database that stays locked, full or unreadable is
-// auth.ErrUnavailable within two seconds.
+// auth.ErrUnavailable within three seconds.
 package sqlstore
 
 import (
@@ -39,6 +39,9 @@ const Memory = ":memory:"
 const (
 	busyTimeout = time.Second            // waiting for another process's lock
 	waitTimeout = 900 * time.Millisecond // waiting for the write connection
+	// groupTimeout is waiting for the turn: as long as the group before it takes
+	// when the database is locked.
+	groupTimeout = busyTimeout + waitTimeout
 )
 
 //go:embed migrations/*.sql
@@ -76,6 +79,7 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 		}
 		s.write, s.read = openDB(path), openDB(path)
 		s.read.SetMaxOpenConns(runtime.GOMAXPROCS(0) + 2)
+		s.read.SetMaxIdleConns(runtime.GOMAXPROCS(0) + 2)
 	}
 	s.write.SetMaxOpenConns(1)
 	if err := s.migrate(ctx); err != nil {
@@ -133,7 +137,6 @@ func open(dsn string) *sql.DB {
 	if err != nil {
 		panic(err)
 	}
-	db.SetMaxIdleConns(8)
 	return db
 }
 
@@ -181,15 +184,16 @@ func unavailable(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return auth.ErrNotFound
 	}
-	if violatesUnique(err) {
-		return auth.ErrTaken
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		switch e.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+			return auth.ErrTaken
+		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+			return auth.ErrConflict // the user is gone
+		}
 	}
 	return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
-}
-
-func violatesUnique(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
 // Ping writes, because a full disk or a lock can still be read through.

@@ -158,6 +158,11 @@ func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
 	}
 	defer unlock()
 	users, sessions := clone(m.users), clone(m.sessions)
+	for _, u := range b.CheckUsers {
+		if stored, ok := users[u.ID]; !ok || stored.Version != u.Version {
+			return auth.ErrConflict
+		}
+	}
 	for _, u := range b.CreateUsers {
 		if _, taken := users[u.ID]; taken || namesTaken(users, u) {
 			return auth.ErrTaken
@@ -185,6 +190,9 @@ func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
 	for _, s := range b.CreateSessions {
 		if _, taken := sessions[s.ID]; taken {
 			return auth.ErrTaken
+		}
+		if _, known := users[s.UserID]; !known {
+			return auth.ErrConflict
 		}
 		s.Version = 1
 		sessions[s.ID] = s

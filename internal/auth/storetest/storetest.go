@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 		{"one of many racing session updates wins", racingSessionUpdates},
 		{"a user's living sessions are listed, latest used first", userSessionsAreListed},
 		{"a deleted user takes the sessions along and frees the names", deletion},
+		{"a batch can be bound to a user's version", checkUsers},
 		{"users are paged by id", usersArePaged},
 		{"events are numbered in the order of commits", eventsAreNumbered},
 		{"racing commits leave no gap in the events", racingEvents},
@@ -374,6 +375,26 @@ func userSessionsAreListed(t *testing.T, s, other Store) {
 	}
 	if got, want := list(2), "[newest new]"; got != want {
 		t.Errorf("the first two: got %s, want %s", got, want)
+	}
+}
+
+func checkUsers(t *testing.T, s, other Store) {
+	u := user("ada")
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}})
+	u.Version = 1
+	bound := auth.Batch{CheckUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}}
+	mustCommit(t, s, bound)
+	wantUser(t, other, u) // checked, not changed
+	mustCommit(t, s, auth.Batch{UpdateUsers: []auth.User{u}})
+	bound.CreateSessions = []auth.Session{session("s2", u)}
+	wantError(t, "bound to an old version", s.Commit(t.Context(), bound), auth.ErrConflict)
+	stranger := user("nobody")
+	stranger.Version = 1
+	wantError(t, "bound to a stranger", s.Commit(t.Context(), auth.Batch{CheckUsers: []auth.User{stranger}}), auth.ErrConflict)
+	wantError(t, "a stranger's session", s.Commit(t.Context(), auth.Batch{CreateSessions: []auth.Session{session("s3", stranger)}}), auth.ErrConflict)
+	for _, id := range []auth.SessionID{"s2", "s3"} {
+		_, _, err := other.SessionUser(t.Context(), id)
+		wantError(t, "SessionUser", err, auth.ErrNotFound)
 	}
 }
 
