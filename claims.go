@@ -27,7 +27,10 @@ type Claims struct {
 func (c Claims) Audience() []string { return append([]string(nil), c.audience...) }
 
 // Scopes yields the words of Scope.
-func (c Claims) Scopes() iter.Seq[string] { return strings.FieldsSeq(c.Scope) }
+func (c Claims) Scopes() iter.Seq[string] {
+	// Spaces alone separate (RFC 6749 section 3.3), not all that Unicode calls so.
+	return strings.FieldsFuncSeq(c.Scope, func(r rune) bool { return r == ' ' })
+}
 
 // HasScope reports whether the token carries the scope.
 func (c Claims) HasScope(scope string) bool {

@@ -21,26 +21,28 @@ const module = "github.com/latchkey-auth/latchkey"
 var floors = map[string][]string{
 	// Floor 0
 	".":                   {"internal/strictjson"},
-	"httpauth":            {"."},
+	"httpauth":            {".", "internal/bearer"},
+	"internal/bearer":     {},
+	"internal/redact":     {},
 	"internal/strictjson": {},
 	"internal/weaksecret": {},
 	// Floor 1
 	"internal/auth":    {".", "internal/strictjson"},
-	"internal/gateway": {".", "internal/strictjson"},
+	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
 	"internal/keyring": {".", "internal/strictjson"},
 	// Floor 2
 	"internal/auth/storetest": {"internal/auth", "internal/keyring"},
 	"internal/sqlstore":       {"internal/auth", "internal/keyring"},
-	"internal/web":            {".", "httpauth", "internal/auth", "internal/strictjson"},
+	"internal/web":            {".", "httpauth", "internal/auth", "internal/redact", "internal/strictjson"},
 	"internal/gateway/proxy":  {"internal/gateway"},
-	"internal/offline":        {"internal/gateway", "internal/gateway/proxy"},
+	"internal/offline":        {"internal/gateway", "internal/gateway/proxy", "internal/redact"},
 	"internal/awslambda":      {".", "internal/gateway", "internal/strictjson", "internal/weaksecret"},
 	"latchkeytest":            {"."},
 	// Floor 3
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
 	"cmd/latchkey": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/keyring",
-		"internal/offline", "internal/sqlstore", "internal/weaksecret", "internal/web"},
+		"internal/offline", "internal/redact", "internal/sqlstore", "internal/weaksecret", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

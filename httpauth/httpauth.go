@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/bearer"
 )
 
 // ErrNoToken: the request has no Authorization header, more than one, or one
@@ -32,14 +33,8 @@ func BearerToken(r *http.Request) (string, error) {
 	if len(values) != 1 {
 		return "", ErrNoToken
 	}
-	return ParseBearer(values[0])
-}
-
-// ParseBearer returns the token of an Authorization header's value: the scheme
-// in any case, one space, a token. It returns [ErrNoToken] for all else.
-func ParseBearer(value string) (string, error) {
-	scheme, token, ok := strings.Cut(value, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " \t,") {
+	token, ok := bearer.Token(values[0])
+	if !ok {
 		return "", ErrNoToken
 	}
 	return token, nil
@@ -78,6 +73,9 @@ type guard struct {
 // Require lets requests pass that carry a good token. The handler behind it
 // finds the claims by [ClaimsFrom].
 func Require(v *latchkey.Verifier, options ...Option) func(http.Handler) http.Handler {
+	if v == nil {
+		panic("httpauth: Require needs a verifier") // now, and not at every request
+	}
 	g := &guard{verifier: v}
 	for _, o := range options {
 		o(g)

@@ -18,7 +18,7 @@ import (
 // Bounds of a fetch.
 const (
 	fetchTimeout = 5 * time.Second
-	maxJWKS      = 512 << 10 // bytes
+	maxJWKS      = 64 << 10 // bytes, as latchkey.ParseJWKS takes
 	// fetchInterval is the least time between two fetches, failed ones too: a
 	// flood of tokens with made-up key ids must not become a flood of fetches.
 	fetchInterval = 10 * time.Second

@@ -110,7 +110,11 @@ func (s *system) functions(p *process, h httpFlags, log *slog.Logger) (map[strin
 	if err != nil {
 		return nil, nil, err
 	}
-	authorizer, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.verifier, Table: table, RequestID: awslambda.RequestID})
+	cfg := gateway.AuthorizerConfig{Verifier: s.verifier, Table: table}
+	if p.level == "debug" {
+		cfg.Log = log // why a token was refused; otherwise each request has one line, the gateway's
+	}
+	authorizer, err := gateway.NewAuthorizer(cfg)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,15 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
+	"github.com/latchkey-auth/latchkey/internal/redact"
 )
 
 // The demo: two endpoints and one user. The user exists in offline and invoke
@@ -62,7 +64,7 @@ type lambdaContext struct {
 // demoEndpoint answers with a greeting, the event and the context.
 func demoEndpoint(message string) gateway.Function {
 	return func(ctx context.Context, event []byte) ([]byte, error) {
-		input, err := redact(event)
+		input, err := echo(event)
 		if err != nil {
 			return nil, err
 		}
@@ -90,37 +92,72 @@ func demoEndpoint(message string) gateway.Function {
 // secretHeaders hold credentials; their values are not echoed.
 var secretHeaders = map[string]string{"authorization": "Bearer [redacted]", "proxy-authorization": "[redacted]", "cookie": "[redacted]"}
 
-// tokenShape finds what looks like a JWT wherever else it may have got to: a
-// query, a body, a header of somebody's own.
-var tokenShape = regexp.MustCompile(`eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*`)
+// secretMembers betray a body that holds credentials.
+var secretMembers = []string{"password", "refresh_token", "secret"}
 
-// redact removes credentials from an event, which somebody may paste into a
-// bug report.
-func redact(event []byte) (json.RawMessage, error) {
+// echo is an event without its credentials: somebody may paste it into a bug
+// report.
+func echo(event []byte) (json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(event))
 	d.UseNumber()
 	var e any
 	if err := d.Decode(&e); err != nil {
 		return nil, fmt.Errorf("parsing event: %w", err)
 	}
-	return json.Marshal(redactValue(e, ""))
+	if members, ok := e.(map[string]any); ok {
+		if body, ok := members["body"].(string); ok {
+			members["body"] = echoBody(body, members["isBase64Encoded"] == true)
+		}
+	}
+	return json.Marshal(echoValue(e))
 }
 
-func redactValue(v any, replacement string) any {
+func echoBody(body string, encoded bool) string {
+	plain := body
+	if encoded {
+		doc, err := base64.StdEncoding.DecodeString(body)
+		if err != nil {
+			return redact.Mark
+		}
+		plain = string(doc)
+	}
+	if redact.Tokens(plain) != plain || slices.ContainsFunc(secretMembers, func(s string) bool { return strings.Contains(plain, s) }) {
+		return redact.Mark
+	}
+	return body
+}
+
+func echoValue(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
+		clean := make(map[string]any, len(v))
 		for name, member := range v {
-			v[name] = redactValue(member, secretHeaders[strings.ToLower(name)])
+			if replacement := secretHeaders[strings.ToLower(name)]; replacement != "" {
+				clean[name] = echoSecret(member, replacement)
+				continue
+			}
+			clean[redact.Tokens(name)] = echoValue(member)
 		}
+		return clean
 	case []any:
 		for i, item := range v {
-			v[i] = redactValue(item, replacement)
+			v[i] = echoValue(item)
 		}
 	case string:
-		if replacement != "" {
-			return replacement
-		}
-		return tokenShape.ReplaceAllString(v, "[redacted]")
+		return redact.Tokens(v)
 	}
 	return v
+}
+
+// echoSecret keeps the form of a credential: one value, or several.
+func echoSecret(v any, replacement string) any {
+	values, several := v.([]any)
+	if !several {
+		return replacement
+	}
+	clean := make([]any, len(values))
+	for i := range clean {
+		clean[i] = replacement
+	}
+	return clean
 }

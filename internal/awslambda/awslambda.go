@@ -4,7 +4,6 @@
 package awslambda
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +16,6 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 )
-
-// RequestID returns the id of the invocation.
-func RequestID(ctx context.Context) string { return gateway.InvocationFrom(ctx).RequestID }
 
 // Environment variables of the authorizer.
 const (
@@ -74,7 +70,7 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Log: log, RequestID: RequestID})
+	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Log: log})
 }
 
 func verifier(getenv func(string) string) (*latchkey.Verifier, error) {

@@ -47,7 +47,7 @@ func Run(ctx context.Context, address string, f gateway.Function) error {
 func ReportInitError(address string, cause error) error {
 	c := client{address: address}
 	defer c.close()
-	_, err := c.post("init/error", errorDocument(cause), errorType(cause))
+	_, err := c.post("init/error", ErrorDocument(cause), errorType(cause))
 	return err
 }
 
@@ -74,7 +74,7 @@ func (c *client) serveOne(ctx context.Context, f gateway.Function) error {
 		}
 	}
 	if callErr != nil {
-		if status, err = c.post("invocation/"+id+"/error", errorDocument(callErr), errorType(callErr)); err != nil {
+		if status, err = c.post("invocation/"+id+"/error", ErrorDocument(callErr), errorType(callErr)); err != nil {
 			return fmt.Errorf("posting the error: %w", err)
 		}
 	}
@@ -114,15 +114,12 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// errorDocument is an error as Lambda wants it.
-func errorDocument(err error) []byte {
+// ErrorDocument is how Lambda takes a function's error and shows it to callers.
+func ErrorDocument(err error) []byte {
 	doc := strictjson.AppendString([]byte(`{"errorMessage":`), err.Error())
 	doc = strictjson.AppendString(append(doc, `,"errorType":`...), errorType(err))
 	return append(doc, '}')
 }
-
-// ErrorDocument is how Lambda shows a function's error to its caller.
-func ErrorDocument(err error) []byte { return errorDocument(err) }
 
 func errorType(err error) string {
 	t := reflect.TypeOf(err)
@@ -268,6 +265,6 @@ func Main(build func() (gateway.Function, error)) {
 	} else if reportErr := ReportInitError(address, err); reportErr != nil {
 		err = errors.Join(err, reportErr)
 	}
-	fmt.Fprintln(os.Stderr, string(errorDocument(err)))
+	fmt.Fprintln(os.Stderr, string(ErrorDocument(err)))
 	os.Exit(1)
 }

@@ -162,24 +162,20 @@ func TestRunTellsTheFunctionOfItsInvocation(t *testing.T) {
 		gateway.Invocation
 		Deadline time.Time
 		Over     bool
-		ID       string
 	}
 	var got []seen
 	l.run(t, func(ctx context.Context, _ []byte) ([]byte, error) {
 		d, _ := ctx.Deadline()
-		got = append(got, seen{gateway.InvocationFrom(ctx), d, ctx.Err() != nil, awslambda.RequestID(ctx)})
+		got = append(got, seen{gateway.InvocationFrom(ctx), d, ctx.Err() != nil})
 		return nil, nil
 	})
 	want := []seen{
-		{gateway.Invocation{RequestID: "id-1", FunctionARN: functionARN}, deadline, false, "id-1"},
-		{gateway.Invocation{RequestID: "id-2", FunctionARN: functionARN}, time.Time{}, false, "id-2"},
-		{gateway.Invocation{RequestID: "id-3", FunctionARN: functionARN}, time.UnixMilli(1000), true, "id-3"},
+		{gateway.Invocation{RequestID: "id-1", FunctionARN: functionARN}, deadline, false},
+		{gateway.Invocation{RequestID: "id-2", FunctionARN: functionARN}, time.Time{}, false},
+		{gateway.Invocation{RequestID: "id-3", FunctionARN: functionARN}, time.UnixMilli(1000), true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
-	}
-	if id := awslambda.RequestID(t.Context()); id != "" {
-		t.Errorf("outside of an invocation the id is %q", id)
 	}
 }
 

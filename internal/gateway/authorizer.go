@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/bearer"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -21,8 +21,6 @@ type AuthorizerConfig struct {
 	Verifier *latchkey.Verifier // required
 	Table    *Table             // required
 	Log      *slog.Logger       // nil: nothing is logged
-	// RequestID names the invocation in the log; nil: it goes unnamed.
-	RequestID func(context.Context) string
 }
 
 // An Authorizer answers TOKEN authorizer events of API Gateway.
@@ -57,7 +55,7 @@ func (a *Authorizer) Handle(ctx context.Context, event []byte) ([]byte, error) {
 	if err != nil {
 		return nil, a.fault(ctx, err)
 	}
-	token, ok := bearer(e.token)
+	token, ok := bearer.Token(e.token)
 	if !ok {
 		return nil, a.refuse(ctx, "no bearer token")
 	}
@@ -90,8 +88,8 @@ func (a *Authorizer) log(ctx context.Context, level slog.Level, msg string, attr
 	if !a.Log.Enabled(ctx, level) {
 		return
 	}
-	if a.RequestID != nil {
-		attrs = append(attrs, slog.String("request_id", a.RequestID(ctx)))
+	if id := InvocationFrom(ctx).RequestID; id != "" {
+		attrs = append(attrs, slog.String("request_id", id))
 	}
 	a.Log.LogAttrs(ctx, level, msg, attrs...)
 }
@@ -125,13 +123,6 @@ func parseTokenEvent(event string) (tokenEvent, error) {
 		return e, fmt.Errorf("authorizer event has type %q: this authorizer answers TOKEN events; set the authorizer's type to TOKEN", e.kind)
 	}
 	return e, nil
-}
-
-// bearer reads the value of an Authorization header: the scheme in any case
-// (RFC 9110 section 11.1), one space, a token.
-func bearer(value string) (string, bool) {
-	scheme, token, ok := strings.Cut(value, " ")
-	return token, ok && strings.EqualFold(scheme, "Bearer") && token != "" && !strings.ContainsAny(token, " \t,")
 }
 
 // answer builds the output: principalId, policyDocument and context, and says

@@ -352,8 +352,7 @@ func TestAuthorizerLogsWhatHappenedAndNoToken(t *testing.T) {
 	var lines bytes.Buffer
 	cfg := gateway.AuthorizerConfig{
 		Verifier: newVerifier(keySet()), Table: shop(t),
-		Log:       slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		RequestID: func(context.Context) string { return "id-1" },
+		Log: slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	a, err := gateway.NewAuthorizer(cfg)
 	if err != nil {
@@ -377,7 +376,7 @@ func TestAuthorizerLogsWhatHappenedAndNoToken(t *testing.T) {
 	}
 	for _, test := range tests {
 		lines.Reset()
-		test.a.Handle(t.Context(), tokenEvent(test.token, dev+"GET/me"))
+		test.a.Handle(gateway.WithInvocation(t.Context(), gateway.Invocation{RequestID: "id-1"}), tokenEvent(test.token, dev+"GET/me"))
 		var got map[string]any
 		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
 			t.Fatalf("not one line of JSON: %q", lines.String())

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -34,7 +33,8 @@ func (x *exchange) authorize() bool {
 	}
 	arn := x.methodARN()
 	if len(arn) > maxMethodARN {
-		x.tooLong()
+		// No gateway response type: its body cannot be overridden.
+		x.answer(http.StatusRequestURITooLong, `{"message":"Request URI Too Long"}`)
 		return false
 	}
 	verdict, ok := x.verdict(values[0], arn)
@@ -51,13 +51,6 @@ func (x *exchange) authorize() bool {
 		x.refuse(gateway.AccessDenied)
 	}
 	return false
-}
-
-// tooLong is no gateway response type: its body cannot be overridden.
-func (x *exchange) tooLong() {
-	x.w.Header().Set("Content-Type", "application/json")
-	x.w.WriteHeader(http.StatusRequestURITooLong)
-	io.WriteString(x.w, `{"message":"Request URI Too Long"}`)
 }
 
 // verdict finds the answer for a token. Only answers are cached, never errors.

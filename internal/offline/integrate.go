@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -20,8 +21,17 @@ import (
 
 // invoke answers with a function (Lambda proxy integration).
 func (x *exchange) invoke(f gateway.Function) {
+	done, ok := x.permit()
+	if !ok {
+		return
+	}
+	defer done()
 	body, ok := x.body()
 	if !ok {
+		return
+	}
+	if escapedSize(body) > maxEvent {
+		x.refuse(gateway.RequestTooLarge)
 		return
 	}
 	route := x.match.Route
@@ -72,6 +82,33 @@ func LambdaContext(ctx context.Context, function, requestID string) context.Cont
 	})
 }
 
+// permit waits until a large body may be read. One of unknown length is large.
+func (x *exchange) permit() (done func(), ok bool) {
+	if n := x.r.ContentLength; n >= 0 && n <= largeBody {
+		return func() {}, true
+	}
+	select {
+	case x.large <- struct{}{}:
+		return func() { <-x.large }, true
+	case <-x.r.Context().Done():
+		return nil, false
+	}
+}
+
+// escapedSize is about what a body takes in JSON.
+func escapedSize(body []byte) int {
+	n := len(body)
+	for _, c := range body {
+		switch {
+		case c < ' ' || c == '<' || c == '>' || c == '&':
+			n += 5
+		case c == '"' || c == '\\':
+			n++
+		}
+	}
+	return n
+}
+
 // body reads the request's body within the quota.
 func (x *exchange) body() ([]byte, bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
@@ -102,6 +139,15 @@ type exchangeKey struct{}
 
 // forward answers with the server that the route names (HTTP proxy integration).
 func (x *exchange) forward(upstream http.Handler) {
+	if err := sendable(x.auth.context); err != nil {
+		x.fail(gateway.IntegrationFailure, err)
+		return
+	}
+	done, ok := x.permit()
+	if !ok {
+		return
+	}
+	defer done()
 	body, ok := x.body()
 	if !ok {
 		return
@@ -118,6 +164,17 @@ func (x *exchange) forward(upstream http.Handler) {
 
 // identityHeaders tell the server behind who is calling.
 var identityHeaders = map[string]string{"X-Latchkey-Sub": "sub", "X-Latchkey-Username": "username", "X-Latchkey-Scope": "scope"}
+
+// sendable refuses values that would reach the server behind as others: header
+// fields lose the spaces around them.
+func sendable(authorizer map[string]any) error {
+	for name, member := range identityHeaders {
+		if value, _ := authorizer[member].(string); strings.TrimSpace(value) != value {
+			return fmt.Errorf("%s begins or ends with a space and cannot be sent in %s", member, name)
+		}
+	}
+	return nil
+}
 
 func (g *Gateway) newUpstream(target *url.URL) http.Handler {
 	return &httputil.ReverseProxy{

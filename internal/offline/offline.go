@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,16 +22,25 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/redact"
 )
 
 // The quotas of REST APIs ("Quotas for configuring and running a REST API").
 const (
 	maxHeaders           = 10_240             // bytes, names and values together
+	maxEvent             = 6 << 20            // bytes of an invocation's payload (Lambda's quota)
 	maxBody              = 10 << 20           // bytes
 	maxMethodARN         = 1600               // bytes
 	integrationTimeout   = 29 * time.Second   // default, and the most without asking AWS
 	MaxAuthorizerTTL     = 3600 * time.Second // of the authorizer's cache
 	DefaultAuthorizerTTL = 300 * time.Second
+)
+
+// A few large bodies at a time are enough for a laptop, whose memory many would
+// fill: an event is a multiple of its body.
+const (
+	largeBody = 256 << 10 // bytes
+	maxLarge  = 4
 )
 
 // What the local API calls itself in ARNs and events.
@@ -51,15 +61,19 @@ type Config struct {
 	AuthorizerTTL time.Duration
 	Responses     map[gateway.ResponseType]gateway.Response // nil: gateway.DefaultResponses
 	CORSOrigins   []string                                  // that browsers may call from
-	Timeout       time.Duration                             // of integrations; 0: 29 s
-	Now           func() time.Time                          // nil: time.Now
-	Log           *slog.Logger                              // nil: nothing is logged
+	// Hosts are names beside those of loopback under which clients may call. A
+	// page whose name suddenly means 127.0.0.1 (DNS rebinding) is none of them.
+	Hosts   []string
+	Timeout time.Duration    // of integrations; 0: 29 s
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: nothing is logged
 }
 
 // A Gateway serves one API.
 type Gateway struct {
 	Config
 	cache     *policyCache
+	large     chan struct{}           // permits for large bodies
 	upstreams map[string]http.Handler // by URL
 }
 
@@ -81,7 +95,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, integrationTimeout)
-	g := &Gateway{Config: cfg, cache: newPolicyCache(cfg.AuthorizerTTL), upstreams: make(map[string]http.Handler)}
+	g := &Gateway{Config: cfg, cache: newPolicyCache(cfg.AuthorizerTTL), large: make(chan struct{}, maxLarge), upstreams: make(map[string]http.Handler)}
 	for _, r := range cfg.Table.Routes() {
 		if _, known := cfg.Functions[r.To]; known {
 			continue
@@ -144,6 +158,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (x *exchange) serve() {
+	if !x.knownHost() {
+		x.answer(http.StatusForbidden, `{"message":"Forbidden"}`)
+		x.cause = fmt.Errorf("host %q is not this machine; call localhost, or name it by the public URL", x.r.Host)
+		return
+	}
 	if headerBytes(x.r) > maxHeaders {
 		x.refuse(gateway.RequestTooLarge)
 		return
@@ -167,6 +186,16 @@ func (x *exchange) serve() {
 	x.invoke(x.Functions[match.Route.To])
 }
 
+func (x *exchange) knownHost() bool {
+	host, _, err := net.SplitHostPort(x.r.Host)
+	if err != nil {
+		host = strings.Trim(x.r.Host, "[]")
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(x.Hosts, host)
+}
+
 func headerBytes(r *http.Request) int {
 	n := len("Host") + len(r.Host)
 	for name, values := range r.Header {
@@ -187,7 +216,7 @@ func (x *exchange) methodARN() string {
 // log never shows the query or any header: both may hold secrets.
 func (x *exchange) log() {
 	attrs := []slog.Attr{
-		slog.String("request_id", x.id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.EscapedPath()),
+		slog.String("request_id", x.id), slog.String("method", x.r.Method), slog.String("path", redact.Tokens(x.r.URL.EscapedPath())),
 		slog.Int("status", x.w.status), slog.Float64("duration_ms", float64(x.Now().Sub(x.start).Microseconds())/1000),
 	}
 	if x.match.Route.Path != "" {

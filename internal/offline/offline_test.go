@@ -352,17 +352,34 @@ func TestBodyLimit(t *testing.T) {
 		}}
 	})
 	body := bytes.Repeat([]byte("a"), 10<<20)
-	if r := a.send(t, "POST", "/f", bytes.NewReader(body)); r.status != 204 || got.Load() < 10<<20 {
-		t.Errorf("10 MB: %d %s, the function got %d bytes", r.status, r.body, got.Load())
+	if r := a.send(t, "POST", "/f", bytes.NewReader(body[:6<<20])); r.status != 204 || got.Load() < 6<<20 {
+		t.Errorf("6 MB: %d %s, the function got %d bytes", r.status, r.body, got.Load())
 	}
 	got.Store(0)
 	for name, reader := range map[string]io.Reader{
-		"with a length": bytes.NewReader(append(body, 'a')),
-		"in chunks":     io.MultiReader(bytes.NewReader(body), strings.NewReader("a")),
+		"more than an event may have":      bytes.NewReader(body[:6<<20+1]),
+		"more in JSON":                     bytes.NewReader(make([]byte, 2<<20)),
+		"more than a request, with length": bytes.NewReader(append(body, 'a')),
+		"more than a request, in chunks":   io.MultiReader(bytes.NewReader(body), strings.NewReader("a")),
 	} {
 		a.send(t, "POST", "/f", reader).wants(t, 413, tooLarge, "RequestTooLargeException")
 		if got.Load() != 0 {
 			t.Errorf("%s: the function was called", name)
+		}
+	}
+}
+
+// TestHosts keeps pages out whose name was made to mean this machine.
+func TestHosts(t *testing.T) {
+	a := serve(t, shop, func(cfg *offline.Config) { cfg.Hosts = []string{"app.example"} })
+	for host, good := range map[string]bool{
+		"localhost": true, "localhost:4000": true, "LOCALHOST:1": true, "api.localhost:4000": true, "127.0.0.1:4000": true, "127.9.9.9": true,
+		"[::1]:4000": true, "[::1]": true, "app.example:4000": true, "App.Example.": true,
+		"evil.example": false, "localhost.evil.example": false, "127.0.0.1.evil.example:4000": false, "192.0.2.1": false, "app.example.evil": false, "": false,
+	} {
+		res, body := a.raw(t, "GET /health HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+		if (res.StatusCode == 200) != good || !good && body != `{"message":"Forbidden"}` {
+			t.Errorf("host %q: %d %s", host, res.StatusCode, body)
 		}
 	}
 }

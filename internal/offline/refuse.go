@@ -42,6 +42,13 @@ func (x *exchange) refuseWith(t gateway.ResponseType, message string) {
 	io.WriteString(x.w, response.Render(t, message, x.id))
 }
 
+// answer sends what API Gateway does not let anybody change.
+func (x *exchange) answer(status int, body string) {
+	x.w.Header().Set("Content-Type", "application/json")
+	x.w.WriteHeader(status)
+	io.WriteString(x.w, body)
+}
+
 // fail refuses and logs why.
 func (x *exchange) fail(t gateway.ResponseType, cause error) {
 	x.cause = cause

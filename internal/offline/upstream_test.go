@@ -124,7 +124,7 @@ func (a *api) raw(t *testing.T, request string) (*http.Response, string) {
 
 func TestRequestTrailersDoNotReachTheUpstream(t *testing.T) {
 	a := behind(t, mirror, "")
-	res, body := a.raw(t, "POST /public/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Latchkey-Sub, X-Other\r\nConnection: close\r\n\r\n"+
+	res, body := a.raw(t, "POST /public/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTrailer: X-Latchkey-Sub, X-Other\r\nConnection: close\r\n\r\n"+
 		"2\r\nhi\r\n0\r\nX-Latchkey-Sub: root\r\nX-Other: 1\r\n\r\n")
 	if res.StatusCode != 200 || strings.Contains(strings.ToLower(body), "trailer") || strings.Contains(body, "root") {
 		t.Errorf("%d %s", res.StatusCode, body)
@@ -150,7 +150,7 @@ func TestUpgradesAreNotForwarded(t *testing.T) {
 		"Connection: upgrade\r\nUpgrade: WebSocket, h2c\r\n",
 		"Upgrade: h2c\r\n",
 	} {
-		res, body := a.raw(t, "GET /public/x HTTP/1.1\r\nHost: a\r\n"+protocol+"\r\n")
+		res, body := a.raw(t, "GET /public/x HTTP/1.1\r\nHost: localhost\r\n"+protocol+"\r\n")
 		if res.StatusCode != 200 || body != "plain" {
 			t.Errorf("%q: %d %s", protocol, res.StatusCode, body)
 		}

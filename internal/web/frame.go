@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/redact"
 )
 
 // request is what the frame knows of a request.
@@ -98,7 +99,7 @@ func (h *handler) log(r *http.Request, rec *recorder, took time.Duration) {
 	h.AccessLog.LogAttrs(r.Context(), slog.LevelInfo, "request",
 		slog.String("request_id", known.id),
 		slog.String("method", r.Method),
-		slog.String("path", r.URL.Path),
+		slog.String("path", redact.Tokens(r.URL.Path)),
 		slog.Int("status", rec.status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 		slog.String("address", known.address),

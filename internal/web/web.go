@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -55,6 +56,19 @@ var Routes = []string{
 	"GET /readyz",
 }
 
+// oneSpelling keeps the mux from redirecting other spellings of a path ("//me")
+// to its own: a redirect repeats what stands in the URL.
+func oneSpelling(mux, notFound http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != path.Clean(r.URL.Path) && r.URL.Path != path.Clean(r.URL.Path)+"/" {
+			r.URL.Path, r.URL.RawPath = "/", ""
+			notFound.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
 type handler struct {
 	Config
 }
@@ -96,5 +110,5 @@ func New(cfg Config) (http.Handler, error) {
 		mux.Handle(pattern, h.answer(routes[pattern]))
 	}
 	mux.Handle("/", h.answer(noRoute(mux)))
-	return h.frame(cors.wrap(mux)), nil
+	return h.frame(cors.wrap(oneSpelling(mux, h.answer(noRoute(mux))))), nil
 }

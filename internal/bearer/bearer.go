@@ -1,0 +1,11 @@
+// Package bearer reads the value of an Authorization header.
+package bearer
+
+import "strings"
+
+// Token returns the token of a value: the scheme in any case (RFC 9110 section
+// 11.1), one space, a token (RFC 6750 section 2.1), and nothing else.
+func Token(value string) (string, bool) {
+	scheme, token, ok := strings.Cut(value, " ")
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != "" && !strings.ContainsAny(token, " \t,")
+}
