@@ -1,16 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
@@ -53,17 +58,26 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	}
 	g, err := offline.New(offline.Config{
 		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL,
-		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, Log: log,
+		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, Hosts: hostOf(c.PublicURL), Log: log,
 	})
 	if err != nil {
 		return err
 	}
-	go purgeRegularly(ctx, sys, log)
+	defer purgeRegularly(ctx, sys, log)()
 	if err := g.PrintRoutes(p.stdout, srv.base()); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "\ndemo user: %s / %s\nlistening on %s\n", demoUsername, demoPassword, srv.base())
 	return srv.serve(ctx, g)
+}
+
+// hostOf is the name under which the configuration says that clients call.
+func hostOf(publicURL string) []string {
+	u, err := url.Parse(publicURL)
+	if err != nil || u.Hostname() == "" {
+		return nil
+	}
+	return []string{strings.ToLower(u.Hostname())}
 }
 
 // openDemo opens the system that offline and invoke share: created where it is
@@ -94,6 +108,11 @@ func (p *process) table() (*gateway.Table, error) {
 		method, path, err := gateway.ParseRoute(own)
 		if err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(p.config.routes, func(r gateway.Route) bool {
+			return r.Path == path && (r.Method == method || r.Method == gateway.MethodAny)
+		}) {
+			return nil, fmt.Errorf("%s: the auth service itself answers %s; take the route out", p.config.path, own)
 		}
 		routes = append(routes, gateway.Route{Method: method, Path: path, Public: true, To: "auth"})
 	}
@@ -133,19 +152,43 @@ func (s *system) functions(p *process, h httpFlags, log *slog.Logger) (map[strin
 // purgeInterval is how often what has outlived its use is deleted.
 const purgeInterval = time.Hour
 
-func purgeRegularly(ctx context.Context, s *system, log *slog.Logger) {
-	t := time.NewTicker(purgeInterval)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
+// purgeRegularly begins at once, for processes that do not live for an hour. The
+// function that it returns ends it and waits, so that the store can be closed.
+func purgeRegularly(ctx context.Context, s *system, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		t := time.NewTicker(purgeInterval)
+		defer t.Stop()
+		for {
 			if err := s.service.Purge(ctx); err != nil && ctx.Err() == nil {
 				log.Warn("purging failed", slog.String("error", err.Error()))
 			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+			}
 		}
+	})
+	return func() {
+		cancel()
+		done.Wait()
 	}
+}
+
+// checkPublicURL refuses to put an address into tokens that nobody calls the
+// service by: "http://[::]:8080" of --addr 0.0.0.0:8080.
+func checkPublicURL(addr string, i issueFlags) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return usagef("--addr %q must be HOST:PORT", addr)
+	}
+	ip := net.ParseIP(host)
+	if i.PublicURL != "" || i.Issuer != "" || os.Getenv(awslambda.EnvSecret) != "" || host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return nil
+	}
+	return usagef("--addr %s listens on every address: say with --public-url by which one clients call the service; tokens name it as their issuer", addr)
 }
 
 type serveCmd struct {
@@ -167,6 +210,9 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 	}
+	if err := checkPublicURL(c.Addr, c.issueFlags); err != nil {
+		return err
+	}
 	if len(s.keys.Records(ctx)) == 0 && os.Getenv(awslambda.EnvSecret) == "" {
 		return fmt.Errorf("there is no signing key in %s; create one with `latchkey init --data %s`", c.Data, c.Data)
 	}
@@ -182,11 +228,14 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseDemoUser(ctx, sys.service, c.Data); err != nil {
+		return err
+	}
 	h, err := sys.handler(c.httpFlags, log, log)
 	if err != nil {
 		return err
 	}
-	go purgeRegularly(ctx, sys, log)
+	defer purgeRegularly(ctx, sys, log)()
 	fmt.Fprintf(p.stdout, "listening on %s\n", srv.base())
 	return srv.serve(ctx, h)
 }
@@ -224,6 +273,9 @@ type routesCompileCmd struct {
 }
 
 func (c *routesCompileCmd) Run(p *process) error {
+	if len(p.config.routes) == 0 {
+		return usagef("there are no routes to compile: declare them in %s, or name another file with --config", cmp.Or(p.config.path, defaultConfig))
+	}
 	t, err := p.table()
 	if err != nil {
 		return err

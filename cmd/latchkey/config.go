@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -74,10 +75,30 @@ func loadConfig(args []string) (fileConfig, error) {
 
 // yamlRoute and yamlResponse are how the file writes them.
 type yamlRoute struct {
-	Route  string   `yaml:"route"`
-	Public bool     `yaml:"public"`
-	Scopes []string `yaml:"scopes"`
-	To     string   `yaml:"to"`
+	Route  string    `yaml:"route"`
+	Public bool      `yaml:"public"`
+	Scopes yaml.Node `yaml:"scopes"`
+	To     string    `yaml:"to"`
+}
+
+// scopes refuses what a slip of the pen would turn into "any signed-in user".
+func (r yamlRoute) scopes() ([]string, error) {
+	if r.Scopes.IsZero() {
+		return nil, nil
+	}
+	var scopes []string
+	if r.Scopes.Kind == yaml.SequenceNode {
+		for _, node := range r.Scopes.Content {
+			if node.Kind != yaml.ScalarNode || node.Tag != "!!str" {
+				return nil, fmt.Errorf("line %d: route %s: a scope must be text; put it in quotes", node.Line, r.Route)
+			}
+			scopes = append(scopes, node.Value)
+		}
+	}
+	if len(scopes) == 0 {
+		return nil, fmt.Errorf("line %d: route %s: scopes must be a list of one at least, [orders:read]; leave scopes out to let any signed-in user call it", r.Scopes.Line, r.Route)
+	}
+	return scopes, nil
 }
 
 type yamlResponse struct {
@@ -96,7 +117,10 @@ func parseConfig(doc []byte) (fileConfig, error) {
 	d := yaml.NewDecoder(bytes.NewReader(doc))
 	d.KnownFields(true)
 	if err := d.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
-		return c, err
+		return c, plainYAML(err)
+	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return c, errors.New("holds more than one document (---); keep one")
 	}
 	for name, node := range file.Settings {
 		if !slices.Contains(fileSettings, name) {
@@ -113,7 +137,11 @@ func parseConfig(doc []byte) (fileConfig, error) {
 		if err != nil {
 			return c, err
 		}
-		c.routes = append(c.routes, gateway.Route{Method: method, Path: path, Public: r.Public, Scopes: r.Scopes, To: r.To})
+		scopes, err := r.scopes()
+		if err != nil {
+			return c, err
+		}
+		c.routes = append(c.routes, gateway.Route{Method: method, Path: path, Public: r.Public, Scopes: scopes, To: r.To})
 	}
 	overrides := make(map[gateway.ResponseType]gateway.Response)
 	for t, r := range file.Responses {
@@ -123,6 +151,15 @@ func parseConfig(doc []byte) (fileConfig, error) {
 	c.responses, err = gateway.OverrideResponses(overrides)
 	return c, err
 }
+
+// plainYAML takes the names of our types out of the library's errors.
+func plainYAML(err error) error {
+	text := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
+	text = strings.TrimPrefix(text, "unmarshal errors: ")
+	return errors.New(yamlTypes.ReplaceAllString(text, ""))
+}
+
+var yamlTypes = regexp.MustCompile(` in type \S+| into main\.\S+`)
 
 // settingText reads a scalar, or a list of scalars as the flag would take it.
 func settingText(node *yaml.Node) (string, error) {

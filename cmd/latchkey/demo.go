@@ -44,6 +44,20 @@ func addDemoUser(ctx context.Context, s *auth.Service) error {
 	return err
 }
 
+// refuseDemoUser keeps serve and Lambda off a directory in which the demo user
+// can log in with the password that everybody knows.
+func refuseDemoUser(ctx context.Context, s *auth.Service, data string) error {
+	_, err := s.CheckPassword(ctx, demoUsername, demoPassword)
+	switch {
+	case errors.Is(err, auth.ErrNotFound), errors.Is(err, auth.ErrInvalidCredentials):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for the demo user: %w", err)
+	}
+	return fmt.Errorf("%s belongs to offline: its demo user %s can log in with a known password. Give this service a directory of its own (latchkey init --data DIR), or disable the user (latchkey users disable %s --data %s)",
+		data, demoUsername, demoUsername, data)
+}
+
 // demoToken is a fresh token of the demo user.
 func demoToken(ctx context.Context, s *auth.Service) (string, error) {
 	tokens, err := s.Login(ctx, auth.LoginRequest{Username: demoUsername, Password: demoPassword})

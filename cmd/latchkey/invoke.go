@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
@@ -44,7 +45,7 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 		event = bytes.ReplaceAll(event, marker, []byte(token))
 	}
 	if !json.Valid(event) {
-		return usagef("%s is not JSON", c.Path)
+		return usagef("the event is not JSON: %s; give its file with --path", strings.Replace(c.Path, "-", "standard input", 1))
 	}
 	functions, _, err := sys.functions(p, httpFlags{}, log)
 	if err != nil {
@@ -131,7 +132,7 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ensureKey(ctx, c.SigningAlg); err != nil {
+	if err := errors.Join(s.ensureKey(ctx, c.SigningAlg), refuseDemoUser(ctx, sys.service, c.Data)); err != nil {
 		return nil, err
 	}
 	h, err := sys.handler(c.httpFlags, log, log)

@@ -80,14 +80,19 @@ func (c *keysListCmd) Run(ctx context.Context, p *process) error {
 		if v.ExpiresAt != nil {
 			until = v.ExpiresAt.Format(time.RFC3339)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Algorithm, v.State, v.ActiveAt.Format(time.RFC3339), until)
+		from := v.ActiveAt.Format(time.RFC3339)
+		if v.RetiresAt != nil && !v.RetiresAt.After(v.ActiveAt) {
+			from = "-" // it never did, and will not
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Algorithm, v.State, from, until)
 	}
 	return t.Flush()
 }
 
 type keysRotateCmd struct {
-	Now  bool `help:"Sign with the new key at once. Verifiers that cached the old key set refuse its tokens until they fetch again."`
-	JSON bool `help:"Print JSON."`
+	Now    bool `help:"Sign with the new key at once. Verifiers that cached the old key set refuse its tokens until they fetch again."`
+	Revoke bool `help:"For keys that may have leaked: like --now, and the old keys stop verifying at once. Tokens signed by them are refused; clients refresh or log in again."`
+	JSON   bool `help:"Print JSON."`
 	dataFlags
 	signingFlags
 }
@@ -98,7 +103,11 @@ func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer s.Close()
-	r, err := s.keys.Rotate(ctx, c.SigningAlg, c.Now)
+	how := rotation(c.Now)
+	if c.Revoke {
+		how = keyring.Revoking
+	}
+	r, err := s.keys.Rotate(ctx, c.SigningAlg, how)
 	if errors.Is(err, keyring.ErrExists) {
 		return errors.New("somebody else is rotating keys just now; see `latchkey keys list`")
 	}
@@ -106,6 +115,13 @@ func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	return p.showKey(s.keys, r, c.JSON)
+}
+
+func rotation(now bool) keyring.Rotation {
+	if now {
+		return keyring.AtOnce
+	}
+	return keyring.Planned
 }
 
 func (p *process) showKey(k *keyring.Keyring, r keyring.Record, asJSON bool) error {
@@ -127,7 +143,7 @@ func (p *process) showKey(k *keyring.Keyring, r keyring.Record, asJSON bool) err
 type keysImportCmd struct {
 	File      string        `arg:"" help:"File of the key, PEM or JWK; - is standard input."`
 	Now       bool          `help:"Sign with a private key at once, see rotate."`
-	VerifyFor time.Duration `help:"How long a public key verifies: as long as the last token that was signed by it lives." default:"336h" placeholder:"DURATION"`
+	VerifyFor time.Duration `help:"How long a public key verifies: as long as the last token that was signed by it lives (${default})." default:"336h" placeholder:"DURATION"`
 	JSON      bool          `help:"Print JSON."`
 	dataFlags
 }
@@ -142,12 +158,12 @@ func (c *keysImportCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer s.Close()
-	r, err := s.keys.Import(ctx, doc, c.Now, time.Now().Add(c.VerifyFor))
+	r, err := s.keys.Import(ctx, doc, rotation(c.Now), time.Now().Add(c.VerifyFor))
 	if errors.Is(err, keyring.ErrExists) {
 		return errors.New("this key is here already; see `latchkey keys list`")
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	return p.showKey(s.keys, r, c.JSON)
 }
@@ -175,7 +191,9 @@ type tokenVerifyCmd struct {
 	JWKS      string `name:"jwks" help:"File of the key set. Default: the keys in the data directory." type:"path" placeholder:"FILE"`
 	SecretEnv string `help:"Variable that holds the secret of HS256 tokens. Default: TOKEN_SECRET, if that is set." placeholder:"NAME"`
 	dataFlags
-	issueFlags
+	Issuer    string `help:"iss that the token must have; required unless a secret is used." env:"LATCHKEY_ISSUER" placeholder:"URL"`
+	Audience  string `help:"aud that the token must have. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`
+	PublicURL string `name:"public-url" hidden:"" env:"LATCHKEY_PUBLIC_URL"`
 }
 
 func (c *tokenVerifyCmd) Run(ctx context.Context, p *process) error {

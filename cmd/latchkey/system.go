@@ -110,7 +110,7 @@ func (f dataFlags) open(ctx context.Context, create bool) (*storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	master, err := f.masterKey(create)
+	master, err := f.masterKey(ctx, store, create)
 	if err != nil {
 		store.Close()
 		return nil, err
@@ -127,8 +127,9 @@ func (f dataFlags) open(ctx context.Context, create bool) (*storage, error) {
 }
 
 // masterKey finds the key: in the environment, in the named file, in the data
-// directory, where create makes one.
-func (f dataFlags) masterKey(create bool) (keyring.MasterKey, error) {
+// directory, where create makes one unless the database was written under
+// another.
+func (f dataFlags) masterKey(ctx context.Context, store *sqlstore.Store, create bool) (keyring.MasterKey, error) {
 	inline := os.Getenv("LATCHKEY_MASTER_KEY")
 	switch {
 	case inline != "" && f.MasterKeyFile != "":
@@ -147,7 +148,11 @@ func (f dataFlags) masterKey(create bool) (keyring.MasterKey, error) {
 	path := filepath.Join(f.Data, "master.key")
 	key, err := readMasterKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if !create {
+		keys, err := store.Keys(ctx)
+		if err != nil {
+			return key, err
+		}
+		if !create || len(keys) > 0 {
 			return key, fmt.Errorf("there is no master key: %s is missing; put it back, or give it by LATCHKEY_MASTER_KEY or --master-key-file", path)
 		}
 		return createMasterKey(path)
@@ -191,7 +196,7 @@ func (s *storage) ensureKey(ctx context.Context, alg latchkey.Algorithm) error {
 	if len(s.keys.Records(ctx)) > 0 {
 		return nil
 	}
-	_, err := s.keys.Rotate(ctx, alg, false)
+	_, err := s.keys.Rotate(ctx, alg, keyring.Planned)
 	if errors.Is(err, keyring.ErrExists) {
 		return nil // by another process, just now
 	}

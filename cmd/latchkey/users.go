@@ -218,24 +218,33 @@ func (c *usersImportCmd) Run(ctx context.Context, p *process) error {
 		return fmt.Errorf("reading the import file: %w", err)
 	}
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
-		records, err := parseImport(s, doc, keyBytes)
+		records, err := parseImport(ctx, s, doc, keyBytes)
 		if err != nil {
 			return err
 		}
 		if err := s.Import(ctx, records); err != nil {
 			return fmt.Errorf("nothing was imported: %w", explainUser(err))
 		}
-		_, err = fmt.Fprintf(p.stdout, "imported %d users\n", len(records))
+		_, err = fmt.Fprintf(p.stdout, "imported %s\n", count(len(records), "user"))
 		return err
 	})
+}
+
+// count says "1 user" and "2 users".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // maxImportErrors is how many bad lines are shown before giving up.
 const maxImportErrors = 20
 
 // parseImport reads every line before any is stored, and names all bad ones.
-func parseImport(s *auth.Service, doc []byte, keyBytes int) ([]auth.ImportRecord, error) {
+func parseImport(ctx context.Context, s *auth.Service, doc []byte, keyBytes int) ([]auth.ImportRecord, error) {
 	var records []auth.ImportRecord
+	names := make(importNames)
 	var bad []error
 	n := 0
 	for line := range bytes.Lines(doc) {
@@ -248,6 +257,9 @@ func parseImport(s *auth.Service, doc []byte, keyBytes int) ([]auth.ImportRecord
 		if err == nil {
 			err = s.CheckImport(r)
 		}
+		if err == nil {
+			err = names.claim(ctx, s, r, n)
+		}
 		if err != nil {
 			if bad = append(bad, fmt.Errorf("line %d: %w", n, err)); len(bad) == maxImportErrors {
 				break
@@ -259,7 +271,46 @@ func parseImport(s *auth.Service, doc []byte, keyBytes int) ([]auth.ImportRecord
 	if len(bad) > 0 {
 		return nil, fmt.Errorf("nothing was imported:\n%w", errors.Join(bad...))
 	}
+	if len(records) == 0 {
+		return nil, usagef("nothing was imported: there are no users in the file")
+	}
 	return records, nil
+}
+
+// importNames remembers on which line a name stood first.
+type importNames map[string]int
+
+// claim refuses names that stand in an earlier line or belong to a user.
+func (names importNames) claim(ctx context.Context, s *auth.Service, r auth.ImportRecord, line int) error {
+	var keys []string
+	for _, name := range []string{r.Username, r.Email} {
+		if name == "" {
+			continue
+		}
+		if u, err := s.UserByLogin(ctx, name); err == nil {
+			return fmt.Errorf("%s belongs to the user with id %s already", name, u.ID)
+		} else if !errors.Is(err, auth.ErrNotFound) {
+			return err
+		}
+		key, err := auth.UsernameKey(name)
+		if err != nil {
+			key, err = auth.EmailKey(name)
+		}
+		if err != nil {
+			return err
+		}
+		keys = append(keys, key)
+	}
+	if r.ID != "" {
+		keys = append(keys, "id "+string(r.ID))
+	}
+	for _, key := range keys {
+		if first := names[key]; first != 0 {
+			return fmt.Errorf("%s stands in line %d already", key, first)
+		}
+		names[key] = line
+	}
+	return nil
 }
 
 // showUser tells what was done to whom.

@@ -118,7 +118,7 @@ func fixtureOn(t *testing.T, path string, options ...func(*auth.Config)) *fixtur
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.keys.Rotate(t.Context(), latchkey.ES256, true); err != nil {
+	if _, err := f.keys.Rotate(t.Context(), latchkey.ES256, keyring.AtOnce); err != nil {
 		t.Fatal(err)
 	}
 	f.Service = f.service(options...)

@@ -91,6 +91,24 @@ func (s *Service) UserByLogin(ctx context.Context, login string) (User, error) {
 	return s.userByLogin(ctx, login)
 }
 
+// CheckPassword returns the enabled user with the password, for operators.
+// ErrNotFound when there is no such user, ErrInvalidCredentials when the
+// password is another one or the user is disabled.
+func (s *Service) CheckPassword(ctx context.Context, login, password string) (User, error) {
+	u, err := s.userByLogin(ctx, login)
+	if err != nil {
+		return User{}, err
+	}
+	if u.Disabled || u.PasswordHash == "" {
+		return User{}, ErrInvalidCredentials
+	}
+	ok, _, err := s.Hasher.Verify(ctx, u.PasswordHash, password)
+	if err == nil && !ok {
+		err = ErrInvalidCredentials
+	}
+	return u, err
+}
+
 // UpdateUser changes a user and keeps trying while others change it too. Only
 // profile and scope may be changed this way: ids and usernames stay.
 func (s *Service) UpdateUser(ctx context.Context, login string, change func(*User)) (User, error) {

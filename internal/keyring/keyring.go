@@ -242,25 +242,37 @@ func (k *Keyring) Records(ctx context.Context) []Record {
 	return rs
 }
 
-// Rotate creates a key that signs once every cache of the published set can
-// have it, or at once: when now is set, or when no key signs yet.
-func (k *Keyring) Rotate(ctx context.Context, alg latchkey.Algorithm, now bool) (Record, error) {
+// A Rotation says how a new key takes over.
+type Rotation int
+
+const (
+	// Planned: it signs once every cache of the published set can have it.
+	Planned Rotation = iota
+	// AtOnce: it signs now. Caches of the set do not know it yet.
+	AtOnce
+	// Revoking: it signs now, and no other key verifies any longer. For keys
+	// that somebody else may have.
+	Revoking
+)
+
+// Rotate creates a key that takes over. The first one signs at once.
+func (k *Keyring) Rotate(ctx context.Context, alg latchkey.Algorithm, how Rotation) (Record, error) {
 	private, err := generate(alg)
 	if err != nil {
 		return Record{}, err
 	}
-	return k.add(ctx, private, now)
+	return k.add(ctx, private, how)
 }
 
 // Import adds a private key from elsewhere (PEM or JWK), as Rotate would a new
 // one, or a public key, whose tokens then verify until the time given.
-func (k *Keyring) Import(ctx context.Context, doc []byte, now bool, verifyUntil time.Time) (Record, error) {
+func (k *Keyring) Import(ctx context.Context, doc []byte, how Rotation, verifyUntil time.Time) (Record, error) {
 	private, public, err := ParseKey(doc)
 	if err != nil {
 		return Record{}, err
 	}
 	if private != nil {
-		return k.add(ctx, private, now)
+		return k.add(ctx, private, how)
 	}
 	t := k.cfg.Now()
 	if !verifyUntil.After(t) {
@@ -274,7 +286,7 @@ func (k *Keyring) Import(ctx context.Context, doc []byte, now bool, verifyUntil 
 	return k.store(ctx, key{Record: Record{RetiresAt: t, ExpiresAt: verifyUntil}, public: public}, t, nil)
 }
 
-func (k *Keyring) add(ctx context.Context, private signer, now bool) (Record, error) {
+func (k *Keyring) add(ctx context.Context, private signer, how Rotation) (Record, error) {
 	public, err := private.key()
 	if err != nil {
 		return Record{}, err
@@ -286,16 +298,23 @@ func (k *Keyring) add(ctx context.Context, private signer, now bool) (Record, er
 	}
 	t := k.cfg.Now()
 	active := t.Add(publishFirst)
-	if now || signing(k.keys, t) == nil {
+	if how != Planned || signing(k.keys, t) == nil {
 		active = t
+	}
+	verify := k.cfg.TokenTTL + Leeway
+	if how == Revoking {
+		verify = 0
 	}
 	var replaced []Record
 	for _, old := range k.keys {
-		if old.private == nil || !old.RetiresAt.IsZero() && old.RetiresAt.Before(active) {
+		ended := old.private == nil || !old.RetiresAt.IsZero() && old.RetiresAt.Before(active)
+		if ended && (how != Revoking || old.expired(t)) {
 			continue
 		}
-		old.RetiresAt = active
-		old.ExpiresAt = active.Add(k.cfg.TokenTTL + Leeway)
+		if !ended {
+			old.RetiresAt = active
+		}
+		old.ExpiresAt = active.Add(verify)
 		replaced = append(replaced, old.Record)
 	}
 	return k.store(ctx, key{public: public, private: private}, active, replaced)

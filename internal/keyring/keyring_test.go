@@ -83,9 +83,9 @@ func (f *fixture) openOn(s keyring.Store) *keyring.Keyring {
 	return k
 }
 
-func (f *fixture) rotate(k *keyring.Keyring, alg latchkey.Algorithm, now bool) keyring.Record {
+func (f *fixture) rotate(k *keyring.Keyring, alg latchkey.Algorithm, how keyring.Rotation) keyring.Record {
 	f.Helper()
-	r, err := k.Rotate(f.Context(), alg, now)
+	r, err := k.Rotate(f.Context(), alg, how)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestEmptyKeyringSignsNothing(t *testing.T) {
 func TestFirstKeySignsAtOnce(t *testing.T) {
 	f := newFixture(t)
 	k := f.open()
-	r := f.rotate(k, latchkey.ES256, false)
+	r := f.rotate(k, latchkey.ES256, keyring.Planned)
 	if got := f.kid(k); got != r.ID {
 		t.Errorf("signed by %s, want %s", got, r.ID)
 	}
@@ -185,7 +185,7 @@ func TestEveryAlgorithmSignsWhatTheVerifierAccepts(t *testing.T) {
 	for _, alg := range []latchkey.Algorithm{latchkey.ES256, latchkey.RS256, latchkey.EdDSA} {
 		f := newFixture(t)
 		k := f.open()
-		r := f.rotate(k, alg, true)
+		r := f.rotate(k, alg, keyring.AtOnce)
 		for range 20 { // r and s of ECDSA are shorter than 32 bytes now and then
 			token := f.sign(k)
 			want := map[string]string{"alg": string(alg), "typ": "at+jwt", "kid": r.ID}
@@ -209,7 +209,7 @@ func TestEveryAlgorithmSignsWhatTheVerifierAccepts(t *testing.T) {
 	}
 	f := newFixture(t)
 	for _, alg := range []latchkey.Algorithm{"", "none", latchkey.HS256, "ES384"} {
-		if _, err := f.open().Rotate(t.Context(), alg, true); err == nil {
+		if _, err := f.open().Rotate(t.Context(), alg, keyring.AtOnce); err == nil {
 			t.Errorf("a key for %q is made", alg)
 		}
 	}
@@ -219,9 +219,9 @@ func TestEveryAlgorithmSignsWhatTheVerifierAccepts(t *testing.T) {
 func TestLifeOfAKey(t *testing.T) {
 	f := newFixture(t)
 	k := f.open()
-	first := f.rotate(k, latchkey.ES256, false)
+	first := f.rotate(k, latchkey.ES256, keyring.Planned)
 	f.clock.Advance(24 * time.Hour)
-	second := f.rotate(k, latchkey.EdDSA, false)
+	second := f.rotate(k, latchkey.EdDSA, keyring.Planned)
 	states := func(want1, want2 keyring.State) {
 		t.Helper()
 		rs := k.Records(t.Context())
@@ -274,11 +274,11 @@ func TestLifeOfAKey(t *testing.T) {
 func TestNewKeyIsKnownEverywhereBeforeItSigns(t *testing.T) {
 	f := newFixture(t)
 	here, elsewhere := f.open(), f.open()
-	f.rotate(here, latchkey.ES256, false)
+	f.rotate(here, latchkey.ES256, keyring.Planned)
 	f.clock.Advance(time.Hour)
 	elsewhere.JWKS(t.Context()) // has read the store just now
 	created := f.clock.Now()
-	second := f.rotate(here, latchkey.ES256, false)
+	second := f.rotate(here, latchkey.ES256, keyring.Planned)
 	var cached []byte
 	for f.clock.Now().Before(created.Add(untilActive + time.Minute)) {
 		if f.clock.Now().Sub(created)%keyring.JWKSMaxAge == 9*time.Second { // fetched before elsewhere could know
@@ -307,10 +307,10 @@ func TestNewKeyIsKnownEverywhereBeforeItSigns(t *testing.T) {
 func TestRotateNowSignsNow(t *testing.T) {
 	f := newFixture(t)
 	k := f.open()
-	first := f.rotate(k, latchkey.ES256, false)
+	first := f.rotate(k, latchkey.ES256, keyring.Planned)
 	old := f.sign(k)
-	pending := f.rotate(k, latchkey.ES256, false)
-	now := f.rotate(k, latchkey.ES256, true)
+	pending := f.rotate(k, latchkey.ES256, keyring.Planned)
+	now := f.rotate(k, latchkey.ES256, keyring.AtOnce)
 	if got := f.kid(k); got != now.ID {
 		t.Errorf("%s signs, want %s", got, now.ID)
 	}
@@ -333,7 +333,7 @@ func TestEveryKeyButTheNewestEnds(t *testing.T) {
 	f := newFixture(t)
 	k := f.open()
 	for i := range 12 {
-		f.rotate(k, latchkey.EdDSA, i%3 == 0)
+		f.rotate(k, latchkey.EdDSA, []keyring.Rotation{keyring.AtOnce, keyring.Planned, keyring.Planned}[i%3])
 		f.clock.Advance(time.Duration(i) * time.Minute)
 	}
 	rs := k.Records(t.Context())
@@ -390,10 +390,10 @@ func TestTwoRotationsAtOnceHaveOneWinner(t *testing.T) {
 			f := newFixture(t)
 			store := &racing{Store: f.store}
 			winner, loser := f.open(), f.openOn(store)
-			first := f.rotate(winner, latchkey.ES256, false)
+			first := f.rotate(winner, latchkey.ES256, keyring.Planned)
 			var second keyring.Record
-			at(store, func() { second = f.rotate(winner, latchkey.ES256, false) })
-			if r, err := loser.Rotate(t.Context(), latchkey.ES256, false); !errors.Is(err, keyring.ErrExists) {
+			at(store, func() { second = f.rotate(winner, latchkey.ES256, keyring.Planned) })
+			if r, err := loser.Rotate(t.Context(), latchkey.ES256, keyring.Planned); !errors.Is(err, keyring.ErrExists) {
 				t.Errorf("the later one: got %+v, %v; want ErrExists", r, err)
 			}
 			f.clock.Advance(untilActive)
@@ -417,11 +417,11 @@ func TestManyRotationsAtOnce(t *testing.T) {
 	}
 	defer other.Close()
 	rings := []*keyring.Keyring{f.open(), f.openOn(other)}
-	f.rotate(rings[0], latchkey.EdDSA, true)
+	f.rotate(rings[0], latchkey.EdDSA, keyring.AtOnce)
 	var all sync.WaitGroup
 	for i := range 16 {
 		all.Go(func() {
-			if _, err := rings[i%2].Rotate(t.Context(), latchkey.EdDSA, false); err != nil && !errors.Is(err, keyring.ErrExists) {
+			if _, err := rings[i%2].Rotate(t.Context(), latchkey.EdDSA, keyring.Planned); err != nil && !errors.Is(err, keyring.ErrExists) {
 				t.Errorf("got %v, want success or ErrExists", err)
 			}
 		})
@@ -441,7 +441,7 @@ func TestManyRotationsAtOnce(t *testing.T) {
 func TestOtherProcessesFollow(t *testing.T) {
 	f := newFixture(t)
 	here, elsewhere := f.open(), f.open()
-	first := f.rotate(here, latchkey.ES256, true)
+	first := f.rotate(here, latchkey.ES256, keyring.AtOnce)
 	f.clock.Advance(10 * time.Second)
 	if got := f.kid(elsewhere); got != first.ID {
 		t.Errorf("ten seconds later %s signs elsewhere, want %s", got, first.ID)
@@ -465,8 +465,8 @@ func TestKeysAtHandSurviveAnOutage(t *testing.T) {
 	f := newFixture(t)
 	store := &failing{Store: f.store}
 	k := f.openOn(store)
-	first := f.rotate(k, latchkey.ES256, false)
-	second := f.rotate(k, latchkey.ES256, false)
+	first := f.rotate(k, latchkey.ES256, keyring.Planned)
+	second := f.rotate(k, latchkey.ES256, keyring.Planned)
 	store.broken = true
 	f.clock.Advance(time.Minute)
 	if err := f.verify(k, f.sign(k)); err != nil {
@@ -478,7 +478,7 @@ func TestKeysAtHandSurviveAnOutage(t *testing.T) {
 	}
 	f.clock.Advance(time.Hour)
 	f.wantPublished(k, second.ID)
-	if _, err := k.Rotate(t.Context(), latchkey.ES256, true); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := k.Rotate(t.Context(), latchkey.ES256, keyring.AtOnce); !errors.Is(err, auth.ErrUnavailable) {
 		t.Errorf("Rotate: got %v, want the store's error", err)
 	}
 	if _, err := keyring.Open(t.Context(), keyring.Config{Store: store}); !errors.Is(err, auth.ErrUnavailable) {
@@ -486,7 +486,7 @@ func TestKeysAtHandSurviveAnOutage(t *testing.T) {
 	}
 	store.broken = false
 	f.clock.Advance(10 * time.Second)
-	f.rotate(k, latchkey.ES256, true)
+	f.rotate(k, latchkey.ES256, keyring.AtOnce)
 	if got := f.kid(k); got == first.ID || got == second.ID {
 		t.Errorf("after the outage %s signs, want the new key", got)
 	}

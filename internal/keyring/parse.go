@@ -25,6 +25,9 @@ func ParseKey(doc []byte) (signer, *latchkey.Key, error) {
 		return parseJWK(string(doc))
 	}
 	block, rest := pem.Decode(doc)
+	if block != nil && block.Type == "EC PARAMETERS" { // openssl ecparam -genkey puts them first
+		block, rest = pem.Decode(rest)
+	}
 	switch {
 	case block == nil:
 		return nil, nil, errors.New("neither PEM nor a JWK")

@@ -113,7 +113,7 @@ func TestImportedPrivateKeysSign(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			k := f.open()
-			r, err := k.Import(t.Context(), c.doc, true, time.Time{})
+			r, err := k.Import(t.Context(), c.doc, keyring.AtOnce, time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +141,7 @@ func TestImportedPrivateKeysSign(t *testing.T) {
 			if err := f.verify(f.open(), f.sign(k)); err != nil {
 				t.Errorf("after reopening: %v", err)
 			}
-			if _, err := k.Import(t.Context(), c.doc, true, time.Time{}); !errors.Is(err, keyring.ErrExists) {
+			if _, err := k.Import(t.Context(), c.doc, keyring.AtOnce, time.Time{}); !errors.Is(err, keyring.ErrExists) {
 				t.Errorf("the same key again: got %v, want ErrExists", err)
 			}
 		})
@@ -151,8 +151,8 @@ func TestImportedPrivateKeysSign(t *testing.T) {
 func TestImportedKeysWaitLikeNewOnes(t *testing.T) {
 	f := newFixture(t)
 	k := f.open()
-	first := f.rotate(k, latchkey.ES256, false)
-	r, err := k.Import(t.Context(), pkcs8(edKey()), false, time.Time{})
+	first := f.rotate(k, latchkey.ES256, keyring.Planned)
+	r, err := k.Import(t.Context(), pkcs8(edKey()), keyring.Planned, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,13 +183,13 @@ func TestImportedPublicKeysVerify(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			k := f.open()
-			own := f.rotate(k, latchkey.ES256, true)
+			own := f.rotate(k, latchkey.ES256, keyring.AtOnce)
 			for _, until := range []time.Time{{}, start, start.Add(-time.Hour)} {
-				if _, err := k.Import(t.Context(), c.doc, false, until); err == nil {
+				if _, err := k.Import(t.Context(), c.doc, keyring.Planned, until); err == nil {
 					t.Fatalf("verifying until %v is taken", until)
 				}
 			}
-			r, err := k.Import(t.Context(), c.doc, true, start.Add(time.Hour))
+			r, err := k.Import(t.Context(), c.doc, keyring.AtOnce, start.Add(time.Hour))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -263,7 +263,7 @@ func TestKeysThatCannotBeUsed(t *testing.T) {
 	} {
 		f := newFixture(t)
 		k := f.open()
-		r, err := k.Import(t.Context(), doc, true, start.Add(time.Hour))
+		r, err := k.Import(t.Context(), doc, keyring.AtOnce, start.Add(time.Hour))
 		if err == nil {
 			t.Errorf("%s is taken, as %s key %s", name, r.Algorithm, r.ID)
 			continue
@@ -283,10 +283,10 @@ func TestPublishedSetHoldsPublicMembersAlone(t *testing.T) {
 	f := newFixture(t)
 	k := f.open()
 	for _, alg := range []latchkey.Algorithm{latchkey.ES256, latchkey.RS256, latchkey.EdDSA} {
-		f.rotate(k, alg, false)
+		f.rotate(k, alg, keyring.Planned)
 	}
 	for _, doc := range [][]byte{jwk(ecMembers(ecKey())), jwk(rsaMembers(rsaKey())), pkcs8(edKey())} {
-		if _, err := k.Import(t.Context(), doc, false, time.Time{}); err != nil {
+		if _, err := k.Import(t.Context(), doc, keyring.Planned, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,7 +20,7 @@ func TestKeysSurviveReopening(t *testing.T) {
 	for _, alg := range []latchkey.Algorithm{latchkey.ES256, latchkey.RS256, latchkey.EdDSA} {
 		f := newFixture(t)
 		before := f.open()
-		r := f.rotate(before, alg, true)
+		r := f.rotate(before, alg, keyring.AtOnce)
 		after := f.open()
 		if got := f.kid(after); got != r.ID {
 			t.Errorf("%s: %s signs after reopening, want %s", alg, got, r.ID)
@@ -36,7 +36,7 @@ func TestKeysSurviveReopening(t *testing.T) {
 
 func TestAnotherMasterKeyOpensNothing(t *testing.T) {
 	f := newFixture(t)
-	f.rotate(f.open(), latchkey.ES256, true)
+	f.rotate(f.open(), latchkey.ES256, keyring.AtOnce)
 	for name, master := range map[string]keyring.MasterKey{"another": keyring.NewMasterKey(), "no": {}} {
 		_, err := keyring.Open(t.Context(), keyring.Config{Store: f.store, MasterKey: master, TokenTTL: tokenTTL, Now: f.clock.Now})
 		if !errors.Is(err, keyring.ErrMasterKey) {
@@ -51,7 +51,7 @@ func TestStoreHoldsNoPrivateKey(t *testing.T) {
 	f := newFixture(t)
 	k := f.open()
 	doc, seed := ed25519JWK(t)
-	if _, err := k.Import(t.Context(), doc, true, start); err != nil {
+	if _, err := k.Import(t.Context(), doc, keyring.AtOnce, start); err != nil {
 		t.Fatal(err)
 	}
 	r := k.Records(t.Context())[0]
@@ -68,7 +68,7 @@ func TestStoreHoldsNoPrivateKey(t *testing.T) {
 			t.Errorf("the record holds the private key, %s", name)
 		}
 	}
-	if len(r.Sealed) < 12+32+16 || bytes.Equal(r.Sealed, f.rotate(k, latchkey.EdDSA, true).Sealed) {
+	if len(r.Sealed) < 12+32+16 || bytes.Equal(r.Sealed, f.rotate(k, latchkey.EdDSA, keyring.AtOnce).Sealed) {
 		t.Errorf("the sealed key has %d bytes: less than nonce, key and tag", len(r.Sealed))
 	}
 }
@@ -101,8 +101,8 @@ func TestSealedKeysOpenInTheirPlaceAlone(t *testing.T) {
 	} {
 		f := newFixture(t)
 		k := f.open()
-		f.rotate(k, latchkey.ES256, true)
-		f.rotate(k, latchkey.ES256, true)
+		f.rotate(k, latchkey.ES256, keyring.AtOnce)
+		f.rotate(k, latchkey.ES256, keyring.AtOnce)
 		cfg := keyring.Config{Store: changed{f.store, func([]keyring.Record) {}}, MasterKey: f.master, TokenTTL: tokenTTL, Now: f.clock.Now}
 		if _, err := keyring.Open(t.Context(), cfg); err != nil {
 			t.Fatal(err)
@@ -139,7 +139,7 @@ func TestMasterKeysAreReadAsTheyAreWritten(t *testing.T) {
 func TestSecretsDoNotShow(t *testing.T) {
 	f := newFixture(t)
 	k := f.open()
-	f.rotate(k, latchkey.ES256, true)
+	f.rotate(k, latchkey.ES256, keyring.AtOnce)
 	master, err := base64.StdEncoding.DecodeString(f.master.Encode())
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -46,7 +47,7 @@ func TestHealth(t *testing.T) {
 func TestPublishedKeySet(t *testing.T) {
 	f := newFixture(t)
 	for _, alg := range []latchkey.Algorithm{latchkey.RS256, latchkey.EdDSA} {
-		if _, err := f.keys.Rotate(t.Context(), alg, false); err != nil {
+		if _, err := f.keys.Rotate(t.Context(), alg, keyring.Planned); err != nil {
 			t.Fatal(err)
 		}
 	}

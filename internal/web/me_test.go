@@ -204,7 +204,7 @@ func TestHeadShowsNothing(t *testing.T) {
 func TestRotationDoesNotShow(t *testing.T) {
 	f := newFixture(t)
 	old := f.token()
-	if _, err := f.keys.Rotate(t.Context(), latchkey.EdDSA, false); err != nil {
+	if _, err := f.keys.Rotate(t.Context(), latchkey.EdDSA, keyring.Planned); err != nil {
 		t.Fatal(err)
 	}
 	set, err := latchkey.ParseJWKS([]byte(f.get("/.well-known/jwks.json", nil).body))

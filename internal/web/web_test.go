@@ -136,7 +136,7 @@ func fixtureOn(t testing.TB, path string, options ...func(*web.Config)) *fixture
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.keys.Rotate(t.Context(), latchkey.ES256, true); err != nil {
+	if _, err := f.keys.Rotate(t.Context(), latchkey.ES256, keyring.AtOnce); err != nil {
 		t.Fatal(err)
 	}
 	hasher, err := auth.NewHasher(auth.Argon2{Memory: 8, Time: 1, Threads: 1})
