@@ -187,6 +187,11 @@ func TestNewTableIsFast(t *testing.T) {
 			routes = append(routes, route(t, "GET "+fmt.Sprintf(path, i), fmt.Sprintf("r%d", i)))
 		}
 	}
+	for i := range 200 {
+		for _, path := range []string{"/{tenant}/t%d", "/{tenant}/t%d/{id}"} {
+			routes = append(routes, route(t, "GET "+fmt.Sprintf(path, i), fmt.Sprintf("t%d", i)))
+		}
+	}
 	began := time.Now()
 	if _, err := gateway.NewTable(routes); err != nil {
 		t.Fatal(err)

@@ -32,22 +32,23 @@ const maxWalks = 20_000
 // without the second, for a path that leads to the second and is allowed by the
 // first one's resource.
 func (t *Table) checkOverGrant() error {
-	texts := t.texts()
+	other := t.otherText()
 	for i := range t.entries {
 		granting := &t.entries[i]
 		if granting.Public || !strings.Contains(granting.pattern, "*") {
 			continue // without "*" it allows its own path alone
 		}
+		resource := strings.Split(granting.pattern[1:], "/")
 		for j := range t.entries {
 			exposed := &t.entries[j]
-			if i == j || exposed.Public || apart(granting, exposed) || subset(exposed.Scopes, granting.Scopes) {
+			if i == j || exposed.Public || subset(exposed.Scopes, granting.Scopes) || !meet(resource, exposed.segments) {
 				continue
 			}
 			for _, verb := range granting.verbs {
 				if !slices.Contains(exposed.verbs, verb) {
 					continue
 				}
-				if example, found := t.search(granting, exposed, verb, texts); found {
+				if example, found := t.search(granting, exposed, verb, other); found {
 					return &OverGrantError{granting.Route, exposed.Route, example}
 				}
 			}
@@ -56,38 +57,51 @@ func (t *Table) checkOverGrant() error {
 	return nil
 }
 
-// apart reports, for most pairs, that they begin differently, which spares the
-// search.
-func apart(granting, exposed *entry) bool {
-	for i, s := range granting.segments[:min(len(granting.segments), len(exposed.segments))] {
-		if s.kind != literal || exposed.segments[i].kind == greedy {
+// meet reports whether some path matches both, whatever other routes there are.
+// For most pairs there is none, and the search is spared.
+func meet(resource []string, segments []segment) bool {
+	if len(segments) == 0 {
+		return len(resource) == 1 // "*" is the root too: it may be nothing
+	}
+	at := make([]bool, len(resource)+1)
+	at[0] = true
+	for _, s := range segments {
+		text := s.text
+		if s.kind != literal {
+			text = anyText
+		}
+		if at = advance(resource, at, text); at == nil {
 			return false
 		}
-		if exposed.segments[i].kind == literal && exposed.segments[i].text != s.text {
-			return true
+	}
+	if isGreedy(segments) {
+		// Each further part uses up more of the resource, or nothing changes.
+		for range resource {
+			if at[len(resource)] {
+				return true
+			}
+			if at = advance(resource, at, anyText); at == nil {
+				return false
+			}
 		}
 	}
-	return false
+	return at[len(resource)]
 }
+
+// anyText is a part that may be any text.
+const anyText = "*"
 
 func subset(of, in []string) bool {
 	return !slices.ContainsFunc(of, func(s string) bool { return !slices.Contains(in, s) })
 }
 
-// texts returns the literals of the table and one that it does not hold.
-func (t *Table) texts() []string {
-	texts := []string{"x"}
-	for _, e := range t.entries {
-		for _, s := range e.segments {
-			if s.kind == literal && !slices.Contains(texts[1:], s.text) {
-				texts = append(texts, s.text)
-			}
-		}
+// otherText returns a text that is no literal of the table.
+func (t *Table) otherText() string {
+	other := "x"
+	for slices.ContainsFunc(t.entries, func(e entry) bool { return slices.Contains(e.segments, segment{literal, other}) }) {
+		other += "x"
 	}
-	for slices.Contains(texts[1:], texts[0]) {
-		texts[0] += "x"
-	}
-	return texts
+	return other
 }
 
 // A walk is a path on trial.
@@ -99,10 +113,11 @@ type walk struct {
 
 // search grows the paths that exposed covers, part by part, for as long as the
 // granting resource may match them. In place of a parameter it tries every
-// literal of the table, whatever its depth there, because "*" may take any
-// number of parts before it. Of walks that the same can become of it follows
+// text that makes a difference: the literals that other routes have at this
+// depth, those of the resource, whatever their depth, because "*" may take any
+// number of parts before them, and one that is neither. Of walks that the same can become of it follows
 // one; that ends the search under greedy parameters too.
-func (t *Table) search(granting, exposed *entry, verb string, texts []string) (example string, found bool) {
+func (t *Table) search(granting, exposed *entry, verb, other string) (example string, found bool) {
 	resource := strings.Split(granting.pattern[1:], "/")
 	first := walk{alive: make([]int, len(t.entries)), at: make([]bool, len(resource)+1)}
 	first.at[0] = true
@@ -120,7 +135,7 @@ func (t *Table) search(granting, exposed *entry, verb string, texts []string) (e
 				return verb + " " + path, true
 			}
 		}
-		for _, text := range exposed.textsAt(len(w.parts), texts) {
+		for _, text := range t.textsAt(exposed, w, resource, other) {
 			next := walk{parts: append(slices.Clip(w.parts), text), at: advance(resource, w.at, text)}
 			if next.at == nil {
 				continue
@@ -149,7 +164,7 @@ func (t *Table) search(granting, exposed *entry, verb string, texts []string) (e
 func advance(resource []string, at []bool, part string) []bool {
 	var next []bool
 	for n, pattern := range resource {
-		if !at[n] || pattern != "*" && pattern != part {
+		if !at[n] || pattern != "*" && pattern != part && part != anyText {
 			continue
 		}
 		if next == nil {
@@ -161,15 +176,27 @@ func advance(resource []string, at []bool, part string) []bool {
 	return next
 }
 
-// textsAt returns what may stand at a depth of the paths that the entry covers.
-func (e *entry) textsAt(depth int, texts []string) []string {
+// textsAt returns what may follow a walk on paths that the entry covers.
+func (t *Table) textsAt(e *entry, w walk, resource []string, other string) []string {
+	depth := len(w.parts)
 	switch {
 	case depth < len(e.segments) && e.segments[depth].kind == literal:
 		return []string{e.segments[depth].text}
-	case depth < len(e.segments) || isGreedy(e.segments):
-		return texts
+	case depth >= len(e.segments) && !isGreedy(e.segments):
+		return nil
 	}
-	return nil
+	texts := []string{other}
+	for _, i := range w.alive {
+		if s := t.entries[i].segments; depth < len(s) && s[depth].kind == literal && !slices.Contains(texts, s[depth].text) {
+			texts = append(texts, s[depth].text)
+		}
+	}
+	for _, part := range resource {
+		if part != "*" && !slices.Contains(texts, part) {
+			texts = append(texts, part)
+		}
+	}
+	return texts
 }
 
 // takes reports whether a path that the entry covers may have the part at the
