@@ -184,7 +184,7 @@ func TestNewTableIsFast(t *testing.T) {
 	// The authorizer makes its table in every cold start.
 	for name, paths := range map[string][]string{
 		"their own beginnings": {"/r%d", "/r%d/{id}", "/r%d/{id}/parts", "/r%d/{id}/parts/{part}"},
-		"a common parameter":   {"/{tenant}/r%d", "/{tenant}/r%d/{id}", "/{tenant}/r%d/{id}/parts"},
+		"a common parameter":   {"/{tenant}/r%d/{id}"},
 	} {
 		var routes []gateway.Route
 		for i := range 100 {
