@@ -83,7 +83,7 @@ func hostOf(publicURL string) []string {
 // openDemo opens the system that offline and invoke share: created where it is
 // missing, with the demo user in it.
 func openDemo(ctx context.Context, d dataFlags, i issueFlags, base string, log *slog.Logger) (*system, error) {
-	s, err := d.open(ctx, true)
+	s, err := d.open(ctx, true, log)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ type serveCmd struct {
 
 func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	log := p.logger()
-	s, err := c.dataFlags.open(ctx, false)
+	s, err := c.dataFlags.open(ctx, false, p.logger())
 	if err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func (c *initCmd) Run(ctx context.Context, p *process) error {
 	if c.Data == sqlstore.Memory {
 		return usagef("init creates files; :memory: needs none")
 	}
-	s, err := c.dataFlags.open(ctx, true)
+	s, err := c.dataFlags.open(ctx, true, p.logger())
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 		return nil, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")
 	}
 	log := p.logger()
-	s, err := c.dataFlags.open(ctx, true)
+	s, err := c.dataFlags.open(ctx, true, p.logger())
 	if err != nil {
 		return nil, err
 	}

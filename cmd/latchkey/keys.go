@@ -59,7 +59,7 @@ type keysListCmd struct {
 }
 
 func (c *keysListCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.dataFlags.open(ctx, false)
+	s, err := c.dataFlags.open(ctx, false, p.logger())
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ type keysRotateCmd struct {
 }
 
 func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.dataFlags.open(ctx, false)
+	s, err := c.dataFlags.open(ctx, false, p.logger())
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (c *keysImportCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return fmt.Errorf("reading the key: %w", err)
 	}
-	s, err := c.dataFlags.open(ctx, false)
+	s, err := c.dataFlags.open(ctx, false, p.logger())
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ type keysExportCmd struct {
 }
 
 func (c *keysExportCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.dataFlags.open(ctx, false)
+	s, err := c.dataFlags.open(ctx, false, p.logger())
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func (c *tokenVerifyCmd) Run(ctx context.Context, p *process) error {
 	if len(token) > 7 && strings.EqualFold(token[:7], "bearer ") {
 		token = token[7:]
 	}
-	verifier, done, err := c.verifier(ctx)
+	verifier, done, err := c.verifier(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (c *tokenVerifyCmd) Run(ctx context.Context, p *process) error {
 }
 
 // verifier finds the keys: a secret, a file, or the data directory.
-func (c *tokenVerifyCmd) verifier(ctx context.Context) (*latchkey.Verifier, func(), error) {
+func (c *tokenVerifyCmd) verifier(ctx context.Context, p *process) (*latchkey.Verifier, func(), error) {
 	none := func() {}
 	issuer := cmp.Or(c.Issuer, c.PublicURL)
 	cfg := latchkey.Config{Issuer: issuer, Audience: cmp.Or(c.Audience, issuer), CacheSize: -1}
@@ -265,7 +265,7 @@ func (c *tokenVerifyCmd) verifier(ctx context.Context) (*latchkey.Verifier, func
 		v, err := latchkey.New(cfg)
 		return v, none, err
 	}
-	s, err := c.dataFlags.open(ctx, false)
+	s, err := c.dataFlags.open(ctx, false, p.logger())
 	if err != nil {
 		return nil, none, err
 	}

@@ -93,7 +93,7 @@ type storage struct {
 
 // open opens the data directory. With create it makes what is missing: the
 // directory, the database, the master key.
-func (f dataFlags) open(ctx context.Context, create bool) (*storage, error) {
+func (f dataFlags) open(ctx context.Context, create bool, log *slog.Logger) (*storage, error) {
 	path := sqlstore.Memory
 	if f.Data != sqlstore.Memory {
 		path = filepath.Join(f.Data, "latchkey.db")
@@ -115,7 +115,7 @@ func (f dataFlags) open(ctx context.Context, create bool) (*storage, error) {
 		store.Close()
 		return nil, err
 	}
-	keys, err := keyring.Open(ctx, keyring.Config{Store: store, MasterKey: master, TokenTTL: f.value()})
+	keys, err := keyring.Open(ctx, keyring.Config{Store: store, MasterKey: master, TokenTTL: f.value(), Log: log})
 	if err != nil {
 		store.Close()
 		if errors.Is(err, keyring.ErrMasterKey) {
@@ -221,7 +221,7 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak boo
 	public := cmp.Or(i.PublicURL, base)
 	issuer := cmp.Or(i.Issuer, public)
 	audience := cmp.Or(i.Audience, issuer)
-	cfg := auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, Issuer: issuer, Audience: audience, AccessTokenTTL: f.value(), Log: log}
+	cfg := auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, Issuer: issuer, Audience: audience, AccessTokenTTL: f.value()}
 	if cfg.RefreshKey, err = s.master.RefreshKey(); err != nil {
 		return nil, err
 	}

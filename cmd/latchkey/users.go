@@ -28,7 +28,7 @@ type usersCmd struct {
 
 // withUsers runs f on the service of an initialized data directory.
 func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Service) error) error {
-	s, err := d.open(ctx, false)
+	s, err := d.open(ctx, false, p.logger())
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Servic
 		return err
 	}
 	// Nothing here issues tokens: the issuer is of no consequence.
-	service, err := auth.New(auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, RefreshKey: refreshKey, Legacy: true, Log: p.logger()})
+	service, err := auth.New(auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, RefreshKey: refreshKey, Legacy: true})
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (a Argon2) BelowOWASP() bool {
 type Hasher struct {
 	cost    Argon2
 	decoy   phc
-	permits chan struct{} // held by the work, not by the request that asked for it
+	permits chan struct{} // held for as long as a hash is made
 	queue   chan struct{} // waiting or working
 }
 
@@ -144,9 +144,9 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, weak bo
 	return matched != nil && hash != "", p.weakerThan(h.cost), nil
 }
 
-// work runs f on one of the permits. When the caller leaves early, f still
-// holds its permit until it is done: otherwise impatient clients could start
-// any number of hashes.
+// work runs f on one of the permits. A caller whose ctx ends leaves the queue,
+// but not f once it runs: otherwise impatient clients could start any number of
+// hashes.
 func (h *Hasher) work(ctx context.Context, f func() []byte) ([]byte, error) {
 	select {
 	case h.queue <- struct{}{}:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 )
 
@@ -47,7 +46,6 @@ type Config struct {
 	AccessTokenTTL time.Duration
 
 	Now func() time.Time // nil: time.Now
-	Log *slog.Logger     // nil: nothing is logged
 }
 
 // Service holds the rules. Its methods may be called concurrently.
@@ -77,9 +75,6 @@ func New(cfg Config) (*Service, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{Config: cfg}, nil
 }

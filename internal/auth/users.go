@@ -16,7 +16,7 @@ type NewUser struct {
 	Email    string
 	Name     string
 	Scope    string
-	Password string // checked and hashed; empty together with PasswordHash: nobody can log in yet
+	Password string // checked and hashed; empty: nobody can log in with one
 }
 
 // AddUser creates a user. *InvalidError, ErrTaken.

@@ -103,7 +103,7 @@ func verifier(getenv func(string) string) (*latchkey.Verifier, error) {
 // its secret is weak.
 func LegacyVerifier(secret string, cfg latchkey.Config) (*latchkey.Verifier, error) {
 	if err := weaksecret.Check(secret); err != nil {
-		return nil, WeakSecretError(err)
+		return nil, weakSecretError(err)
 	}
 	key, err := latchkey.NewHMACKey("", []byte(secret))
 	if err != nil {
@@ -116,8 +116,8 @@ func LegacyVerifier(secret string, cfg latchkey.Config) (*latchkey.Verifier, err
 	return latchkey.New(cfg)
 }
 
-// WeakSecretError says what to do about a secret that weaksecret.Check refuses.
-func WeakSecretError(reason error) error {
+// weakSecretError says what to do about a secret that weaksecret.Check refuses.
+func weakSecretError(reason error) error {
 	return fmt.Errorf("TOKEN_SECRET is refused: %w. Whoever knows it can sign in as anybody. "+
 		"Make a new one with `openssl rand -base64 48`, or unset TOKEN_SECRET to sign with keys of latchkey's own", reason)
 }

@@ -68,8 +68,7 @@ type Match struct {
 	Params map[string]string // values of the path parameters, still escaped
 }
 
-// maxResource is the longest Resource in a policy (quota "Characters in a
-// resource policy's Resource", 512), less what an ARN's own parts may take.
+// maxResource is the longest Resource in a policy, in characters.
 const maxResource = 512
 
 // NewTable checks the routes and returns their table. Beside what API Gateway

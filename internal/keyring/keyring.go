@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -81,6 +82,7 @@ type Config struct {
 	MasterKey MasterKey
 	TokenTTL  time.Duration    // how long the longest token lives
 	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: nothing is logged
 }
 
 // A Keyring signs with the active key and verifies with every published one.
@@ -110,6 +112,9 @@ type key struct {
 func Open(ctx context.Context, cfg Config) (*Keyring, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	k := &Keyring{cfg: cfg}
 	k.mu.Lock()
@@ -151,6 +156,7 @@ func (k *Keyring) current(ctx context.Context) []key {
 	if now := k.cfg.Now(); now.Sub(k.loaded) >= reloadEvery || now.Before(k.loaded) {
 		if err := k.load(ctx); err != nil {
 			k.loaded = now // not again for every request
+			k.cfg.Log.Warn("signing keys could not be read again; those at hand stay in use", slog.String("error", err.Error()))
 		}
 	}
 	return k.keys

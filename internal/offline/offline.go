@@ -27,13 +27,12 @@ import (
 
 // The quotas of REST APIs ("Quotas for configuring and running a REST API").
 const (
-	maxHeaders           = 10_240             // bytes, names and values together
-	maxEvent             = 6 << 20            // bytes of an invocation's payload (Lambda's quota)
-	maxBody              = 10 << 20           // bytes
-	maxMethodARN         = 1600               // bytes
-	integrationTimeout   = 29 * time.Second   // default, and the most without asking AWS
-	MaxAuthorizerTTL     = 3600 * time.Second // of the authorizer's cache
-	DefaultAuthorizerTTL = 300 * time.Second
+	maxHeaders         = 10_240             // bytes, names and values together
+	maxEvent           = 6 << 20            // bytes of an invocation's payload (Lambda's quota)
+	maxBody            = 10 << 20           // bytes
+	maxMethodARN       = 1600               // bytes
+	integrationTimeout = 29 * time.Second   // default, and the most without asking AWS
+	MaxAuthorizerTTL   = 3600 * time.Second // of the authorizer's cache
 )
 
 // A few large bodies at a time are enough for a laptop, whose memory many would

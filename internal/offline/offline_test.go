@@ -158,7 +158,7 @@ func serve(t *testing.T, routes []gateway.Route, change func(*offline.Config)) *
 	a := &api{clock: newClock(), log: &lines{}, calls: &atomic.Int64{}}
 	log := slog.New(slog.NewJSONHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg := offline.Config{
-		Table: tb, Functions: map[string]gateway.Function{"echo": echo}, AuthorizerTTL: offline.DefaultAuthorizerTTL,
+		Table: tb, Functions: map[string]gateway.Function{"echo": echo}, AuthorizerTTL: 300 * time.Second,
 		Authorizer: a.authorizer(t, tb, log, a.calls), Now: a.Now, Log: log,
 	}
 	if change != nil {

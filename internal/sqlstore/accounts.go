@@ -160,7 +160,7 @@ func (s *Store) oneUser(ctx context.Context, stmt *sql.Stmt, key string) (auth.U
 
 // Users returns users by id.
 func (s *Store) Users(ctx context.Context, after auth.UserID, limit int) ([]auth.User, error) {
-	return collect(s.stmts.users, scanUser, ctx, string(after), limit)
+	return collect(ctx, s.stmts.users, scanUser, string(after), limit)
 }
 
 // SessionUser returns a session with its user.
@@ -177,15 +177,15 @@ func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessio
 
 // UserSessions returns a user's sessions.
 func (s *Store) UserSessions(ctx context.Context, id auth.UserID, from, now time.Time, limit int) ([]auth.Session, error) {
-	return collect(s.stmts.userSessions, scanSession, ctx, string(id), micros(from), micros(now), limit)
+	return collect(ctx, s.stmts.userSessions, scanSession, string(id), micros(from), micros(now), limit)
 }
 
 // Events returns events by number.
 func (s *Store) Events(ctx context.Context, after int64, limit int) ([]auth.Event, error) {
-	return collect(s.stmts.events, scanEvent, ctx, after, limit)
+	return collect(ctx, s.stmts.events, scanEvent, after, limit)
 }
 
-func collect[T any](stmt *sql.Stmt, scan func(row) (T, error), ctx context.Context, args ...any) ([]T, error) {
+func collect[T any](ctx context.Context, stmt *sql.Stmt, scan func(row) (T, error), args ...any) ([]T, error) {
 	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, unavailable(err)

@@ -21,7 +21,7 @@ const (
 
 // Keys returns all keys.
 func (s *Store) Keys(ctx context.Context) ([]keyring.Record, error) {
-	return collect(s.stmts.keys, scanKey, context.WithoutCancel(ctx))
+	return collect(context.WithoutCancel(ctx), s.stmts.keys, scanKey)
 }
 
 func scanKey(r row) (keyring.Record, error) {

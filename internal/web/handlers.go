@@ -109,14 +109,13 @@ func (h *handler) livez(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (h *handler) readyz(w http.ResponseWriter, r *http.Request) error {
-	if err := h.Service.Ready(r.Context()); err != nil {
+	if err := h.ready.check(r.Context(), h.Service); err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, status{"ready"})
 }
 
-// writeJSON sends v. Nothing it sends may be kept by a cache, unless the
-// handler has said otherwise.
+// writeJSON sends v.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
 	doc, err := json.Marshal(v)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -35,12 +36,15 @@ func TestHealth(t *testing.T) {
 	want("/readyz", 200, `{"status":"ready"}`+"\n")
 	f.store.set(auth.ErrUnavailable)
 	want("/livez", 200, `{"status":"ok"}`+"\n") // a restart would not help
+	want("/readyz", 200, `{"status":"ready"}`+"\n") // the answer is a second old at most
+	f.clock.Advance(time.Second)
 	a := f.get("/readyz", nil)
 	f.wantProblem(a, http.StatusServiceUnavailable, "unavailable")
 	if a.header.Get("Retry-After") != "5" {
 		t.Errorf("Retry-After is %q, want 5", a.header.Get("Retry-After"))
 	}
 	f.store.set(nil)
+	f.clock.Advance(time.Second)
 	want("/readyz", 200, `{"status":"ready"}`+"\n")
 }
 

@@ -87,7 +87,11 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p.RequestID = requestID(r.Context())
 	}
 	if p.Status >= 500 {
-		h.Log.LogAttrs(r.Context(), slog.LevelError, "request failed",
+		level := slog.LevelError
+		if errors.Is(err, auth.ErrBusy) || errors.Is(err, context.Canceled) {
+			level = slog.LevelInfo // the server did what it should
+		}
+		h.Log.LogAttrs(r.Context(), level, "request failed",
 			slog.String("request_id", requestID(r.Context())), slog.String("code", p.Code), slog.String("error", err.Error()))
 	}
 	if p.retryAfter > 0 {

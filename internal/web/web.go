@@ -71,6 +71,7 @@ func oneSpelling(mux, notFound http.Handler) http.Handler {
 
 type handler struct {
 	Config
+	ready readiness
 }
 
 // New returns the handler.
@@ -90,7 +91,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{cfg}
+	h := &handler{Config: cfg}
 	routes := map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /login":                h.login,
 		"POST /token/refresh":        h.refresh,
