@@ -30,7 +30,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	done
 
 bench: ## every figure in docs/performance.md
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -p 1 -run '^$$' -bench . -benchmem ./...
 
 lambda: ## bootstraps for AWS Lambda in dist/
 	@mkdir -p dist

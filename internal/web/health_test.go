@@ -35,7 +35,7 @@ func TestHealth(t *testing.T) {
 	want("/livez", 200, `{"status":"ok"}`+"\n")
 	want("/readyz", 200, `{"status":"ready"}`+"\n")
 	f.store.set(auth.ErrUnavailable)
-	want("/livez", 200, `{"status":"ok"}`+"\n") // a restart would not help
+	want("/livez", 200, `{"status":"ok"}`+"\n")     // a restart would not help
 	want("/readyz", 200, `{"status":"ready"}`+"\n") // the answer is a second old at most
 	f.clock.Advance(time.Second)
 	a := f.get("/readyz", nil)
