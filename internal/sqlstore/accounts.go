@@ -163,18 +163,6 @@ func (s *Store) Users(ctx context.Context, after auth.UserID, limit int) ([]auth
 	return collect(ctx, s.stmts.users, scanUser, string(after), limit)
 }
 
-// SessionUser returns a session with its user.
-func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
-	var session auth.Session
-	var user auth.User
-	row := s.stmts.sessionUser.QueryRowContext(context.WithoutCancel(ctx), string(id))
-	fields := &fieldList{}
-	fields.session(&session)
-	fields.user(&user)
-	err := fields.scan(row)
-	return session, user, unavailable(err)
-}
-
 // UserSessions returns a user's sessions.
 func (s *Store) UserSessions(ctx context.Context, id auth.UserID, from, now time.Time, limit int) ([]auth.Session, error) {
 	return collect(ctx, s.stmts.userSessions, scanSession, string(id), micros(from), micros(now), limit)

@@ -53,6 +53,8 @@ type Store struct {
 	read  *sql.DB
 	stmts statements
 	group group
+	// sessions is a memory of look-ups that is never behind.
+	sessions sessions
 }
 
 // ErrNoDatabase: there is no database at the path and none may be created.
@@ -78,6 +80,7 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 			return nil, err
 		}
 		s.write, s.read = openDB(path), openDB(path)
+		s.sessions.log = path + "-wal"
 		s.read.SetMaxOpenConns(runtime.GOMAXPROCS(0) + 2)
 		s.read.SetMaxIdleConns(runtime.GOMAXPROCS(0) + 2)
 	}

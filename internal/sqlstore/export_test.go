@@ -1,0 +1,23 @@
+package sqlstore
+
+import (
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+// Remembers reports whether a look-up of the session would spare the query.
+func (s *Store) Remembers(id auth.SessionID) bool {
+	state, settled := s.sessions.look(time.Now())
+	_, ok := s.sessions.get(id, state)
+	return settled && ok
+}
+
+// Known reports whether a look-up of the session has been remembered, whatever
+// has been written since.
+func (s *Store) Known(id auth.SessionID) bool {
+	s.sessions.mu.RLock()
+	defer s.sessions.mu.RUnlock()
+	_, ok := s.sessions.known[id]
+	return ok
+}
