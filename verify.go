@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
@@ -45,8 +46,9 @@ type Config struct {
 
 // A Verifier verifies tokens. It may be used concurrently.
 type Verifier struct {
-	cfg   Config
-	cache *cache // nil: none
+	cfg        Config
+	cache      *cache                       // nil: none
+	lastHeader atomic.Pointer[signedHeader] // nil: none was good yet
 }
 
 // New checks the configuration and returns a Verifier.
@@ -140,7 +142,7 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Cla
 	if !ok {
 		return Claims{}, nil, errParts
 	}
-	h, err := parseHeader(p.header)
+	h, known, err := v.header(p.header)
 	if err != nil {
 		return Claims{}, nil, err
 	}
@@ -150,6 +152,9 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Cla
 	}
 	if err := verifySignature(key, p); err != nil {
 		return Claims{}, nil, err
+	}
+	if !known {
+		v.lastHeader.Store(&signedHeader{strings.Clone(p.header), h})
 	}
 	if err := v.checkType(h.typ); err != nil {
 		return Claims{}, nil, err
@@ -171,6 +176,22 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Cla
 type header struct {
 	alg      Algorithm
 	kid, typ string
+}
+
+// A signedHeader is one that a good signature covered, as it was spelled.
+type signedHeader struct {
+	part string
+	header
+}
+
+// header reads a header, unless it is spelled like the last good one: all tokens
+// of a key have the same.
+func (v *Verifier) header(part string) (h header, known bool, err error) {
+	if last := v.lastHeader.Load(); last != nil && last.part == part {
+		return last.header, true, nil
+	}
+	h, err = parseHeader(part)
+	return h, false, err
 }
 
 func parseHeader(part string) (header, error) {
