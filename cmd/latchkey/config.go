@@ -33,7 +33,7 @@ type fileConfig struct {
 // whatever is secret are not among them.
 var fileSettings = []string{
 	"addr", "data", "public-url", "issuer", "audience", "access-token-ttl", "signing-alg",
-	"cors-origins", "trusted-proxies", "log-level", "argon2", "authorizer-ttl", "master-key-file",
+	"cors-origins", "trusted-proxies", "log-level", "argon2", "limits", "authorizer-ttl", "master-key-file",
 }
 
 // configPath finds the file that the command line or the environment names.

@@ -57,8 +57,9 @@ func (t tokenTTL) value() time.Duration {
 	return auth.DefaultAccessTokenTTL
 }
 
-// issueFlags say what tokens look like.
+// issueFlags say to whom tokens are issued, and what they look like.
 type issueFlags struct {
+	Limits    string `help:"Slow down after failed logins: on, or off for tests and load runs." env:"LATCHKEY_LIMITS" enum:"on,off" default:"on"`
 	PublicURL string `name:"public-url" help:"Base of links and default issuer. Default: http:// and the address that is bound." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
 	Issuer    string `help:"iss of tokens. Default: the public URL." env:"LATCHKEY_ISSUER" placeholder:"URL"`
 	Audience  string `help:"aud of tokens. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`
@@ -222,6 +223,10 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak boo
 	issuer := cmp.Or(i.Issuer, public)
 	audience := cmp.Or(i.Audience, issuer)
 	cfg := auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, Issuer: issuer, Audience: audience, AccessTokenTTL: f.value()}
+	if cfg.Limits = &auth.DefaultLimits; i.Limits == "off" {
+		cfg.Limits = nil
+		log.Warn("limits are off: passwords can be guessed as fast as they can be hashed")
+	}
 	if cfg.RefreshKey, err = s.master.RefreshKey(); err != nil {
 		return nil, err
 	}

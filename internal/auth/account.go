@@ -192,6 +192,12 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 	if err := checkLogin(LoginRequest{Username: user.Username, Password: password}); err != nil {
 		return err
 	}
+	// Apart from logins: whoever guesses there must not keep the owner, who is
+	// signed in, from changing the password.
+	attempt := s.attempt("signed in "+string(user.ID), c)
+	if err := s.allow(ctx, attempt); err != nil {
+		return s.recordLimited(ctx, c, kind, user, err)
+	}
 	ok, _, err := s.Hasher.Verify(ctx, user.PasswordHash, password)
 	if err != nil {
 		return err
@@ -201,7 +207,7 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 	}
 	e := c.event(kind, OutcomeWrongPassword, s.Now())
 	e.UserID = user.ID
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: attempt.hits(s.Now())}); err != nil {
 		return fmt.Errorf("recording wrong password: %w", err)
 	}
 	return ErrInvalidCredentials

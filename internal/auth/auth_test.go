@@ -1,10 +1,12 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -88,6 +90,11 @@ func (f *faulty) Users(ctx context.Context, after auth.UserID, limit int) (us []
 	return us, err
 }
 
+func (f *faulty) Counts(ctx context.Context, keys []string) (cs []auth.Count, err error) {
+	err = f.do("Counts", func() (err error) { cs, err = f.Store.Counts(ctx, keys); return err })
+	return cs, err
+}
+
 func (f *faulty) Commit(ctx context.Context, b auth.Batch) error {
 	return f.do("Commit", func() error { return f.Store.Commit(ctx, b) })
 }
@@ -161,6 +168,20 @@ func withStore(f *faulty) func(*auth.Config) {
 
 func legacy(c *auth.Config) {
 	c.Legacy, c.Issuer, c.Audience, c.Signer = true, "", "", keyring.Secret(secret)
+}
+
+// wantAbsent looks for text in the files of a database.
+func wantAbsent(t *testing.T, path, text string) {
+	t.Helper()
+	for _, name := range []string{path, path + "-wal"} {
+		doc, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(doc, []byte(text)) {
+			t.Errorf("%s holds %q", name, text)
+		}
+	}
 }
 
 func tempDatabase(t *testing.T) string { return filepath.Join(t.TempDir(), "latchkey.db") }

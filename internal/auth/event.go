@@ -44,6 +44,7 @@ const (
 	OutcomeUnknownUser   Outcome = "unknown_user"
 	OutcomeWrongPassword Outcome = "wrong_password"
 	OutcomeDisabledUser  Outcome = "disabled_user"
+	OutcomeLimited       Outcome = "limited"      // came too soon after failures; nothing was checked
 	OutcomeRepeated      Outcome = "repeated"     // a token spent a moment ago: same successor
 	OutcomeReused        Outcome = "reused"       // a token spent before: the session was ended
 	OutcomeWrongToken    Outcome = "wrong_token"  // no token of this session

@@ -49,6 +49,10 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Tokens{}, fmt.Errorf("looking up user: %w", err)
 	}
+	attempt := s.attempt(accountOf(user, r.Username), r.Client)
+	if err := s.allow(ctx, attempt); err != nil {
+		return Tokens{}, s.recordLimited(ctx, r.Client, EventLogin, user, err)
+	}
 	// An unknown user has no hash, and Verify then checks the decoy: the time
 	// and the work are those of a known one.
 	ok, weak, err := s.Hasher.Verify(ctx, user.PasswordHash, r.Password)
@@ -56,7 +60,7 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 		return Tokens{}, err
 	}
 	if !ok || user.Disabled {
-		return Tokens{}, s.refuseLogin(ctx, r.Client, user, ok)
+		return Tokens{}, s.refuseLogin(ctx, r.Client, user, ok, attempt)
 	}
 	return s.openSession(ctx, r, user, weak, s.Now())
 }
@@ -93,7 +97,7 @@ func (s *Service) userByLogin(ctx context.Context, login string) (User, error) {
 }
 
 // refuseLogin records why, and returns the one error that does not say so.
-func (s *Service) refuseLogin(ctx context.Context, c Client, user User, passwordRight bool) error {
+func (s *Service) refuseLogin(ctx context.Context, c Client, user User, passwordRight bool, attempt limited) error {
 	outcome := OutcomeWrongPassword
 	switch {
 	case user.ID == "":
@@ -103,10 +107,25 @@ func (s *Service) refuseLogin(ctx context.Context, c Client, user User, password
 	}
 	e := c.event(EventLogin, outcome, s.Now())
 	e.UserID = user.ID
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: attempt.hits(s.Now())}); err != nil {
 		return fmt.Errorf("recording refused login: %w", err)
 	}
 	return ErrInvalidCredentials
+}
+
+// recordLimited records an attempt that was turned away unchecked, and returns
+// why.
+func (s *Service) recordLimited(ctx context.Context, c Client, kind EventKind, user User, why error) error {
+	var limit *LimitError
+	if !errors.As(why, &limit) {
+		return why
+	}
+	e := c.event(kind, OutcomeLimited, s.Now())
+	e.UserID = user.ID
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+		return fmt.Errorf("recording limited attempt: %w", err)
+	}
+	return why
 }
 
 func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, weakHash bool, now time.Time) (Tokens, error) {

@@ -22,6 +22,9 @@ import (
 // answer again within RefreshGrace, however often it is asked and whoever won.
 // A token that was spent before that is in two hands: the session ends.
 func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, error) {
+	if err := s.allow(ctx, s.attempt("", c).addressOnly()); err != nil {
+		return Tokens{}, s.recordLimited(ctx, c, EventRefresh, User{}, err)
+	}
 	id, secret, ok := parseRefreshToken(token)
 	if !ok {
 		return Tokens{}, s.refuseRefresh(ctx, c, Session{}, OutcomeWrongToken)
@@ -81,7 +84,11 @@ func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Cl
 
 // refuseRefresh records why, and returns the one error that does not say so.
 func (s *Service) refuseRefresh(ctx context.Context, c Client, session Session, why Outcome) error {
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{sessionEvent(c, EventRefresh, why, session, s.Now())}}); err != nil {
+	b := Batch{Events: []Event{sessionEvent(c, EventRefresh, why, session, s.Now())}}
+	if why == OutcomeWrongToken {
+		b.Hits = s.attempt("", c).addressOnly().hits(s.Now())
+	}
+	if err := s.Store.Commit(ctx, b); err != nil {
 		return fmt.Errorf("recording refused refresh: %w", err)
 	}
 	return ErrInvalidToken

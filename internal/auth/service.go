@@ -36,6 +36,9 @@ type Config struct {
 	// same in all processes that share the store, and secret.
 	RefreshKey []byte
 
+	// Limits slow down guessing; nil: nothing does.
+	Limits *Limits
+
 	// Issuer and Audience go into every token; required unless Legacy.
 	Issuer, Audience string
 	// Legacy mints tokens in the form of the system this one descends from:

@@ -27,11 +27,13 @@ type Store interface {
 	// Events returns up to limit events after the one numbered after, oldest
 	// first. Numbers grow in the order in which the events were committed.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+	// Counts returns the count of each key, zero for those without hits.
+	Counts(ctx context.Context, keys []string) ([]Count, error)
 	// Commit carries out the batch: all of it, or nothing and an error.
 	// When it returns nil the changes are on disk.
 	Commit(ctx context.Context, b Batch) error
-	// Purge deletes sessions that expired and events that happened before the
-	// given moments.
+	// Purge deletes sessions that expired, and events and last hits that
+	// happened, before the given moments.
 	Purge(ctx context.Context, sessions, events time.Time) error
 	// Ping says whether the store can be read and written now.
 	Ping(ctx context.Context) error
@@ -58,6 +60,9 @@ type Batch struct {
 	// UpdateSessions replaces sessions by compare-and-swap, as UpdateUsers does
 	// users.
 	UpdateSessions []Session
+	// Hits are counted: the level of each key falls by one for every Fade since
+	// its last hit, not below zero, and then rises by one.
+	Hits []Hit
 	// Events are appended in their order; their Number is given by the store.
 	Events []Event
 }

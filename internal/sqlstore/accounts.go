@@ -77,6 +77,14 @@ const (
 			version = version + 1
 		WHERE id = $1 AND version = $14`
 
+	selectCount = `SELECT level, last_hit FROM counts WHERE key = $1`
+
+	addHit = `INSERT INTO counts (key, level, last_hit) VALUES ($1, 1, $2)
+		ON CONFLICT (key) DO UPDATE SET
+			level = 1 + CASE WHEN counts.level * $3 > $2 - counts.last_hit
+				THEN counts.level - ($2 - counts.last_hit) * 1.0 / $3 ELSE 0 END,
+			last_hit = $2`
+
 	insertEvent = `INSERT INTO events (number, time, kind, outcome, user_id, session_id, request_id, address, device)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 
@@ -88,6 +96,7 @@ type statements struct {
 	user, userByUsername, userByEmail, users, sessionUser, userSessions, events, keys *sql.Stmt
 	userVersion, insertUser, updateUser, deleteUser                                   *sql.Stmt
 	insertSession, updateSession, insertEvent, countEvents                            *sql.Stmt
+	count, addHit                                                                     *sql.Stmt
 	savepoint, rollbackTo, release                                                    *sql.Stmt
 }
 
@@ -112,6 +121,8 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&st.deleteUser, s.write, deleteUser},
 		{&st.insertSession, s.write, insertSession},
 		{&st.updateSession, s.write, updateSession},
+		{&st.count, s.read, selectCount},
+		{&st.addHit, s.write, addHit},
 		{&st.insertEvent, s.write, insertEvent},
 		{&st.countEvents, s.write, countEvents},
 		{&st.savepoint, s.write, `SAVEPOINT batch`},
@@ -129,7 +140,7 @@ func (s *Store) prepare(ctx context.Context) error {
 
 func (st *statements) close() {
 	for _, s := range []*sql.Stmt{st.user, st.userByUsername, st.userByEmail, st.users, st.sessionUser, st.userSessions, st.events, st.keys,
-		st.userVersion, st.insertUser, st.updateUser, st.deleteUser, st.insertSession, st.updateSession, st.insertEvent, st.countEvents, st.savepoint, st.rollbackTo, st.release} {
+		st.userVersion, st.insertUser, st.updateUser, st.deleteUser, st.insertSession, st.updateSession, st.insertEvent, st.countEvents, st.count, st.addHit, st.savepoint, st.rollbackTo, st.release} {
 		if s != nil {
 			s.Close()
 		}
@@ -166,6 +177,21 @@ func (s *Store) Users(ctx context.Context, after auth.UserID, limit int) ([]auth
 // UserSessions returns a user's sessions.
 func (s *Store) UserSessions(ctx context.Context, id auth.UserID, from, now time.Time, limit int) ([]auth.Session, error) {
 	return collect(ctx, s.stmts.userSessions, scanSession, string(id), micros(from), micros(now), limit)
+}
+
+// Counts returns the counts of keys.
+func (s *Store) Counts(ctx context.Context, keys []string) ([]auth.Count, error) {
+	counts := make([]auth.Count, len(keys))
+	for i, key := range keys {
+		fields := &fieldList{}
+		fields.add(&counts[i].Level)
+		fields.time(&counts[i].Last)
+		err := fields.scan(s.stmts.count.QueryRowContext(context.WithoutCancel(ctx), key))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, unavailable(err)
+		}
+	}
+	return counts, nil
 }
 
 // Events returns events by number.
@@ -241,6 +267,11 @@ func blob(b []byte) []byte {
 	return b
 }
 
+func (s *Store) addHit(ctx context.Context, tx *sql.Tx, h auth.Hit) error {
+	_, err := tx.StmtContext(ctx, s.stmts.addHit).ExecContext(ctx, h.Key, micros(h.At), float64(h.Fade.Microseconds()))
+	return unavailable(err)
+}
+
 func (s *Store) deleteUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
 	n, err := affected(tx.StmtContext(ctx, s.stmts.deleteUser).ExecContext(ctx, string(u.ID), u.Version))
 	return one(n, err, auth.ErrConflict)
@@ -295,8 +326,9 @@ func (s *Store) Purge(ctx context.Context, sessions, events time.Time) error {
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err1 := tx.ExecContext(ctx, `DELETE FROM sessions WHERE expires_at < $1`, micros(sessions))
 		_, err2 := tx.ExecContext(ctx, `DELETE FROM events WHERE time < $1`, micros(events))
+		_, err4 := tx.ExecContext(ctx, `DELETE FROM counts WHERE last_hit < $1`, micros(events))
 		_, err3 := tx.ExecContext(ctx, `DELETE FROM signing_keys WHERE expires_at > 0 AND expires_at < $1`, micros(sessions))
-		return unavailable(errors.Join(err1, err2, err3))
+		return unavailable(errors.Join(err1, err2, err3, err4))
 	})
 }
 

@@ -183,5 +183,10 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, b auth.Batch) error {
 			return err
 		}
 	}
+	for _, h := range b.Hits {
+		if err := s.addHit(ctx, tx, h); err != nil {
+			return err
+		}
+	}
 	return s.appendEvents(ctx, tx, b.Events)
 }

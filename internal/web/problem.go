@@ -52,6 +52,7 @@ const retryUnavailable = 5 * time.Second
 func problemOf(err error) problem {
 	var request *requestError
 	var invalid *auth.InvalidError
+	var limit *auth.LimitError
 	switch {
 	case errors.As(err, &request):
 		return problem{Status: request.status, Code: request.code, Detail: request.detail, Errors: request.fields}
@@ -59,6 +60,9 @@ func problemOf(err error) problem {
 		return problem{Status: http.StatusBadRequest, Code: "invalid_request",
 			Detail: "The request breaks a rule: " + invalid.Error() + ".",
 			Errors: []fieldError{{invalid.Field, invalid.Reason}}}
+	case errors.As(err, &limit):
+		return problem{Status: http.StatusTooManyRequests, Code: "too_many_failures", Detail: "Too many failed attempts. Wait before the next one.",
+			retryAfter: max(time.Second, limit.RetryAfter+time.Second-1)}
 	case errors.Is(err, auth.ErrInvalidCredentials):
 		return problem{Status: http.StatusUnauthorized, Code: "invalid_credentials", Detail: "The username or the password is wrong."}
 	case errors.Is(err, errUnauthorized), errors.Is(err, latchkey.ErrInvalidToken), errors.Is(err, auth.ErrInvalidToken):

@@ -28,6 +28,7 @@ type Memory struct {
 	mu       sync.Mutex // guards everything below
 	users    map[auth.UserID]auth.User
 	sessions map[auth.SessionID]auth.Session
+	counts   map[string]auth.Count
 	events   []auth.Event
 	number   int64
 	keys     []keyring.Record
@@ -133,6 +134,20 @@ func (m *Memory) UserSessions(_ context.Context, id auth.UserID, from, now time.
 	return page[:min(limit, len(page))], nil
 }
 
+// Counts returns the counts of keys.
+func (m *Memory) Counts(_ context.Context, keys []string) ([]auth.Count, error) {
+	unlock, err := m.lock("Counts")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	counts := make([]auth.Count, len(keys))
+	for i, key := range keys {
+		counts[i] = m.counts[key]
+	}
+	return counts, nil
+}
+
 // Events returns events by number.
 func (m *Memory) Events(_ context.Context, after int64, limit int) ([]auth.Event, error) {
 	unlock, err := m.lock("Events")
@@ -204,6 +219,16 @@ func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
 		s.Version++
 		sessions[s.ID] = s
 	}
+	if len(b.Hits) > 0 && m.counts == nil {
+		m.counts = make(map[string]auth.Count)
+	}
+	for _, h := range b.Hits {
+		c := m.counts[h.Key]
+		if !c.Last.IsZero() {
+			c.Level = max(0, c.Level-float64(h.At.Sub(c.Last))/float64(h.Fade))
+		}
+		m.counts[h.Key] = auth.Count{Level: c.Level + 1, Last: h.At}
+	}
 	for _, e := range b.Events {
 		m.number++
 		e.Number = m.number
@@ -244,6 +269,7 @@ func (m *Memory) Purge(_ context.Context, sessions, events time.Time) error {
 			delete(m.sessions, id)
 		}
 	}
+	maps.DeleteFunc(m.counts, func(_ string, c auth.Count) bool { return c.Last.Before(events) })
 	m.events = slices.DeleteFunc(m.events, func(e auth.Event) bool { return e.Time.Before(events) })
 	m.keys = slices.DeleteFunc(m.keys, func(r keyring.Record) bool {
 		return !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(sessions)

@@ -49,6 +49,8 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 		{"a user's living sessions are listed, latest used first", userSessionsAreListed},
 		{"a deleted user takes the sessions along and frees the names", deletion},
 		{"a batch can be bound to a user's version", checkUsers},
+		{"hits fade, and are counted with their batch", hitsAreCounted},
+		{"racing hits are all counted", racingHits},
 		{"users are paged by id", usersArePaged},
 		{"events are numbered in the order of commits", eventsAreNumbered},
 		{"racing commits leave no gap in the events", racingEvents},
@@ -375,6 +377,48 @@ func userSessionsAreListed(t *testing.T, s, other Store) {
 	}
 	if got, want := list(2), "[newest new]"; got != want {
 		t.Errorf("the first two: got %s, want %s", got, want)
+	}
+}
+
+func hitsAreCounted(t *testing.T, s, other Store) {
+	hit := func(after time.Duration) {
+		t.Helper()
+		mustCommit(t, s, auth.Batch{Hits: []auth.Hit{{Key: "k", At: at.Add(after), Fade: time.Minute}}})
+	}
+	want := func(level float64, last time.Duration) {
+		t.Helper()
+		counts, err := other.Counts(t.Context(), []string{"unknown", "k"})
+		if err != nil || len(counts) != 2 || counts[0] != (auth.Count{}) {
+			t.Fatalf("got %v, %v; want two counts, the first zero", counts, err)
+		}
+		if c := counts[1]; c.Level < level-0.001 || c.Level > level+0.001 || !c.Last.Equal(at.Add(last)) {
+			t.Errorf("got level %v at %v, want %v at %v", c.Level, c.Last, level, at.Add(last))
+		}
+	}
+	hit(0)
+	want(1, 0)
+	hit(0)
+	want(2, 0)
+	hit(30 * time.Second)
+	want(2.5, 30*time.Second)
+	hit(90 * time.Second)
+	want(2.5, 90*time.Second)
+	hit(time.Hour)
+	want(1, time.Hour)
+	u := user("ada")
+	u.Version = 7
+	failing := auth.Batch{Hits: []auth.Hit{{Key: "k", At: at.Add(time.Hour), Fade: time.Minute}}, UpdateUsers: []auth.User{u}}
+	wantError(t, "a batch that fails", s.Commit(t.Context(), failing), auth.ErrConflict)
+	want(1, time.Hour)
+}
+
+func racingHits(t *testing.T, s, other Store) {
+	race(t, s, other, nil, func(ctx context.Context, s Store, _ int) error {
+		return s.Commit(ctx, auth.Batch{Hits: []auth.Hit{{Key: "k", At: at, Fade: time.Hour}}})
+	})
+	counts, err := s.Counts(t.Context(), []string{"k"})
+	if err != nil || counts[0].Level != racers {
+		t.Errorf("got %v, %v; want %d", counts, err, racers)
 	}
 }
 

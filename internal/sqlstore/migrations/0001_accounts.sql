@@ -35,6 +35,14 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 
+-- Failures by a MAC of what they count under.
+CREATE TABLE counts (
+    key      TEXT             NOT NULL PRIMARY KEY,
+    level    DOUBLE PRECISION NOT NULL,
+    last_hit BIGINT           NOT NULL
+);
+CREATE INDEX counts_by_last_hit ON counts (last_hit);
+
 CREATE TABLE events (
     number     BIGINT NOT NULL PRIMARY KEY,
     time       BIGINT NOT NULL,

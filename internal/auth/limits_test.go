@@ -1,0 +1,220 @@
+package auth_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+func limits(c *auth.Config) { l := auth.DefaultLimits; c.Limits = &l }
+
+// try logs in from an address and says how long to wait, if that is the answer.
+func (f *fixture) try(name, password, address string) (wait time.Duration, err error) {
+	f.t.Helper()
+	_, err = f.Login(f.t.Context(), auth.LoginRequest{Username: name, Password: password, Client: auth.Client{Address: address}})
+	var limit *auth.LimitError
+	if errors.As(err, &limit) {
+		return limit.RetryAfter, nil
+	}
+	return 0, err
+}
+
+// Whoever guesses at once is stopped before the tenth time, for an account that
+// exists as for one that does not, and however its name is spelled.
+func TestGuessingIsSlowedDown(t *testing.T) {
+	for name, spellings := range map[string][]string{
+		"a user":     {"ada", "ADA", "Ada@Example.com", "ada@example.com", "\uff41da"},
+		"a stranger": {"nobody", "NOBODY", "\uff4eobody"},
+		"no name":    {"not a name at all", "not a name at all"},
+	} {
+		f := newFixture(t, limits)
+		f.addAda()
+		refused, limited := 0, 0
+		for i := range 20 {
+			// Every try from another address: it is the account that counts.
+			wait, err := f.try(spellings[i%len(spellings)], "wrong password", fmt.Sprint("192.0.2.", i))
+			switch {
+			case wait > 0:
+				limited++
+			case errors.Is(err, auth.ErrInvalidCredentials) && limited == 0:
+				refused++
+			default:
+				t.Fatalf("%s: try %d: %v, %v", name, i, wait, err)
+			}
+		}
+		if refused != 5 {
+			t.Errorf("%s: %d tries were checked, want 5", name, refused)
+		}
+	}
+}
+
+// The wait doubles with each further failure, up to a quarter of an hour, and is
+// forgotten again.
+func TestTheWaitGrowsAndDecays(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	for range 5 {
+		f.try("ada", "wrong password", "")
+	}
+	for want := 5 * time.Second; want < 15*time.Minute; want *= 2 {
+		wait, err := f.try("ada", "wrong password", "")
+		if err != nil || wait != want {
+			t.Fatalf("wait %v, %v; want %v", wait, err, want)
+		}
+		// Too soon, even with the right password: nothing is checked.
+		f.clock.Advance(wait - time.Millisecond)
+		if wait, err := f.try("ada", password, ""); err != nil || wait != time.Millisecond {
+			t.Fatalf("a moment too soon: %v, %v", wait, err)
+		}
+		f.clock.Advance(time.Millisecond)
+		if _, err := f.try("ada", "wrong password", ""); !errors.Is(err, auth.ErrInvalidCredentials) {
+			t.Fatalf("in time: %v", err)
+		}
+		if want >= 80*time.Second {
+			break // from here on what fades meanwhile counts too
+		}
+	}
+	f.clock.Advance(15 * time.Minute)
+	if wait, err := f.try("ada", password, ""); wait != 0 || err != nil {
+		t.Errorf("the owner, after the longest wait: %v, %v", wait, err)
+	}
+	f.clock.Advance(4 * time.Hour)
+	for range 5 {
+		if _, err := f.try("ada", "wrong password", ""); !errors.Is(err, auth.ErrInvalidCredentials) {
+			t.Errorf("when all is forgotten: %v", err)
+		}
+	}
+}
+
+// A day of guessing gets about a hundred tries.
+func TestADayOfGuessing(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	end := f.clock.Now().Add(24 * time.Hour)
+	tries := 0
+	for f.clock.Now().Before(end) {
+		wait, err := f.try("ada", "wrong password", "")
+		if wait > 0 {
+			f.clock.Advance(wait)
+			continue
+		}
+		if !errors.Is(err, auth.ErrInvalidCredentials) {
+			t.Fatal(err)
+		}
+		tries++
+	}
+	if tries > 130 {
+		t.Errorf("%d tries in a day, want about 100", tries)
+	}
+}
+
+// One address that tries many accounts is stopped; others are not.
+func TestOneAddressManyAccounts(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	limited := false
+	for i := range 40 {
+		wait, _ := f.try(fmt.Sprint("user", i), "wrong password", "192.0.2.1")
+		limited = limited || wait > 0
+		if limited && i < 30 {
+			t.Fatalf("limited at try %d", i)
+		}
+	}
+	if !limited {
+		t.Error("40 accounts from one address")
+	}
+	if wait, err := f.try("ada", password, "192.0.2.2"); wait != 0 || err != nil {
+		t.Errorf("somebody else: %v, %v", wait, err)
+	}
+}
+
+// Guessing must not be a way to lock the owner out: who is signed in goes on.
+func TestOwnersGetThrough(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	tokens := f.mustLogin("ada", password)
+	claims := f.claimsOf(tokens)
+	for range 50 {
+		f.try("ada", "wrong password", "192.0.2.1")
+	}
+	if _, err := f.Me(t.Context(), claims); err != nil {
+		t.Errorf("Me: %v", err)
+	}
+	f.mustRefresh(tokens.RefreshToken)
+	if err := f.ChangePassword(t.Context(), claims, password, "another battery", auth.Client{Address: "192.0.2.2"}); err != nil {
+		t.Errorf("ChangePassword: %v", err)
+	}
+	// Whoever has found an open laptop cannot guess at the password there.
+	limited := 0
+	for range 10 {
+		err := f.ChangePassword(t.Context(), claims, "wrong password", "yet another battery", auth.Client{})
+		var limit *auth.LimitError
+		if errors.As(err, &limit) {
+			limited++
+		} else if !errors.Is(err, auth.ErrInvalidCredentials) {
+			t.Fatal(err)
+		}
+	}
+	if limited != 5 {
+		t.Errorf("%d of 10 guesses were limited, want 5", limited)
+	}
+}
+
+func TestMadeUpRefreshTokensAreLimited(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	tokens := f.mustLogin("ada", password)
+	limited := 0
+	for i := range 40 {
+		_, err := f.Refresh(t.Context(), fmt.Sprint("garbage", i), auth.Client{Address: "192.0.2.1"})
+		var limit *auth.LimitError
+		if errors.As(err, &limit) {
+			limited++
+		}
+	}
+	if limited != 10 {
+		t.Errorf("%d of 40 were limited, want 10", limited)
+	}
+	if _, err := f.Refresh(t.Context(), tokens.RefreshToken, auth.Client{Address: "192.0.2.2"}); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+}
+
+// What people type must not be found in the store, and limits survive a restart.
+func TestLimitsSurviveAndTellNothing(t *testing.T) {
+	path := tempDatabase(t)
+	f := fixtureOn(t, path, limits)
+	f.addAda()
+	for range 6 {
+		f.try("my secret password", "x", "203.0.113.77")
+	}
+	other := reopen(t, f, path)
+	l := auth.DefaultLimits
+	other.Limits = &l
+	_, err := other.Login(t.Context(), auth.LoginRequest{Username: "my secret password", Password: "x", Client: auth.Client{}})
+	var limit *auth.LimitError
+	if !errors.As(err, &limit) {
+		t.Errorf("another process: %v, want a LimitError", err)
+	}
+	for _, canary := range []string{"secret password"} {
+		wantAbsent(t, path, canary)
+	}
+}
+
+func TestLimitsFaultIsNoPass(t *testing.T) {
+	broken := &faulty{}
+	f := newFixture(t, limits, withStore(broken))
+	f.addAda()
+	broken.fault = func(op string) error {
+		if op == "Counts" {
+			return fmt.Errorf("%w: locked", auth.ErrUnavailable)
+		}
+		return nil
+	}
+	if _, err := f.login("ada", password); !errors.Is(err, auth.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+}
