@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -77,7 +78,7 @@ const (
 			version = version + 1
 		WHERE id = $1 AND version = $14`
 
-	selectCount = `SELECT level, last_hit FROM counts WHERE key = $1`
+	selectCounts = `SELECT key, level, last_hit FROM counts WHERE key IN ($1, $2, $3)`
 
 	addHit = `INSERT INTO counts (key, level, last_hit) VALUES ($1, 1, $2)
 		ON CONFLICT (key) DO UPDATE SET
@@ -96,7 +97,7 @@ type statements struct {
 	user, userByUsername, userByEmail, users, sessionUser, userSessions, events, keys *sql.Stmt
 	userVersion, insertUser, updateUser, deleteUser                                   *sql.Stmt
 	insertSession, updateSession, insertEvent, countEvents                            *sql.Stmt
-	count, addHit                                                                     *sql.Stmt
+	counts, addHit                                                                    *sql.Stmt
 	savepoint, rollbackTo, release                                                    *sql.Stmt
 }
 
@@ -121,7 +122,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&st.deleteUser, s.write, deleteUser},
 		{&st.insertSession, s.write, insertSession},
 		{&st.updateSession, s.write, updateSession},
-		{&st.count, s.read, selectCount},
+		{&st.counts, s.read, selectCounts},
 		{&st.addHit, s.write, addHit},
 		{&st.insertEvent, s.write, insertEvent},
 		{&st.countEvents, s.write, countEvents},
@@ -140,7 +141,7 @@ func (s *Store) prepare(ctx context.Context) error {
 
 func (st *statements) close() {
 	for _, s := range []*sql.Stmt{st.user, st.userByUsername, st.userByEmail, st.users, st.sessionUser, st.userSessions, st.events, st.keys,
-		st.userVersion, st.insertUser, st.updateUser, st.deleteUser, st.insertSession, st.updateSession, st.insertEvent, st.countEvents, st.count, st.addHit, st.savepoint, st.rollbackTo, st.release} {
+		st.userVersion, st.insertUser, st.updateUser, st.deleteUser, st.insertSession, st.updateSession, st.insertEvent, st.countEvents, st.counts, st.addHit, st.savepoint, st.rollbackTo, st.release} {
 		if s != nil {
 			s.Close()
 		}
@@ -179,19 +180,49 @@ func (s *Store) UserSessions(ctx context.Context, id auth.UserID, from, now time
 	return collect(ctx, s.stmts.userSessions, scanSession, string(id), micros(from), micros(now), limit)
 }
 
+// countsAtOnce is how many keys selectCounts takes: those of one attempt.
+const countsAtOnce = 3
+
 // Counts returns the counts of keys.
 func (s *Store) Counts(ctx context.Context, keys []string) ([]auth.Count, error) {
-	counts := make([]auth.Count, len(keys))
-	for i, key := range keys {
-		fields := &fieldList{}
-		fields.add(&counts[i].Level)
-		fields.time(&counts[i].Last)
-		err := fields.scan(s.stmts.count.QueryRowContext(context.WithoutCancel(ctx), key))
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	counts := make([]auth.Count, 0, len(keys))
+	for chunk := range slices.Chunk(keys, countsAtOnce) {
+		some, err := s.someCounts(ctx, chunk)
+		if err != nil {
 			return nil, unavailable(err)
 		}
+		counts = append(counts, some...)
 	}
 	return counts, nil
+}
+
+func (s *Store) someCounts(ctx context.Context, keys []string) ([]auth.Count, error) {
+	var args [countsAtOnce]any
+	for i := range args {
+		args[i] = keys[min(i, len(keys)-1)]
+	}
+	rows, err := s.stmts.counts.QueryContext(context.WithoutCancel(ctx), args[:]...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	counts := make([]auth.Count, len(keys))
+	for rows.Next() {
+		var key string
+		var count auth.Count
+		fields := &fieldList{}
+		fields.add(&key, &count.Level)
+		fields.time(&count.Last)
+		if err := fields.scan(rows); err != nil {
+			return nil, err
+		}
+		for i := range keys {
+			if keys[i] == key {
+				counts[i] = count
+			}
+		}
+	}
+	return counts, rows.Err()
 }
 
 // Events returns events by number.

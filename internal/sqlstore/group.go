@@ -88,28 +88,21 @@ func (s *Store) work(ctx context.Context) {
 	}
 }
 
-// carryOut returns the outcome of each commit.
+// carryOut returns the outcome of each commit. Most groups succeed as a whole;
+// one that does not is carried out again with a savepoint for each.
 func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 	outcomes := make([]error, len(commits))
 	if len(commits) == 1 {
 		outcomes[0] = s.single(ctx, commits[0].batch)
 		return outcomes
 	}
-	spoilt := false // by one of them
-	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for i, c := range commits {
-			outcomes[i] = s.applyAlone(ctx, tx, c.batch)
-			if errors.Is(outcomes[i], auth.ErrUnavailable) {
-				// SQLite may have undone the whole transaction.
-				spoilt = true
-				return outcomes[i]
-			}
-		}
-		return nil
-	})
+	refused, err := s.together(ctx, commits, outcomes, s.applySafely)
+	if refused {
+		refused, err = s.together(ctx, commits, outcomes, s.applyAlone)
+	}
 	for i := range outcomes {
 		switch {
-		case spoilt:
+		case refused: // SQLite may have undone the whole transaction
 			outcomes[i] = s.single(ctx, commits[i].batch)
 		case err != nil:
 			outcomes[i] = err
@@ -118,37 +111,59 @@ func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 	return outcomes
 }
 
-// single carries out one batch in a transaction of its own. A panic becomes its
-// outcome: no caller's recover would see it here.
-func (s *Store) single(ctx context.Context, b auth.Batch) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: panic: %v", auth.ErrUnavailable, v)
+// together applies all batches in one transaction, and reports whether one of
+// them has spoilt it.
+func (s *Store) together(ctx context.Context, commits []*commit, outcomes []error, apply func(context.Context, *sql.Tx, auth.Batch) (spoilt bool, outcome error)) (refused bool, err error) {
+	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for i, c := range commits {
+			if refused, outcomes[i] = apply(ctx, tx, c.batch); refused {
+				return outcomes[i]
+			}
 		}
-	}()
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.apply(ctx, tx, b) })
+		return nil
+	})
+	return refused, err
 }
 
-// applyAlone undoes a batch that fails, and leaves those before it.
-func (s *Store) applyAlone(ctx context.Context, tx *sql.Tx, b auth.Batch) (err error) {
+// single carries out one batch in a transaction of its own.
+func (s *Store) single(ctx context.Context, b auth.Batch) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := s.applySafely(ctx, tx, b)
+		return err
+	})
+}
+
+// applySafely makes an outcome of a panic, which no caller's recover would see
+// here. Any failure spoils the transaction.
+func (s *Store) applySafely(ctx context.Context, tx *sql.Tx, b auth.Batch) (spoilt bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: panic: %v", auth.ErrUnavailable, v)
+			spoilt, err = true, fmt.Errorf("%w: panic: %v", auth.ErrUnavailable, v)
 		}
 	}()
+	err = s.apply(ctx, tx, b)
+	return err != nil, err
+}
+
+// applyAlone undoes a batch that is refused, and leaves those before it. Only a
+// fault spoils the transaction.
+func (s *Store) applyAlone(ctx context.Context, tx *sql.Tx, b auth.Batch) (spoilt bool, outcome error) {
 	if _, err := tx.StmtContext(ctx, s.stmts.savepoint).ExecContext(ctx); err != nil {
-		return unavailable(err)
+		return true, unavailable(err)
 	}
-	failed := s.apply(ctx, tx, b)
-	if failed != nil {
+	failed, outcome := s.applySafely(ctx, tx, b)
+	if errors.Is(outcome, auth.ErrUnavailable) {
+		return true, outcome
+	}
+	if failed {
 		if _, err := tx.StmtContext(ctx, s.stmts.rollbackTo).ExecContext(ctx); err != nil {
-			return unavailable(err)
+			return true, unavailable(err)
 		}
 	}
 	if _, err := tx.StmtContext(ctx, s.stmts.release).ExecContext(ctx); err != nil {
-		return unavailable(err)
+		return true, unavailable(err)
 	}
-	return failed
+	return false, outcome
 }
 
 // apply carries out the batch in the transaction.
