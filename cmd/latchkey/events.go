@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+type eventsCmd struct {
+	Kind    string        `help:"Only events of this kind: login, refresh, logout, user.added, …" placeholder:"KIND"`
+	Outcome string        `help:"Only events that ended so: ok, wrong_password, limited, reused, …" placeholder:"OUTCOME"`
+	User    string        `help:"Only events of the user with this id." placeholder:"ID"`
+	Since   time.Duration `help:"Only events of the last so many hours or minutes." placeholder:"DURATION"`
+	Follow  bool          `short:"f" help:"Wait for new events and show them too."`
+	JSON    bool          `help:"Print one JSON object per line."`
+	dataFlags
+}
+
+// eventView is an event as machines see it.
+type eventView struct {
+	Number    int64          `json:"number"`
+	Time      time.Time      `json:"time"`
+	Kind      auth.EventKind `json:"kind"`
+	Outcome   auth.Outcome   `json:"outcome"`
+	UserID    auth.UserID    `json:"user_id,omitempty"`
+	SessionID auth.SessionID `json:"session_id,omitempty"`
+	RequestID string         `json:"request_id,omitempty"`
+	Address   string         `json:"address,omitempty"`
+	Device    string         `json:"device,omitempty"`
+}
+
+const (
+	eventsPage   = 500
+	followPeriod = time.Second
+)
+
+func (c *eventsCmd) Run(ctx context.Context, p *process) error {
+	s, err := c.dataFlags.open(ctx, false, p.logger())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	if !c.JSON {
+		fmt.Fprintln(t, "TIME\tKIND\tOUTCOME\tUSER\tADDRESS\tDEVICE")
+	}
+	var last int64
+	for {
+		page, err := s.Events(ctx, last, eventsPage)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		for _, e := range page {
+			last = e.Number
+			if err := c.show(p, t, e); err != nil {
+				return err
+			}
+		}
+		if len(page) == eventsPage {
+			continue
+		}
+		if err := t.Flush(); err != nil || !c.Follow {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(followPeriod):
+		}
+	}
+}
+
+func (c *eventsCmd) show(p *process, t *tabwriter.Writer, e auth.Event) error {
+	switch {
+	case c.Kind != "" && c.Kind != string(e.Kind),
+		c.Outcome != "" && c.Outcome != string(e.Outcome),
+		c.User != "" && c.User != string(e.UserID),
+		c.Since > 0 && time.Since(e.Time) > c.Since:
+		return nil
+	}
+	if c.JSON {
+		return printLine(p.stdout, eventView{e.Number, e.Time.UTC(), e.Kind, e.Outcome, e.UserID, e.SessionID, e.RequestID, e.Address, e.Device})
+	}
+	_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(time.RFC3339), e.Kind, e.Outcome, e.UserID, e.Address, printable(e.Device))
+	return err
+}
