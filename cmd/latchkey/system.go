@@ -59,7 +59,7 @@ func (t tokenTTL) value() time.Duration {
 
 // issueFlags say to whom tokens are issued, and what they look like.
 type issueFlags struct {
-	Limits    string `help:"Slow down after failed logins: on, or off for tests and load runs." env:"LATCHKEY_LIMITS" enum:"on,off" default:"on"`
+	Limits    string `help:"Slow down after failed logins: on or off. Default: on; in offline and invoke, which only this machine can reach, off." env:"LATCHKEY_LIMITS" enum:"on,off," default:"" placeholder:"on|off"`
 	PublicURL string `name:"public-url" help:"Base of links and default issuer. Default: http:// and the address that is bound." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
 	Issuer    string `help:"iss of tokens. Default: the public URL." env:"LATCHKEY_ISSUER" placeholder:"URL"`
 	Audience  string `help:"aud of tokens. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`
@@ -213,8 +213,9 @@ type system struct {
 }
 
 // build wires the service. base is the public URL where none is configured.
-// Weak secrets are refused unless tolerated, which is for offline.
-func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak bool, log *slog.Logger) (*system, error) {
+// forDemo is for what only this machine can reach: weak secrets are tolerated,
+// and limits are off unless asked for.
+func (s *storage) build(f dataFlags, i issueFlags, base string, forDemo bool, log *slog.Logger) (*system, error) {
 	hasher, err := auth.NewHasher(f.Argon2)
 	if err != nil {
 		return nil, err
@@ -223,8 +224,9 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak boo
 	issuer := cmp.Or(i.Issuer, public)
 	audience := cmp.Or(i.Audience, issuer)
 	cfg := auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, Issuer: issuer, Audience: audience, AccessTokenTTL: f.value()}
-	if cfg.Limits = &auth.DefaultLimits; i.Limits == "off" {
-		cfg.Limits = nil
+	if i.Limits == "on" || i.Limits == "" && !forDemo {
+		cfg.Limits = &auth.DefaultLimits
+	} else if !forDemo {
 		log.Warn("limits are off: passwords can be guessed as fast as they can be hashed")
 	}
 	if cfg.RefreshKey, err = s.master.RefreshKey(); err != nil {
@@ -235,7 +237,7 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak boo
 		cfg.Legacy, cfg.Signer = true, keyring.Secret(secret)
 		cfg.Issuer, cfg.Audience = i.Issuer, i.Audience
 		sys.jwks = func(context.Context) []byte { return []byte(`{"keys":[]}`) }
-		sys.verifier, err = secretVerifier(secret, i, tolerateWeak, log)
+		sys.verifier, err = secretVerifier(secret, i, forDemo, log)
 	} else {
 		sys.verifier, err = latchkey.New(latchkey.Config{Keys: s.keys, Issuer: issuer, Audience: audience, Leeway: awslambda.Leeway})
 	}
@@ -246,10 +248,10 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, tolerateWeak boo
 	return sys, err
 }
 
-func secretVerifier(secret string, i issueFlags, tolerateWeak bool, log *slog.Logger) (*latchkey.Verifier, error) {
+func secretVerifier(secret string, i issueFlags, forDemo bool, log *slog.Logger) (*latchkey.Verifier, error) {
 	cfg := latchkey.Config{Issuer: i.Issuer, Audience: i.Audience, Leeway: awslambda.Leeway}
 	reason := weaksecret.Check(secret)
-	if reason == nil || !tolerateWeak {
+	if reason == nil || !forDemo {
 		return awslambda.LegacyVerifier(secret, cfg)
 	}
 	log.Warn("TOKEN_SECRET is weak; serve and Lambda refuse it", slog.String("reason", reason.Error()))
