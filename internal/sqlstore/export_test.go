@@ -8,10 +8,13 @@ import (
 
 // Remembers reports whether a look-up of the session would spare the query.
 func (s *Store) Remembers(id auth.SessionID) bool {
-	state, settled := s.sessions.look(time.Now())
+	state, settled := s.sessions.look()
 	_, ok := s.sessions.get(id, state)
 	return settled && ok
 }
+
+// SetClock replaces the clock by which the age of the log is told.
+func (s *Store) SetClock(now func() time.Time) { s.sessions.now = now }
 
 // Known reports whether a look-up of the session has been remembered, whatever
 // has been written since.

@@ -18,7 +18,8 @@ import (
 // A change within the grain of the file system's clock would not show. What is
 // read while the log is that young is not remembered.
 type sessions struct {
-	log string // path of the write-ahead log; empty: nothing is remembered
+	log string           // path of the write-ahead log; empty: nothing is remembered
+	now func() time.Time // the clock that stamps files
 
 	mu    sync.RWMutex
 	state logState // for which known holds
@@ -46,7 +47,7 @@ const (
 )
 
 // look returns the state of the log and whether it may be relied on.
-func (c *sessions) look(now time.Time) (logState, bool) {
+func (c *sessions) look() (logState, bool) {
 	if c.log == "" {
 		return logState{}, false
 	}
@@ -59,7 +60,7 @@ func (c *sessions) look(now time.Time) (logState, bool) {
 	if state.modified.Nanosecond() == 0 {
 		settled = coarseGrain
 	}
-	return state, now.Sub(state.modified) > settled
+	return state, c.now().Sub(state.modified) > settled
 }
 
 func (c *sessions) get(id auth.SessionID, state logState) (sessionUser, bool) {
@@ -84,7 +85,7 @@ func (c *sessions) put(found sessionUser, state logState) {
 
 // SessionUser returns a session with its user.
 func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
-	state, settled := s.sessions.look(time.Now()) // before reading: what is written meanwhile shows
+	state, settled := s.sessions.look() // before reading: what is written meanwhile shows
 	if settled {
 		if found, ok := s.sessions.get(id, state); ok {
 			return found.session, found.user, nil

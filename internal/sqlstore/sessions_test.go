@@ -82,8 +82,10 @@ func TestYoungReadsAreNotRemembered(t *testing.T) {
 	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}}); err != nil {
 		t.Fatal(err)
 	}
+	now := time.Now()
+	s.SetClock(func() time.Time { return now })
 	for _, ago := range []time.Duration{-time.Hour, 0, 50 * time.Millisecond} {
-		then := time.Now().Add(-ago)
+		then := now.Add(-ago)
 		if err := os.Chtimes(path+"-wal", then, then); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +97,7 @@ func TestYoungReadsAreNotRemembered(t *testing.T) {
 		}
 	}
 	// A clock that stamps whole seconds has a grain of seconds.
-	then := time.Now().Add(-time.Second).Truncate(time.Second)
+	then := now.Add(-time.Second).Truncate(time.Second)
 	if err := os.Chtimes(path+"-wal", then, then); err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 			return nil, err
 		}
 		s.write, s.read = openDB(path), openDB(path)
-		s.sessions.log = path + "-wal"
+		s.sessions.log, s.sessions.now = path+"-wal", time.Now
 		s.read.SetMaxOpenConns(runtime.GOMAXPROCS(0) + 2)
 		s.read.SetMaxIdleConns(runtime.GOMAXPROCS(0) + 2)
 	}
