@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
@@ -35,24 +35,6 @@ var (
 )
 
 var start = time.Date(2026, 3, 14, 9, 26, 53, 589_000_000, time.UTC)
-
-// clock stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex // guards now
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // faulty passes everything on to a real store. A fault is returned in place of
 // the operation's answer; after runs when an operation has succeeded.
@@ -103,7 +85,7 @@ func (f *faulty) Commit(ctx context.Context, b auth.Batch) error {
 type fixture struct {
 	*auth.Service
 	t     *testing.T
-	clock *clock
+	clock *storetest.Clock
 	store *sqlstore.Store // beneath every fault
 	keys  *keyring.Keyring
 }
@@ -120,7 +102,7 @@ func fixtureOn(t *testing.T, path string, options ...func(*auth.Config)) *fixtur
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	f := &fixture{t: t, clock: &clock{now: start}, store: store}
+	f := &fixture{t: t, clock: storetest.NewClock(start), store: store}
 	f.keys, err = keyring.Open(t.Context(), keyring.Config{Store: store, TokenTTL: time.Hour, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
@@ -33,30 +34,12 @@ const (
 
 var start = time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
 
-// clock stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex // guards now
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // fixture is a store, a clock and a master key, on which any number of keyrings
 // can be opened.
 type fixture struct {
 	*testing.T
 	store  *sqlstore.Store
-	clock  *clock
+	clock  *storetest.Clock
 	master keyring.MasterKey
 }
 
@@ -69,7 +52,7 @@ func fixtureOn(t *testing.T, path string) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	return &fixture{t, store, &clock{now: start}, keyring.NewMasterKey()}
+	return &fixture{t, store, storetest.NewClock(start), keyring.NewMasterKey()}
 }
 
 func (f *fixture) open() *keyring.Keyring { return f.openOn(f.store) }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/web"
@@ -29,24 +30,6 @@ const (
 )
 
 var start = time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
-
-// clock stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex // guards now
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // buffer is a log that is written by the server and read by the test.
 type buffer struct {
@@ -109,7 +92,7 @@ func (f *faulty) Ping(ctx context.Context) error {
 // fixture is the auth service over HTTP with one user, ada.
 type fixture struct {
 	testing.TB
-	clock   *clock
+	clock   *storetest.Clock
 	store   *faulty
 	keys    *keyring.Keyring
 	service *auth.Service
@@ -125,7 +108,7 @@ func newFixture(t testing.TB, options ...func(*web.Config)) *fixture {
 
 func fixtureOn(t testing.TB, path string, options ...func(*web.Config)) *fixture {
 	t.Helper()
-	f := &fixture{TB: t, clock: &clock{now: start}}
+	f := &fixture{TB: t, clock: storetest.NewClock(start)}
 	store, err := sqlstore.Open(t.Context(), path, true)
 	if err != nil {
 		t.Fatal(err)

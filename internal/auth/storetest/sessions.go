@@ -1,0 +1,180 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+func sessionIsReadWithUser(t *testing.T, s, other Store) {
+	u := user("ada")
+	want := session("s1", u)
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{want}})
+	u.Version = 1
+	gotSession, gotUser, err := other.SessionUser(t.Context(), "s1")
+	if err != nil {
+		t.Fatalf("SessionUser: %v", err)
+	}
+	want.Version = 1
+	if d := cmp.Diff(want, gotSession); d != "" {
+		t.Errorf("session (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(u, gotUser); d != "" {
+		t.Errorf("user (-want +got):\n%s", d)
+	}
+}
+
+func sessionUpdateIsCompareAndSwap(t *testing.T, s, other Store) {
+	u := user("ada")
+	e := session("s1", u)
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}})
+	e.Version, e.RefreshHash, e.PreviousHash, e.RotatedAt, e.Rotations = 1, []byte{2}, []byte{0, 1, 0xFF}, at.Add(time.Hour), 7
+	e.Since, e.LastUsedAt, e.EndedAt, e.Address = at.Add(time.Second), at.Add(2*time.Second), at.Add(3*time.Second), "192.0.2.8"
+	mustCommit(t, s, auth.Batch{UpdateSessions: []auth.Session{e}})
+	wantError(t, "the same update again", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{e}}), auth.ErrConflict)
+	e.Version = 2
+	got, _, err := other.SessionUser(t.Context(), "s1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(e, got); d != "" {
+		t.Errorf("session (-want +got):\n%s", d)
+	}
+	gone := session("none", u)
+	gone.Version = 1
+	wantError(t, "update of no session", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{gone}}), auth.ErrConflict)
+}
+
+func racingSessionUpdates(t *testing.T, s, other Store) {
+	u := user("ada")
+	e := session("s1", u)
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}})
+	e.Version = 1
+	won := race(t, s, other, auth.ErrConflict, func(ctx context.Context, s Store, i int) error {
+		mine := e
+		mine.RefreshHash = []byte{byte(i)}
+		return s.Commit(ctx, auth.Batch{UpdateSessions: []auth.Session{mine}})
+	})
+	if won != 1 {
+		t.Errorf("%d racers won, want 1", won)
+	}
+}
+
+func userSessionsAreListed(t *testing.T, s, other Store) {
+	ada, bob := user("ada"), user("bob")
+	changed := func(id string, change func(*auth.Session)) auth.Session {
+		e := session(id, ada)
+		e.Since = at
+		change(&e)
+		return e
+	}
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{ada, bob}, CreateSessions: []auth.Session{
+		changed("old", func(e *auth.Session) { e.LastUsedAt = at.Add(time.Second) }),
+		changed("new", func(e *auth.Session) { e.LastUsedAt = at.Add(time.Minute) }),
+		changed("newest", func(e *auth.Session) { e.LastUsedAt = at.Add(time.Hour) }),
+		changed("ended", func(e *auth.Session) { e.EndedAt = at }),
+		changed("expired", func(e *auth.Session) { e.ExpiresAt = at.Add(time.Second) }),
+		changed("before", func(e *auth.Session) { e.Since = at.Add(-time.Microsecond) }),
+		changed("another's", func(e *auth.Session) { e.UserID = bob.ID }),
+	}})
+	list := func(limit int) string {
+		page, err := other.UserSessions(t.Context(), ada.ID, at, at.Add(time.Second), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, e := range page {
+			ids = append(ids, string(e.ID))
+		}
+		return fmt.Sprint(ids)
+	}
+	if got, want := list(10), "[newest new old]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := list(2), "[newest new]"; got != want {
+		t.Errorf("the first two: got %s, want %s", got, want)
+	}
+}
+
+func deletion(t *testing.T, s, other Store) {
+	u := user("ada")
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}})
+	wantError(t, "deletion of another version", s.Commit(t.Context(), auth.Batch{DeleteUsers: []auth.User{u}}), auth.ErrConflict)
+	u.Version = 1
+	mustCommit(t, s, auth.Batch{DeleteUsers: []auth.User{u}})
+	wantError(t, "deletion again", s.Commit(t.Context(), auth.Batch{DeleteUsers: []auth.User{u}}), auth.ErrConflict)
+	_, err := other.User(t.Context(), u.ID)
+	wantError(t, "User", err, auth.ErrNotFound)
+	_, _, err = other.SessionUser(t.Context(), "s1")
+	wantError(t, "SessionUser", err, auth.ErrNotFound)
+	again := user("ada")
+	again.ID = "another"
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{again}})
+}
+
+func hitsAreCounted(t *testing.T, s, other Store) {
+	hit := func(after time.Duration) {
+		t.Helper()
+		mustCommit(t, s, auth.Batch{Hits: []auth.Hit{{Key: "k", At: at.Add(after), Fade: time.Minute}}})
+	}
+	want := func(level float64, last time.Duration) {
+		t.Helper()
+		counts, err := other.Counts(t.Context(), []string{"unknown", "k"})
+		if err != nil || len(counts) != 2 || counts[0] != (auth.Count{}) {
+			t.Fatalf("got %v, %v; want two counts, the first zero", counts, err)
+		}
+		if c := counts[1]; c.Level < level-0.001 || c.Level > level+0.001 || !c.Last.Equal(at.Add(last)) {
+			t.Errorf("got level %v at %v, want %v at %v", c.Level, c.Last, level, at.Add(last))
+		}
+	}
+	hit(0)
+	want(1, 0)
+	hit(0)
+	want(2, 0)
+	hit(30 * time.Second)
+	want(2.5, 30*time.Second)
+	hit(90 * time.Second)
+	want(2.5, 90*time.Second)
+	hit(time.Hour)
+	want(1, time.Hour)
+	u := user("ada")
+	u.Version = 7
+	failing := auth.Batch{Hits: []auth.Hit{{Key: "k", At: at.Add(time.Hour), Fade: time.Minute}}, UpdateUsers: []auth.User{u}}
+	wantError(t, "a batch that fails", s.Commit(t.Context(), failing), auth.ErrConflict)
+	want(1, time.Hour)
+}
+
+func racingHits(t *testing.T, s, other Store) {
+	race(t, s, other, nil, func(ctx context.Context, s Store, _ int) error {
+		return s.Commit(ctx, auth.Batch{Hits: []auth.Hit{{Key: "k", At: at, Fade: time.Hour}}})
+	})
+	counts, err := s.Counts(t.Context(), []string{"k"})
+	if err != nil || counts[0].Level != racers {
+		t.Errorf("got %v, %v; want %d", counts, err, racers)
+	}
+}
+
+func checkUsers(t *testing.T, s, other Store) {
+	u := user("ada")
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}})
+	u.Version = 1
+	bound := auth.Batch{CheckUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}}
+	mustCommit(t, s, bound)
+	wantUser(t, other, u) // checked, not changed
+	mustCommit(t, s, auth.Batch{UpdateUsers: []auth.User{u}})
+	bound.CreateSessions = []auth.Session{session("s2", u)}
+	wantError(t, "bound to an old version", s.Commit(t.Context(), bound), auth.ErrConflict)
+	stranger := user("nobody")
+	stranger.Version = 1
+	wantError(t, "bound to a stranger", s.Commit(t.Context(), auth.Batch{CheckUsers: []auth.User{stranger}}), auth.ErrConflict)
+	wantError(t, "a stranger's session", s.Commit(t.Context(), auth.Batch{CreateSessions: []auth.Session{session("s3", stranger)}}), auth.ErrConflict)
+	for _, id := range []auth.SessionID{"s2", "s3"} {
+		_, _, err := other.SessionUser(t.Context(), id)
+		wantError(t, "SessionUser", err, auth.ErrNotFound)
+	}
+}
