@@ -195,9 +195,11 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 	// Apart from logins: whoever guesses there must not keep the owner, who is
 	// signed in, from changing the password.
 	attempt := s.attempt("signed in "+string(user.ID), c)
-	if err := s.allow(ctx, attempt); err != nil {
+	done, err := s.allow(ctx, attempt)
+	if err != nil {
 		return s.recordLimited(ctx, c, kind, user, err)
 	}
+	defer done()
 	ok, _, err := s.Hasher.Verify(ctx, user.PasswordHash, password)
 	if err != nil {
 		return err

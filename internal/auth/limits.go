@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 )
 
@@ -36,8 +37,10 @@ type Limit struct {
 
 // Limits are what stands against guessing. Failures alone count, under the
 // account that was meant, however it was spelled, and the client's address.
+// There is none for all clients together: it would let a stranger lock everybody
+// out. What bounds them together is the Hasher.
 type Limits struct {
-	Account, Address, Global Limit
+	Account, Address Limit
 }
 
 // DefaultLimits let a person mistype a password a few times, and a machine guess
@@ -45,7 +48,6 @@ type Limits struct {
 var DefaultLimits = Limits{
 	Account: Limit{Free: 5, First: 5 * time.Second, Longest: 15 * time.Minute, Fade: 15 * time.Minute},
 	Address: Limit{Free: 30, First: time.Second, Longest: 5 * time.Minute, Fade: time.Minute},
-	Global:  Limit{Free: 2000, First: time.Second, Longest: 5 * time.Second, Fade: 50 * time.Millisecond},
 }
 
 // A LimitError says when to try again.
@@ -53,10 +55,13 @@ type LimitError struct{ RetryAfter time.Duration }
 
 func (e *LimitError) Error() string { return fmt.Sprintf("too many failures: wait %v", e.RetryAfter) }
 
+// over is by how many the failures exceed the free ones; below zero: not yet.
+func (l Limit) over(c Count) float64 { return math.Round(c.Level) - float64(l.Free) }
+
 // wait is how much longer an attempt has to wait at now.
 func (l Limit) wait(c Count, now time.Time) time.Duration {
-	over := math.Round(c.Level) - float64(l.Free)
-	if c.Last.IsZero() || over < 0 {
+	over := l.over(c)
+	if over < 0 {
 		return 0
 	}
 	delay := l.Longest
@@ -78,7 +83,7 @@ func (s *Service) attempt(account string, c Client) limited {
 	if s.Limits == nil {
 		return limited{}
 	}
-	a := limited{[]string{s.limitKey("account", account), s.limitKey("global", "")}, []Limit{s.Limits.Account, s.Limits.Global}}
+	a := limited{[]string{s.limitKey("account", account)}, []Limit{s.Limits.Account}}
 	if c.Address != "" {
 		a.keys, a.limits = append(a.keys, s.limitKey("address", c.Address)), append(a.limits, s.Limits.Address)
 	}
@@ -106,24 +111,82 @@ func (s *Service) limitKey(kind, name string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// allow returns a *LimitError when the attempt comes too soon.
-func (s *Service) allow(ctx context.Context, a limited) error {
+// allow returns a *LimitError when the attempt comes too soon, and otherwise what
+// is to be called when its outcome is stored.
+//
+// An account or address that has used up its free failures is tried by one at a
+// time in this process: or else a hundred guesses at once would all be looked at
+// before the first of them counts.
+func (s *Service) allow(ctx context.Context, a limited) (done func(), err error) {
+	slow, err := s.due(ctx, a)
+	if err != nil || len(slow) == 0 {
+		return func() {}, err
+	}
+	if !s.trying.enter(slow) {
+		return nil, &LimitError{time.Second}
+	}
+	done = func() { s.trying.leave(slow) }
+	if _, err := s.due(ctx, a); err != nil { // another one may have failed meanwhile
+		done()
+		return nil, err
+	}
+	return done, nil
+}
+
+// due returns a *LimitError when the attempt has to wait, and those of its keys
+// that have used up their free failures.
+func (s *Service) due(ctx context.Context, a limited) (slow []string, err error) {
 	if len(a.keys) == 0 {
-		return nil
+		return nil, nil
 	}
 	counts, err := s.Store.Counts(ctx, a.keys)
 	if err != nil {
-		return fmt.Errorf("reading limits: %w", err)
+		return nil, fmt.Errorf("reading limits: %w", err)
 	}
 	now := s.Now()
 	var longest time.Duration
 	for i, c := range counts {
 		longest = max(longest, a.limits[i].wait(c, now))
+		if a.limits[i].over(c) >= 0 {
+			slow = append(slow, a.keys[i])
+		}
 	}
 	if longest > 0 {
-		return &LimitError{longest}
+		return nil, &LimitError{longest}
 	}
-	return nil
+	return slow, nil
+}
+
+// trying holds the keys that an attempt is under way for.
+type trying struct {
+	mu   sync.Mutex
+	keys map[string]bool
+}
+
+// enter takes all of the keys, or none and returns false.
+func (t *trying) enter(keys []string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, key := range keys {
+		if t.keys[key] {
+			return false
+		}
+	}
+	if t.keys == nil {
+		t.keys = make(map[string]bool)
+	}
+	for _, key := range keys {
+		t.keys[key] = true
+	}
+	return true
+}
+
+func (t *trying) leave(keys []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, key := range keys {
+		delete(t.keys, key)
+	}
 }
 
 // addressOnly is an attempt that means no account.

@@ -3,6 +3,8 @@ package auth_test
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -216,5 +218,45 @@ func TestLimitsFaultIsNoPass(t *testing.T) {
 	}
 	if _, err := f.login("ada", password); !errors.Is(err, auth.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+}
+
+// TestGuessesAtOnce sends a hundred guesses in the same moment, through two
+// processes, to an account whose free failures are used up: each process checks
+// one, and the right password is found by none of the others.
+func TestGuessesAtOnce(t *testing.T) {
+	path := tempDatabase(t)
+	f := fixtureOn(t, path, limits)
+	f.addAda()
+	other := reopen(t, f, path)
+	l := auth.DefaultLimits
+	other.Limits = &l
+	for range 5 {
+		f.try("ada", "wrong password", "")
+	}
+	for round := range 5 { // by the first, one failure has faded: that burst is free
+		f.clock.Advance(16 * time.Minute)
+		var checked atomic.Int32
+		var wg sync.WaitGroup
+		for i := range 100 {
+			service := f.Service
+			if i%2 == 1 {
+				service = other
+			}
+			wg.Go(func() {
+				_, err := service.Login(t.Context(), auth.LoginRequest{Username: "ada", Password: "wrong password"})
+				var limit *auth.LimitError
+				switch {
+				case errors.Is(err, auth.ErrInvalidCredentials):
+					checked.Add(1)
+				case !errors.As(err, &limit):
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := checked.Load(); round > 0 && (n < 1 || n > 2) {
+			t.Errorf("round %d: %d guesses were checked, want one for each process at most", round, n)
+		}
 	}
 }

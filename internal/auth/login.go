@@ -50,9 +50,11 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 		return Tokens{}, fmt.Errorf("looking up user: %w", err)
 	}
 	attempt := s.attempt(accountOf(user, r.Username), r.Client)
-	if err := s.allow(ctx, attempt); err != nil {
+	done, err := s.allow(ctx, attempt)
+	if err != nil {
 		return Tokens{}, s.recordLimited(ctx, r.Client, EventLogin, user, err)
 	}
+	defer done()
 	// An unknown user has no hash, and Verify then checks the decoy: the time
 	// and the work are those of a known one.
 	ok, weak, err := s.Hasher.Verify(ctx, user.PasswordHash, r.Password)

@@ -22,9 +22,11 @@ import (
 // answer again within RefreshGrace, however often it is asked and whoever won.
 // A token that was spent before that is in two hands: the session ends.
 func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, error) {
-	if err := s.allow(ctx, s.attempt("", c).addressOnly()); err != nil {
+	done, err := s.allow(ctx, s.attempt("", c).addressOnly())
+	if err != nil {
 		return Tokens{}, s.recordLimited(ctx, c, EventRefresh, User{}, err)
 	}
+	defer done()
 	id, secret, ok := parseRefreshToken(token)
 	if !ok {
 		return Tokens{}, s.refuseRefresh(ctx, c, Session{}, OutcomeWrongToken)

@@ -54,6 +54,7 @@ type Config struct {
 // Service holds the rules. Its methods may be called concurrently.
 type Service struct {
 	Config
+	trying trying
 }
 
 // New checks the configuration and returns a Service.

@@ -201,9 +201,9 @@ func TestCache(t *testing.T) {
 		t.Errorf("POST /orders: %d %s, want the policy to deny it", r.status, r.body)
 	}
 	get("/orders/7", a.mint(nil), 403, "called") // another token
-	a.move(300*time.Second - 1)
+	a.Advance(300*time.Second - 1)
 	get("/me", token, 200, "cached")
-	a.move(1)
+	a.Advance(1)
 	get("/me", token, 200, "called")
 	if n := a.calls.Load(); n != 3 {
 		t.Errorf("the authorizer was called %d times, want 3", n)
@@ -218,7 +218,7 @@ func TestCachedAllowOutlivesTheTokenUntilTheTTL(t *testing.T) {
 		after time.Duration
 		want  int
 	}{{0, 200}, {59 * time.Second, 200}, {time.Second, 401}} {
-		a.move(step.after)
+		a.Advance(step.after)
 		if r := a.signedIn(t, "GET", "/me", token); r.status != step.want {
 			t.Errorf("%s later: %d, want %d", step.after, r.status, step.want)
 		}

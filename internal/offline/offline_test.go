@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/offline"
@@ -28,25 +29,10 @@ const (
 	secret = "no secret: it is printed in the tests"
 )
 
-// A clock stands until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
+// A clock that tokens are minted by.
+type clock struct{ *storetest.Clock }
 
-func newClock() *clock { return &clock{now: time.Unix(1_800_000_000, 0)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
+func newClock() *clock { return &clock{storetest.NewClock(time.Unix(1_800_000_000, 0))} }
 
 // mint signs a token that is good for ten minutes, unless the claims say
 // otherwise.

@@ -78,7 +78,7 @@ const (
 			version = version + 1
 		WHERE id = $1 AND version = $14`
 
-	selectCounts = `SELECT key, level, last_hit FROM counts WHERE key IN ($1, $2, $3)`
+	selectCounts = `SELECT key, level, last_hit FROM counts WHERE key IN ($1, $2)`
 
 	addHit = `INSERT INTO counts (key, level, last_hit) VALUES ($1, 1, $2)
 		ON CONFLICT (key) DO UPDATE SET
@@ -181,7 +181,7 @@ func (s *Store) UserSessions(ctx context.Context, id auth.UserID, from, now time
 }
 
 // countsAtOnce is how many keys selectCounts takes: those of one attempt.
-const countsAtOnce = 3
+const countsAtOnce = 2
 
 // Counts returns the counts of keys.
 func (s *Store) Counts(ctx context.Context, keys []string) ([]auth.Count, error) {

@@ -47,7 +47,7 @@ func (s *scanner) escape() error {
 	return s.fail("unknown escape")
 }
 
-// unicode reads \uXXXX; a high surrogate needs its low one (RFC 8259 section 8.2).
+// unicode reads \u and four hexadecimal digits; a high surrogate needs its low one (RFC 8259 section 8.2).
 func (s *scanner) unicode() error {
 	r, ok := hex4(s.doc[s.at:])
 	if !ok {
@@ -64,7 +64,7 @@ func (s *scanner) unicode() error {
 	return nil
 }
 
-// hex4 reads \uXXXX at the start of s.
+// hex4 reads \u and four hexadecimal digits at the start of s.
 func hex4(s string) (rune, bool) {
 	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
 		return 0, false
