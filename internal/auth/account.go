@@ -17,7 +17,7 @@ func (s *Service) bearer(ctx context.Context, c latchkey.Claims) (Session, User,
 		return Session{}, User{}, ErrInvalidToken
 	case err != nil:
 		return Session{}, User{}, fmt.Errorf("reading session: %w", err)
-	case string(user.ID) != c.Subject || !session.alive(user, s.Now()):
+	case string(user.ID) != c.Subject || !session.alive(user, s.Now(), s.SessionIdle):
 		return Session{}, User{}, ErrInvalidToken
 	}
 	return session, user, nil
@@ -96,7 +96,7 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Clie
 			return nil
 		case err != nil:
 			return fmt.Errorf("reading session: %w", err)
-		case !session.alive(user, now) || !s.belongs(session, secret):
+		case !session.alive(user, now, s.SessionIdle) || !s.belongs(session, secret):
 			return nil
 		}
 		session.EndedAt = now
@@ -121,7 +121,7 @@ func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]Sessi
 	}
 	var living []Session
 	for _, session := range all {
-		if session.alive(user, now) {
+		if session.alive(user, now, s.SessionIdle) {
 			living = append(living, session)
 		}
 	}
@@ -144,7 +144,7 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id Ses
 			return wrap("reading session", err)
 		}
 		now := s.Now()
-		if !session.alive(user, now) { // nor is somebody else's
+		if !session.alive(user, now, s.SessionIdle) { // nor is somebody else's
 			return ErrNotFound
 		}
 		session.EndedAt = now
@@ -165,7 +165,7 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 	if err := s.confirm(ctx, user, current, EventPasswordSet, c); err != nil {
 		return err
 	}
-	hash, err := s.hashNew(ctx, password)
+	hash, err := s.hashNew(ctx, password, user)
 	if err != nil {
 		return err
 	}
@@ -180,10 +180,13 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 			return ErrInvalidCredentials
 		}
 		now := s.Now()
-		user.PasswordHash, user.UpdatedAt = hash, now
+		user.PasswordHash, user.UpdatedAt, user.PendingEmail = hash, now, ""
 		b := Batch{Events: []Event{sessionEvent(c, EventPasswordSet, OutcomeOK, session, now)}}
 		b.endOthers(&user, &session, now)
-		return s.Store.Commit(ctx, b)
+		if err := s.notify(&b, user, MessagePasswordChanged, c); err != nil {
+			return err
+		}
+		return s.commit(ctx, b)
 	})
 }
 
@@ -256,9 +259,13 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 		if user.PasswordHash != proved {
 			return ErrInvalidCredentials
 		}
-		return s.Store.Commit(ctx, Batch{
+		b := Batch{
 			DeleteUsers: []User{user},
 			Events:      []Event{sessionEvent(c, EventUserDeleted, OutcomeOK, session, s.Now())},
-		})
+		}
+		if err := s.notify(&b, user, MessageAccountDeleted, c); err != nil {
+			return err
+		}
+		return s.commit(ctx, b)
 	})
 }

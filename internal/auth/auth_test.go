@@ -117,7 +117,7 @@ func fixtureOn(t *testing.T, path string, options ...func(*auth.Config)) *fixtur
 // service returns another service on the fixture's store.
 func (f *fixture) service(options ...func(*auth.Config)) *auth.Service {
 	f.t.Helper()
-	cfg := auth.Config{RefreshKey: make([]byte, 32),
+	cfg := auth.Config{RefreshKey: make([]byte, 32), TicketKey: make([]byte, 32), MailKey: make([]byte, 32),
 		Store: f.store, Signer: f.keys, Hasher: newHasher(f.t, cheap),
 		Issuer: issuer, Audience: audience, Now: f.clock.Now,
 	}

@@ -13,6 +13,12 @@ var (
 	ErrInvalidCredentials = errors.New("invalid credentials")
 	// ErrInvalidToken: the bearer token is good but its session or user is not.
 	ErrInvalidToken = errors.New("session or user is gone")
+	// ErrEmailNotVerified: the password is right, but the address is not proved.
+	ErrEmailNotVerified = errors.New("e-mail address is not verified")
+	// ErrRegistrationClosed: strangers may not create accounts here.
+	ErrRegistrationClosed = errors.New("registration is closed")
+	// ErrNoMail: this service sends no mail, and so cannot do what needs it.
+	ErrNoMail = errors.New("no mail is sent")
 	// ErrBusy: all hashing permits are taken and the queue is full. Try later.
 	ErrBusy = errors.New("too many passwords are being checked")
 	// ErrUnavailable: the store could not be read or written. Try later.

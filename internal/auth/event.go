@@ -24,16 +24,24 @@ type Event struct {
 type EventKind string
 
 const (
-	EventLogin       EventKind = "login"
-	EventRefresh     EventKind = "refresh"
-	EventLogout      EventKind = "logout"
-	EventUserDeleted EventKind = "user.deleted"
-	EventUserAdded   EventKind = "user.added"
-	EventUserUpdated EventKind = "user.updated"
-	EventPasswordSet EventKind = "user.password_set"
-	EventDisabled    EventKind = "user.disabled"
-	EventEnabled     EventKind = "user.enabled"
-	EventImported    EventKind = "user.imported"
+	EventRegister      EventKind = "register"        // an account was asked for
+	EventVerify        EventKind = "email.verify"    // an address was proved, or not
+	EventVerifyMail    EventKind = "email.resend"    // another mail to prove it was asked for
+	EventEmailChange   EventKind = "email.change"    // another address was asked for
+	EventForgot        EventKind = "password.forgot" // a new password was asked for
+	EventPasswordReset EventKind = "password.reset"  // a password was set by a link or code
+	EventMail          EventKind = "mail"            // a mail was delivered, or not
+	EventLogin         EventKind = "login"
+	EventRefresh       EventKind = "refresh"
+	EventLogout        EventKind = "logout"
+	EventUserDeleted   EventKind = "user.deleted"
+	EventUserAdded     EventKind = "user.added"
+	EventUserInvited   EventKind = "user.invited"
+	EventUserUpdated   EventKind = "user.updated"
+	EventPasswordSet   EventKind = "user.password_set"
+	EventDisabled      EventKind = "user.disabled"
+	EventEnabled       EventKind = "user.enabled"
+	EventImported      EventKind = "user.imported"
 )
 
 // An Outcome says how it ended.
@@ -44,11 +52,19 @@ const (
 	OutcomeUnknownUser   Outcome = "unknown_user"
 	OutcomeWrongPassword Outcome = "wrong_password"
 	OutcomeDisabledUser  Outcome = "disabled_user"
-	OutcomeLimited       Outcome = "limited"      // came too soon after failures; nothing was checked
-	OutcomeRepeated      Outcome = "repeated"     // a token spent a moment ago: same successor
-	OutcomeReused        Outcome = "reused"       // a token spent before: the session was ended
-	OutcomeWrongToken    Outcome = "wrong_token"  // no token of this session
-	OutcomeDeadSession   Outcome = "dead_session" // ended, expired, or its user is disabled
+	OutcomeUnverified    Outcome = "unverified"    // the right password of an address that is not proved
+	OutcomeTaken         Outcome = "taken"         // the address has an account
+	OutcomeClosed        Outcome = "closed"        // registration is not open
+	OutcomeReplaced      Outcome = "replaced"      // took the place of an account whose address nobody had proved
+	OutcomeWrongTicket   Outcome = "wrong_ticket"  // link or code wrong, used or expired
+	OutcomeFailed        Outcome = "failed"        // of a mail: will be tried again
+	OutcomeUndeliverable Outcome = "undeliverable" // of a mail: refused for good
+	OutcomeGivenUp       Outcome = "given_up"      // of a mail: has lost its use meanwhile
+	OutcomeLimited       Outcome = "limited"       // came too soon after failures; nothing was checked
+	OutcomeRepeated      Outcome = "repeated"      // a token spent a moment ago: same successor
+	OutcomeReused        Outcome = "reused"        // a token spent before: the session was ended
+	OutcomeWrongToken    Outcome = "wrong_token"   // no token of this session
+	OutcomeDeadSession   Outcome = "dead_session"  // ended, expired, or its user is disabled
 )
 
 // Client is what we know of whoever makes a request.

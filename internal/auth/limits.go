@@ -35,12 +35,18 @@ type Limit struct {
 	Fade    time.Duration // see Hit
 }
 
-// Limits are what stands against guessing. Failures alone count, under the
-// account that was meant, however it was spelled, and the client's address.
-// There is none for all clients together: it would let a stranger lock everybody
-// out. What bounds them together is the Hasher.
+// Limits are what stands against guessing and against mail bombs. What counts is
+// failures, and every request that may send a mail: under the account that was
+// meant, however it was spelled and whether it exists or not, and under the
+// client's address.
 type Limits struct {
 	Account, Address Limit
+	// Mail is of the requests that may send mail to one address.
+	Mail Limit
+	// Alarm is of all clients together. It does not make anybody wait: that would
+	// let a stranger lock everybody out. While more than Free failures count,
+	// accounts and addresses have a quarter of theirs free.
+	Alarm Limit
 }
 
 // DefaultLimits let a person mistype a password a few times, and a machine guess
@@ -48,12 +54,28 @@ type Limits struct {
 var DefaultLimits = Limits{
 	Account: Limit{Free: 5, First: 5 * time.Second, Longest: 15 * time.Minute, Fade: 15 * time.Minute},
 	Address: Limit{Free: 30, First: time.Second, Longest: 5 * time.Minute, Fade: time.Minute},
+	Mail:    Limit{Free: 5, First: time.Minute, Longest: time.Hour, Fade: 15 * time.Minute},
+	Alarm:   Limit{Free: 300, Fade: time.Second},
+}
+
+// tightened is the limit while the alarm is on.
+func (l Limit) tightened() Limit {
+	l.Free = max(1, l.Free/4)
+	return l
 }
 
 // A LimitError says when to try again.
 type LimitError struct{ RetryAfter time.Duration }
 
 func (e *LimitError) Error() string { return fmt.Sprintf("too many failures: wait %v", e.RetryAfter) }
+
+// at is what is left of the count at now.
+func (c Count) at(now time.Time, fade time.Duration) Count {
+	if !c.Last.IsZero() && now.After(c.Last) {
+		c.Level = max(0, c.Level-float64(now.Sub(c.Last))/float64(fade))
+	}
+	return c
+}
 
 // over is by how many the failures exceed the free ones; below zero: not yet.
 func (l Limit) over(c Count) float64 { return math.Round(c.Level) - float64(l.Free) }
@@ -73,28 +95,62 @@ func (l Limit) wait(c Count, now time.Time) time.Duration {
 
 // limited is one attempt under its limits.
 type limited struct {
-	keys   []string
-	limits []Limit
+	keys    []string
+	limits  []Limit
+	alarmed bool // the last one is the alarm
 }
 
-// attempt names what an attempt counts under. The keys are MACs: people type
-// passwords where names belong.
+// attempt names what an attempt counts under; an empty account is none. The keys
+// are MACs: people type passwords where names belong.
 func (s *Service) attempt(account string, c Client) limited {
 	if s.Limits == nil {
 		return limited{}
 	}
-	a := limited{[]string{s.limitKey("account", account)}, []Limit{s.Limits.Account}}
+	return s.limited(account, s.Limits.Account, c)
+}
+
+// mailAttempt is a request that may send mail to the address of the key.
+func (s *Service) mailAttempt(emailKey string, c Client) limited {
+	if s.Limits == nil {
+		return limited{}
+	}
+	return s.limited("mail "+emailKey, s.Limits.Mail, c)
+}
+
+// ticketAttempt counts codes under the address that they were mailed to. Links
+// cannot be guessed.
+func (s *Service) ticketAttempt(r TicketRequest) limited {
+	key, err := EmailKey(r.Email)
+	if r.Code == "" || err != nil {
+		return s.attempt("", r.Client)
+	}
+	return s.attempt("code "+key, r.Client)
+}
+
+func (s *Service) limited(account string, limit Limit, c Client) limited {
+	var a limited
+	if account != "" {
+		a.add(s.limitKey("account", account), limit)
+	}
 	if c.Address != "" {
-		a.keys, a.limits = append(a.keys, s.limitKey("address", c.Address)), append(a.limits, s.Limits.Address)
+		a.add(s.limitKey("address", c.Address), s.Limits.Address)
+	}
+	if a.alarmed = s.Limits.Alarm.Free > 0; a.alarmed {
+		a.add(s.limitKey("alarm", ""), s.Limits.Alarm)
 	}
 	return a
 }
 
+func (a *limited) add(key string, limit Limit) {
+	a.keys, a.limits = append(a.keys, key), append(a.limits, limit)
+}
+
 // accountOf names the account that a login means: the user, however addressed,
-// or what was typed, in the form in which names are looked up.
+// or what was typed, in the form in which names are looked up. Failures count for
+// the password that was guessed at: whoever has set a new one begins anew.
 func accountOf(user User, typed string) string {
 	if user.ID != "" {
-		return "id " + string(user.ID)
+		return "id " + string(user.ID) + " " + base64.RawStdEncoding.EncodeToString(hashSecret([]byte(user.PasswordHash)))
 	}
 	if key, err := UsernameKey(typed); err == nil {
 		return "name " + key
@@ -145,9 +201,19 @@ func (s *Service) due(ctx context.Context, a limited) (slow []string, err error)
 	}
 	now := s.Now()
 	var longest time.Duration
+	alarm := false
+	if a.alarmed {
+		last := len(counts) - 1
+		alarm = a.limits[last].over(counts[last].at(now, a.limits[last].Fade)) >= 0
+		counts = counts[:last]
+	}
 	for i, c := range counts {
-		longest = max(longest, a.limits[i].wait(c, now))
-		if a.limits[i].over(c) >= 0 {
+		limit := a.limits[i]
+		if alarm {
+			limit = limit.tightened()
+		}
+		longest = max(longest, limit.wait(c, now))
+		if limit.over(c) >= 0 {
 			slow = append(slow, a.keys[i])
 		}
 	}
@@ -187,14 +253,6 @@ func (t *trying) leave(keys []string) {
 	for _, key := range keys {
 		delete(t.keys, key)
 	}
-}
-
-// addressOnly is an attempt that means no account.
-func (a limited) addressOnly() limited {
-	if len(a.keys) == 0 {
-		return a
-	}
-	return limited{a.keys[1:], a.limits[1:]}
 }
 
 // hits are what a failure of the attempt counts.

@@ -55,16 +55,51 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 		return Tokens{}, s.recordLimited(ctx, r.Client, EventLogin, user, err)
 	}
 	defer done()
+	hash := user.PasswordHash
+	if user.ID == "" {
+		if hash, err = s.registeredHash(ctx, r.Username); err != nil {
+			return Tokens{}, err
+		}
+	}
 	// An unknown user has no hash, and Verify then checks the decoy: the time
 	// and the work are those of a known one.
-	ok, weak, err := s.Hasher.Verify(ctx, user.PasswordHash, r.Password)
-	if err != nil {
+	ok, weak, err := s.Hasher.Verify(ctx, hash, r.Password)
+	switch {
+	case err != nil:
 		return Tokens{}, err
-	}
-	if !ok || user.Disabled {
+	case !ok || user.Disabled:
 		return Tokens{}, s.refuseLogin(ctx, r.Client, user, ok, attempt)
+	case user.ID == "" || s.VerifyEmail && user.Email != "" && !user.EmailVerified:
+		return Tokens{}, s.refuseUnverified(ctx, r.Client, user)
 	}
 	return s.openSession(ctx, r, user, weak, s.Now())
+}
+
+// registeredHash is that of a registration whose address is yet to be proved;
+// empty: there is none.
+func (s *Service) registeredHash(ctx context.Context, login string) (string, error) {
+	key, err := EmailKey(login)
+	if err != nil {
+		return "", nil
+	}
+	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return "", fmt.Errorf("reading ticket: %w", err)
+	}
+	if err != nil || !s.Now().Before(t.ExpiresAt) {
+		return "", nil
+	}
+	return t.PasswordHash, nil
+}
+
+// refuseUnverified tells only whoever knows the password.
+func (s *Service) refuseUnverified(ctx context.Context, c Client, user User) error {
+	e := c.event(EventLogin, OutcomeUnverified, s.Now())
+	e.UserID = user.ID
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+		return fmt.Errorf("recording refused login: %w", err)
+	}
+	return ErrEmailNotVerified
 }
 
 func checkLogin(r LoginRequest) error {
@@ -130,25 +165,32 @@ func (s *Service) recordLimited(ctx context.Context, c Client, kind EventKind, u
 	return why
 }
 
-func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, weakHash bool, now time.Time) (Tokens, error) {
+// newSession returns a session that begins now, and its tokens.
+func (s *Service) newSession(ctx context.Context, user User, c Client, now time.Time) (Session, Tokens, error) {
 	secret := make([]byte, 32)
 	rand.Read(secret) // never fails, crypto/rand
 	session := Session{
 		ID: SessionID(newID()), UserID: user.ID, RefreshHash: hashSecret(secret),
-		Device: shorten(r.Client.Device, maxDevice), Address: r.Client.Address,
-		CreatedAt: now, Since: user.since(now), LastUsedAt: now, ExpiresAt: now.Add(SessionLifetime),
+		Device: shorten(c.Device, maxDevice), Address: c.Address,
+		CreatedAt: now, Since: user.since(now), LastUsedAt: now, ExpiresAt: now.Add(s.SessionLifetime),
 	}
 	access, err := s.mint(ctx, user, session.ID, now)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("signing access token: %w", err)
+		return Session{}, Tokens{}, fmt.Errorf("signing access token: %w", err)
 	}
-	e := r.Client.event(EventLogin, OutcomeOK, now)
-	e.UserID, e.SessionID = user.ID, session.ID
-	batch := Batch{CreateSessions: []Session{session}, Events: []Event{e}}
+	return session, Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, secret)}, nil
+}
+
+func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, weakHash bool, now time.Time) (Tokens, error) {
+	session, tokens, err := s.newSession(ctx, user, r.Client, now)
+	if err != nil {
+		return Tokens{}, err
+	}
+	batch := Batch{CreateSessions: []Session{session}, Events: []Event{sessionEvent(r.Client, EventLogin, OutcomeOK, session, now)}}
 	if err := s.commitLogin(ctx, batch, user, r.Password, weakHash); err != nil {
 		return Tokens{}, err
 	}
-	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, secret)}, nil
+	return tokens, nil
 }
 
 // commitLogin stores the batch, with a stronger hash of the password when the
@@ -228,12 +270,14 @@ func (s *Service) mint(ctx context.Context, u User, sid SessionID, now time.Time
 
 // Identity is the answer to "who am I".
 type Identity struct {
-	ID        UserID
-	Username  string
-	Name      string
-	Email     string
-	Scope     string
-	SessionID SessionID // empty: a token that belongs to no session
+	ID            UserID
+	Username      string
+	Name          string
+	Email         string
+	EmailVerified bool
+	PendingEmail  string // takes the place of Email once it is proved
+	Scope         string
+	SessionID     SessionID // empty: a token that belongs to no session
 }
 
 // Me returns who bears the token whose claims were verified, as the store knows
@@ -268,7 +312,10 @@ func (s *Service) legacyMe(ctx context.Context, c latchkey.Claims) (Identity, er
 }
 
 func identity(u User, sid SessionID) Identity {
-	return Identity{ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, Scope: u.Scope, SessionID: sid}
+	return Identity{
+		ID: u.ID, Username: u.Username, Name: u.Name, Scope: u.Scope, SessionID: sid,
+		Email: u.Email, EmailVerified: u.EmailVerified, PendingEmail: u.PendingEmail,
+	}
 }
 
 // newID returns 128 bits or more of randomness as lower-case text.

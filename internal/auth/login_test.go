@@ -354,7 +354,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 		"fractional lifetime": func(c *auth.Config) { c.AccessTokenTTL = 1500 * time.Millisecond },
 		"lifetime of years":   func(c *auth.Config) { c.AccessTokenTTL = 91 * 24 * time.Hour },
 	} {
-		cfg := auth.Config{RefreshKey: make([]byte, 32), Store: store, Signer: noSigner{}, Hasher: hasher, Issuer: issuer, Audience: audience}
+		cfg := auth.Config{RefreshKey: make([]byte, 32), TicketKey: make([]byte, 32), MailKey: make([]byte, 32), Store: store, Signer: noSigner{}, Hasher: hasher, Issuer: issuer, Audience: audience}
 		if _, err := auth.New(cfg); err != nil {
 			t.Fatal(err)
 		}

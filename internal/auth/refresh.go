@@ -22,7 +22,7 @@ import (
 // answer again within RefreshGrace, however often it is asked and whoever won.
 // A token that was spent before that is in two hands: the session ends.
 func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, error) {
-	done, err := s.allow(ctx, s.attempt("", c).addressOnly())
+	done, err := s.allow(ctx, s.attempt("", c))
 	if err != nil {
 		return Tokens{}, s.recordLimited(ctx, c, EventRefresh, User{}, err)
 	}
@@ -55,7 +55,7 @@ func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Cl
 	live := subtle.ConstantTimeCompare(hash, session.RefreshHash) == 1
 	justSpent := subtle.ConstantTimeCompare(hash, session.PreviousHash) == 1 && now.Sub(session.RotatedAt) <= RefreshGrace
 	switch {
-	case !session.alive(user, now):
+	case !session.alive(user, now, s.SessionIdle):
 		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeDeadSession)
 	case !live && !justSpent && s.spentBefore(session, secret):
 		return Tokens{}, s.endReused(ctx, c, session, now)
@@ -88,7 +88,7 @@ func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Cl
 func (s *Service) refuseRefresh(ctx context.Context, c Client, session Session, why Outcome) error {
 	b := Batch{Events: []Event{sessionEvent(c, EventRefresh, why, session, s.Now())}}
 	if why == OutcomeWrongToken {
-		b.Hits = s.attempt("", c).addressOnly().hits(s.Now())
+		b.Hits = s.attempt("", c).hits(s.Now())
 	}
 	if err := s.Store.Commit(ctx, b); err != nil {
 		return fmt.Errorf("recording refused refresh: %w", err)
@@ -150,16 +150,25 @@ func hashSecret(secret []byte) []byte {
 	return hash[:]
 }
 
-func formatRefreshToken(id SessionID, secret []byte) string {
-	return string(id) + "." + base64.RawURLEncoding.EncodeToString(secret)
+// formatSecret joins the id under which something is looked up and the secret
+// that proves it: the form of refresh tokens and of the tokens in links.
+func formatSecret(id string, secret []byte) string {
+	return id + "." + base64.RawURLEncoding.EncodeToString(secret)
 }
 
-// parseRefreshToken takes one spelling of a token only.
-func parseRefreshToken(token string) (SessionID, []byte, bool) {
+// parseSecret takes one spelling only.
+func parseSecret(token string) (id string, secret []byte, ok bool) {
 	id, text, ok := strings.Cut(token, ".")
 	if !ok || id == "" || len(id) > 64 {
 		return "", nil, false
 	}
 	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return SessionID(id), secret, err == nil && len(secret) == sha256.Size && !strings.ContainsAny(text, "\r\n")
+	return id, secret, err == nil && len(secret) == sha256.Size && !strings.ContainsAny(text, "\r\n")
+}
+
+func formatRefreshToken(id SessionID, secret []byte) string { return formatSecret(string(id), secret) }
+
+func parseRefreshToken(token string) (SessionID, []byte, bool) {
+	id, secret, ok := parseSecret(token)
+	return SessionID(id), secret, ok
 }

@@ -42,7 +42,7 @@ func TestMeIsWhatTheStoreKnowsNow(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := auth.Identity{
-		ID: "u1", Username: "Ada", Name: "Ada King", Email: "ada@example.com", Scope: "read", SessionID: sessionID(tokens),
+		ID: "u1", Username: "Ada", Name: "Ada King", Email: "ada@example.com", EmailVerified: true, Scope: "read", SessionID: sessionID(tokens),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
@@ -187,7 +187,7 @@ func TestMeRefuses(t *testing.T) {
 		"a token without session":     func(_ *fixture, c *latchkey.Claims) { c.SessionID = "" },
 		"an unknown session":          func(_ *fixture, c *latchkey.Claims) { c.SessionID = "unknown" },
 		"another user's session":      func(_ *fixture, c *latchkey.Claims) { c.Subject = "u2" },
-		"a session past its lifetime": func(f *fixture, _ *latchkey.Claims) { f.clock.Advance(auth.SessionLifetime) },
+		"a session past its lifetime": func(f *fixture, _ *latchkey.Claims) { f.clock.Advance(auth.DefaultSessionLifetime) },
 	} {
 		f := newFixture(t)
 		f.addAda()
@@ -206,7 +206,7 @@ func TestMeRefuses(t *testing.T) {
 // TestTokensOfTheOldSystem: they have no session, and their users may not have
 // been imported.
 func TestTokensOfTheOldSystem(t *testing.T) {
-	imported := auth.Identity{ID: "u1", Username: "Ada", Name: "Ada L.", Email: "ada@example.com", Scope: "read write"}
+	imported := auth.Identity{ID: "u1", Username: "Ada", Name: "Ada L.", Email: "ada@example.com", EmailVerified: true, Scope: "read write"}
 	claimed := auth.Identity{ID: "u9", Username: "old", Scope: "sc"}
 	nothing := func(*fixture) {}
 	for name, c := range map[string]struct {
@@ -246,7 +246,7 @@ func TestPurgeDeletesWhatHasOutlivedItsUse(t *testing.T) {
 	f := newFixture(t)
 	f.addAda()
 	old := f.mustLogin("ada", password)
-	f.clock.Advance(auth.SessionLifetime)
+	f.clock.Advance(auth.DefaultSessionLifetime)
 	young := f.mustLogin("ada", password)
 	f.clock.Advance(time.Second)
 	if err := f.Purge(t.Context()); err != nil {

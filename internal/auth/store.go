@@ -27,23 +27,39 @@ type Store interface {
 	// Events returns up to limit events after the one numbered after, oldest
 	// first. Numbers grow in the order in which the events were committed.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+	// Ticket returns the ticket with the id, expired or not, or ErrNotFound.
+	Ticket(ctx context.Context, id TicketID) (Ticket, error)
+	// DueMails returns up to limit queued mails whose DueAt is not after now,
+	// longest due first.
+	DueMails(ctx context.Context, now time.Time, limit int) ([]Mail, error)
 	// Counts returns the count of each key, zero for those without hits.
 	Counts(ctx context.Context, keys []string) ([]Count, error)
 	// Commit carries out the batch: all of it, or nothing and an error.
 	// When it returns nil the changes are on disk.
 	Commit(ctx context.Context, b Batch) error
-	// Purge deletes sessions that expired, and events and last hits that
-	// happened, before the given moments.
-	Purge(ctx context.Context, sessions, events time.Time) error
+	// Purge deletes what its owner has no use for any more.
+	Purge(ctx context.Context, before Moments) error
 	// Ping says whether the store can be read and written now.
 	Ping(ctx context.Context) error
 }
 
+// Moments say what a purge deletes: what lies before them.
+type Moments struct {
+	Expired time.Time // sessions, tickets and mails that expired
+	Events  time.Time // events that happened
+	Hits    time.Time // counts whose last hit happened
+}
+
 // A Batch is a few changes that belong together. The zero value changes nothing.
+// They are carried out in the order of the members: names that one user gives
+// up by its deletion are free for another one of the same batch.
 type Batch struct {
 	// CheckUsers changes nothing: ErrConflict unless the stored Version of each
 	// user is the given one. It binds other changes to what was read.
 	CheckUsers []User
+	// DeleteUsers deletes users with their sessions, by compare-and-swap:
+	// ErrConflict unless the stored Version is the given one.
+	DeleteUsers []User
 	// CreateUsers: ErrTaken when an id, username or e-mail address is in use.
 	// They are stored with Version 1.
 	CreateUsers []User
@@ -51,15 +67,28 @@ type Batch struct {
 	// stored Version is the given one, which then goes up by one; ErrTaken when
 	// the new username or e-mail address belongs to another user.
 	UpdateUsers []User
-	// DeleteUsers deletes users with their sessions, by compare-and-swap:
-	// ErrConflict unless the stored Version is the given one.
-	DeleteUsers []User
 	// CreateSessions: ErrTaken when an id is in use, ErrConflict when there is
 	// no such user. They are stored with Version 1.
 	CreateSessions []Session
 	// UpdateSessions replaces sessions by compare-and-swap, as UpdateUsers does
 	// users.
 	UpdateSessions []Session
+	// TakeTickets deletes tickets: ErrConflict unless the stored one has the given
+	// SecretHash and Tries.
+	TakeTickets []Ticket
+	// CountTries adds one to the Tries of tickets, by compare-and-swap:
+	// ErrConflict unless the stored one has the given SecretHash and Tries.
+	CountTries []Ticket
+	// PutTickets stores tickets in the place of whatever has their ids;
+	// ErrConflict when one Replaces a ticket that is not there any more.
+	PutTickets []Ticket
+	// QueueMails stores mails; ErrTaken when an id is in use.
+	QueueMails []Mail
+	// DeferMails stores a new DueAt and adds one to the Attempts of queued mails,
+	// by compare-and-swap: ErrConflict unless the stored Attempts is the given one.
+	DeferMails []Mail
+	// DeleteMails deletes queued mails; one that is not there is no error.
+	DeleteMails []Mail
 	// Hits are counted: the level of each key falls by one for every Fade since
 	// its last hit, not below zero, and then rises by one.
 	Hits []Hit

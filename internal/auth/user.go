@@ -19,9 +19,13 @@ type SessionID string
 
 // User is one account.
 type User struct {
-	ID           UserID
-	Username     string // as written by its owner; unique by its [UsernameKey]
-	Email        string // empty: none; unique by its [EmailKey]
+	ID       UserID
+	Username string // as written by its owner; unique by its [UsernameKey]
+	Email    string // empty: none; unique by its [EmailKey]
+	// EmailVerified: the owner has proved the address, or an operator vouches for it.
+	EmailVerified bool
+	// PendingEmail is to take the place of Email once it is proved; empty: none.
+	PendingEmail string
 	Name         string // for people to read, free text
 	Scope        string // what the user may do: RFC 6749 scope tokens, separated by one space
 	PasswordHash string // PHC string; empty: no password, nobody can log in with one
@@ -76,10 +80,11 @@ func (u *User) since(now time.Time) time.Time {
 	return now
 }
 
-// alive reports whether the session may still be used by its user at now.
-func (s Session) alive(u User, now time.Time) bool {
+// alive reports whether the session may still be used by its user at now, when
+// it ends after so long without use.
+func (s Session) alive(u User, now time.Time, idle time.Duration) bool {
 	return s.UserID == u.ID && !u.Disabled && s.EndedAt.IsZero() &&
-		now.Before(s.ExpiresAt) && now.Sub(s.LastUsedAt) < SessionIdle && !s.Since.Before(u.SessionsFrom)
+		now.Before(s.ExpiresAt) && now.Sub(s.LastUsedAt) < idle && !s.Since.Before(u.SessionsFrom)
 }
 
 const (
@@ -110,48 +115,6 @@ func UsernameKey(username string) (string, error) {
 		return "", invalid("username", "holds a character that usernames cannot have (spaces, controls, symbols or invisible characters)")
 	}
 	return key, nil
-}
-
-// EmailKey is the form under which an e-mail address is unique and looked up:
-// lower-case, one "@", a domain of at least two labels. Only ASCII addresses
-// are taken, so that no look-alike of somebody's address can be registered.
-func EmailKey(email string) (string, error) {
-	local, domain, ok := strings.Cut(email, "@")
-	if !ok || len(email) > maxEmail || !localPart(local) || !domainName(domain) {
-		return "", invalid("email", "must be one plain address like name@example.com")
-	}
-	return strings.ToLower(email), nil
-}
-
-func localPart(s string) bool {
-	if s == "" || len(s) > 64 || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if !alphanumeric(c) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", rune(c)) { // RFC 5322 atext
-			return false
-		}
-	}
-	return true
-}
-
-func domainName(s string) bool {
-	labels := strings.Split(s, ".")
-	for _, l := range labels {
-		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
-			return false
-		}
-		for _, c := range []byte(l) {
-			if !alphanumeric(c) && c != '-' {
-				return false
-			}
-		}
-	}
-	return len(labels) > 1
-}
-
-func alphanumeric(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
 // checkName refuses a display name that could break a log line or a mail header.

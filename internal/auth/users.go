@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"unicode/utf8"
 )
 
 // NewUser is what an operator gives to add a user.
 type NewUser struct {
 	ID       UserID // empty: a new random one
-	Username string
+	Username string // empty: the id, for those who have an e-mail address to log in with
 	Email    string
-	Name     string
-	Scope    string
-	Password string // checked and hashed; empty: nobody can log in with one
+	// EmailUnverified: the owner is yet to prove the address; nobody vouches for it.
+	EmailUnverified bool
+	Name            string
+	Scope           string
+	Password        string // checked and hashed; empty: nobody can log in with one
 }
 
 // AddUser creates a user. *InvalidError, ErrTaken.
@@ -26,7 +27,7 @@ func (s *Service) AddUser(ctx context.Context, n NewUser) (User, error) {
 		return User{}, err
 	}
 	if n.Password != "" {
-		if u.PasswordHash, err = s.hashNew(ctx, n.Password); err != nil {
+		if u.PasswordHash, err = s.hashNew(ctx, n.Password, u); err != nil {
 			return User{}, err
 		}
 	}
@@ -40,13 +41,24 @@ func (s *Service) AddUser(ctx context.Context, n NewUser) (User, error) {
 
 // newUser checks every member but the password.
 func (s *Service) newUser(n NewUser) (User, error) {
-	if _, err := UsernameKey(n.Username); err != nil {
+	email, err := cleanEmail(n.Email)
+	if err != nil && n.Email != "" {
 		return User{}, err
 	}
-	if n.Email != "" {
-		if _, err := EmailKey(n.Email); err != nil {
-			return User{}, err
+	if n.ID == "" {
+		n.ID = UserID(newID())
+	} else if err := checkID(n.ID); err != nil {
+		return User{}, err
+	}
+	if n.Username == "" && email != "" {
+		// Nothing personal, and nobody else's.
+		n.Username = string(n.ID)
+		if _, err := UsernameKey(n.Username); err != nil {
+			n.Username = newID()
 		}
+	}
+	if _, err := UsernameKey(n.Username); err != nil {
+		return User{}, err
 	}
 	if err := checkName(n.Name); err != nil {
 		return User{}, err
@@ -55,13 +67,11 @@ func (s *Service) newUser(n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	if n.ID == "" {
-		n.ID = UserID(newID())
-	} else if err := checkID(n.ID); err != nil {
-		return User{}, err
-	}
 	now := s.Now()
-	return User{ID: n.ID, Username: n.Username, Email: n.Email, Name: n.Name, Scope: scope, CreatedAt: now, UpdatedAt: now}, nil
+	return User{
+		ID: n.ID, Username: n.Username, Email: email, EmailVerified: email != "" && !n.EmailUnverified, Name: n.Name, Scope: scope,
+		CreatedAt: now, UpdatedAt: now,
+	}, nil
 }
 
 // checkID holds ids to visible ASCII: they become "sub", the principalId of a
@@ -71,19 +81,6 @@ func checkID(id UserID) error {
 		return invalid("id", "must be at most 128 visible ASCII characters without spaces")
 	}
 	return nil
-}
-
-// MinPassword is the fewest characters a new password may have.
-const MinPassword = 8
-
-func (s *Service) hashNew(ctx context.Context, password string) (string, error) {
-	switch {
-	case len(password) > MaxPassword:
-		return "", invalid("password", "must have at most %d bytes", MaxPassword)
-	case utf8.RuneCountInString(normalize(password)) < MinPassword:
-		return "", invalid("password", "must have at least %d characters; a few random words make a good one", MinPassword)
-	}
-	return s.Hasher.Hash(ctx, password)
 }
 
 // UserByLogin finds a user by username or e-mail address; ErrNotFound.
@@ -116,22 +113,68 @@ func (s *Service) UpdateUser(ctx context.Context, login string, change func(*Use
 		changed := *u
 		change(&changed)
 		checked, err := s.newUser(NewUser{ID: u.ID, Username: u.Username, Email: changed.Email, Name: changed.Name, Scope: changed.Scope})
-		u.Email, u.Name, u.Scope = checked.Email, checked.Name, checked.Scope
+		if err == nil && checked.Email != u.Email {
+			u.Email, u.EmailVerified, u.PendingEmail = checked.Email, checked.EmailVerified, ""
+		}
+		u.Name, u.Scope = checked.Name, checked.Scope
 		return err
 	})
 }
 
 // SetPassword gives a user a new password and ends the user's sessions.
 func (s *Service) SetPassword(ctx context.Context, login, password string) (User, error) {
-	hash, err := s.hashNew(ctx, password)
+	u, err := s.userByLogin(ctx, login)
+	if err != nil {
+		return User{}, fmt.Errorf("user %q: %w", login, err)
+	}
+	hash, err := s.hashNew(ctx, password, u)
 	if err != nil {
 		return User{}, err
 	}
 	return s.update(ctx, login, EventPasswordSet, func(u *User) error {
-		u.PasswordHash = hash
+		u.PasswordHash, u.PendingEmail = hash, ""
 		u.endSessions(s.Now())
 		return nil
 	})
+}
+
+// Invite creates a user who chooses a password by a link in a mail, or mails
+// another link to one who has not done so yet. *InvalidError; ErrTaken when the
+// address, the id or the username is somebody else's; ErrNoMail.
+func (s *Service) Invite(ctx context.Context, n NewUser) (User, error) {
+	if !s.SendsMail {
+		return User{}, ErrNoMail
+	}
+	n.EmailUnverified = true
+	u, err := s.newUser(n)
+	if err != nil {
+		return User{}, err
+	}
+	if u.Email == "" {
+		return User{}, invalid("email", "must not be empty: the link goes there")
+	}
+	key, err := EmailKey(u.Email)
+	if err != nil {
+		return User{}, err
+	}
+	var b Batch
+	switch invited, err := s.Store.UserByEmail(ctx, key); {
+	case errors.Is(err, ErrNotFound):
+		b.CreateUsers = []User{u}
+	case err != nil:
+		return User{}, fmt.Errorf("looking up user: %w", err)
+	case invited.PasswordHash != "" || invited.Disabled:
+		return User{}, ErrTaken
+	default:
+		u = invited
+		b.CheckUsers = []User{u}
+	}
+	b.Events = []Event{s.adminEvent(EventUserInvited, u)}
+	t := Ticket{Purpose: PurposeInvite, Email: u.Email, UserID: u.ID, Bound: bound(u)}
+	if err := s.mailTicket(&b, t, key, Message{Kind: MessageInvite, Name: u.Name}, Client{}, s.Now()); err != nil {
+		return User{}, err
+	}
+	return u, wrap("storing invitation", s.commit(ctx, b))
 }
 
 // Disable stops a user from logging in and ends the user's sessions, or lets

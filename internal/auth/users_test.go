@@ -110,7 +110,7 @@ func TestMembersOfAUserAreChecked(t *testing.T) {
 		change func(*auth.NewUser)
 		field  string
 	}{
-		"no username":           {func(n *auth.NewUser) { n.Username = "" }, "username"},
+		"no name to log in by":  {func(n *auth.NewUser) { n.Username, n.Email = "", "" }, "username"},
 		"username of 65":        {func(n *auth.NewUser) { n.Username = strings.Repeat("a", 65) }, "username"},
 		"an address as name":    {func(n *auth.NewUser) { n.Username = "ada@example.com" }, "username"},
 		"address without @":     {func(n *auth.NewUser) { n.Email = "example.com" }, "email"},

@@ -51,16 +51,26 @@ func (m MasterKey) Format(f fmt.State, _ rune) { io.WriteString(f, m.String()) }
 // ErrMasterKey: the store was written under another master key.
 var ErrMasterKey = errors.New("signing keys cannot be opened with this master key")
 
-// RefreshKey derives the key from which refresh tokens are made.
-func (m MasterKey) RefreshKey() ([]byte, error) {
-	return hkdf.Key(sha256.New, m.key[:], nil, "latchkey refresh tokens v1", 32)
+// RefreshKey is the key from which refresh tokens are made.
+func (m MasterKey) RefreshKey() []byte { return m.derive("latchkey refresh tokens v1") }
+
+// TicketKey is the key under which codes that were mailed are stored.
+func (m MasterKey) TicketKey() []byte { return m.derive("latchkey tickets v1") }
+
+// MailKey is the key that seals queued mail.
+func (m MasterKey) MailKey() []byte { return m.derive("latchkey mail v1") }
+
+// derive returns a key of its own for each purpose.
+func (m MasterKey) derive(purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, m.key[:], nil, purpose, 32)
+	if err != nil { // only for lengths that HKDF cannot give
+		panic(err)
+	}
+	return key
 }
 
 func (m MasterKey) aead() (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, m.key[:], nil, "latchkey signing keys v1", 32)
-	if err != nil {
-		return nil, err
-	}
+	key := m.derive("latchkey signing keys v1")
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ const (
 		users.created_at,
 		users.updated_at,
 		users.sessions_from,
+		users.email_verified,
+		users.pending_email,
 		users.version`
 
 	sessionColumns = `sessions.id,
@@ -57,14 +59,14 @@ const (
 	selectUserVersion = `SELECT version FROM users WHERE id = $1`
 
 	insertUser = `INSERT INTO users (id, username, username_key, email, email_key, name, scope,
-			password_hash, disabled, created_at, updated_at, sessions_from, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)
+			password_hash, disabled, created_at, updated_at, sessions_from, email_verified, pending_email, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1)
 		ON CONFLICT DO NOTHING`
 
 	updateUser = `UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, name = $6,
 			scope = $7, password_hash = $8, disabled = $9, created_at = $10, updated_at = $11,
-			sessions_from = $12, version = version + 1
-		WHERE id = $1 AND version = $13`
+			sessions_from = $12, email_verified = $13, pending_email = $14, version = version + 1
+		WHERE id = $1 AND version = $15`
 
 	deleteUser = `DELETE FROM users WHERE id = $1 AND version = $2`
 
@@ -78,7 +80,7 @@ const (
 			version = version + 1
 		WHERE id = $1 AND version = $14`
 
-	selectCounts = `SELECT key, level, last_hit FROM counts WHERE key IN ($1, $2)`
+	selectCounts = `SELECT key, level, last_hit FROM counts WHERE key IN ($1, $2, $3)`
 
 	addHit = `INSERT INTO counts (key, level, last_hit) VALUES ($1, 1, $2)
 		ON CONFLICT (key) DO UPDATE SET
@@ -89,6 +91,35 @@ const (
 	insertEvent = `INSERT INTO events (number, time, kind, outcome, user_id, session_id, request_id, address, device)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 
+	selectTicket = `SELECT id, purpose, email, secret_hash, code_mac, tries, user_id, name, password_hash, bound,
+			created_at, link_until, code_until, expires_at
+		FROM tickets WHERE id = $1`
+
+	takeTicket = `DELETE FROM tickets WHERE id = $1 AND secret_hash = $2 AND tries = $3`
+
+	countTry = `UPDATE tickets SET tries = tries + 1 WHERE id = $1 AND secret_hash = $2 AND tries = $3`
+
+	putTicket = `INSERT INTO tickets (id, purpose, email, secret_hash, code_mac, tries, user_id, name, password_hash, bound,
+			created_at, link_until, code_until, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		ON CONFLICT (id) DO UPDATE SET purpose = $2, email = $3, secret_hash = $4, code_mac = $5, tries = $6, user_id = $7,
+			name = $8, password_hash = $9, bound = $10, created_at = $11, link_until = $12, code_until = $13, expires_at = $14`
+
+	replaceTicket = `UPDATE tickets SET purpose = $2, email = $3, secret_hash = $4, code_mac = $5, tries = $6, user_id = $7,
+			name = $8, password_hash = $9, bound = $10, created_at = $11, link_until = $12, code_until = $13, expires_at = $14
+		WHERE id = $1 AND secret_hash = $15`
+
+	selectDueMails = `SELECT id, sealed, created_at, due_at, give_up_at, attempts
+		FROM mails WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2`
+
+	insertMail = `INSERT INTO mails (id, sealed, created_at, due_at, give_up_at, attempts)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT DO NOTHING`
+
+	deferMail = `UPDATE mails SET due_at = $3, attempts = attempts + 1 WHERE id = $1 AND attempts = $2`
+
+	deleteMail = `DELETE FROM mails WHERE id = $1`
+
 	countEvents = `UPDATE counters SET value = value + $1 WHERE name = 'events' RETURNING value`
 )
 
@@ -98,16 +129,21 @@ type statements struct {
 	userVersion, insertUser, updateUser, deleteUser                                   *sql.Stmt
 	insertSession, updateSession, insertEvent, countEvents                            *sql.Stmt
 	counts, addHit                                                                    *sql.Stmt
+	ticket, takeTicket, countTry, putTicket, replaceTicket                            *sql.Stmt
+	dueMails, insertMail, deferMail, deleteMail                                       *sql.Stmt
 	savepoint, rollbackTo, release                                                    *sql.Stmt
 }
 
-func (s *Store) prepare(ctx context.Context) error {
+// prepared is one of them: where it goes, what it runs on, and its text.
+type prepared struct {
+	to   **sql.Stmt
+	db   *sql.DB
+	text string
+}
+
+func (s *Store) statements() []prepared {
 	st := &s.stmts
-	for _, p := range []struct {
-		to   **sql.Stmt
-		db   *sql.DB
-		text string
-	}{
+	return []prepared{
 		{&st.user, s.read, selectUser},
 		{&st.userByUsername, s.read, selectUserByUsername},
 		{&st.userByEmail, s.read, selectUserByEmail},
@@ -126,10 +162,23 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&st.addHit, s.write, addHit},
 		{&st.insertEvent, s.write, insertEvent},
 		{&st.countEvents, s.write, countEvents},
+		{&st.ticket, s.read, selectTicket},
+		{&st.takeTicket, s.write, takeTicket},
+		{&st.countTry, s.write, countTry},
+		{&st.putTicket, s.write, putTicket},
+		{&st.replaceTicket, s.write, replaceTicket},
+		{&st.dueMails, s.read, selectDueMails},
+		{&st.insertMail, s.write, insertMail},
+		{&st.deferMail, s.write, deferMail},
+		{&st.deleteMail, s.write, deleteMail},
 		{&st.savepoint, s.write, `SAVEPOINT batch`},
 		{&st.rollbackTo, s.write, `ROLLBACK TO SAVEPOINT batch`},
 		{&st.release, s.write, `RELEASE SAVEPOINT batch`},
-	} {
+	}
+}
+
+func (s *Store) prepare(ctx context.Context) error {
+	for _, p := range s.statements() {
 		stmt, err := p.db.PrepareContext(ctx, p.text)
 		if err != nil {
 			return fmt.Errorf("preparing statement: %w", err)
@@ -139,11 +188,10 @@ func (s *Store) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (st *statements) close() {
-	for _, s := range []*sql.Stmt{st.user, st.userByUsername, st.userByEmail, st.users, st.sessionUser, st.userSessions, st.events, st.keys,
-		st.userVersion, st.insertUser, st.updateUser, st.deleteUser, st.insertSession, st.updateSession, st.insertEvent, st.countEvents, st.counts, st.addHit, st.savepoint, st.rollbackTo, st.release} {
-		if s != nil {
-			s.Close()
+func (s *Store) closeStatements() {
+	for _, p := range s.statements() {
+		if *p.to != nil {
+			(*p.to).Close()
 		}
 	}
 }
@@ -181,7 +229,7 @@ func (s *Store) UserSessions(ctx context.Context, id auth.UserID, from, now time
 }
 
 // countsAtOnce is how many keys selectCounts takes: those of one attempt.
-const countsAtOnce = 2
+const countsAtOnce = 3
 
 // Counts returns the counts of keys.
 func (s *Store) Counts(ctx context.Context, keys []string) ([]auth.Count, error) {
@@ -335,7 +383,7 @@ func one(n int64, err, none error) error {
 	return unavailable(err)
 }
 
-// userArgs are $1 to $12 of insertUser and updateUser.
+// userArgs are $1 to $14 of insertUser and updateUser.
 func userArgs(u auth.User) ([]any, error) {
 	usernameKey, err := auth.UsernameKey(u.Username)
 	if err != nil {
@@ -349,17 +397,28 @@ func userArgs(u auth.User) ([]any, error) {
 		emailKey.Valid = true
 	}
 	return []any{string(u.ID), u.Username, usernameKey, u.Email, emailKey, u.Name, u.Scope, u.PasswordHash,
-		u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.SessionsFrom)}, nil
+		u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.SessionsFrom), u.EmailVerified, u.PendingEmail}, nil
 }
 
-// Purge deletes what expired.
-func (s *Store) Purge(ctx context.Context, sessions, events time.Time) error {
+// Purge deletes what nobody has a use for any more.
+func (s *Store) Purge(ctx context.Context, before auth.Moments) error {
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err1 := tx.ExecContext(ctx, `DELETE FROM sessions WHERE expires_at < $1`, micros(sessions))
-		_, err2 := tx.ExecContext(ctx, `DELETE FROM events WHERE time < $1`, micros(events))
-		_, err4 := tx.ExecContext(ctx, `DELETE FROM counts WHERE last_hit < $1`, micros(events))
-		_, err3 := tx.ExecContext(ctx, `DELETE FROM signing_keys WHERE expires_at > 0 AND expires_at < $1`, micros(sessions))
-		return unavailable(errors.Join(err1, err2, err3, err4))
+		for _, d := range []struct {
+			text   string
+			before time.Time
+		}{
+			{`DELETE FROM sessions WHERE expires_at < $1`, before.Expired},
+			{`DELETE FROM tickets WHERE expires_at < $1`, before.Expired},
+			{`DELETE FROM mails WHERE give_up_at < $1`, before.Expired},
+			{`DELETE FROM signing_keys WHERE expires_at > 0 AND expires_at < $1`, before.Expired},
+			{`DELETE FROM events WHERE time < $1`, before.Events},
+			{`DELETE FROM counts WHERE last_hit < $1`, before.Hits},
+		} {
+			if _, err := tx.ExecContext(ctx, d.text, micros(d.before)); err != nil {
+				return unavailable(err)
+			}
+		}
+		return nil
 	})
 }
 
@@ -420,7 +479,7 @@ func (f *fieldList) user(u *auth.User) {
 	f.time(&u.CreatedAt)
 	f.time(&u.UpdatedAt)
 	f.time(&u.SessionsFrom)
-	f.add(&u.Version)
+	f.add(&u.EmailVerified, &u.PendingEmail, &u.Version)
 }
 
 func (f *fieldList) session(s *auth.Session) {

@@ -166,42 +166,41 @@ func (s *Store) applyAlone(ctx context.Context, tx *sql.Tx, b auth.Batch) (spoil
 	return false, outcome
 }
 
-// apply carries out the batch in the transaction.
+// apply carries out the batch in the transaction, in the order of its members.
 func (s *Store) apply(ctx context.Context, tx *sql.Tx, b auth.Batch) error {
-	for _, u := range b.CheckUsers {
-		if err := s.checkUser(ctx, tx, u); err != nil {
-			return err
-		}
-	}
-	for _, u := range b.CreateUsers {
-		if err := s.createUser(ctx, tx, u); err != nil {
-			return err
-		}
-	}
-	for _, u := range b.UpdateUsers {
-		if err := s.updateUser(ctx, tx, u); err != nil {
-			return err
-		}
-	}
-	for _, u := range b.DeleteUsers {
-		if err := s.deleteUser(ctx, tx, u); err != nil {
-			return err
-		}
-	}
-	for _, session := range b.CreateSessions {
-		if err := s.createSession(ctx, tx, session); err != nil {
-			return err
-		}
-	}
-	for _, session := range b.UpdateSessions {
-		if err := s.updateSession(ctx, tx, session); err != nil {
-			return err
-		}
-	}
-	for _, h := range b.Hits {
-		if err := s.addHit(ctx, tx, h); err != nil {
-			return err
-		}
+	a := &application{ctx: ctx, tx: tx}
+	each(a, b.CheckUsers, s.checkUser)
+	each(a, b.DeleteUsers, s.deleteUser)
+	each(a, b.CreateUsers, s.createUser)
+	each(a, b.UpdateUsers, s.updateUser)
+	each(a, b.CreateSessions, s.createSession)
+	each(a, b.UpdateSessions, s.updateSession)
+	each(a, b.TakeTickets, s.takeTicket)
+	each(a, b.CountTries, s.countTry)
+	each(a, b.PutTickets, s.putTicket)
+	each(a, b.QueueMails, s.queueMail)
+	each(a, b.DeferMails, s.deferMail)
+	each(a, b.DeleteMails, s.deleteMail)
+	each(a, b.Hits, s.addHit)
+	if a.err != nil {
+		return a.err
 	}
 	return s.appendEvents(ctx, tx, b.Events)
+}
+
+// application is a batch on its way into a transaction; it stops at the first
+// error.
+type application struct {
+	ctx context.Context
+	tx  *sql.Tx
+	err error
+}
+
+func each[T any](a *application, all []T, do func(context.Context, *sql.Tx, T) error) {
+	for _, one := range all {
+		if a.err != nil {
+			return
+		}
+		a.err = do(a.ctx, a.tx, one)
+	}
 }

@@ -145,7 +145,7 @@ func open(dsn string) *sql.DB {
 
 // Close closes the database.
 func (s *Store) Close() error {
-	s.stmts.close()
+	s.closeStatements()
 	if s.read == s.write {
 		return s.write.Close()
 	}

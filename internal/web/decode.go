@@ -35,20 +35,29 @@ func decode(w http.ResponseWriter, r *http.Request, m members, optional ...strin
 	if err := checkContentType(r); err != nil {
 		return err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
+	body, err := readBody(w, r)
 	switch {
-	case errors.As(err, &tooLarge):
-		return &requestError{status: http.StatusRequestEntityTooLarge, code: "body_too_large",
-			detail: fmt.Sprintf("The body must have at most %d bytes.", maxBody)}
 	case err != nil:
-		return badRequest("invalid_body", "The body could not be read to its end.")
+		return err
 	case len(strings.TrimSpace(string(body))) == 0 && len(optional) == len(m):
 		return nil
 	case len(strings.TrimSpace(string(body))) == 0:
 		return badRequest("invalid_body", "The body must be a JSON object, and is empty.")
 	}
 	return decodeMembers(string(body), m, optional)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &requestError{status: http.StatusRequestEntityTooLarge, code: "body_too_large",
+			detail: fmt.Sprintf("The body must have at most %d bytes.", maxBody)}
+	case err != nil:
+		return nil, badRequest("invalid_body", "The body could not be read to its end.")
+	}
+	return body, nil
 }
 
 // checkContentType takes an absent type for JSON. Anything else that a browser

@@ -30,7 +30,7 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeTokens(w, t)
+	return writeTokens(w, http.StatusOK, t)
 }
 
 func (h *handler) refresh(w http.ResponseWriter, r *http.Request) error {
@@ -45,11 +45,11 @@ func (h *handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeTokens(w, t)
+	return writeTokens(w, http.StatusOK, t)
 }
 
-func writeTokens(w http.ResponseWriter, t auth.Tokens) error {
-	return writeJSON(w, http.StatusOK, tokenAnswer{
+func writeTokens(w http.ResponseWriter, status int, t auth.Tokens) error {
+	return writeJSON(w, status, tokenAnswer{
 		Token:        t.AccessToken,
 		AccessToken:  t.AccessToken,
 		TokenType:    "Bearer",
@@ -60,12 +60,14 @@ func writeTokens(w http.ResponseWriter, t auth.Tokens) error {
 
 // meAnswer shows what the store knows now, not what the token said.
 type meAnswer struct {
-	ID        auth.UserID    `json:"id"`
-	Username  string         `json:"username"`
-	Name      string         `json:"name"`
-	Email     string         `json:"email,omitempty"`
-	Scope     string         `json:"scope"`
-	SessionID auth.SessionID `json:"session_id,omitempty"`
+	ID            auth.UserID    `json:"id"`
+	Username      string         `json:"username"`
+	Name          string         `json:"name"`
+	Email         string         `json:"email,omitempty"`
+	EmailVerified bool           `json:"email_verified"`
+	PendingEmail  string         `json:"pending_email,omitempty"`
+	Scope         string         `json:"scope"`
+	SessionID     auth.SessionID `json:"session_id,omitempty"`
 }
 
 // claims verifies the request's bearer token.

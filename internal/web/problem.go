@@ -69,6 +69,16 @@ func problemOf(err error) problem {
 		return problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "This needs a valid bearer token in one Authorization header."}
 	case errors.Is(err, errRefreshToken):
 		return problem{Status: http.StatusUnauthorized, Code: "invalid_refresh_token", Detail: "The refresh token is not valid any more. Log in again."}
+	case errors.Is(err, auth.ErrInvalidTicket):
+		return problem{Status: http.StatusBadRequest, Code: "invalid_ticket", Detail: "The link or code is wrong, has been used or replaced, or has expired. Ask for a new one."}
+	case errors.Is(err, auth.ErrEmailNotVerified):
+		return problem{Status: http.StatusForbidden, Code: "email_not_verified", Detail: "The e-mail address is yet to be confirmed. Open the link in the mail, or ask for another one."}
+	case errors.Is(err, auth.ErrRegistrationClosed):
+		return problem{Status: http.StatusForbidden, Code: "registration_closed", Detail: "This service does not let strangers register. Ask its operator for an account."}
+	case errors.Is(err, auth.ErrNoMail):
+		return problem{Status: http.StatusForbidden, Code: "mail_off", Detail: "This service sends no mail, and so cannot do this. Ask its operator."}
+	case errors.Is(err, auth.ErrTaken):
+		return problem{Status: http.StatusConflict, Code: "email_taken", Detail: "The e-mail address has an account. Log in, or ask for a new password."}
 	case errors.Is(err, auth.ErrNotFound):
 		return problem{Status: http.StatusNotFound, Code: "not_found", Detail: "There is nothing at this path."}
 	case errors.Is(err, auth.ErrBusy):
@@ -79,8 +89,9 @@ func problemOf(err error) problem {
 	return problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong on our side. The request id helps to find out what."}
 }
 
-// fail answers with the problem and logs the cause of those that are ours.
-func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+// report logs the cause of a problem that is ours, sets what headers it needs,
+// and returns it.
+func (h *handler) report(w http.ResponseWriter, r *http.Request, err error) problem {
 	p := problemOf(err)
 	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
 	// The bodies of 401 are the same to the letter, whatever the cause; the id
@@ -101,8 +112,14 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(p.retryAfter.Seconds())))
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
+	return p
+}
+
+// fail answers with the problem.
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := h.report(w, r, err)
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	doc, err := json.Marshal(p)
 	if err == nil {

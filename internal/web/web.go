@@ -22,6 +22,8 @@ type Config struct {
 	Verifier *latchkey.Verifier               // required: checks bearer tokens
 	JWKS     func(ctx context.Context) []byte // required: the published key set
 
+	// ServiceName stands on the pages that links in mail open.
+	ServiceName string
 	// JWKSMaxAge is how long caches may keep the key set, in seconds.
 	JWKSMaxAge int
 	// CORSOrigins may read answers from a browser. Empty: no other origin may.
@@ -42,16 +44,29 @@ type Config struct {
 // Routes are the auth service's own, in the form of the route table. They are
 // public to a gateway: those that need a token check it themselves.
 var Routes = []string{
+	"POST /register",
+	"POST /email/verify",
+	"POST /email/verify/resend",
 	"POST /login",
 	"POST /token/refresh",
 	"POST /logout",
+	"POST /password/forgot",
+	"POST /password/reset",
 	"POST /password/change",
+	"POST /email/change",
 	"GET /me",
 	"PATCH /me",
 	"DELETE /me",
 	"GET /me/sessions",
 	"DELETE /me/sessions/{id}",
+	"GET /verify",
+	"POST /verify",
+	"GET /reset",
+	"POST /reset",
+	"GET /accept",
+	"POST /accept",
 	"GET /.well-known/jwks.json",
+	"GET /openapi.json",
 	"GET /livez",
 	"GET /readyz",
 }
@@ -93,16 +108,29 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	h := &handler{Config: cfg}
 	routes := map[string]func(http.ResponseWriter, *http.Request) error{
+		"POST /register":             h.register,
+		"POST /email/verify":         h.verifyEmail,
+		"POST /email/verify/resend":  h.resendVerification,
 		"POST /login":                h.login,
 		"POST /token/refresh":        h.refresh,
 		"POST /logout":               h.logout,
+		"POST /password/forgot":      h.forgotPassword,
+		"POST /password/reset":       h.resetPassword,
 		"POST /password/change":      h.changePassword,
+		"POST /email/change":         h.changeEmail,
 		"GET /me":                    h.me,
 		"PATCH /me":                  h.patchMe,
 		"DELETE /me":                 h.deleteMe,
 		"GET /me/sessions":           h.sessions,
 		"DELETE /me/sessions/{id}":   h.endSession,
+		"GET /verify":                h.showPage(verifyPage),
+		"POST /verify":               h.submitVerify,
+		"GET /reset":                 h.showPage(resetPage),
+		"POST /reset":                h.submitPassword(resetPage),
+		"GET /accept":                h.showPage(acceptPage),
+		"POST /accept":               h.submitPassword(acceptPage),
 		"GET /.well-known/jwks.json": h.jwks,
+		"GET /openapi.json":          h.openAPI,
 		"GET /livez":                 h.livez,
 		"GET /readyz":                h.readyz,
 	}

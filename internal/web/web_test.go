@@ -126,7 +126,7 @@ func fixtureOn(t testing.TB, path string, options ...func(*web.Config)) *fixture
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.service, err = auth.New(auth.Config{RefreshKey: make([]byte, 32),
+	f.service, err = auth.New(auth.Config{RefreshKey: make([]byte, 32), TicketKey: make([]byte, 32), MailKey: make([]byte, 32),
 		Store: f.store, Signer: f.keys, Hasher: hasher, Issuer: issuer, Audience: audience, Now: f.clock.Now,
 	})
 	if err != nil {

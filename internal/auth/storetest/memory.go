@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"maps"
@@ -28,6 +29,8 @@ type Memory struct {
 	mu       sync.Mutex // guards everything below
 	users    map[auth.UserID]auth.User
 	sessions map[auth.SessionID]auth.Session
+	tickets  map[auth.TicketID]auth.Ticket
+	mails    map[string]auth.Mail
 	counts   map[string]auth.Count
 	events   []auth.Event
 	number   int64
@@ -134,6 +137,37 @@ func (m *Memory) UserSessions(_ context.Context, id auth.UserID, from, now time.
 	return page[:min(limit, len(page))], nil
 }
 
+// Ticket returns the ticket with the id.
+func (m *Memory) Ticket(_ context.Context, id auth.TicketID) (auth.Ticket, error) {
+	unlock, err := m.lock("Ticket")
+	if err != nil {
+		return auth.Ticket{}, err
+	}
+	defer unlock()
+	t, ok := m.tickets[id]
+	if !ok {
+		return auth.Ticket{}, auth.ErrNotFound
+	}
+	return t, nil
+}
+
+// DueMails returns queued mails, longest due first.
+func (m *Memory) DueMails(_ context.Context, now time.Time, limit int) ([]auth.Mail, error) {
+	unlock, err := m.lock("DueMails")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var page []auth.Mail
+	for _, mail := range m.mails {
+		if !mail.DueAt.After(now) {
+			page = append(page, mail)
+		}
+	}
+	slices.SortFunc(page, func(a, b auth.Mail) int { return cmp.Or(a.DueAt.Compare(b.DueAt), strings.Compare(a.ID, b.ID)) })
+	return page[:min(limit, len(page))], nil
+}
+
 // Counts returns the counts of keys.
 func (m *Memory) Counts(_ context.Context, keys []string) ([]auth.Count, error) {
 	unlock, err := m.lock("Counts")
@@ -172,69 +206,134 @@ func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
 		return err
 	}
 	defer unlock()
-	users, sessions := clone(m.users), clone(m.sessions)
-	for _, u := range b.CheckUsers {
-		if stored, ok := users[u.ID]; !ok || stored.Version != u.Version {
-			return auth.ErrConflict
+	c := &Memory{users: clone(m.users), sessions: clone(m.sessions), tickets: clone(m.tickets), mails: clone(m.mails), counts: clone(m.counts)}
+	for _, change := range []func(auth.Batch) error{c.changeUsers, c.changeSessions, c.changeTickets, c.changeMails} {
+		if err := change(b); err != nil {
+			return err
 		}
-	}
-	for _, u := range b.CreateUsers {
-		if _, taken := users[u.ID]; taken || namesTaken(users, u) {
-			return auth.ErrTaken
-		}
-		u.Version = 1
-		users[u.ID] = u
-	}
-	for _, u := range b.UpdateUsers {
-		if stored, ok := users[u.ID]; !ok || stored.Version != u.Version {
-			return auth.ErrConflict
-		}
-		if namesTaken(users, u) {
-			return auth.ErrTaken
-		}
-		u.Version++
-		users[u.ID] = u
-	}
-	for _, u := range b.DeleteUsers {
-		if stored, ok := users[u.ID]; !ok || stored.Version != u.Version {
-			return auth.ErrConflict
-		}
-		delete(users, u.ID)
-		maps.DeleteFunc(sessions, func(_ auth.SessionID, s auth.Session) bool { return s.UserID == u.ID })
-	}
-	for _, s := range b.CreateSessions {
-		if _, taken := sessions[s.ID]; taken {
-			return auth.ErrTaken
-		}
-		if _, known := users[s.UserID]; !known {
-			return auth.ErrConflict
-		}
-		s.Version = 1
-		sessions[s.ID] = s
-	}
-	for _, s := range b.UpdateSessions {
-		if stored, ok := sessions[s.ID]; !ok || stored.Version != s.Version {
-			return auth.ErrConflict
-		}
-		s.Version++
-		sessions[s.ID] = s
-	}
-	if len(b.Hits) > 0 && m.counts == nil {
-		m.counts = make(map[string]auth.Count)
 	}
 	for _, h := range b.Hits {
-		c := m.counts[h.Key]
-		if !c.Last.IsZero() {
-			c.Level = max(0, c.Level-float64(h.At.Sub(c.Last))/float64(h.Fade))
+		before := c.counts[h.Key]
+		if !before.Last.IsZero() {
+			before.Level = max(0, before.Level-float64(h.At.Sub(before.Last))/float64(h.Fade))
 		}
-		m.counts[h.Key] = auth.Count{Level: c.Level + 1, Last: h.At}
+		c.counts[h.Key] = auth.Count{Level: before.Level + 1, Last: h.At}
 	}
 	for _, e := range b.Events {
 		m.number++
 		e.Number = m.number
 		m.events = append(m.events, e)
 	}
-	m.users, m.sessions = users, sessions
+	m.users, m.sessions, m.tickets, m.mails, m.counts = c.users, c.sessions, c.tickets, c.mails, c.counts
+	return nil
+}
+
+func (m *Memory) changeUsers(b auth.Batch) error {
+	current := func(u auth.User) bool {
+		stored, ok := m.users[u.ID]
+		return ok && stored.Version == u.Version
+	}
+	for _, u := range b.CheckUsers {
+		if !current(u) {
+			return auth.ErrConflict
+		}
+	}
+	for _, u := range b.DeleteUsers {
+		if !current(u) {
+			return auth.ErrConflict
+		}
+		delete(m.users, u.ID)
+		maps.DeleteFunc(m.sessions, func(_ auth.SessionID, s auth.Session) bool { return s.UserID == u.ID })
+	}
+	for _, u := range b.CreateUsers {
+		if _, taken := m.users[u.ID]; taken || namesTaken(m.users, u) {
+			return auth.ErrTaken
+		}
+		u.Version = 1
+		m.users[u.ID] = u
+	}
+	for _, u := range b.UpdateUsers {
+		if !current(u) {
+			return auth.ErrConflict
+		}
+		if namesTaken(m.users, u) {
+			return auth.ErrTaken
+		}
+		u.Version++
+		m.users[u.ID] = u
+	}
+	return nil
+}
+
+func (m *Memory) changeSessions(b auth.Batch) error {
+	for _, s := range b.CreateSessions {
+		if _, taken := m.sessions[s.ID]; taken {
+			return auth.ErrTaken
+		}
+		if _, known := m.users[s.UserID]; !known {
+			return auth.ErrConflict
+		}
+		s.Version = 1
+		m.sessions[s.ID] = s
+	}
+	for _, s := range b.UpdateSessions {
+		if stored, ok := m.sessions[s.ID]; !ok || stored.Version != s.Version {
+			return auth.ErrConflict
+		}
+		s.Version++
+		m.sessions[s.ID] = s
+	}
+	return nil
+}
+
+func (m *Memory) changeTickets(b auth.Batch) error {
+	current := func(t auth.Ticket) bool {
+		stored, ok := m.tickets[t.ID]
+		return ok && bytes.Equal(stored.SecretHash, t.SecretHash) && stored.Tries == t.Tries
+	}
+	for _, t := range b.TakeTickets {
+		if !current(t) {
+			return auth.ErrConflict
+		}
+		delete(m.tickets, t.ID)
+	}
+	for _, t := range b.CountTries {
+		if !current(t) {
+			return auth.ErrConflict
+		}
+		stored := m.tickets[t.ID]
+		stored.Tries++
+		m.tickets[t.ID] = stored
+	}
+	for _, t := range b.PutTickets {
+		if len(t.Replaces) > 0 && !bytes.Equal(m.tickets[t.ID].SecretHash, t.Replaces) {
+			return auth.ErrConflict
+		}
+		t.Replaces = nil
+		m.tickets[t.ID] = t
+	}
+	return nil
+}
+
+func (m *Memory) changeMails(b auth.Batch) error {
+	for _, mail := range b.QueueMails {
+		if _, taken := m.mails[mail.ID]; taken {
+			return auth.ErrTaken
+		}
+		m.mails[mail.ID] = mail
+	}
+	for _, mail := range b.DeferMails {
+		stored, ok := m.mails[mail.ID]
+		if !ok || stored.Attempts != mail.Attempts {
+			return auth.ErrConflict
+		}
+		stored.DueAt = mail.DueAt
+		stored.Attempts++
+		m.mails[mail.ID] = stored
+	}
+	for _, mail := range b.DeleteMails {
+		delete(m.mails, mail.ID)
+	}
 	return nil
 }
 
@@ -257,23 +356,22 @@ func namesTaken(users map[auth.UserID]auth.User, u auth.User) bool {
 	return false
 }
 
-// Purge deletes what expired.
-func (m *Memory) Purge(_ context.Context, sessions, events time.Time) error {
+// Purge deletes what nobody has a use for any more.
+func (m *Memory) Purge(_ context.Context, before auth.Moments) error {
 	unlock, err := m.lock("Purge")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	for id, s := range m.sessions {
-		if s.ExpiresAt.Before(sessions) {
-			delete(m.sessions, id)
-		}
-	}
-	maps.DeleteFunc(m.counts, func(_ string, c auth.Count) bool { return c.Last.Before(events) })
-	m.events = slices.DeleteFunc(m.events, func(e auth.Event) bool { return e.Time.Before(events) })
+	expired := before.Expired
+	maps.DeleteFunc(m.sessions, func(_ auth.SessionID, s auth.Session) bool { return s.ExpiresAt.Before(expired) })
+	maps.DeleteFunc(m.tickets, func(_ auth.TicketID, t auth.Ticket) bool { return t.ExpiresAt.Before(expired) })
+	maps.DeleteFunc(m.mails, func(_ string, mail auth.Mail) bool { return mail.GiveUpAt.Before(expired) })
 	m.keys = slices.DeleteFunc(m.keys, func(r keyring.Record) bool {
-		return !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(sessions)
+		return !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(expired)
 	})
+	m.events = slices.DeleteFunc(m.events, func(e auth.Event) bool { return e.Time.Before(before.Events) })
+	maps.DeleteFunc(m.counts, func(_ string, c auth.Count) bool { return c.Last.Before(before.Hits) })
 	return nil
 }
 

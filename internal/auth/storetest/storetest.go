@@ -51,6 +51,15 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 		{"a batch can be bound to a user's version", checkUsers},
 		{"hits fade, and are counted with their batch", hitsAreCounted},
 		{"racing hits are all counted", racingHits},
+		{"every member of a ticket comes back", ticketRoundTrips},
+		{"a new ticket takes the place of the one before", ticketIsReplaced},
+		{"a ticket is taken once, as it was read", ticketIsTaken},
+		{"one of many who take a ticket wins", racingTakers},
+		{"tries are counted one by one", racingTries},
+		{"the names of a deleted user are free in the same batch", namesPassOn},
+		{"mail is due, deferred and deleted", mailIsQueued},
+		{"one of many who claim a mail wins", racingClaims},
+		{"purge deletes tickets, mails and counts", purgeTickets},
 		{"users are paged by id", usersArePaged},
 		{"events are numbered in the order of commits", eventsAreNumbered},
 		{"racing commits leave no gap in the events", racingEvents},
@@ -138,11 +147,12 @@ func userIsFound(t *testing.T, s, other Store) {
 
 func userRoundTrips(t *testing.T, s, other Store) {
 	u := user("Ada")
+	u.EmailVerified, u.PendingEmail = true, "new@example.com"
 	u.Name, u.Disabled, u.SessionsFrom = "Ada \"the first\" Lövelace 'DROP TABLE'", true, at.Add(3*time.Microsecond)
 	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}})
 	u.Version = 1
 	wantUser(t, other, u)
-	u.Disabled, u.Email, u.SessionsFrom = false, "", time.Time{}
+	u.Disabled, u.Email, u.SessionsFrom, u.EmailVerified, u.PendingEmail = false, "", time.Time{}, false, ""
 	mustCommit(t, s, auth.Batch{UpdateUsers: []auth.User{u}})
 	u.Version = 2
 	wantUser(t, other, u)
@@ -265,11 +275,14 @@ func batchIsAtomic(t *testing.T, s, other Store) {
 	fine := auth.Batch{
 		CreateUsers: []auth.User{mallory}, UpdateUsers: []auth.User{changed},
 		CreateSessions: []auth.Session{session("s1", a)}, Events: []auth.Event{{Time: at, Kind: "x"}},
+		PutTickets: []auth.Ticket{ticket("t1")}, QueueMails: []auth.Mail{mail("m1")},
 	}
 	for doing, spoil := range map[string]func(*auth.Batch){
 		"a taken name":     func(b *auth.Batch) { b.CreateUsers = append(b.CreateUsers, namesake) },
 		"a stale version":  func(b *auth.Batch) { b.UpdateUsers = []auth.User{changed, stale} },
 		"a taken session":  func(b *auth.Batch) { b.CreateSessions = append(b.CreateSessions, b.CreateSessions[0]) },
+		"a taken ticket":   func(b *auth.Batch) { b.TakeTickets = []auth.Ticket{ticket("gone")} },
+		"a deferred mail":  func(b *auth.Batch) { b.DeferMails = []auth.Mail{mail("gone")} },
 		"a taken new user": func(b *auth.Batch) { b.CreateUsers = append(b.CreateUsers, mallory) },
 	} {
 		b := fine
@@ -283,6 +296,11 @@ func batchIsAtomic(t *testing.T, s, other Store) {
 		wantError(t, "user of a batch with "+doing, err, auth.ErrNotFound)
 		_, _, err = other.SessionUser(t.Context(), "s1")
 		wantError(t, "session of a batch with "+doing, err, auth.ErrNotFound)
+		_, err = other.Ticket(t.Context(), "t1")
+		wantError(t, "ticket of a batch with "+doing, err, auth.ErrNotFound)
+		if due, err := other.DueMails(t.Context(), at, 1); err != nil || len(due) != 0 {
+			t.Errorf("batch with %s: got mails %v, %v; want none", doing, due, err)
+		}
 		if events, err := other.Events(t.Context(), 0, 10); err != nil || len(events) != 0 {
 			t.Errorf("batch with %s: got %d events, %v; want none", doing, len(events), err)
 		}
@@ -359,7 +377,7 @@ func purge(t *testing.T, s, _ Store) {
 		CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{old, young},
 		Events: []auth.Event{{Time: at, Kind: "old"}, {Time: at.Add(2 * time.Hour), Kind: "young"}},
 	})
-	if err := s.Purge(t.Context(), at.Add(time.Hour), at.Add(time.Hour)); err != nil {
+	if err := s.Purge(t.Context(), auth.Moments{Expired: at.Add(time.Hour), Events: at.Add(time.Hour), Hits: at.Add(time.Hour)}); err != nil {
 		t.Fatalf("Purge: %v", err)
 	}
 	_, _, err := s.SessionUser(t.Context(), "old")
@@ -417,7 +435,7 @@ func keyRetiresOld(t *testing.T, s, _ Store) {
 	if d := cmp.Diff(old, keys[0]); d != "" {
 		t.Errorf("retired key (-want +got):\n%s", d)
 	}
-	if err := s.Purge(t.Context(), at.Add(3*time.Hour), at); err != nil {
+	if err := s.Purge(t.Context(), auth.Moments{Expired: at.Add(3 * time.Hour)}); err != nil {
 		t.Fatalf("Purge: %v", err)
 	}
 	if keys, err := s.Keys(t.Context()); err != nil || len(keys) != 1 || keys[0].Number != 2 {

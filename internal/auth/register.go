@@ -1,0 +1,296 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Registration says who may create an account.
+type Registration string
+
+const (
+	RegistrationOpen   Registration = "open"   // anybody
+	RegistrationInvite Registration = "invite" // whom an operator has invited
+	RegistrationClosed Registration = "closed" // nobody; operators add users
+)
+
+// A RegisterRequest asks for an account.
+type RegisterRequest struct {
+	Email    string
+	Password string
+	Name     string
+	Client   Client
+}
+
+// Register asks for an account. With VerifyEmail nothing is returned, and a mail
+// goes out either way: to prove the address, or to tell its owner that there is
+// an account already. The account begins when the address is proved; until then
+// there is only a ticket with the hash of the password, and who registers the
+// address anew replaces it.
+//
+// Without VerifyEmail the account and a session begin at once, and ErrTaken tells
+// that the address has one.
+//
+// *InvalidError, *LimitError, ErrRegistrationClosed.
+func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, error) {
+	if s.Registration != RegistrationOpen {
+		return nil, s.refuseRegistration(ctx, r.Client)
+	}
+	if r.Email == "" {
+		return nil, invalid("email", "must not be empty")
+	}
+	u, err := s.newUser(NewUser{Email: r.Email, Name: r.Name, EmailUnverified: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkPassword(r.Password, u); err != nil {
+		return nil, err
+	}
+	key, err := EmailKey(u.Email)
+	if err != nil {
+		return nil, err
+	}
+	attempt := s.mailAttempt(key, r.Client)
+	done, err := s.allow(ctx, attempt)
+	if err != nil {
+		return nil, s.recordLimited(ctx, r.Client, EventRegister, User{}, err)
+	}
+	defer done()
+	if u.PasswordHash, err = s.Hasher.Hash(ctx, r.Password); err != nil {
+		return nil, err
+	}
+	if !s.VerifyEmail {
+		return s.registerNow(ctx, u, r.Client, attempt)
+	}
+	return nil, s.registerByMail(ctx, u, key, r.Client, attempt)
+}
+
+func (s *Service) refuseRegistration(ctx context.Context, c Client) error {
+	e := c.event(EventRegister, OutcomeClosed, s.Now())
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+		return fmt.Errorf("recording refused registration: %w", err)
+	}
+	return ErrRegistrationClosed
+}
+
+// registerNow creates the account and opens its first session.
+func (s *Service) registerNow(ctx context.Context, u User, c Client, attempt limited) (*Tokens, error) {
+	now := s.Now()
+	session, tokens, err := s.newSession(ctx, u, c, now)
+	if err != nil {
+		return nil, err
+	}
+	b := Batch{
+		CreateUsers: []User{u}, CreateSessions: []Session{session}, Hits: attempt.hits(now),
+		Events: []Event{sessionEvent(c, EventRegister, OutcomeOK, session, now)},
+	}
+	err = s.commit(ctx, b)
+	if errors.Is(err, ErrTaken) {
+		refused := Batch{Hits: attempt.hits(now), Events: []Event{c.event(EventRegister, OutcomeTaken, now)}}
+		if err := s.Store.Commit(ctx, refused); err != nil {
+			return nil, fmt.Errorf("recording refused registration: %w", err)
+		}
+		return nil, ErrTaken
+	}
+	return &tokens, wrap("storing account", err)
+}
+
+// registerByMail does the same work whether the address has an account or not.
+func (s *Service) registerByMail(ctx context.Context, u User, key string, c Client, attempt limited) error {
+	owner, err := s.Store.UserByEmail(ctx, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("looking up user: %w", err)
+	}
+	before, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("reading ticket: %w", err)
+	}
+	now := s.Now()
+	e := c.event(EventRegister, OutcomeOK, now)
+	t := Ticket{Purpose: PurposeRegister, Email: u.Email, Name: u.Name, PasswordHash: u.PasswordHash}
+	m := Message{Kind: MessageVerify, Name: u.Name, Again: before.ID != "" && now.Before(before.LinkUntil)}
+	if owner.holds() {
+		e.UserID, e.Outcome = owner.ID, OutcomeTaken
+		t = Ticket{Purpose: PurposeReset, Email: owner.Email, UserID: owner.ID, Bound: bound(owner)}
+		m = Message{Kind: MessageTaken, Name: owner.Name}
+	}
+	b := Batch{Hits: attempt.hits(now), Events: []Event{e}}
+	if owner.Disabled { // whoever was locked out gets no link to a new password
+		return wrap("recording registration", s.commit(ctx, b))
+	}
+	if err := s.mailTicket(&b, t, key, m, c, now); err != nil {
+		return err
+	}
+	return wrap("storing registration", s.commit(ctx, b))
+}
+
+// holds reports whether the account keeps its address when somebody registers
+// it: whoever has not proved it does not, except for accounts that an operator
+// has made for somebody who is yet to choose a password.
+func (u User) holds() bool { return u.ID != "" && (u.EmailVerified || u.PasswordHash == "") }
+
+// VerifyAddress proves the address that a link or code was mailed to: of a
+// registration, whose account begins by it, or of an account. ErrInvalidTicket.
+func (s *Service) VerifyAddress(ctx context.Context, r TicketRequest) error {
+	return s.redeem(ctx, r, EventVerify, []Purpose{PurposeRegister, PurposeVerify}, func(t Ticket) (Batch, error) {
+		if t.Purpose == PurposeRegister {
+			return s.beginAccount(ctx, t, r.Client)
+		}
+		return s.proveAddress(ctx, t, r.Client)
+	})
+}
+
+// beginAccount creates the account of a registration. One that holds the address
+// without having proved it goes, with its sessions: whoever registered somebody
+// else's address before them gains nothing.
+func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) (Batch, error) {
+	key, err := EmailKey(t.Email)
+	if err != nil {
+		return Batch{}, err
+	}
+	now := s.Now()
+	u, err := s.newUser(NewUser{Email: t.Email, Name: t.Name})
+	if err != nil {
+		return Batch{}, err
+	}
+	u.PasswordHash = t.PasswordHash
+	e := c.event(EventVerify, OutcomeOK, now)
+	e.UserID = u.ID
+	b := Batch{CreateUsers: []User{u}, Events: []Event{e}}
+	holder, err := s.Store.UserByEmail(ctx, key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return b, nil
+	case err != nil:
+		return Batch{}, fmt.Errorf("looking up user: %w", err)
+	case holder.holds() || holder.Disabled:
+		return Batch{}, ErrInvalidTicket
+	}
+	gone := c.event(EventUserDeleted, OutcomeReplaced, now)
+	gone.UserID = holder.ID
+	b.DeleteUsers, b.Events = []User{holder}, append(b.Events, gone)
+	return b, nil
+}
+
+// proveAddress makes a pending address the user's own, or notes that the present
+// one is proved.
+func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) (Batch, error) {
+	u, err := s.owner(ctx, t)
+	if err != nil {
+		return Batch{}, err
+	}
+	now := s.Now()
+	e := c.event(EventVerify, OutcomeOK, now)
+	e.UserID = u.ID
+	b := Batch{Events: []Event{e}}
+	old := u.Email
+	switch t.Email {
+	case u.PendingEmail:
+		u.Email, u.PendingEmail = t.Email, ""
+	case u.Email:
+		old = ""
+	default:
+		return Batch{}, ErrInvalidTicket
+	}
+	u.EmailVerified, u.UpdatedAt = true, now
+	b.UpdateUsers = []User{u}
+	if old != "" && s.SendsMail {
+		m := Message{Kind: MessageEmailChanged, To: old, Name: u.Name, NewEmail: u.Email}
+		err = s.enqueue(&b, u.ID, m, c, now)
+	}
+	return b, err
+}
+
+// ResendVerification mails a fresh link and code to an address that is yet to be
+// proved, and nothing to any other. *InvalidError, *LimitError, ErrNoMail.
+func (s *Service) ResendVerification(ctx context.Context, email string, c Client) error {
+	return s.requestMail(ctx, email, EventVerifyMail, c, func(key string, b *Batch) error {
+		t, m, err := s.unproved(ctx, key)
+		if err != nil || t.Purpose == "" {
+			return err
+		}
+		now := s.Now()
+		// A ticket that was replaced since it was read must not come back.
+		t.Replaces = t.SecretHash
+		b.Events[0].UserID = t.UserID
+		m.Again = t.ID != "" && now.Before(t.LinkUntil)
+		return s.mailTicket(b, t, key, m, c, now)
+	})
+}
+
+// unproved finds what an address is yet to be proved for; a ticket without
+// purpose is nothing.
+func (s *Service) unproved(ctx context.Context, key string) (Ticket, Message, error) {
+	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
+	if err == nil && s.Now().Before(t.ExpiresAt) {
+		return t, Message{Kind: MessageVerify, Name: t.Name}, nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
+	}
+	t, err = s.Store.Ticket(ctx, s.ticketID(PurposeVerify, key))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
+	}
+	if err == nil { // a change of address that was asked for, or an earlier mail
+		u, err := s.owner(ctx, t)
+		if err == nil && (t.Email == u.PendingEmail || t.Email == u.Email && !u.EmailVerified) {
+			return t, Message{Kind: MessageConfirm, Name: u.Name}, nil
+		}
+		if err != nil && !errors.Is(err, ErrInvalidTicket) {
+			return Ticket{}, Message{}, err
+		}
+	}
+	u, err := s.Store.UserByEmail(ctx, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Ticket{}, Message{}, fmt.Errorf("looking up user: %w", err)
+	}
+	if err != nil || u.EmailVerified || u.Disabled {
+		return Ticket{}, Message{}, nil
+	}
+	return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm, Name: u.Name}, nil
+}
+
+// requestMail is what requests have in common that anybody may make and that may
+// send a mail: they count, they are recorded, and they look alike. prepare adds
+// what is particular to the batch.
+func (s *Service) requestMail(ctx context.Context, email string, kind EventKind, c Client, prepare func(key string, b *Batch) error) error {
+	if !s.SendsMail {
+		return ErrNoMail
+	}
+	key, err := EmailKey(email)
+	if err != nil {
+		return err
+	}
+	attempt := s.mailAttempt(key, c)
+	done, err := s.allow(ctx, attempt)
+	if err != nil {
+		return s.recordLimited(ctx, c, kind, User{}, err)
+	}
+	defer done()
+	return retry("storing a request for mail", func() error {
+		now := s.Now()
+		b := Batch{Hits: attempt.hits(now), Events: []Event{c.event(kind, OutcomeOK, now)}}
+		if err := prepare(key, &b); err != nil {
+			return err
+		}
+		if len(b.QueueMails) == 0 {
+			b.Events[0].Outcome = OutcomeUnknownUser
+		}
+		return s.commit(ctx, b)
+	})
+}
+
+// mailTicket puts a ticket with fresh secrets into the batch, and the mail that
+// tells them.
+func (s *Service) mailTicket(b *Batch, t Ticket, key string, m Message, c Client, now time.Time) error {
+	t, m.Link, m.Code = s.issue(t, key, now)
+	m.To, m.LinkFor = t.Email, t.LinkUntil.Sub(now)
+	if m.Code != "" {
+		m.CodeFor = CodeLifetime
+	}
+	b.PutTickets = append(b.PutTickets, t)
+	return s.enqueue(b, t.UserID, m, c, now)
+}

@@ -1,0 +1,316 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A TicketID names the one ticket that an address can have for a purpose. It is
+// a MAC of both: whoever knows an address can find its ticket, and a new ticket
+// takes the place of the one before.
+type TicketID string
+
+// A Purpose says what a ticket is good for.
+type Purpose string
+
+const (
+	// PurposeRegister creates the account that the ticket describes.
+	PurposeRegister Purpose = "register"
+	// PurposeVerify proves an address of an existing account.
+	PurposeVerify Purpose = "verify"
+	// PurposeReset and PurposeInvite set a new or first password.
+	PurposeReset  Purpose = "reset"
+	PurposeInvite Purpose = "invite"
+)
+
+// A Ticket is a one-time secret that was mailed to somebody: a link with 256
+// bits, and mostly a short code as well. It is told apart by its SecretHash, and
+// all of it that changes is Tries.
+type Ticket struct {
+	ID         TicketID
+	Purpose    Purpose
+	Email      string // the address it was mailed to, and so proves
+	SecretHash []byte // SHA-256 of the link's secret
+	CodeMAC    []byte // of the code, under a key of the service; empty: no code
+	Tries      int64  // wrong codes so far
+
+	// UserID is the account; empty for PurposeRegister, which has Name and
+	// PasswordHash of the account to come.
+	UserID       UserID
+	Name         string
+	PasswordHash string
+	// Bound is what the user was when the ticket was given: with another password
+	// or address it is void.
+	Bound []byte
+	// Replaces is the SecretHash of the ticket whose place this one takes, for
+	// PutTickets; empty: of whatever is there. It is not stored.
+	Replaces []byte
+
+	CreatedAt time.Time
+	LinkUntil time.Time
+	CodeUntil time.Time
+	ExpiresAt time.Time // nobody has a use for it after that
+}
+
+// How long links and codes work.
+const (
+	LinkLifetime   = time.Hour
+	CodeLifetime   = 10 * time.Minute
+	InviteLifetime = 7 * 24 * time.Hour
+	// MaxCodeTries is how many wrong codes a ticket takes; its link goes on working.
+	MaxCodeTries = 5
+	// registrationKept is how long a registration can be taken up again by asking
+	// for another mail.
+	registrationKept = 24 * time.Hour
+)
+
+// ErrInvalidTicket covers a link or code that is wrong, used, replaced or expired.
+var ErrInvalidTicket = errors.New("link or code is not valid")
+
+// A credential is what somebody presents: the token of a link, or a code with
+// the address that it was mailed to.
+type credential struct {
+	id     TicketID
+	secret []byte // of a link
+	code   string // canonical; empty: it is a link
+}
+
+// codeLetters has nothing that looks like something else on paper or in a bad
+// font: no 0 O, 1 I L, 2 Z, 5 S, 8 B, U V. 24 of them in 8 places are 36 bits.
+const (
+	codeLetters = "ACDEFGHJKMNPQRTVWXY34679"
+	codeLength  = 8
+)
+
+// newCode returns a code in canonical form.
+func newCode() string {
+	var code [codeLength]byte
+	const even = 256 / len(codeLetters) * len(codeLetters) // above it some letters would come more often
+	for i := 0; i < len(code); {
+		var b [1]byte
+		rand.Read(b[:]) // never fails, crypto/rand
+		if int(b[0]) < even {
+			code[i] = codeLetters[int(b[0])%len(codeLetters)]
+			i++
+		}
+	}
+	return string(code[:])
+}
+
+// showCode is how people read it.
+func showCode(code string) string { return code[:codeLength/2] + "-" + code[codeLength/2:] }
+
+// parseCode takes a code as people type it: in any case, with or without
+// separators.
+func parseCode(typed string) (string, bool) {
+	var code []byte
+	for _, c := range []byte(strings.ToUpper(typed)) {
+		switch {
+		case c == ' ' || c == '-':
+		case strings.IndexByte(codeLetters, c) < 0 || len(code) == codeLength:
+			return "", false
+		default:
+			code = append(code, c)
+		}
+	}
+	return string(code), len(code) == codeLength
+}
+
+// ticketID finds the ticket of an address, given by its [EmailKey].
+func (s *Service) ticketID(purpose Purpose, emailKey string) TicketID {
+	return TicketID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("ticket", string(purpose), emailKey)[:16]))
+}
+
+// ticketMAC is a MAC over the parts, none of which can hold the separator.
+func (s *Service) ticketMAC(parts ...string) []byte {
+	mac := hmac.New(sha256.New, s.TicketKey)
+	mac.Write([]byte(strings.Join(parts, "\x00")))
+	return mac.Sum(nil)
+}
+
+// issue completes a ticket with fresh secrets and returns what goes into the
+// mail.
+func (s *Service) issue(t Ticket, emailKey string, now time.Time) (_ Ticket, link, code string) {
+	secret := make([]byte, 32)
+	rand.Read(secret) // never fails, crypto/rand
+	t.ID = s.ticketID(t.Purpose, emailKey)
+	t.SecretHash, t.CreatedAt = hashSecret(secret), now
+	t.LinkUntil, t.ExpiresAt = now.Add(LinkLifetime), now.Add(LinkLifetime)
+	switch t.Purpose {
+	case PurposeRegister:
+		t.ExpiresAt = now.Add(registrationKept)
+	case PurposeInvite:
+		t.LinkUntil, t.ExpiresAt = now.Add(InviteLifetime), now.Add(InviteLifetime)
+		return t, s.link(t, secret), ""
+	}
+	code = newCode()
+	t.CodeMAC, t.CodeUntil = s.codeMAC(t, code), now.Add(CodeLifetime)
+	return t, s.link(t, secret), showCode(code)
+}
+
+// codeMAC binds a code to its ticket. A bare hash of 8 letters would fall
+// offline.
+func (s *Service) codeMAC(t Ticket, code string) []byte {
+	return s.ticketMAC("code", string(t.ID), string(t.SecretHash), code)
+}
+
+// pages are the paths of the pages that links open.
+var pages = map[Purpose]string{
+	PurposeRegister: "/verify",
+	PurposeVerify:   "/verify",
+	PurposeReset:    "/reset",
+	PurposeInvite:   "/accept",
+}
+
+// link is built from the configured public URL only, whatever a request says.
+func (s *Service) link(t Ticket, secret []byte) string {
+	return strings.TrimSuffix(s.PublicURL, "/") + pages[t.Purpose] + "?token=" + formatSecret(string(t.ID), secret)
+}
+
+// presented reads what a request holds: a token, or an address with a code, for
+// each of the purposes. A malformed address is an *InvalidError.
+func (s *Service) presented(r TicketRequest, purposes []Purpose) ([]credential, error) {
+	switch {
+	case r.Token != "" && (r.Email != "" || r.Code != ""):
+		return nil, invalid("token", "goes without an address and a code")
+	case r.Token != "":
+		id, secret, ok := parseSecret(r.Token)
+		if !ok {
+			return nil, ErrInvalidTicket
+		}
+		return []credential{{id: TicketID(id), secret: secret}}, nil
+	case r.Email == "" && r.Code == "":
+		return nil, invalid("token", "is missing; give it, or the address and the code")
+	case r.Code == "":
+		return nil, invalid("code", "is missing")
+	}
+	key, err := EmailKey(r.Email)
+	if err != nil {
+		return nil, err
+	}
+	code, ok := parseCode(r.Code)
+	if !ok {
+		return nil, ErrInvalidTicket
+	}
+	var all []credential
+	for _, p := range purposes {
+		all = append(all, credential{id: s.ticketID(p, key), code: code})
+	}
+	return all, nil
+}
+
+// A TicketRequest presents a ticket: Token alone, or Email and Code.
+type TicketRequest struct {
+	Token  string
+	Email  string
+	Code   string
+	Client Client
+}
+
+// redeem finds the ticket that is presented and that may be used now for one of
+// the purposes, and carries out what use makes of it, in one step with the end of
+// the ticket: of any number who present it, one succeeds. Whatever use refuses
+// leaves the ticket as it was. ErrInvalidTicket when there is none; that is
+// recorded, and the try counted.
+func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, purposes []Purpose, use func(Ticket) (Batch, error)) error {
+	credentials, err := s.presented(r, purposes)
+	if err != nil && !errors.Is(err, ErrInvalidTicket) {
+		return err
+	}
+	attempt := s.ticketAttempt(r)
+	done, err := s.allow(ctx, attempt)
+	if err != nil {
+		return s.recordLimited(ctx, r.Client, kind, User{}, err)
+	}
+	defer done()
+	return retry("using a ticket", func() error {
+		tickets, err := s.tickets(ctx, credentials)
+		if err != nil {
+			return err
+		}
+		for i, t := range tickets {
+			if !slices.Contains(purposes, t.Purpose) || !s.opens(t, credentials[i], s.Now()) {
+				continue
+			}
+			b, err := use(t)
+			if errors.Is(err, ErrInvalidTicket) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			b.TakeTickets = []Ticket{t}
+			return s.commit(ctx, b)
+		}
+		return s.refuseTicket(ctx, r.Client, kind, tickets, credentials, attempt)
+	})
+}
+
+// refuseTicket counts a wrong code against the tickets it was tried on, records
+// the refusal, and returns ErrInvalidTicket.
+func (s *Service) refuseTicket(ctx context.Context, c Client, kind EventKind, tickets []Ticket, credentials []credential, attempt limited) error {
+	now := s.Now()
+	e := c.event(kind, OutcomeWrongTicket, now)
+	b := Batch{Hits: attempt.hits(now)}
+	for i, t := range tickets {
+		if credentials[i].code != "" && len(t.CodeMAC) > 0 && t.Tries < MaxCodeTries {
+			b.CountTries = append(b.CountTries, t)
+		}
+		e.UserID = cmp.Or(e.UserID, t.UserID)
+	}
+	b.Events = []Event{e}
+	if err := s.Store.Commit(ctx, b); err != nil {
+		return wrap("recording wrong link or code", err)
+	}
+	return ErrInvalidTicket
+}
+
+// tickets reads what is presented, in its order; zero where there is none.
+func (s *Service) tickets(ctx context.Context, credentials []credential) ([]Ticket, error) {
+	all := make([]Ticket, len(credentials))
+	for i, c := range credentials {
+		t, err := s.Store.Ticket(ctx, c.id)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, fmt.Errorf("reading ticket: %w", err)
+		}
+		all[i] = t
+	}
+	return all, nil
+}
+
+// opens reports whether the credential is the ticket's and still good.
+func (s *Service) opens(t Ticket, c credential, now time.Time) bool {
+	if c.code != "" {
+		return len(t.CodeMAC) > 0 && t.Tries < MaxCodeTries && now.Before(t.CodeUntil) &&
+			subtle.ConstantTimeCompare(s.codeMAC(t, c.code), t.CodeMAC) == 1
+	}
+	return now.Before(t.LinkUntil) && subtle.ConstantTimeCompare(hashSecret(c.secret), t.SecretHash) == 1
+}
+
+// bound is what of a user a ticket depends on.
+func bound(u User) []byte { return hashSecret([]byte(u.PasswordHash + "\x00" + u.Email)) }
+
+// owner reads the user of a ticket; ErrInvalidTicket when that is not the user
+// to whom it was given any more.
+func (s *Service) owner(ctx context.Context, t Ticket) (User, error) {
+	u, err := s.Store.User(ctx, t.UserID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return User{}, ErrInvalidTicket
+	case err != nil:
+		return User{}, fmt.Errorf("reading user: %w", err)
+	case u.Disabled || subtle.ConstantTimeCompare(bound(u), t.Bound) == 0:
+		return User{}, ErrInvalidTicket
+	}
+	return u, nil
+}
