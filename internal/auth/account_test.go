@@ -11,14 +11,14 @@ import (
 )
 
 // reopen returns the service of another process on the same database.
-func reopen(t *testing.T, f *fixture, path string) *auth.Service {
+func reopen(t *testing.T, f *fixture, path string, options ...func(*auth.Config)) *auth.Service {
 	t.Helper()
 	store, err := sqlstore.Open(t.Context(), path, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	return f.service(func(c *auth.Config) { c.Store = store })
+	return f.service(append(options, func(c *auth.Config) { c.Store = store })...)
 }
 
 func TestLogout(t *testing.T) {

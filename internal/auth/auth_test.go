@@ -77,6 +77,16 @@ func (f *faulty) Counts(ctx context.Context, keys []string) (cs []auth.Count, er
 	return cs, err
 }
 
+func (f *faulty) UserByEmail(ctx context.Context, key string) (u auth.User, err error) {
+	err = f.do("UserByEmail", func() (err error) { u, err = f.Store.UserByEmail(ctx, key); return err })
+	return u, err
+}
+
+func (f *faulty) Ticket(ctx context.Context, id auth.TicketID) (x auth.Ticket, err error) {
+	err = f.do("Ticket", func() (err error) { x, err = f.Store.Ticket(ctx, id); return err })
+	return x, err
+}
+
 func (f *faulty) Commit(ctx context.Context, b auth.Batch) error {
 	return f.do("Commit", func() error { return f.Store.Commit(ctx, b) })
 }

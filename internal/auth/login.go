@@ -55,41 +55,45 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 		return Tokens{}, s.recordLimited(ctx, r.Client, EventLogin, user, err)
 	}
 	defer done()
-	hash := user.PasswordHash
-	if user.ID == "" {
-		if hash, err = s.registeredHash(ctx, r.Username); err != nil {
+	// An unknown user has no hash, and Verify then checks the decoy: the time
+	// and the work are those of a known one.
+	ok, weak, err := s.Hasher.Verify(ctx, user.PasswordHash, r.Password)
+	if err != nil {
+		return Tokens{}, err
+	}
+	unverified := ok && s.VerifyEmail && user.Email != "" && !user.EmailVerified
+	if !ok {
+		if unverified, err = s.registering(ctx, r); err != nil {
 			return Tokens{}, err
 		}
 	}
-	// An unknown user has no hash, and Verify then checks the decoy: the time
-	// and the work are those of a known one.
-	ok, weak, err := s.Hasher.Verify(ctx, hash, r.Password)
 	switch {
-	case err != nil:
-		return Tokens{}, err
-	case !ok || user.Disabled:
+	case user.Disabled || !ok && !unverified:
 		return Tokens{}, s.refuseLogin(ctx, r.Client, user, ok, attempt)
-	case user.ID == "" || s.VerifyEmail && user.Email != "" && !user.EmailVerified:
+	case unverified:
 		return Tokens{}, s.refuseUnverified(ctx, r.Client, user)
 	}
 	return s.openSession(ctx, r, user, weak, s.Now())
 }
 
-// registeredHash is that of a registration whose address is yet to be proved;
-// empty: there is none.
-func (s *Service) registeredHash(ctx context.Context, login string) (string, error) {
-	key, err := EmailKey(login)
+// registering reports whether the password is that of a registration of the
+// address which is yet to be proved. An address with an account has such a ticket
+// too once somebody has registered it (see registerByMail): or else whoever
+// registers it could tell the two apart by logging in.
+func (s *Service) registering(ctx context.Context, r LoginRequest) (bool, error) {
+	key, err := EmailKey(r.Username)
 	if err != nil {
-		return "", nil
+		return false, nil
 	}
 	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return "", fmt.Errorf("reading ticket: %w", err)
+	if errors.Is(err, ErrNotFound) || err == nil && !s.Now().Before(t.ExpiresAt) {
+		return false, nil
 	}
-	if err != nil || !s.Now().Before(t.ExpiresAt) {
-		return "", nil
+	if err != nil {
+		return false, fmt.Errorf("reading ticket: %w", err)
 	}
-	return t.PasswordHash, nil
+	ok, _, err := s.Hasher.Verify(ctx, t.PasswordHash, r.Password)
+	return ok, err
 }
 
 // refuseUnverified tells only whoever knows the password.

@@ -108,15 +108,17 @@ func (s *Service) registerByMail(ctx context.Context, u User, key string, c Clie
 		return fmt.Errorf("reading ticket: %w", err)
 	}
 	now := s.Now()
-	e := c.event(EventRegister, OutcomeOK, now)
+	b := Batch{Hits: attempt.hits(now), Events: []Event{c.event(EventRegister, OutcomeOK, now)}}
 	t := Ticket{Purpose: PurposeRegister, Email: u.Email, Name: u.Name, PasswordHash: u.PasswordHash}
 	m := Message{Kind: MessageVerify, Name: u.Name, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	if owner.holds() {
-		e.UserID, e.Outcome = owner.ID, OutcomeTaken
+		b.Events[0].UserID, b.Events[0].Outcome = owner.ID, OutcomeTaken
+		// The registration is kept all the same, with secrets that nobody learns:
+		// see registering.
+		b.PutTickets = []Ticket{s.lost(t, key, now)}
 		t = Ticket{Purpose: PurposeReset, Email: owner.Email, UserID: owner.ID, Bound: bound(owner)}
 		m = Message{Kind: MessageTaken, Name: owner.Name}
 	}
-	b := Batch{Hits: attempt.hits(now), Events: []Event{e}}
 	if owner.Disabled { // whoever was locked out gets no link to a new password
 		return wrap("recording registration", s.commit(ctx, b))
 	}
@@ -124,6 +126,12 @@ func (s *Service) registerByMail(ctx context.Context, u User, key string, c Clie
 		return err
 	}
 	return wrap("storing registration", s.commit(ctx, b))
+}
+
+// lost is the ticket with secrets that nobody has been told.
+func (s *Service) lost(t Ticket, key string, now time.Time) Ticket {
+	t, _, _ = s.issue(t, key, now)
+	return t
 }
 
 // holds reports whether the account keeps its address when somebody registers
@@ -181,6 +189,16 @@ func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) (Batch, 
 	if err != nil {
 		return Batch{}, err
 	}
+	key, err := EmailKey(t.Email)
+	if err != nil {
+		return Batch{}, err
+	}
+	switch holder, err := s.Store.UserByEmail(ctx, key); {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return Batch{}, fmt.Errorf("looking up user: %w", err)
+	case err == nil && holder.ID != u.ID:
+		return Batch{}, ErrInvalidTicket
+	}
 	now := s.Now()
 	e := c.event(EventVerify, OutcomeOK, now)
 	e.UserID = u.ID
@@ -223,34 +241,42 @@ func (s *Service) ResendVerification(ctx context.Context, email string, c Client
 // unproved finds what an address is yet to be proved for; a ticket without
 // purpose is nothing.
 func (s *Service) unproved(ctx context.Context, key string) (Ticket, Message, error) {
-	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-	if err == nil && s.Now().Before(t.ExpiresAt) {
-		return t, Message{Kind: MessageVerify, Name: t.Name}, nil
-	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
-	}
-	t, err = s.Store.Ticket(ctx, s.ticketID(PurposeVerify, key))
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
-	}
-	if err == nil { // a change of address that was asked for, or an earlier mail
-		u, err := s.owner(ctx, t)
-		if err == nil && (t.Email == u.PendingEmail || t.Email == u.Email && !u.EmailVerified) {
-			return t, Message{Kind: MessageConfirm, Name: u.Name}, nil
-		}
-		if err != nil && !errors.Is(err, ErrInvalidTicket) {
-			return Ticket{}, Message{}, err
-		}
-	}
 	u, err := s.Store.UserByEmail(ctx, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Ticket{}, Message{}, fmt.Errorf("looking up user: %w", err)
 	}
-	if err != nil || u.EmailVerified || u.Disabled {
+	if !u.holds() {
+		t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
+		if err == nil && s.Now().Before(t.ExpiresAt) {
+			return t, Message{Kind: MessageVerify, Name: t.Name}, nil
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
+		}
+	}
+	if u.ID != "" {
+		if u.EmailVerified || u.Disabled {
+			return Ticket{}, Message{}, nil
+		}
+		return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm, Name: u.Name}, nil
+	}
+	return s.pendingChange(ctx, key)
+}
+
+// pendingChange finds the change to an address that somebody has asked for.
+func (s *Service) pendingChange(ctx context.Context, key string) (Ticket, Message, error) {
+	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeVerify, key))
+	if errors.Is(err, ErrNotFound) {
 		return Ticket{}, Message{}, nil
 	}
-	return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm, Name: u.Name}, nil
+	if err != nil {
+		return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
+	}
+	u, err := s.owner(ctx, t)
+	if errors.Is(err, ErrInvalidTicket) || err == nil && t.Email != u.PendingEmail {
+		return Ticket{}, Message{}, nil
+	}
+	return t, Message{Kind: MessageConfirm, Name: u.Name}, err
 }
 
 // requestMail is what requests have in common that anybody may make and that may

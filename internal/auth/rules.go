@@ -69,7 +69,7 @@ func holdsOwn(password string, u User) bool {
 	password = strings.ToLower(normalize(password))
 	own := strings.FieldsFunc(u.Name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	local, _, _ := strings.Cut(u.Email, "@")
-	own = append(own, local, u.Name, u.Username)
+	own = append(own, u.Email, local, u.Name, u.Username)
 	own = append(own, strings.FieldsFunc(local, func(r rune) bool { return strings.ContainsRune(".+-_", r) })...)
 	for _, word := range own {
 		word = strings.ToLower(normalize(word))

@@ -86,7 +86,7 @@ type credential struct {
 }
 
 // codeLetters has nothing that looks like something else on paper or in a bad
-// font: no 0 O, 1 I L, 2 Z, 5 S, 8 B, U V. 24 of them in 8 places are 36 bits.
+// font: no 0 O, 1 I L, 2 Z, 5 S, 8 B, U beside V. 24 of them in 8 places are 36 bits.
 const (
 	codeLetters = "ACDEFGHJKMNPQRTVWXY34679"
 	codeLength  = 8
@@ -250,7 +250,11 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 				return err
 			}
 			b.TakeTickets = []Ticket{t}
-			return s.commit(ctx, b)
+			err = s.commit(ctx, b)
+			if errors.Is(err, ErrTaken) { // somebody has the address since it was looked up
+				err = ErrConflict
+			}
+			return err
 		}
 		return s.refuseTicket(ctx, r.Client, kind, tickets, credentials, attempt)
 	})

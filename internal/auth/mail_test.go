@@ -1,0 +1,254 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+const publicURL = "https://auth.example.com"
+
+// A mailbox is where all mail goes. Set fail before use.
+type mailbox struct {
+	fail func(auth.Message) error
+
+	mu   sync.Mutex // guards all
+	all  []auth.Message
+	seen int
+}
+
+func (m *mailbox) Send(_ context.Context, message auth.Message) error {
+	if m.fail != nil {
+		if err := m.fail(message); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = append(m.all, message)
+	return nil
+}
+
+// open lets anybody register, proves addresses, and sends mail to the mailbox.
+func open(m *mailbox) func(*auth.Config) {
+	return func(c *auth.Config) {
+		c.Registration, c.VerifyEmail, c.SendsMail, c.Mailer, c.PublicURL = auth.RegistrationOpen, true, true, m, publicURL
+	}
+}
+
+// mails delivers what is queued and returns what has come since the last time.
+func (f *fixture) mails() []auth.Message {
+	f.t.Helper()
+	if err := f.Deliver(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+	m := f.Mailer.(*mailbox)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fresh := m.all[m.seen:]
+	m.seen = len(m.all)
+	return fresh
+}
+
+// mail wants one mail of the kind.
+func (f *fixture) mail(kind auth.MessageKind, to string) auth.Message {
+	f.t.Helper()
+	mails := f.mails()
+	if len(mails) != 1 || mails[0].Kind != kind || mails[0].To != to {
+		f.t.Fatalf("got mails %+v; want one %s to %s", mails, kind, to)
+	}
+	return mails[0]
+}
+
+// token is that of the mail's link.
+func token(t *testing.T, m auth.Message) string {
+	t.Helper()
+	_, token, ok := strings.Cut(m.Link, "?token=")
+	if !ok || !strings.HasPrefix(m.Link, publicURL+"/") {
+		t.Fatalf("%s has the link %q", m.Kind, m.Link)
+	}
+	return token
+}
+
+func (f *fixture) register(email, password string) {
+	f.t.Helper()
+	tokens, err := f.Register(f.t.Context(), auth.RegisterRequest{Email: email, Password: password, Name: "Ada L."})
+	if tokens != nil || err != nil {
+		f.t.Fatalf("Register(%s): %v, %v", email, tokens, err)
+	}
+}
+
+func (f *fixture) verify(token string) error {
+	return f.VerifyAddress(f.t.Context(), auth.TicketRequest{Token: token})
+}
+
+// wantOutcome looks at the last event of the kind.
+func (f *fixture) wantOutcome(kind auth.EventKind, want auth.Outcome) {
+	f.t.Helper()
+	events := f.events()
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].Kind == kind {
+			if events[i].Outcome != want {
+				f.t.Errorf("the last event %s ended in %s, want %s", kind, events[i].Outcome, want)
+			}
+			return
+		}
+	}
+	f.t.Errorf("there is no event %s", kind)
+}
+
+func TestMailIsErasedOnceDelivered(t *testing.T) {
+	path := tempDatabase(t)
+	box := &mailbox{}
+	f := fixtureOn(t, path, open(box))
+	f.register("ada@example.com", password)
+	select {
+	case <-f.MailQueued():
+	default:
+		t.Error("nobody was told that there is mail")
+	}
+	m := f.mail(auth.MessageVerify, "ada@example.com")
+	if m.LinkFor != time.Hour || m.CodeFor != 10*time.Minute || len(m.Code) != 9 || m.Again || m.Name != "Ada L." || !m.At.Equal(start) {
+		t.Errorf("got %+v", m)
+	}
+	for _, secret := range []string{token(t, m), m.Code, strings.ReplaceAll(m.Code, "-", "")} {
+		wantAbsent(t, path, secret)
+	}
+	f.clock.Advance(72 * time.Hour)
+	if again := f.mails(); len(again) != 0 {
+		t.Errorf("it came again: %+v", again)
+	}
+	f.wantOutcome(auth.EventMail, auth.OutcomeOK)
+}
+
+func TestQueuedMailIsSealed(t *testing.T) {
+	path := tempDatabase(t)
+	f := fixtureOn(t, path, open(&mailbox{}))
+	f.register("ada@example.com", password)
+	due, err := f.store.DueMails(t.Context(), f.clock.Now(), 10)
+	if err != nil || len(due) != 1 || strings.Contains(string(due[0].Sealed), "token=") {
+		t.Fatalf("got %d mails, %v; want one that is sealed", len(due), err)
+	}
+	wantAbsent(t, path, publicURL)
+	// Under another key it is not sent, and not tried for ever.
+	other := f.service(open(&mailbox{}), func(c *auth.Config) { c.MailKey = []byte(strings.Repeat("k", 32)) })
+	if err := other.Deliver(t.Context()); err == nil || !strings.Contains(err.Error(), "master key") {
+		t.Errorf("under another key: %v", err)
+	}
+	f.wantOutcome(auth.EventMail, auth.OutcomeUndeliverable)
+}
+
+// A mail server that is away delays mail and loses none.
+func TestMailIsTriedAgainWithGrowingWaits(t *testing.T) {
+	away := true
+	var waits []time.Duration
+	box := &mailbox{fail: func(auth.Message) error {
+		if away {
+			return errors.New("connection refused")
+		}
+		return nil
+	}}
+	f := newFixture(t, open(box))
+	f.register("ada@example.com", password)
+	for range 4 {
+		if err := f.Deliver(t.Context()); err == nil || !strings.Contains(err.Error(), "connection refused") {
+			t.Fatalf("Deliver: %v", err)
+		}
+		wait := time.Duration(0)
+		for due, _ := f.store.DueMails(t.Context(), f.clock.Now(), 1); len(due) == 0; due, _ = f.store.DueMails(t.Context(), f.clock.Now(), 1) {
+			f.clock.Advance(time.Minute)
+			wait += time.Minute
+		}
+		waits = append(waits, wait)
+	}
+	if got, want := fmt.Sprint(waits), "[1m0s 2m0s 4m0s 8m0s]"; got != want {
+		t.Errorf("waits %s, want %s", got, want)
+	}
+	f.wantOutcome(auth.EventMail, auth.OutcomeFailed)
+	away = false
+	m := f.mail(auth.MessageVerify, "ada@example.com")
+	if err := f.verify(token(t, m)); err != nil {
+		t.Errorf("its link: %v", err)
+	}
+}
+
+func TestUselessMailIsGivenUp(t *testing.T) {
+	box := &mailbox{fail: func(auth.Message) error { return errors.New("connection refused") }}
+	f := newFixture(t, open(box))
+	f.register("ada@example.com", password)
+	f.Deliver(t.Context())
+	f.clock.Advance(time.Hour)
+	box.fail = nil
+	if late := f.mails(); len(late) != 0 {
+		t.Errorf("a link that has expired was sent: %+v", late)
+	}
+	f.wantOutcome(auth.EventMail, auth.OutcomeGivenUp)
+}
+
+func TestRefusedMailIsNotTriedAgain(t *testing.T) {
+	tries := 0
+	box := &mailbox{fail: func(auth.Message) error { tries++; return fmt.Errorf("no such mailbox: %w", auth.ErrUndeliverable) }}
+	f := newFixture(t, open(box))
+	f.register("ada@example.com", password)
+	f.Deliver(t.Context())
+	f.clock.Advance(10 * time.Minute)
+	f.Deliver(t.Context())
+	if tries != 1 {
+		t.Errorf("%d tries, want 1", tries)
+	}
+	f.wantOutcome(auth.EventMail, auth.OutcomeUndeliverable)
+}
+
+// A process that dies while it delivers leaves the mail to another one, and no
+// two deliver it at once.
+func TestMailOutlivesItsProcess(t *testing.T) {
+	path := tempDatabase(t)
+	box := &mailbox{}
+	f := fixtureOn(t, path, open(box))
+	f.register("ada@example.com", password)
+	due, err := f.store.DueMails(t.Context(), f.clock.Now(), 1)
+	if err != nil || len(due) != 1 {
+		t.Fatalf("got %v, %v; want one mail", due, err)
+	}
+	due[0].DueAt = f.clock.Now().Add(time.Minute)
+	if err := f.store.Commit(t.Context(), auth.Batch{DeferMails: due}); err != nil { // as Deliver claims it
+		t.Fatal(err)
+	}
+	if early := f.mails(); len(early) != 0 {
+		t.Errorf("taken from a process that may be alive: %+v", early)
+	}
+	f.clock.Advance(time.Minute)
+	f.mail(auth.MessageVerify, "ada@example.com")
+}
+
+func TestManyDeliverersSendOnce(t *testing.T) {
+	path := tempDatabase(t)
+	box := &mailbox{}
+	f := fixtureOn(t, path, open(box))
+	for i := range 40 {
+		f.register(fmt.Sprintf("user%d@example.com", i), password)
+	}
+	other := reopen(t, f, path, open(box))
+	var wg sync.WaitGroup
+	for i := range 6 {
+		service := f.Service
+		if i%2 == 1 {
+			service = other
+		}
+		wg.Go(func() {
+			if err := service.Deliver(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := len(f.mails()); got != 40 {
+		t.Errorf("%d mails came, want 40", got)
+	}
+}
