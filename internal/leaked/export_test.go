@@ -1,0 +1,7 @@
+package leaked
+
+import "github.com/latchkey-auth/latchkey/internal/leaked/wordset"
+
+var (
+	Filter = wordset.Set(filter)
+)

@@ -1,0 +1,5 @@
+//go:build race
+
+package leaked_test
+
+const raceDetector = true
