@@ -3,5 +3,6 @@ package leaked
 import "github.com/latchkey-auth/latchkey/internal/leaked/wordset"
 
 var (
-	Filter = wordset.Set(filter)
+	Filter    = wordset.Set(filter)
+	HasSuffix = hasSuffix
 )
