@@ -20,12 +20,15 @@ const module = "github.com/latchkey-auth/latchkey"
 // only, and adapters never each other. docs/design.md draws it.
 var floors = map[string][]string{
 	// Floor 0
-	".":                   {"internal/strictjson"},
-	"httpauth":            {".", "internal/bearer"},
-	"internal/bearer":     {},
-	"internal/redact":     {},
-	"internal/strictjson": {},
-	"internal/weaksecret": {},
+	".":                       {"internal/strictjson"},
+	"httpauth":                {".", "internal/bearer"},
+	"internal/bearer":         {},
+	"internal/leaked":         {"internal/leaked/wordset"},
+	"internal/leaked/gen":     {"internal/leaked/wordset"},
+	"internal/leaked/wordset": {},
+	"internal/redact":         {},
+	"internal/strictjson":     {},
+	"internal/weaksecret":     {},
 	// Floor 1
 	"internal/auth":    {".", "internal/strictjson"},
 	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
