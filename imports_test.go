@@ -26,11 +26,12 @@ var floors = map[string][]string{
 	"internal/leaked":         {"internal/leaked/wordset"},
 	"internal/leaked/gen":     {"internal/leaked/wordset"},
 	"internal/leaked/wordset": {},
+	"internal/passhash":       {},
 	"internal/redact":         {},
 	"internal/strictjson":     {},
 	"internal/weaksecret":     {},
 	// Floor 1
-	"internal/auth":    {".", "internal/strictjson"},
+	"internal/auth":    {".", "internal/passhash", "internal/strictjson"},
 	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
 	"internal/keyring": {".", "internal/strictjson"},
 	// Floor 2

@@ -2,11 +2,13 @@ package auth
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/latchkey-auth/latchkey/internal/passhash"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -28,9 +30,10 @@ var importMembers = map[string]bool{
 }
 
 // ParseImport reads one line of an import file: a JSON object with id,
-// username, name, scope, email (optional) and password_hash (PHC), or an old
-// record as it is, with password and salt. keyBytes is the old system's
-// CRYPTO_BYTE_SIZE; 0 takes the length of each digest.
+// username, name, scope, email (optional) and password_hash (any spelling that
+// passhash.Parse reads), or an old record as it is, with password and salt.
+// keyBytes is the old system's CRYPTO_BYTE_SIZE; 0 takes the length of each
+// digest.
 func ParseImport(line string, keyBytes int) (ImportRecord, error) {
 	m := make(map[string]string)
 	err := strictjson.Object(line, func(name string, v strictjson.Value) error {
@@ -75,23 +78,41 @@ func importHash(m map[string]string, keyBytes int) (string, error) {
 	}
 	hash := m["password_hash"]
 	if old {
-		key, err := decodeBase64(digest)
-		if err != nil {
-			return "", errors.New(`"password" of an old record must be the base64 digest`)
+		var err error
+		if hash, err = oldHash(digest, salt, keyBytes); err != nil {
+			return "", err
 		}
-		if keyBytes != 0 && keyBytes != len(key) {
-			return "", fmt.Errorf(`"password" holds %d bytes, CRYPTO_BYTE_SIZE says %d`, len(key), keyBytes)
-		}
-		if _, err := decodeBase64(salt); err != nil {
-			return "", errors.New(`"salt" of an old record must be base64 text`)
-		}
-		hash = phc{id: "pbkdf2-sha512", iterations: legacyIterations, salt: []byte(salt), key: key}.String()
 	}
-	p, err := parsePHC(hash)
+	p, err := passhash.Parse(hash)
 	if err != nil {
 		return "", fmt.Errorf("password hash: %w", err)
 	}
 	return p.String(), nil
+}
+
+// oldHash writes an old record as a PHC string. Its salt is base64 text, and
+// the old system salted with that text, not with the bytes.
+func oldHash(digest, salt string, keyBytes int) (string, error) {
+	key, err := decodeBase64(digest)
+	if err != nil {
+		return "", errors.New(`"password" of an old record must be the base64 digest`)
+	}
+	if keyBytes != 0 && keyBytes != len(key) {
+		return "", fmt.Errorf(`"password" holds %d bytes, CRYPTO_BYTE_SIZE says %d`, len(key), keyBytes)
+	}
+	if _, err := decodeBase64(salt); err != nil {
+		return "", errors.New(`"salt" of an old record must be base64 text`)
+	}
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$pbkdf2-sha512$i=%d,l=%d$%s$%s", legacyIterations, len(key), b64.EncodeToString([]byte(salt)), b64.EncodeToString(key)), nil
+}
+
+// decodeBase64 takes standard base64 with or without padding, and nothing else.
+func decodeBase64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("a line break")
+	}
+	return base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
 }
 
 // Import creates the users, all of them or none. *InvalidError, ErrTaken.

@@ -1,0 +1,88 @@
+package passhash
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// bcryptHash is bcrypt of the password or, in Django's bcrypt_sha256, of the
+// hex text of its SHA-256.
+type bcryptHash struct {
+	letter string // of $2a$, $2b$ or $2y$: three names of one algorithm
+	cost   int
+	tail   string // salt and key in bcrypt's base64
+	sha256 bool
+}
+
+// maxBcrypt bounds the cost: 16 takes about 5 s, each more doubles it.
+const (
+	minBcrypt = 4
+	maxBcrypt = 16
+)
+
+// The text of a salt of 16 bytes, followed by that of a key of 23.
+const (
+	bcryptSalt = 22
+	bcryptTail = 53
+)
+
+var bcrypt64 = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").WithPadding(base64.NoPadding)
+
+// readBcrypt reads letter / cost / salt and key. $2x$ is not read: it marks
+// hashes of a faulty program.
+func readBcrypt(withSHA256 bool) func([]string) (form, error) {
+	return func(parts []string) (form, error) {
+		if len(parts) != 3 || !strings.Contains("aby", parts[0]) || len(parts[0]) != 1 || len(parts[1]) != 2 {
+			return nil, errForm
+		}
+		cost, err := number(strings.TrimPrefix(parts[1], "0"))
+		if err != nil {
+			return nil, err
+		}
+		if cost < minBcrypt || cost > maxBcrypt {
+			return nil, fmt.Errorf("bcrypt cost %d: out of range (%d to %d)", cost, minBcrypt, maxBcrypt)
+		}
+		tail, err := canonicalBcrypt(parts[2])
+		if err != nil {
+			return nil, err
+		}
+		return bcryptHash{parts[0], cost, tail, withSHA256}, nil
+	}
+}
+
+// canonicalBcrypt clears the bits after the last byte of salt and key, which
+// some programs fill at random.
+func canonicalBcrypt(tail string) (string, error) {
+	if len(tail) != bcryptTail || strings.ContainsAny(tail, "\r\n") {
+		return "", errForm
+	}
+	salt, err1 := bcrypt64.DecodeString(tail[:bcryptSalt])
+	key, err2 := bcrypt64.DecodeString(tail[bcryptSalt:])
+	if err1 != nil || err2 != nil {
+		return "", errForm
+	}
+	return bcrypt64.EncodeToString(salt) + bcrypt64.EncodeToString(key), nil
+}
+
+func (h bcryptHash) String() string {
+	if h.sha256 {
+		return "bcrypt_sha256$" + h.bare()
+	}
+	return h.bare()
+}
+
+func (h bcryptHash) bare() string { return fmt.Sprintf("$2%s$%02d$%s", h.letter, h.cost, h.tail) }
+
+// matches considers the first 72 bytes, as bcrypt does everywhere.
+func (h bcryptHash) matches(password string) bool {
+	if h.sha256 {
+		sum := sha256.Sum256([]byte(password))
+		password = hex.EncodeToString(sum[:])
+	}
+	return bcrypt.CompareHashAndPassword([]byte(h.bare()), []byte(password)) == nil
+}
