@@ -22,11 +22,6 @@ import (
 // answer again within RefreshGrace, however often it is asked and whoever won.
 // A token that was spent before that is in two hands: the session ends.
 func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, error) {
-	done, err := s.allow(ctx, s.attempt("", c))
-	if err != nil {
-		return Tokens{}, s.recordLimited(ctx, c, EventRefresh, User{}, err)
-	}
-	defer done()
 	id, secret, ok := parseRefreshToken(token)
 	if !ok {
 		return Tokens{}, s.refuseRefresh(ctx, c, Session{}, OutcomeWrongToken)
@@ -84,8 +79,16 @@ func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Cl
 	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, next)}, nil
 }
 
-// refuseRefresh records why, and returns the one error that does not say so.
+// refuseRefresh records why, and returns the one error that does not say so, or a
+// *LimitError. Good tokens are not limited: nobody can guess one.
 func (s *Service) refuseRefresh(ctx context.Context, c Client, session Session, why Outcome) error {
+	if why == OutcomeWrongToken {
+		done, err := s.allow(ctx, s.attempt("", c))
+		if err != nil {
+			return s.recordLimited(ctx, c, EventRefresh, User{}, err)
+		}
+		defer done()
+	}
 	b := Batch{Events: []Event{sessionEvent(c, EventRefresh, why, session, s.Now())}}
 	if why == OutcomeWrongToken {
 		b.Hits = s.attempt("", c).hits(s.Now())

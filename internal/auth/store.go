@@ -71,7 +71,7 @@ type Batch struct {
 	// no such user. They are stored with Version 1.
 	CreateSessions []Session
 	// UpdateSessions replaces sessions by compare-and-swap, as UpdateUsers does
-	// users.
+	// users. Their UserID, CreatedAt and ExpiresAt never change.
 	UpdateSessions []Session
 	// TakeTickets deletes tickets: ErrConflict unless the stored one has the given
 	// SecretHash and Tries.

@@ -96,9 +96,9 @@ func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 		outcomes[0] = s.single(ctx, commits[0].batch)
 		return outcomes
 	}
-	refused, err := s.together(ctx, commits, outcomes, s.applySafely)
+	refused, err := s.atOnce(ctx, commits, outcomes)
 	if refused {
-		refused, err = s.together(ctx, commits, outcomes, s.applyAlone)
+		refused, err = s.oneByOne(ctx, commits, outcomes)
 	}
 	for i := range outcomes {
 		switch {
@@ -111,12 +111,31 @@ func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 	return outcomes
 }
 
-// together applies all batches in one transaction, and reports whether one of
-// them has spoilt it.
-func (s *Store) together(ctx context.Context, commits []*commit, outcomes []error, apply func(context.Context, *sql.Tx, auth.Batch) (spoilt bool, outcome error)) (refused bool, err error) {
+// atOnce applies all batches in one transaction, with their events together, and
+// reports whether one of them has spoilt it.
+func (s *Store) atOnce(ctx context.Context, commits []*commit, outcomes []error) (refused bool, err error) {
+	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		var events []auth.Event
+		for _, c := range commits {
+			b := c.batch
+			events = append(events, b.Events...)
+			b.Events = nil
+			if refused, err = s.applySafely(ctx, tx, b); refused {
+				return err
+			}
+		}
+		refused, err = s.applySafely(ctx, tx, auth.Batch{Events: events})
+		return err
+	})
+	return refused, err
+}
+
+// oneByOne applies all batches in one transaction, each behind a savepoint, and
+// reports whether one of them has spoilt it.
+func (s *Store) oneByOne(ctx context.Context, commits []*commit, outcomes []error) (refused bool, err error) {
 	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for i, c := range commits {
-			if refused, outcomes[i] = apply(ctx, tx, c.batch); refused {
+			if refused, outcomes[i] = s.applyAlone(ctx, tx, c.batch); refused {
 				return outcomes[i]
 			}
 		}

@@ -61,3 +61,32 @@ func BenchmarkLoginOnDisk(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRefresh rotates refresh tokens on disk, eight sessions at a time.
+func BenchmarkRefresh(b *testing.B) {
+	f := fixtureOn(b, filepath.Join(b.TempDir(), "latchkey.db"), quiet)
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		token := refreshToken(b, f.login("ada", password).body)
+		for pb.Next() {
+			w := httptest.NewRecorder()
+			body := `{"refresh_token":"` + token + `"}`
+			f.handler.ServeHTTP(w, httptest.NewRequestWithContext(b.Context(), "POST", "/token/refresh", strings.NewReader(body)))
+			if w.Code != http.StatusOK {
+				b.Errorf("got %d", w.Code)
+				return
+			}
+			token = refreshToken(b, w.Body.String())
+		}
+	})
+}
+
+func refreshToken(b *testing.B, body string) string {
+	b.Helper()
+	_, rest, _ := strings.Cut(body, `"refresh_token":"`)
+	token, _, ok := strings.Cut(rest, `"`)
+	if !ok {
+		b.Fatalf("no refresh token in %s", body)
+	}
+	return token
+}

@@ -23,13 +23,13 @@ func TestMeShowsTheBearer(t *testing.T) {
 		if a.status != http.StatusOK || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Type") != asJSON {
 			t.Fatalf("got %d %v, want 200, JSON, no-store", a.status, a.header)
 		}
-		var got map[string]string
+		var got map[string]any
 		f.decode(a, &got)
 		if got["session_id"] == "" {
 			t.Error("there is no session_id")
 		}
-		want := map[string]string{
-			"id": "u1", "username": "ada", "name": "Ada L.", "email": "ada@example.com",
+		want := map[string]any{
+			"id": "u1", "username": "ada", "name": "Ada L.", "email": "ada@example.com", "email_verified": true,
 			"scope": "read write", "session_id": got["session_id"],
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

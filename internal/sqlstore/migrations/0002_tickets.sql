@@ -31,3 +31,6 @@ CREATE TABLE mails (
     attempts   BIGINT NOT NULL
 );
 CREATE INDEX mails_by_due ON mails (due_at);
+
+-- Every event paid for it, and purging does without.
+DROP INDEX events_by_time;
