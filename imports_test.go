@@ -37,6 +37,7 @@ var floors = map[string][]string{
 	// Floor 2
 	"internal/auth/storetest": {"internal/auth", "internal/keyring"},
 	"internal/sqlstore":       {"internal/auth", "internal/keyring"},
+	"internal/mailer":         {"internal/auth"},
 	"internal/web":            {".", "httpauth", "internal/auth", "internal/redact", "internal/strictjson"},
 	"internal/gateway/proxy":  {"internal/gateway"},
 	"internal/offline":        {"internal/gateway", "internal/gateway/proxy", "internal/redact"},
@@ -46,7 +47,7 @@ var floors = map[string][]string{
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
 	"cmd/latchkey": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/keyring",
-		"internal/offline", "internal/redact", "internal/sqlstore", "internal/weaksecret", "internal/web"},
+		"internal/leaked", "internal/mailer", "internal/offline", "internal/redact", "internal/sqlstore", "internal/weaksecret", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

@@ -1,0 +1,8 @@
+package mailer
+
+// What tests look at from outside.
+var (
+	Words       = words
+	ShownName   = shownName
+	ShownDevice = shownDevice
+)

@@ -1,0 +1,289 @@
+package mailer
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/textproto"
+	"strings"
+	"time"
+	"unicode"
+
+	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+const defaultTimeout = 30 * time.Second
+
+// SMTPConfig is what an SMTP needs.
+type SMTPConfig struct {
+	URL       string         // of the server that takes our mail, see ParseSMTPURL; required
+	From      string         // sender: "mail@example.com" or "Example <mail@example.com>"; required
+	Templates *Templates     // required
+	Timeout   time.Duration  // for one delivery, from the connection to the last answer; 0: 30 s
+	RootCAs   *x509.CertPool // that the server's certificate must come from; nil: the system's
+	// Dial makes the connection. nil: net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Now  func() time.Time // for the Date header; nil: time.Now
+}
+
+// String leaves the URL out, which holds the password.
+func (c SMTPConfig) String() string { return "mail from " + c.From }
+
+// GoString is String, for %#v.
+func (c SMTPConfig) GoString() string { return c.String() }
+
+// An SMTP hands messages to a mail server, one connection for each. It may be
+// used from several goroutines.
+type SMTP struct {
+	SMTPConfig
+	server SMTPServer
+	from   *mail.Address
+}
+
+var _ auth.Mailer = (*SMTP)(nil)
+
+// NewSMTP checks the configuration. It does not connect: a mail server that is
+// down must not keep the service from starting.
+func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
+	if cfg.Templates == nil {
+		return nil, errors.New("mail: templates must be set")
+	}
+	server, err := ParseSMTPURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	from, err := mail.ParseAddress(cfg.From)
+	if err != nil || !isASCII(from.Address) || !isAddress(from.Address) || from.Name != oneLine(from.Name) {
+		return nil, fmt.Errorf(`mail sender %q: must be an address such as mail@example.com or "Example <mail@example.com>"`, cfg.From)
+	}
+	if cfg.Timeout < 0 {
+		return nil, fmt.Errorf("mail timeout %s: must not be negative", cfg.Timeout)
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{}).DialContext
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	cfg.URL = "" // holds the password
+	return &SMTP{SMTPConfig: cfg, server: server, from: from}, nil
+}
+
+// Send implements auth.Mailer. Refusals of this message or its recipient for
+// good (5xx after MAIL, RCPT, DATA or the content) are auth.ErrUndeliverable.
+// Everything else may pass or be mended by whoever runs the service, refused
+// credentials among it, and is worth another attempt. No error shows an address,
+// the link, or the code.
+func (s *SMTP) Send(ctx context.Context, m auth.Message) error {
+	if !isAddress(m.To) {
+		return fmt.Errorf("%w: the recipient's address is not valid", auth.ErrUndeliverable)
+	}
+	rendered, err := s.Templates.Render(m)
+	if err != nil {
+		return err
+	}
+	msg, err := s.compose(rendered)
+	if err != nil {
+		return fmt.Errorf("composing mail %s: %s", m.Kind, s.redactor(m).clean(err.Error()))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("no end within %s: %w", s.Timeout, context.DeadlineExceeded))
+	defer cancel()
+	stage, err := s.deliver(ctx, m.To, msg)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil { // whatever broke, it broke because we hung up
+		return fmt.Errorf("mail server %s: %s: %w", s.server, stage, context.Cause(ctx))
+	}
+	var refused *textproto.Error
+	var text string
+	if errors.As(err, &refused) {
+		text = fmt.Sprintf("%d %s", refused.Code, s.redactor(m).clean(refused.Msg))
+	} else {
+		text = s.redactor(m).clean(err.Error())
+	}
+	if errors.Is(err, errUTF8) || refused != nil && refused.Code >= 500 && stage.aboutMessage() && !aboutUs(refused.Code) {
+		return fmt.Errorf("%w: mail server %s: %s: %s", auth.ErrUndeliverable, s.server, stage, text)
+	}
+	return fmt.Errorf("mail server %s: %s: %s%s", s.server, stage, text, hint(err))
+}
+
+// errUTF8: RFC 6531 section 3.1 forbids to send such an address to a server that
+// has not announced SMTPUTF8.
+var errUTF8 = errors.New("the address is not ASCII, and the server does not know SMTPUTF8")
+
+// hint says what to do about failures that only the operator can end.
+func hint(err error) string {
+	var (
+		refused   *textproto.Error
+		unknown   x509.UnknownAuthorityError
+		wrongName x509.HostnameError
+	)
+	switch {
+	case errors.As(err, &refused) && aboutUs(refused.Code):
+		return " (hint: check user and password in the SMTP URL)"
+	case errors.As(err, &unknown), errors.As(err, &wrongName):
+		return " (hint: name the server in the SMTP URL as its certificate does, and let this machine trust who signed it)"
+	case strings.Contains(err.Error(), "does not support STARTTLS"):
+		return " (hint: use smtps:// and port 465, or allow mail to travel in clear by ?starttls=optional)"
+	}
+	return ""
+}
+
+// A stage is how far a delivery has come.
+type stage string
+
+const (
+	stageConnect stage = "connecting"
+	stageMail    stage = "MAIL FROM"
+	stageRcpt    stage = "RCPT TO"
+	stageData    stage = "DATA"
+	stageContent stage = "content"
+)
+
+func (s stage) aboutMessage() bool { return s != stageConnect }
+
+// aboutUs says whether a refusal is one of our credentials, whatever it answers
+// (RFC 4954 section 6).
+func aboutUs(code int) bool { return code == 530 || code == 534 || code == 535 || code == 538 }
+
+// deliver speaks SMTP. The stage is that of the error.
+func (s *SMTP) deliver(ctx context.Context, to string, msg *gomail.Msg) (stage, error) {
+	// The connection is ours: the library forgets one on which a greeting or a
+	// login fails, and no longer looks at the context once it has connected.
+	conn, err := s.Dial(ctx, "tcp", s.server.String())
+	if err != nil {
+		return stageConnect, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	secured := conn
+	if s.server.TLS == TLSImplicit {
+		t := tls.Client(conn, s.tlsConfig())
+		if err := t.HandshakeContext(ctx); err != nil {
+			return stageConnect, err
+		}
+		secured = t
+	}
+	client, err := s.client(func(context.Context, string, string) (net.Conn, error) { return secured, nil })
+	if err != nil {
+		return stageConnect, err
+	}
+	session, err := client.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return stageConnect, err
+	}
+	if failed, err := transact(session, s.from.Address, to, msg); err != nil {
+		return failed, err
+	}
+	_ = session.Quit() // the message is theirs, whatever they answer now
+	return "", nil
+}
+
+// transact is one mail transaction (RFC 5321 section 3.3). It is done here and
+// not by the library, whose errors lose the answer's code and show the recipient.
+func transact(session *smtp.Client, from, to string, msg *gomail.Msg) (stage, error) {
+	// Some servers refuse to pass on to others what was announced as SMTPUTF8,
+	// whether it needs to be or not.
+	session.SkipSMTPUTF8(isASCII(to))
+	if known, _ := session.Extension("SMTPUTF8"); !known && !isASCII(to) {
+		return stageRcpt, errUTF8
+	}
+	if err := session.Mail("<" + from + ">"); err != nil {
+		return stageMail, err
+	}
+	if err := session.Rcpt("<" + to + ">"); err != nil {
+		return stageRcpt, err
+	}
+	w, err := session.Data()
+	if err != nil {
+		return stageData, err
+	}
+	if _, err := msg.WriteTo(w); err != nil {
+		return stageContent, err
+	}
+	return stageContent, w.Close() // the answer says whether the server took it
+}
+
+func (s *SMTP) tlsConfig() *tls.Config {
+	return &tls.Config{
+		ServerName: s.server.Host, MinVersion: tls.VersionTLS12, RootCAs: s.RootCAs,
+		// Where no TLS at all would do, a certificate proves nothing (RFC 7435
+		// section 3): whoever could forge it could as well take STARTTLS away.
+		InsecureSkipVerify: s.server.TLS == TLSOptional,
+	}
+}
+
+func (s *SMTP) client(dial gomail.DialContextFunc) (*gomail.Client, error) {
+	options := []gomail.Option{
+		gomail.WithPort(s.server.Port), gomail.WithDialContextFunc(dial), gomail.WithTLSConfig(s.tlsConfig()),
+		gomail.WithTimeout(s.Timeout + time.Minute), // the context ends it before
+	}
+	switch s.server.TLS {
+	case TLSRequired:
+		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory))
+	case TLSOptional:
+		options = append(options, gomail.WithTLSPolicy(gomail.TLSOpportunistic))
+	default: // TLSNever, or done when we dial
+		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS))
+	}
+	if s.server.User != "" {
+		mechanisms := []gomail.SMTPAuthType{gomail.SMTPAuthPlain, gomail.SMTPAuthLogin}
+		if isLoopback(s.server.Host) {
+			mechanisms = []gomail.SMTPAuthType{gomail.SMTPAuthPlainNoEnc, gomail.SMTPAuthLoginNoEnc}
+		}
+		options = append(options, gomail.WithUsername(s.server.User), gomail.WithPassword(s.server.password),
+			gomail.WithOpportunisticSMTPAuth(mechanisms...))
+	}
+	return gomail.NewClient(s.server.Host, options...)
+}
+
+// compose makes the message of RFC 5322.
+func (s *SMTP) compose(m Mail) (*gomail.Msg, error) {
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithCharset(gomail.CharsetUTF8), gomail.WithEncoding(gomail.EncodingQP))
+	msg.FromMailAddress(s.from)
+	if err := msg.To(m.To); err != nil {
+		return nil, err
+	}
+	msg.Subject(m.Subject)
+	msg.SetDateWithValue(s.Now())
+	msg.SetMessageIDWithValue(s.messageID(m.ID))
+	// No vacation notices in return (RFC 3834 section 5).
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
+	if m.HTML != "" {
+		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
+	}
+	return msg, nil
+}
+
+// messageID is the same for each attempt, so that whoever gets a message twice
+// can tell. The ID itself stays here.
+func (s *SMTP) messageID(id string) string {
+	sum := sha256.Sum256([]byte("latchkey mail\x00" + id))
+	return hex.EncodeToString(sum[:16]) + s.from.Address[strings.LastIndexByte(s.from.Address, '@'):]
+}
+
+// isAddress says whether text is an address and nothing more: no name, no
+// comment, no quoted local part, no second line.
+func isAddress(text string) bool {
+	a, err := mail.ParseAddress(text)
+	return err == nil && a.Name == "" && a.Address == text && !strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.IsGraphic(r) || unicode.IsSpace(r) || strings.ContainsRune(`<>"(),;:\`, r)
+	})
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
+}

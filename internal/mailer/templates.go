@@ -1,0 +1,325 @@
+package mailer
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	htmltemplate "html/template"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	texttemplate "text/template"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+//go:embed templates
+var builtIn embed.FS
+
+// The files that hold what all texts, and all HTML parts, have in common.
+const (
+	layoutText = "layout.txt"
+	layoutHTML = "layout.html"
+)
+
+const maxService = 64 // characters
+
+// Data is what a template may use. Everything in it is one line of text.
+type Data struct {
+	Service string // the name of the service
+	Kind    string // the auth.MessageKind
+	Subject string // of this mail; empty in the text, which makes it
+	To      string // the address the mail goes to
+	Name    string // of the person; empty when there is none, or none fit to show
+
+	Link        string // empty: none
+	Code        string // ABCD-EFGH; empty: none
+	LinkFor     string // how long the link works: "1 hour", "7 days"; empty without a link
+	CodeFor     string // how long the code works: "10 minutes"; empty without a code
+	LinkMinutes int    // LinkFor in minutes, for other languages
+	CodeMinutes int    // CodeFor in minutes, for other languages
+	Again       bool   // an earlier link of this kind no longer works
+	NewEmail    string // of email_changing and email_changed
+
+	At      string // when it was asked for: "2026-03-14 09:26 UTC"; empty: not known
+	Device  string // what the device says of itself: not to be trusted
+	Address string // IP address it was asked for from
+}
+
+// A Mail is a message in words.
+type Mail struct {
+	ID      string // the message's
+	To      string
+	Subject string
+	Text    string
+	HTML    string   // empty: text only
+	Links   []string // those that are to be opened; nil: none
+	Code    string   // empty: none
+}
+
+// Templates put messages into words.
+type Templates struct {
+	service string
+	kinds   map[auth.MessageKind]pair
+}
+
+// pair is the template of one kind.
+type pair struct {
+	text *texttemplate.Template
+	html *htmltemplate.Template // nil: text only
+}
+
+// NewTemplates reads the templates of every kind and executes each of them, so
+// that a slip fails now, with file and line, and not at first use. Service is the
+// name that mails give the service; it is required.
+//
+// For each auth.MessageKind there are KIND.txt (text/template; its first line is
+// "Subject: …", its second is empty) and KIND.html (html/template; the part
+// between greeting and facts that layout.html puts into the page as "content").
+// layout.txt and layout.html hold what they share. Files of these names in dir
+// take the place of those built in; "" means that there are none. Any other name
+// in dir is refused, apart from hidden files and README*.
+//
+// A KIND.txt in dir without a KIND.html beside it makes the mail text only, so
+// that one mail does not speak two languages. A KIND.html alone keeps the text
+// built in.
+func NewTemplates(service, dir string) (*Templates, error) {
+	if service == "" {
+		return nil, errors.New("the service must have a name: mails say who sends them")
+	}
+	if service != oneLine(service) || utf8.RuneCountInString(service) > maxService {
+		return nil, fmt.Errorf("service name %q: must be one line of at most %d characters", service, maxService)
+	}
+	files, err := readFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	t := &Templates{service: service, kinds: make(map[auth.MessageKind]pair)}
+	for _, kind := range auth.MessageKinds {
+		p, err := files.parse(kind)
+		if err != nil {
+			return nil, fmt.Errorf("mail template %s: %w", kind, err)
+		}
+		t.kinds[kind] = p
+		if err := t.try(kind); err != nil {
+			return nil, fmt.Errorf("mail template %s: %w", kind, err)
+		}
+	}
+	return t, nil
+}
+
+// files are the texts of all templates.
+type files struct {
+	text     map[string]string // by file name
+	replaced map[string]bool   // those that came from the directory
+}
+
+func readFiles(dir string) (files, error) {
+	f := files{make(map[string]string), make(map[string]bool)}
+	known, err := fs.ReadDir(builtIn, "templates")
+	if err != nil {
+		return f, err
+	}
+	for _, entry := range known {
+		text, err := builtIn.ReadFile("templates/" + entry.Name())
+		if err != nil {
+			return f, err
+		}
+		f.text[entry.Name()] = string(text)
+	}
+	if dir == "" {
+		return f, nil
+	}
+	own, err := os.ReadDir(dir)
+	if err != nil {
+		return f, fmt.Errorf("mail templates: %w", err)
+	}
+	for _, entry := range own {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "README") {
+			continue
+		}
+		if _, ok := f.text[name]; !ok {
+			return f, fmt.Errorf("mail templates: %s is the name of no template; there are %s", filepath.Join(dir, name), strings.Join(f.names(), ", "))
+		}
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return f, fmt.Errorf("mail templates: %w", err)
+		}
+		if !utf8.Valid(text) {
+			return f, fmt.Errorf("mail templates: %s is not in UTF-8", filepath.Join(dir, name))
+		}
+		f.text[name] = strings.ReplaceAll(string(text), "\r\n", "\n")
+		f.replaced[name] = true
+	}
+	return f, nil
+}
+
+func (f files) names() []string {
+	var names []string
+	for name := range f.text {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (f files) parse(kind auth.MessageKind) (pair, error) {
+	var p pair
+	textName, htmlName := string(kind)+".txt", string(kind)+".html"
+	first, rest, _ := strings.Cut(f.text[textName], "\n")
+	if !strings.HasPrefix(first, "Subject: ") {
+		return p, fmt.Errorf(`%s:1: must be "Subject: " and the subject`, textName)
+	}
+	if second, _, _ := strings.Cut(rest, "\n"); strings.TrimSpace(second) != "" {
+		return p, fmt.Errorf("%s:2: must be empty, between subject and text", textName)
+	}
+	var err error
+	if p.text, err = texttemplate.New(layoutText).Parse(f.text[layoutText]); err != nil {
+		return p, err
+	}
+	if p.text, err = p.text.New(textName).Parse(f.text[textName]); err != nil {
+		return p, err
+	}
+	if f.replaced[textName] && !f.replaced[htmlName] {
+		return p, nil
+	}
+	if p.html, err = htmltemplate.New(layoutHTML).Parse(f.text[layoutHTML]); err != nil {
+		return p, err
+	}
+	if _, err = p.html.New(htmlName).Parse(f.text[htmlName]); err != nil {
+		return p, err
+	}
+	_, err = p.html.New("content").Parse(fmt.Sprintf("{{template %q .}}", htmlName))
+	return p, err
+}
+
+// hasLink says whether a message of this kind is nothing without its link, and
+// hasCode the same of a code.
+func hasLink(kind auth.MessageKind) bool { return kind == auth.MessageInvite || hasCode(kind) }
+
+func hasCode(kind auth.MessageKind) bool {
+	switch kind {
+	case auth.MessageVerify, auth.MessageTaken, auth.MessageConfirm, auth.MessageReset:
+		return true
+	}
+	return false
+}
+
+// try renders samples of a kind: one with everything that may be there, one with
+// nothing.
+func (t *Templates) try(kind auth.MessageKind) error {
+	full := auth.Message{
+		ID: "sample", Kind: kind, To: "sample-to@example.com", Name: "Sample Name", NewEmail: "sample-new@example.com", Again: true,
+		At: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC), Device: "Sample Device", Address: "192.0.2.1",
+	}
+	if hasLink(kind) {
+		full.Link, full.LinkFor = "https://sample.example.com/sample-link", time.Hour
+	}
+	if hasCode(kind) {
+		full.Code, full.CodeFor = "SAMP-LECO", 10*time.Minute
+	}
+	bare := auth.Message{ID: "sample", Kind: kind, To: full.To, Link: full.Link, LinkFor: full.LinkFor}
+	if _, err := t.Render(bare); err != nil {
+		return err
+	}
+	mail, err := t.Render(full)
+	if err != nil {
+		return err
+	}
+	parts := [][2]string{{".txt", mail.Text}}
+	if mail.HTML != "" {
+		parts = append(parts, [2]string{".html", mail.HTML})
+	}
+	for _, part := range parts {
+		if !strings.Contains(part[1], full.Link) {
+			return fmt.Errorf("%s%s does not show .Link", kind, part[0])
+		}
+		if !strings.Contains(part[1], full.Code) {
+			return fmt.Errorf("%s%s does not show .Code", kind, part[0])
+		}
+	}
+	// Subjects are shown on locked screens, written into logs of servers, and the
+	// first thing a stranger's advertisement would like to be in.
+	for _, value := range [][2]string{
+		{"To", full.To}, {"Name", full.Name}, {"NewEmail", full.NewEmail}, {"Device", full.Device}, {"Link", full.Link}, {"Code", full.Code},
+	} {
+		if value[1] != "" && strings.Contains(mail.Subject, value[1]) {
+			return fmt.Errorf("%s.txt:1: .%s must not be in the subject", kind, value[0])
+		}
+	}
+	return nil
+}
+
+// Render puts a message into words.
+func (t *Templates) Render(m auth.Message) (Mail, error) {
+	p, ok := t.kinds[m.Kind]
+	if !ok {
+		return Mail{}, fmt.Errorf("there is no mail template for %q", m.Kind)
+	}
+	if m.Link != "" && !isLink(m.Link) {
+		return Mail{}, fmt.Errorf("mail %s: its link is no http:// or https:// URL", m.Kind)
+	}
+	d := Data{
+		Service: t.service, Kind: string(m.Kind), To: oneLine(m.To), Name: shownName(m.Name),
+		Link: m.Link, Code: oneLine(m.Code), Again: m.Again, NewEmail: oneLine(m.NewEmail),
+		Device: shownDevice(m.Device), Address: shownAddress(m.Address),
+	}
+	if !m.At.IsZero() {
+		d.At = m.At.UTC().Format("2006-01-02 15:04 UTC")
+	}
+	mail := Mail{ID: m.ID, To: m.To, Code: d.Code}
+	if d.Link != "" {
+		d.LinkFor, d.LinkMinutes = words(m.LinkFor), int(m.LinkFor.Minutes())
+		mail.Links = []string{d.Link}
+	}
+	if d.Code != "" {
+		d.CodeFor, d.CodeMinutes = words(m.CodeFor), int(m.CodeFor.Minutes())
+	}
+	var out bytes.Buffer
+	if err := p.text.Execute(&out, d); err != nil {
+		return Mail{}, err
+	}
+	subject, text, _ := strings.Cut(out.String(), "\n")
+	mail.Subject = oneLine(strings.TrimPrefix(subject, "Subject:"))
+	if mail.Subject == "" {
+		return Mail{}, fmt.Errorf("%s.txt:1: the subject is empty", m.Kind)
+	}
+	mail.Text = tidy(text)
+	if p.html == nil {
+		return mail, nil
+	}
+	d.Subject = mail.Subject
+	out.Reset()
+	if err := p.html.ExecuteTemplate(&out, layoutHTML, d); err != nil {
+		return Mail{}, err
+	}
+	mail.HTML = tidy(out.String())
+	return mail, nil
+}
+
+// isLink says whether text is one absolute URL that mail programs open whole.
+func isLink(text string) bool {
+	if strings.ContainsFunc(text, func(r rune) bool {
+		return r <= ' ' || r > unicode.MaxASCII || r == 0x7f || strings.ContainsRune(`<>"'`, r)
+	}) {
+		return false
+	}
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+}
+
+var blankLines = regexp.MustCompile(`\n([ \t]*\n){2,}`)
+
+// tidy leaves one empty line where conditions that did not hold left several.
+func tidy(text string) string {
+	return strings.TrimSpace(blankLines.ReplaceAllString(text, "\n\n")) + "\n"
+}
