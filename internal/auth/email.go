@@ -33,7 +33,7 @@ func cleanEmail(email string) (string, error) {
 }
 
 // toASCII validates labels as registries do (RFC 5891 section 4), and lengths.
-var toASCII = idna.New(idna.ValidateForRegistration(), idna.MapForLookup(), idna.StrictDomainName(true))
+var toASCII = idna.New(idna.ValidateForRegistration(), idna.StrictDomainName(true))
 
 func asciiDomain(domain string) (string, bool) {
 	lower := strings.Map(lowerASCII, domain)

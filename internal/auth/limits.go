@@ -103,18 +103,20 @@ type limited struct {
 // attempt names what an attempt counts under; an empty account is none. The keys
 // are MACs: people type passwords where names belong.
 func (s *Service) attempt(account string, c Client) limited {
+	var a limited
 	if s.Limits == nil {
-		return limited{}
+		return a
 	}
-	return s.limited(account, s.Limits.Account, c)
-}
-
-// mailAttempt is a request that may send mail to the address of the key.
-func (s *Service) mailAttempt(emailKey string, c Client) limited {
-	if s.Limits == nil {
-		return limited{}
+	if account != "" {
+		a.add(s.limitKey("account", account), s.Limits.Account)
 	}
-	return s.limited("mail "+emailKey, s.Limits.Mail, c)
+	if c.Address != "" {
+		a.add(s.limitKey("address", c.Address), s.Limits.Address)
+	}
+	if a.alarmed = s.Limits.Alarm.Free > 0; a.alarmed {
+		a.add(s.limitKey("alarm", ""), s.Limits.Alarm)
+	}
+	return a
 }
 
 // ticketAttempt counts codes under the address that they were mailed to. Links
@@ -127,16 +129,17 @@ func (s *Service) ticketAttempt(r TicketRequest) limited {
 	return s.attempt("code "+key, r.Client)
 }
 
-func (s *Service) limited(account string, limit Limit, c Client) limited {
+// mailAttempt is a request that may send mail to the address of the key. It counts
+// apart from failures: a crowd that registers from one office keeps nobody there
+// from logging in.
+func (s *Service) mailAttempt(emailKey string, c Client) limited {
 	var a limited
-	if account != "" {
-		a.add(s.limitKey("account", account), limit)
+	if s.Limits == nil {
+		return a
 	}
+	a.add(s.limitKey("mail to", emailKey), s.Limits.Mail)
 	if c.Address != "" {
-		a.add(s.limitKey("address", c.Address), s.Limits.Address)
-	}
-	if a.alarmed = s.Limits.Alarm.Free > 0; a.alarmed {
-		a.add(s.limitKey("alarm", ""), s.Limits.Alarm)
+		a.add(s.limitKey("mail for", c.Address), s.Limits.Address)
 	}
 	return a
 }

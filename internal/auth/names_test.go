@@ -134,3 +134,41 @@ func TestLookAlikesDoNotLogIn(t *testing.T) {
 		}
 	}
 }
+
+// TestDomainsInOtherScripts: an address has one key, in whichever form its domain
+// is written, and none that only looks like another.
+func TestDomainsInOtherScripts(t *testing.T) {
+	for email, want := range map[string]string{
+		"Ada@BÜCHER.example":        "", // a capital letter beyond ASCII
+		"ada@bücher.example":        "ada@xn--bcher-kva.example",
+		"Ada@xn--bcher-kva.EXAMPLE": "ada@xn--bcher-kva.example",
+		"ada@пример.example":        "ada@xn--e1afmkfd.example",
+		"ada@例え.example":            "ada@xn--r8jz45g.example",
+		"ada@ελλάς.example":         "ada@xn--hxarsa0b.example",
+		"ada@faß.example":           "ada@xn--fa-hia.example",
+		"ada@exаmple.com":           "", // a Cyrillic а among Latin letters
+		"ada@xn--exmple-4nf.com":    "", // the same, written out
+		"ada@ｅxample.com":           "", // full width
+		"ada@example.com\u200b":     "", // zero width
+		"ada@exa\u00admple.com":     "", // soft hyphen
+		"ada@gıthub.com":            "", // dotless i
+		"ada@ſhop.example":          "", // long s
+		"ada@xn--.example":          "",
+		"ada@xn--a.example":         "", // punycode that we would not write
+		"ada@bu\u0308cher.example":  "", // not composed
+	} {
+		key, err := auth.EmailKey(email)
+		if want == "" {
+			if err == nil {
+				t.Errorf("%+q is taken, as %s", email, key)
+			}
+			continue
+		}
+		if err != nil || key != want {
+			t.Errorf("%+q: got %q, %v; want %s", email, key, err, want)
+		}
+		if again, err := auth.EmailKey(key); err != nil || again != key {
+			t.Errorf("the key of %s is %q, %v", key, again, err)
+		}
+	}
+}

@@ -98,11 +98,14 @@ func (s *Service) commit(ctx context.Context, b Batch) error {
 func (s *Service) MailQueued() <-chan struct{} { return s.mail }
 
 // Deliver delivers the mail that is due, and returns when there is none or
-// nothing can be sent. What fails is tried again later; the error says why.
+// nothing can be sent; deliveries that this process has begun before are over by
+// then. What fails is tried again later; the error says why.
 // Any number of processes may deliver at the same time. One that dies in the
 // middle of a delivery leaves it to another: a mail may arrive twice then, but it
 // is never lost.
 func (s *Service) Deliver(ctx context.Context) error {
+	s.delivering.Lock()
+	defer s.delivering.Unlock()
 	var failed []error
 	for {
 		page, err := s.Store.DueMails(ctx, s.Now(), mailPage)

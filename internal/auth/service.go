@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -79,6 +80,8 @@ type Service struct {
 	Config
 	trying trying
 	mail   chan struct{} // has one when there may be mail to deliver
+	// delivering makes Deliver wait for what another call of it has begun.
+	delivering sync.Mutex
 }
 
 // New checks the configuration and returns a Service.

@@ -134,7 +134,7 @@ func (h *handler) finishPage(w http.ResponseWriter, r *http.Request, p page, tok
 	var invalid *auth.InvalidError
 	switch {
 	case errors.As(err, &invalid):
-		fault = "The " + invalid.Error() + "."
+		fault = "The " + invalid.Field + " " + invalid.Reason + "."
 	case errors.Is(err, auth.ErrInvalidTicket):
 		token, fault = "", "This link has been used or replaced, or has expired. "+p.again
 	}

@@ -61,7 +61,7 @@ func problemOf(err error) problem {
 			Detail: "The request breaks a rule: " + invalid.Error() + ".",
 			Errors: []fieldError{{invalid.Field, invalid.Reason}}}
 	case errors.As(err, &limit):
-		return problem{Status: http.StatusTooManyRequests, Code: "too_many_failures", Detail: "Too many failed attempts. Wait before the next one.",
+		return problem{Status: http.StatusTooManyRequests, Code: "too_many_failures", Detail: "Too many attempts. Wait before the next one.",
 			retryAfter: max(time.Second, limit.RetryAfter+time.Second-1)}
 	case errors.Is(err, auth.ErrInvalidCredentials):
 		return problem{Status: http.StatusUnauthorized, Code: "invalid_credentials", Detail: "The username or the password is wrong."}
