@@ -62,7 +62,10 @@ type Config struct {
 	CORSOrigins   []string                                  // that browsers may call from
 	// Hosts are names beside those of loopback under which clients may call. A
 	// page whose name suddenly means 127.0.0.1 (DNS rebinding) is none of them.
-	Hosts   []string
+	Hosts []string
+	// Pages are for whoever sits at this machine, by their paths: they are no part
+	// of the API.
+	Pages   map[string]http.Handler
 	Timeout time.Duration    // of integrations; 0: 29 s
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: nothing is logged
@@ -96,6 +99,9 @@ func New(cfg Config) (*Gateway, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, integrationTimeout)
 	g := &Gateway{Config: cfg, cache: newPolicyCache(cfg.AuthorizerTTL), large: make(chan struct{}, maxLarge), upstreams: make(map[string]http.Handler)}
 	for _, r := range cfg.Table.Routes() {
+		if cfg.Pages[r.Path] != nil {
+			return nil, fmt.Errorf("route %s: offline itself answers %s; take the route out", r, r.Path)
+		}
 		if _, known := cfg.Functions[r.To]; known {
 			continue
 		}
@@ -152,6 +158,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{Gateway: g, w: &statusWriter{ResponseWriter: w}, r: r, id: newRequestID(), start: g.Now()}
 	x.w.Header().Set("X-Amzn-Requestid", x.id)
 	defer x.log()
+	if page := g.Pages[r.URL.Path]; page != nil && x.knownHost() {
+		page.ServeHTTP(x.w, r)
+		return
+	}
 	x.allowOrigin()
 	x.serve()
 }
