@@ -15,7 +15,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
@@ -28,8 +27,7 @@ import (
 type offlineCmd struct {
 	Addr          string        `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT"`
 	AuthorizerTTL time.Duration `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION"`
-	dataFlags
-	issueFlags
+	serviceFlags
 	httpFlags
 }
 
@@ -58,14 +56,17 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	}
 	g, err := offline.New(offline.Config{
 		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL,
-		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, Hosts: hostOf(c.PublicURL), Log: log,
+		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, Hosts: hostOf(c.PublicURL), Pages: sys.inboxPages(), Log: log,
 	})
 	if err != nil {
 		return err
 	}
-	defer purgeRegularly(ctx, sys, log)()
+	defer sys.inBackground(ctx, log)()
 	if err := g.PrintRoutes(p.stdout, srv.base()); err != nil {
 		return err
+	}
+	if sys.inbox != nil {
+		fmt.Fprintf(p.stdout, "\nmail: %s/inbox", srv.base())
 	}
 	fmt.Fprintf(p.stdout, "\ndemo user: %s / %s\nlistening on %s\n", demoUsername, demoPassword, srv.base())
 	return srv.serve(ctx, g)
@@ -149,52 +150,24 @@ func (s *system) functions(p *process, h httpFlags, log *slog.Logger) (map[strin
 	}, table, nil
 }
 
-// purgeInterval is how often what has outlived its use is deleted.
-const purgeInterval = time.Hour
-
-// purgeRegularly begins at once, for processes that do not live for an hour. The
-// function that it returns ends it and waits, so that the store can be closed.
-func purgeRegularly(ctx context.Context, s *system, log *slog.Logger) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var done sync.WaitGroup
-	done.Go(func() {
-		t := time.NewTicker(purgeInterval)
-		defer t.Stop()
-		for {
-			if err := s.service.Purge(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("purging failed", slog.String("error", err.Error()))
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-t.C:
-			}
-		}
-	})
-	return func() {
-		cancel()
-		done.Wait()
-	}
-}
-
-// checkPublicURL refuses to put an address into tokens that nobody calls the
+// checkListening refuses to put an address into tokens and mails that nobody calls the
 // service by: "http://[::]:8080" of --addr 0.0.0.0:8080.
-func checkPublicURL(addr string, i issueFlags) error {
+func checkListening(addr string, i issueFlags) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return usagef("--addr %q must be HOST:PORT", addr)
 	}
 	ip := net.ParseIP(host)
-	if i.PublicURL != "" || i.Issuer != "" || os.Getenv(awslambda.EnvSecret) != "" || host != "" && (ip == nil || !ip.IsUnspecified()) {
+	named := i.Issuer != "" || os.Getenv(awslambda.EnvSecret) != ""
+	if i.PublicURL != "" || named && os.Getenv(envSMTPURL) == "" || host != "" && (ip == nil || !ip.IsUnspecified()) {
 		return nil
 	}
-	return usagef("--addr %s listens on every address: say with --public-url by which one clients call the service; tokens name it as their issuer", addr)
+	return usagef("--addr %s listens on every address: say with --public-url by which one clients call the service; tokens name it as their issuer, and links in mail begin with it", addr)
 }
 
 type serveCmd struct {
 	Addr string `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	dataFlags
-	issueFlags
+	serviceFlags
 	httpFlags
 }
 
@@ -210,7 +183,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 	}
-	if err := checkPublicURL(c.Addr, c.issueFlags); err != nil {
+	if err := checkListening(c.Addr, c.issueFlags); err != nil {
 		return err
 	}
 	if len(s.keys.Records(ctx)) == 0 && os.Getenv(awslambda.EnvSecret) == "" {
@@ -235,7 +208,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	defer purgeRegularly(ctx, sys, log)()
+	defer sys.inBackground(ctx, log)()
 	fmt.Fprintf(p.stdout, "listening on %s\n", srv.base())
 	return srv.serve(ctx, h)
 }

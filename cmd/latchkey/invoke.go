@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/offline"
@@ -19,8 +21,7 @@ import (
 type invokeCmd struct {
 	Function string `arg:"" help:"login (or auth), authorizer, publicEndpoint, privateEndpoint." enum:"login,auth,authorizer,publicEndpoint,privateEndpoint"`
 	Path     string `help:"File of the event; - is standard input. {{token}} in it becomes a fresh token of the demo user." default:"-" placeholder:"FILE"`
-	dataFlags
-	issueFlags
+	serviceFlags
 }
 
 // invokeTimeout is Lambda's longest.
@@ -54,6 +55,9 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 	ctx, cancel := context.WithTimeout(offline.LambdaContext(ctx, c.Function, "invoke"), invokeTimeout)
 	defer cancel()
 	answer, err := functions[c.Function](ctx, event)
+	if err := sys.service.Deliver(ctx); err != nil {
+		log.Warn("mail waits", slog.String("error", err.Error()))
+	}
 	if err != nil {
 		fmt.Fprintf(p.stdout, "%s\n", awslambda.ErrorDocument(err))
 		return &quietError{}
@@ -77,8 +81,7 @@ func (p *process) readInput(path string) ([]byte, error) {
 // lambdaCmd is what main runs on Lambda: a command, so that variables and
 // latchkey.yaml in the zip mean what they mean everywhere.
 type lambdaCmd struct {
-	dataFlags
-	issueFlags
+	serviceFlags
 	httpFlags
 }
 
@@ -139,5 +142,23 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 	if err != nil {
 		return nil, err
 	}
-	return authFunction(h), nil
+	return scheduled(sys.service, authFunction(h)), nil
+}
+
+// scheduled has a function deliver mail and purge when a schedule of EventBridge
+// calls it: on Lambda nothing runs between invocations.
+func scheduled(s *auth.Service, next gateway.Function) gateway.Function {
+	return func(ctx context.Context, event []byte) ([]byte, error) {
+		var e struct {
+			DetailType string `json:"detail-type"`
+		}
+		if json.Unmarshal(event, &e) != nil || e.DetailType != "Scheduled Event" {
+			return next(ctx, event)
+		}
+		err := s.Purge(ctx)
+		if s.Mailer != nil {
+			err = errors.Join(err, s.Deliver(ctx))
+		}
+		return []byte("null"), err
+	}
 }

@@ -54,7 +54,9 @@ Secrets are taken from the environment, files or standard input only:
   TOKEN_SECRET          Sign and verify by HS256 with this secret (compatibility mode).
   LATCHKEY_MASTER_KEY   32 bytes in base64 that seal the signing keys at rest.
                         Default: the file DATA/master.key.
-  APP_NAME              Name of the service in the logs.
+  LATCHKEY_SMTP_URL     Server that takes mail: smtps://USER:PASSWORD@HOST[:465] or
+                        smtp://USER:PASSWORD@HOST[:587] (STARTTLS).
+  APP_NAME              Name of the service in logs, mails and pages.
   CRYPTO_BYTE_SIZE      Digest length of old password records, for users import.`
 
 // process is what commands have of the world.

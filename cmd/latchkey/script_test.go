@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": cmdStart, "stop": cmdStop, "http": cmdHTTP, "member": cmdMember, "legacytoken": cmdLegacyToken,
-			"oldrecord": cmdOldRecord, "mode": cmdMode,
+			"oldrecord": cmdOldRecord, "mode": cmdMode, "mail": cmdMail, "smtpsink": cmdSMTPSink, "received": cmdReceived,
 		},
 	})
 }
@@ -82,7 +82,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(bin, args...)
 	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TOKEN_SECRET", "APP_NAME", "LATCHKEY_ARGON2", "LATCHKEY_DATA", "LATCHKEY_ADDR",
-		"LATCHKEY_MASTER_KEY", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "GOCOVERDIR"} {
+		"LATCHKEY_MASTER_KEY", "LATCHKEY_SMTP_URL", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "GOCOVERDIR"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
@@ -142,6 +142,9 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			r.Host = value
+		}
 		r.Header.Add(name, value)
 	}
 	res, err := http.DefaultTransport.RoundTrip(r)
@@ -162,6 +165,36 @@ func cmdMember(ts *testscript.TestScript, _ bool, args []string) {
 	var m map[string]any
 	ts.Check(json.Unmarshal([]byte(doc), &m))
 	ts.Setenv(args[1], fmt.Sprint(m[args[0]]))
+}
+
+// cmdMail looks into the inbox of offline for the newest mail whose subject has
+// the text and that went to the address, if one is given, and sets $TICKET to the
+// token of its link and $CODE to its code: mail SUBJECT [ADDRESS]
+func cmdMail(ts *testscript.TestScript, _ bool, args []string) {
+	res, err := http.Get(ts.Getenv("URL") + "/inbox.json")
+	ts.Check(err)
+	defer res.Body.Close()
+	var inbox struct {
+		Messages []struct {
+			To, Subject, Code string
+			Links             []string
+		}
+	}
+	ts.Check(json.NewDecoder(res.Body).Decode(&inbox))
+	var subjects []string
+	for _, m := range inbox.Messages {
+		subjects = append(subjects, m.To+": "+m.Subject)
+		if !strings.Contains(m.Subject, args[0]) || len(args) > 1 && m.To != args[1] {
+			continue
+		}
+		ts.Setenv("CODE", m.Code)
+		if len(m.Links) > 0 {
+			_, ticket, _ := strings.Cut(m.Links[0], "?token=")
+			ts.Setenv("TICKET", ticket)
+		}
+		return
+	}
+	ts.Fatalf("no mail %q in the inbox, but\n%s", args, strings.Join(subjects, "\n"))
 }
 
 // cmdLegacyToken sets $TOKEN to a token as the old system minted it, with the

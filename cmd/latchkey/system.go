@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 	"github.com/latchkey-auth/latchkey/internal/web"
@@ -64,10 +66,38 @@ type issueFlags struct {
 	Issuer    string `help:"iss of tokens. Default: the public URL." env:"LATCHKEY_ISSUER" placeholder:"URL"`
 	Audience  string `help:"aud of tokens. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`
 	signingFlags
+	accountFlags
+}
+
+// Validate refuses a public URL from which no link can be made.
+func (i issueFlags) Validate() error {
+	if err := checkPublicURL(i.PublicURL); err != nil {
+		return err
+	}
+	return i.accountFlags.Validate()
+}
+
+func checkPublicURL(text string) error {
+	u, err := url.Parse(text)
+	if text != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		return fmt.Errorf("--public-url %q must be like https://auth.example.com", text)
+	}
+	return nil
 }
 
 type signingFlags struct {
 	SigningAlg latchkey.Algorithm `help:"Algorithm of new signing keys: ES256, RS256 or EdDSA." env:"LATCHKEY_SIGNING_ALG" enum:"ES256,RS256,EdDSA" default:"ES256"`
+}
+
+// serviceFlags are of commands that run the service. Where several embedded
+// structs can be validated, kong would see none of them.
+type serviceFlags struct {
+	dataFlags
+	issueFlags
+}
+
+func (f serviceFlags) Validate() error {
+	return errors.Join(f.dataFlags.Validate(), f.issueFlags.Validate())
 }
 
 // httpFlags say how requests come in.
@@ -210,6 +240,15 @@ type system struct {
 	service  *auth.Service
 	verifier *latchkey.Verifier
 	jwks     func(context.Context) []byte
+	inbox    *mailer.Inbox // nil: mail is sent, or there is none
+}
+
+// config is what a service on the storage has in any case.
+func (s *storage) config(hasher *auth.Hasher) auth.Config {
+	return auth.Config{
+		Store: s.Store, Signer: s.keys, Hasher: hasher,
+		RefreshKey: s.master.RefreshKey(), TicketKey: s.master.TicketKey(), MailKey: s.master.MailKey(),
+	}
 }
 
 // build wires the service. base is the public URL where none is configured.
@@ -223,16 +262,17 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, forDemo bool, lo
 	public := cmp.Or(i.PublicURL, base)
 	issuer := cmp.Or(i.Issuer, public)
 	audience := cmp.Or(i.Audience, issuer)
-	cfg := auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, Issuer: issuer, Audience: audience, AccessTokenTTL: f.value()}
+	cfg := s.config(hasher)
+	cfg.Issuer, cfg.Audience, cfg.AccessTokenTTL, cfg.PublicURL = issuer, audience, f.value(), public
 	if i.Limits == "on" || i.Limits == "" && !forDemo {
 		cfg.Limits = &auth.DefaultLimits
 	} else if !forDemo {
 		log.Warn("limits are off: passwords can be guessed as fast as they can be hashed")
 	}
-	if cfg.RefreshKey, err = s.master.RefreshKey(); err != nil {
+	sys := &system{storage: s, jwks: s.keys.JWKS}
+	if sys.inbox, err = i.configure(&cfg, f.Data, forDemo, log); err != nil {
 		return nil, err
 	}
-	sys := &system{storage: s, jwks: s.keys.JWKS}
 	if secret := os.Getenv(awslambda.EnvSecret); secret != "" {
 		cfg.Legacy, cfg.Signer = true, keyring.Secret(secret)
 		cfg.Issuer, cfg.Audience = i.Issuer, i.Audience
@@ -269,7 +309,7 @@ func secretVerifier(secret string, i issueFlags, forDemo bool, log *slog.Logger)
 // handler is the service over HTTP.
 func (s *system) handler(h httpFlags, log, access *slog.Logger) (http.Handler, error) {
 	return web.New(web.Config{
-		Service: s.service, Verifier: s.verifier, JWKS: s.jwks, JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
+		Service: s.service, Verifier: s.verifier, JWKS: s.jwks, ServiceName: serviceName(s.service.PublicURL), JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
 		CORSOrigins: h.CORSOrigins, TrustedProxies: h.TrustedProxies, RequestID: proxy.RequestID, Log: log, AccessLog: access,
 	})
 }

@@ -21,13 +21,15 @@ type usersCmd struct {
 	Add         usersAddCmd         `cmd:"" help:"Add a user."`
 	List        usersListCmd        `cmd:"" help:"List users."`
 	Update      usersUpdateCmd      `cmd:"" help:"Change a user's scope, name or e-mail address."`
+	Invite      usersInviteCmd      `cmd:"" help:"Create a user who chooses a password by a link in a mail."`
 	Import      usersImportCmd      `cmd:"" help:"Take over users with their password hashes: all of a file, or none."`
 	Disable     usersDisableCmd     `cmd:"" help:"Stop a user from logging in and end the user's sessions."`
 	SetPassword usersSetPasswordCmd `cmd:"" help:"Give a user a new password and end the user's sessions."`
 }
 
-// withUsers runs f on the service of an initialized data directory.
-func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Service) error) error {
+// withUsers runs f on the service of an initialized data directory. options say
+// more about the service.
+func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Service) error, options ...func(*auth.Config) error) error {
 	s, err := d.open(ctx, false, p.logger())
 	if err != nil {
 		return err
@@ -37,16 +39,34 @@ func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Servic
 	if err != nil {
 		return err
 	}
-	refreshKey, err := s.master.RefreshKey()
-	if err != nil {
-		return err
+	cfg := s.config(hasher)
+	cfg.Legacy = true // nothing here issues tokens: the issuer is of no consequence
+	for _, o := range options {
+		if err := o(&cfg); err != nil {
+			return err
+		}
 	}
-	// Nothing here issues tokens: the issuer is of no consequence.
-	service, err := auth.New(auth.Config{Store: s.Store, Signer: s.keys, Hasher: hasher, RefreshKey: refreshKey, Legacy: true})
+	service, err := auth.New(cfg)
 	if err != nil {
 		return err
 	}
 	return explainUser(f(service))
+}
+
+// passwordDataFlags are of commands that set a password.
+type passwordDataFlags struct {
+	dataFlags
+	passwordFlags
+}
+
+func (f passwordDataFlags) Validate() error {
+	return errors.Join(f.dataFlags.Validate(), f.passwordFlags.Validate())
+}
+
+// apply is an option of withUsers.
+func (f passwordFlags) apply(cfg *auth.Config) (err error) {
+	cfg.Passwords, err = f.rules()
+	return err
 }
 
 // explainUser says what to do about the domain's errors.
@@ -61,16 +81,19 @@ func explainUser(err error) error {
 }
 
 type usersAddCmd struct {
-	Username      string `help:"Name to log in with." required:"" placeholder:"NAME"`
+	Username      string `help:"Name to log in with. Default, with --email: the new user's id." placeholder:"NAME"`
 	Email         string `help:"E-mail address, to log in with too." placeholder:"ADDR"`
 	Name          string `help:"Name for people to read." placeholder:"TEXT"`
 	Scope         string `help:"What the user may do: words separated by spaces." placeholder:"\"A B\""`
 	PasswordStdin bool   `help:"Read the password from standard input instead of asking for it."`
 	JSON          bool   `help:"Print JSON."`
-	dataFlags
+	passwordDataFlags
 }
 
 func (c *usersAddCmd) Run(ctx context.Context, p *process) error {
+	if c.Username == "" && c.Email == "" {
+		return usagef("give --username, --email or both: what the user logs in with")
+	}
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
 		password, err := p.readPassword(c.PasswordStdin)
 		if err != nil {
@@ -81,6 +104,33 @@ func (c *usersAddCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 		return p.showUser(u, c.JSON, "added")
+	}, c.passwordFlags.apply)
+}
+
+type usersInviteCmd struct {
+	Email     string `help:"E-mail address; the link goes there, and the user logs in with it." required:"" placeholder:"ADDR"`
+	Username  string `help:"Name to log in with too. Default: the new user's id." placeholder:"NAME"`
+	Name      string `help:"Name for people to read." placeholder:"TEXT"`
+	Scope     string `help:"What the user may do: words separated by spaces." placeholder:"\"A B\""`
+	PublicURL string `name:"public-url" help:"Base of the link: the service's --public-url." env:"LATCHKEY_PUBLIC_URL" required:"" placeholder:"URL"`
+	JSON      bool   `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersInviteCmd) Validate() error {
+	return errors.Join(c.dataFlags.Validate(), checkPublicURL(c.PublicURL))
+}
+
+func (c *usersInviteCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.Invite(ctx, auth.NewUser{Username: c.Username, Email: c.Email, Name: c.Name, Scope: c.Scope})
+		if err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "is invited; the running service sends the mail")
+	}, func(cfg *auth.Config) error {
+		cfg.SendsMail, cfg.PublicURL = true, c.PublicURL
+		return nil
 	})
 }
 
@@ -120,8 +170,12 @@ func userState(u auth.User) string {
 	switch {
 	case u.Disabled:
 		return "disabled"
+	case u.PasswordHash == "" && !u.EmailVerified && u.Email != "":
+		return "invited"
 	case u.PasswordHash == "":
 		return "no password"
+	case u.Email != "" && !u.EmailVerified:
+		return "unverified"
 	}
 	return "active"
 }
@@ -182,7 +236,7 @@ type usersSetPasswordCmd struct {
 	User          string `arg:"" help:"Username or e-mail address."`
 	PasswordStdin bool   `help:"Read the password from standard input instead of asking for it."`
 	JSON          bool   `help:"Print JSON."`
-	dataFlags
+	passwordDataFlags
 }
 
 func (c *usersSetPasswordCmd) Run(ctx context.Context, p *process) error {
@@ -196,7 +250,7 @@ func (c *usersSetPasswordCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 		return p.showUser(u, c.JSON, "has a new password")
-	})
+	}, c.passwordFlags.apply)
 }
 
 type usersImportCmd struct {
