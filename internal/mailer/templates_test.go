@@ -135,7 +135,7 @@ func TestAReplacedRegistrationWarns(t *testing.T) {
 	m := sample(auth.MessageVerify)
 	m.Again = true
 	mail := render(t, m)
-	const warning = "This replaces the mail that was sent before, whose link no longer works. If you did not register twice, somebody else may have used your address: do not open this link; register again yourself."
+	const warning = "This replaces the mail that was sent before, whose link no longer works. If you have neither registered again nor asked for another mail, somebody else may have used your address: do not open this link; register again yourself."
 	if !strings.Contains(mail.Text, warning) || !strings.Contains(mail.HTML, warning) {
 		t.Errorf("the warning is missing from\n%s\n%s", mail.Text, mail.HTML)
 	}
