@@ -81,7 +81,7 @@ func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
 }
 
 // Send implements auth.Mailer. Refusals of this message or its recipient for
-// good (5xx after MAIL, RCPT, DATA or the content) are auth.ErrUndeliverable.
+// good (5xx after RCPT, DATA or the content) are auth.ErrUndeliverable.
 // Everything else may pass or be mended by whoever runs the service, refused
 // credentials among it, and is worth another attempt. No error shows an address,
 // the link, or the code.
@@ -152,7 +152,9 @@ const (
 	stageContent stage = "content"
 )
 
-func (s stage) aboutMessage() bool { return s != stageConnect }
+// aboutMessage is false for the sender, too: that one is the operator's, and mail
+// waits until it is put right.
+func (s stage) aboutMessage() bool { return s != stageConnect && s != stageMail }
 
 // aboutUs says whether a refusal is one of our credentials, whatever it answers
 // (RFC 4954 section 6).

@@ -463,7 +463,7 @@ func TestRefusals(t *testing.T) {
 		{"what is known stays", "RCPT", answer(550, "no such user <ada@example.com>"), true, "RCPT TO: 550 5.1.1 no such user <[redacted]>"},
 		{"user by local part", "RCPT", answer(550, "no mailbox ada here"), true, "no mailbox [redacted] here"},
 		{"the server repeats everything", "RCPT", answer(554, everything), true, "RCPT TO: 554"},
-		{"sender refused", "MAIL", answer(553, "go away"), true, "MAIL FROM: 553 5.1.1 go away"},
+		{"sender refused", "MAIL", answer(553, "go away"), false, "MAIL FROM: 553 5.1.1 go away"},
 		{"content refused", "DATA", answer(554, "spam: "+everything), true, "content: 554 5.1.1 spam"},
 		{"greylisted", "RCPT", answer(451, "come back, ada@example.com"), false, "RCPT TO: 451 4.1.1 come back, [redacted]"},
 		{"no room", "DATA", answer(452, "no room"), false, "content: 452"},
