@@ -67,6 +67,11 @@ func (f *faulty) SessionUser(ctx context.Context, id auth.SessionID) (s auth.Ses
 	return s, u, err
 }
 
+func (f *faulty) RecentSessionUser(ctx context.Context, id auth.SessionID) (s auth.Session, u auth.User, err error) {
+	err = f.do("SessionUser", func() (err error) { s, u, err = f.Store.RecentSessionUser(ctx, id); return err })
+	return s, u, err
+}
+
 func (f *faulty) Users(ctx context.Context, after auth.UserID, limit int) (us []auth.User, err error) {
 	err = f.do("Users", func() (err error) { us, err = f.Store.Users(ctx, after, limit); return err })
 	return us, err

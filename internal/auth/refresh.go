@@ -26,6 +26,10 @@ func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, 
 	if !ok {
 		return Tokens{}, s.refuseRefresh(ctx, c, Session{}, OutcomeWrongToken)
 	}
+	tokens, err := s.refreshRecent(ctx, id, secret, c)
+	if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		return tokens, err
+	}
 	for range maxAttempts {
 		tokens, err := s.refresh(ctx, id, secret, c)
 		if !errors.Is(err, ErrConflict) {
@@ -37,6 +41,46 @@ func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, 
 	return Tokens{}, fmt.Errorf("refreshing session: %w: %w", ErrUnavailable, ErrConflict)
 }
 
+// refreshRecent goes by what is remembered of the session and its user. That may
+// be out of date, so it only ever rotates, and only if nothing has changed since:
+// whatever else there is to say is said by refresh.
+func (s *Service) refreshRecent(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, error) {
+	session, user, err := s.Store.RecentSessionUser(ctx, id)
+	if err != nil {
+		return Tokens{}, err
+	}
+	now := s.Now()
+	if !session.alive(user, now, s.SessionIdle) || !session.live(secret) {
+		return Tokens{}, ErrConflict
+	}
+	b := Batch{CheckUsers: []User{user}}
+	return s.rotate(ctx, b, session, user, secret, c, now)
+}
+
+// live reports whether the secret is that of the session's live token.
+func (s Session) live(secret []byte) bool {
+	return subtle.ConstantTimeCompare(hashSecret(secret), s.RefreshHash) == 1
+}
+
+// rotate spends the live token, together with the batch.
+func (s *Service) rotate(ctx context.Context, b Batch, session Session, user User, secret []byte, c Client, now time.Time) (Tokens, error) {
+	access, err := s.mint(ctx, user, session.ID, now)
+	if err != nil {
+		return Tokens{}, fmt.Errorf("signing access token: %w", err)
+	}
+	next := s.successor(session.ID, secret)
+	session.PreviousHash, session.RefreshHash = session.RefreshHash, hashSecret(next)
+	session.RotatedAt, session.LastUsedAt = now, now
+	session.Rotations++
+	session.Device, session.Address = shorten(c.Device, maxDevice), c.Address
+	b.UpdateSessions = []Session{session}
+	b.Events = []Event{sessionEvent(c, EventRefresh, OutcomeOK, session, now)}
+	if err := s.Store.Commit(ctx, b); err != nil {
+		return Tokens{}, wrap("rotating refresh token", err)
+	}
+	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, next)}, nil
+}
+
 func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, error) {
 	session, user, err := s.Store.SessionUser(ctx, id)
 	if errors.Is(err, ErrNotFound) {
@@ -46,37 +90,31 @@ func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Cl
 		return Tokens{}, fmt.Errorf("reading session: %w", err)
 	}
 	now := s.Now()
-	hash := hashSecret(secret)
-	live := subtle.ConstantTimeCompare(hash, session.RefreshHash) == 1
-	justSpent := subtle.ConstantTimeCompare(hash, session.PreviousHash) == 1 && now.Sub(session.RotatedAt) <= RefreshGrace
+	justSpent := subtle.ConstantTimeCompare(hashSecret(secret), session.PreviousHash) == 1 && now.Sub(session.RotatedAt) <= RefreshGrace
 	switch {
 	case !session.alive(user, now, s.SessionIdle):
 		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeDeadSession)
-	case !live && !justSpent && s.spentBefore(session, secret):
+	case session.live(secret):
+		return s.rotate(ctx, Batch{}, session, user, secret, c, now)
+	case justSpent:
+		return s.repeat(ctx, session, user, secret, c, now)
+	case s.spentBefore(session, secret):
 		return Tokens{}, s.endReused(ctx, c, session, now)
-	case !live && !justSpent:
-		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeWrongToken)
 	}
+	return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeWrongToken)
+}
+
+// repeat gives the successor of a token that was spent a moment ago again.
+func (s *Service) repeat(ctx context.Context, session Session, user User, secret []byte, c Client, now time.Time) (Tokens, error) {
 	access, err := s.mint(ctx, user, session.ID, now)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("signing access token: %w", err)
 	}
-	next := s.successor(session.ID, secret)
-	outcome := OutcomeRepeated
-	batch := Batch{}
-	if live {
-		outcome = OutcomeOK
-		session.PreviousHash, session.RefreshHash = hash, hashSecret(next)
-		session.RotatedAt, session.LastUsedAt = now, now
-		session.Rotations++
-		session.Device, session.Address = shorten(c.Device, maxDevice), c.Address
-		batch.UpdateSessions = []Session{session}
+	e := sessionEvent(c, EventRefresh, OutcomeRepeated, session, now)
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+		return Tokens{}, wrap("repeating a successor", err)
 	}
-	batch.Events = []Event{sessionEvent(c, EventRefresh, outcome, session, now)}
-	if err := s.Store.Commit(ctx, batch); err != nil {
-		return Tokens{}, wrap("rotating refresh token", err)
-	}
-	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, next)}, nil
+	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, s.successor(session.ID, secret))}, nil
 }
 
 // refuseRefresh records why, and returns the one error that does not say so, or a

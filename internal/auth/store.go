@@ -21,6 +21,9 @@ type Store interface {
 	// SessionUser returns a session and the user it belongs to in one read, or
 	// ErrNotFound when either is gone.
 	SessionUser(ctx context.Context, id SessionID) (Session, User, error)
+	// RecentSessionUser is SessionUser, but what it returns may be out of date. It
+	// is for changes that are bound to the versions of both.
+	RecentSessionUser(ctx context.Context, id SessionID) (Session, User, error)
 	// UserSessions returns up to limit sessions of a user that have not ended,
 	// expire after now and have a Since of from or later, latest used first.
 	UserSessions(ctx context.Context, id UserID, from, now time.Time, limit int) ([]Session, error)

@@ -16,11 +16,9 @@ func (s *Store) Remembers(id auth.SessionID) bool {
 // SetClock replaces the clock by which the age of the log is told.
 func (s *Store) SetClock(now func() time.Time) { s.sessions.now = now }
 
-// Known reports whether a look-up of the session has been remembered, whatever
-// has been written since.
+// Known reports whether a look-up of the session was remembered as one to rely
+// on, whatever has been written since.
 func (s *Store) Known(id auth.SessionID) bool {
-	s.sessions.mu.RLock()
-	defer s.sessions.mu.RUnlock()
-	_, ok := s.sessions.known[id]
-	return ok
+	found, _ := s.sessions.recent(id)
+	return found.state != logState{}
 }

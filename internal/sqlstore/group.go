@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -81,8 +82,17 @@ func (g *group) take() []*commit {
 }
 
 func (s *Store) work(ctx context.Context) {
-	for commits := s.group.take(); len(commits) > 0; commits = s.group.take() {
+	for {
+		// Whoever is ready to run may be about to commit: let them join.
+		runtime.Gosched()
+		commits := s.group.take()
+		if len(commits) == 0 {
+			return
+		}
 		for i, err := range s.carryOut(ctx, commits) {
+			if err == nil {
+				s.sessions.committed(commits[i].batch)
+			}
 			commits[i].done <- err
 		}
 	}

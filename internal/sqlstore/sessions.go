@@ -10,8 +10,9 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
-// sessions remembers look-ups for as long as nobody has written: this process
-// or another. Every commit, whoever makes it, goes into the write-ahead log
+// sessions remembers look-ups. They hold for as long as nobody has written, this
+// process or another, and after that they are good for changes that are bound to
+// their versions (RecentSessionUser). Every commit, whoever makes it, goes into the write-ahead log
 // before it is acknowledged, so a log that has not changed means that what was
 // read is still true. Looking at the file is a tenth of the work of reading.
 //
@@ -22,13 +23,13 @@ type sessions struct {
 	now func() time.Time // the clock that stamps files
 
 	mu    sync.RWMutex
-	state logState // for which known holds
 	known map[auth.SessionID]sessionUser
 }
 
 type sessionUser struct {
 	session auth.Session
 	user    auth.User
+	state   logState // in which this was true; zero: no more can be said of it
 }
 
 // logState tells two states of the log apart.
@@ -43,7 +44,7 @@ const (
 	grain = 100 * time.Millisecond
 	// coarseGrain is above that of clocks that stamp whole seconds (FAT: 2 s).
 	coarseGrain = 3 * time.Second
-	maxSessions = 4096
+	maxSessions = 2048
 )
 
 // look returns the state of the log and whether it may be relied on.
@@ -63,24 +64,50 @@ func (c *sessions) look() (logState, bool) {
 	return state, c.now().Sub(state.modified) > settled
 }
 
+// get returns what was read while the log was in the state.
 func (c *sessions) get(id auth.SessionID, state logState) (sessionUser, bool) {
+	found, ok := c.recent(id)
+	return found, ok && found.state == state
+}
+
+// recent returns what was last known, which may be out of date.
+func (c *sessions) recent(id auth.SessionID) (sessionUser, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.state != state {
-		return sessionUser{}, false
-	}
 	found, ok := c.known[id]
 	return found, ok
 }
 
-// put remembers what was read after the log was seen in the state.
-func (c *sessions) put(found sessionUser, state logState) {
+func (c *sessions) put(found sessionUser) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != state || len(c.known) >= maxSessions {
-		c.state, c.known = state, make(map[auth.SessionID]sessionUser)
+	if c.known == nil || len(c.known) >= maxSessions {
+		c.known = make(map[auth.SessionID]sessionUser)
 	}
 	c.known[found.session.ID] = found
+}
+
+// committed notes what a batch has made of sessions that are known.
+func (c *sessions) committed(b auth.Batch) {
+	if len(b.UpdateSessions) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range b.UpdateSessions {
+		if found, ok := c.known[s.ID]; ok && found.session.Version == s.Version {
+			s.Version++
+			c.known[s.ID] = sessionUser{session: s, user: found.user}
+		}
+	}
+}
+
+// RecentSessionUser returns a session with its user as they were a while ago.
+func (s *Store) RecentSessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+	if found, ok := s.sessions.recent(id); ok {
+		return found.session, found.user, nil
+	}
+	return s.SessionUser(ctx, id)
 }
 
 // SessionUser returns a session with its user.
@@ -100,7 +127,8 @@ func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessio
 		return auth.Session{}, auth.User{}, unavailable(err)
 	}
 	if settled {
-		s.sessions.put(found, state)
+		found.state = state
 	}
+	s.sessions.put(found)
 	return found.session, found.user, nil
 }

@@ -82,6 +82,13 @@ func (f *faulty) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessi
 	return f.Store.SessionUser(ctx, id)
 }
 
+func (f *faulty) RecentSessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+	if err := f.err(); err != nil {
+		return auth.Session{}, auth.User{}, err
+	}
+	return f.Store.RecentSessionUser(ctx, id)
+}
+
 func (f *faulty) Ping(ctx context.Context) error {
 	if err := f.err(); err != nil {
 		return err

@@ -118,6 +118,11 @@ func (m *Memory) SessionUser(_ context.Context, id auth.SessionID) (auth.Session
 	return session, user, nil
 }
 
+// RecentSessionUser is SessionUser.
+func (m *Memory) RecentSessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+	return m.SessionUser(ctx, id)
+}
+
 // UserSessions returns a user's sessions.
 func (m *Memory) UserSessions(_ context.Context, id auth.UserID, from, now time.Time, limit int) ([]auth.Session, error) {
 	unlock, err := m.lock("UserSessions")

@@ -50,6 +50,44 @@ func sessionUpdateIsCompareAndSwap(t *testing.T, s, other Store) {
 	wantError(t, "update of no session", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{gone}}), auth.ErrConflict)
 }
 
+func recentSessions(t *testing.T, s, other Store) {
+	u := user("ada")
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}})
+	recent := func() (auth.Session, auth.User) {
+		t.Helper()
+		session, user, err := s.RecentSessionUser(t.Context(), "s1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return session, user
+	}
+	_, _, err := s.RecentSessionUser(t.Context(), "none")
+	wantError(t, "no session", err, auth.ErrNotFound)
+	e, known := recent()
+	if e.ID != "s1" || e.Version != 1 || known.ID != u.ID || known.Version != 1 {
+		t.Errorf("got %+v of %+v", e, known)
+	}
+	e.RefreshHash = []byte{7}
+	mustCommit(t, s, auth.Batch{CheckUsers: []auth.User{known}, UpdateSessions: []auth.Session{e}})
+	if again, _ := recent(); again.Version != 2 || again.RefreshHash[0] != 7 {
+		t.Errorf("after an own change: %+v", again)
+	}
+	// Somebody else ends the session, and disables the user.
+	theirs, theirUser, err := other.SessionUser(t.Context(), "s1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.EndedAt, theirUser.Disabled = at, true
+	e, known = recent()
+	mustCommit(t, other, auth.Batch{UpdateSessions: []auth.Session{theirs}})
+	wantError(t, "an ended session", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{e}}), auth.ErrConflict)
+	mustCommit(t, other, auth.Batch{UpdateUsers: []auth.User{theirUser}})
+	wantError(t, "a disabled user", s.Commit(t.Context(), auth.Batch{CheckUsers: []auth.User{known}}), auth.ErrConflict)
+	if now, user, err := s.SessionUser(t.Context(), "s1"); err != nil || now.EndedAt.IsZero() || !user.Disabled {
+		t.Errorf("SessionUser: %+v of %+v, %v", now, user, err)
+	}
+}
+
 func racingSessionUpdates(t *testing.T, s, other Store) {
 	u := user("ada")
 	e := session("s1", u)
