@@ -40,6 +40,7 @@ func (s *Store) Users(ctx context.Context, after auth.UserID, limit int) ([]auth
 func (s *Store) UserSessions(ctx context.Context, id auth.UserID, from, now time.Time, limit int) ([]auth.Session, error) {
 	return collect(ctx, s.stmts.userSessions, scanSession, string(id), micros(from), micros(now), limit)
 }
+
 func collect[T any](ctx context.Context, stmt *sql.Stmt, scan func(row) (T, error), args ...any) ([]T, error) {
 	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
@@ -105,6 +106,7 @@ func blob(b []byte) []byte {
 	}
 	return b
 }
+
 func (s *Store) deleteUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
 	n, err := affected(tx.StmtContext(ctx, s.stmts.deleteUser).ExecContext(ctx, string(u.ID), u.Version))
 	return one(n, err, auth.ErrConflict)

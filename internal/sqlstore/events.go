@@ -12,6 +12,7 @@ import (
 func (s *Store) Events(ctx context.Context, after int64, limit int) ([]auth.Event, error) {
 	return collect(ctx, s.stmts.events, scanEvent, after, limit)
 }
+
 func (s *Store) appendEvents(ctx context.Context, tx *sql.Tx, events []auth.Event) error {
 	if len(events) == 0 {
 		return nil
@@ -83,6 +84,7 @@ func (s *Store) someCounts(ctx context.Context, keys []string) ([]auth.Count, er
 	}
 	return counts, rows.Err()
 }
+
 func (s *Store) addHit(ctx context.Context, tx *sql.Tx, h auth.Hit) error {
 	_, err := tx.StmtContext(ctx, s.stmts.addHit).ExecContext(ctx, h.Key, micros(h.At), float64(h.Fade.Microseconds()))
 	return unavailable(err)
