@@ -164,7 +164,10 @@ func (f *fixture) newHandler(options ...func(*web.Config)) http.Handler {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return h
+	if _, measured := f.TB.(*testing.B); measured {
+		return h
+	}
+	return described(f, h)
 }
 
 // answer is a response, read.
