@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": cmdStart, "stop": cmdStop, "http": cmdHTTP, "member": cmdMember, "legacytoken": cmdLegacyToken,
-			"oldrecord": cmdOldRecord, "mode": cmdMode, "mail": cmdMail, "smtpsink": cmdSMTPSink, "received": cmdReceived,
+			"oldrecord": cmdOldRecord, "mode": cmdMode, "mail": cmdMail, "kinds": cmdKinds, "smtpsink": cmdSMTPSink, "received": cmdReceived,
 		},
 	})
 }

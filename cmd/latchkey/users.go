@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +21,8 @@ type usersCmd struct {
 	List        usersListCmd        `cmd:"" help:"List users."`
 	Update      usersUpdateCmd      `cmd:"" help:"Change a user's scope, name or e-mail address."`
 	Invite      usersInviteCmd      `cmd:"" help:"Create a user who chooses a password by a link in a mail."`
-	Import      usersImportCmd      `cmd:"" help:"Take over users with their password hashes: all of a file, or none."`
+	Import      usersImportCmd      `cmd:"" help:"Take over users with their password hashes, from JSON lines or CSV."`
+	Export      usersExportCmd      `cmd:"" help:"Write all users with their password hashes, for users import elsewhere."`
 	Disable     usersDisableCmd     `cmd:"" help:"Stop a user from logging in and end the user's sessions."`
 	SetPassword usersSetPasswordCmd `cmd:"" help:"Give a user a new password and end the user's sessions."`
 }
@@ -251,120 +251,6 @@ func (c *usersSetPasswordCmd) Run(ctx context.Context, p *process) error {
 		}
 		return p.showUser(u, c.JSON, "has a new password")
 	}, c.passwordFlags.apply)
-}
-
-type usersImportCmd struct {
-	File string `arg:"" help:"File of JSON lines; - is standard input."`
-	dataFlags
-}
-
-func (c *usersImportCmd) Run(ctx context.Context, p *process) error {
-	keyBytes := 0
-	if text := os.Getenv("CRYPTO_BYTE_SIZE"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return usagef("CRYPTO_BYTE_SIZE %q must be a number of bytes", text)
-		}
-		keyBytes = n
-	}
-	doc, err := p.readInput(c.File)
-	if err != nil {
-		return fmt.Errorf("reading the import file: %w", err)
-	}
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
-		records, err := parseImport(ctx, s, doc, keyBytes)
-		if err != nil {
-			return err
-		}
-		if err := s.Import(ctx, records); err != nil {
-			return fmt.Errorf("nothing was imported: %w", explainUser(err))
-		}
-		_, err = fmt.Fprintf(p.stdout, "imported %s\n", count(len(records), "user"))
-		return err
-	})
-}
-
-// count says "1 user" and "2 users".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// maxImportErrors is how many bad lines are shown before giving up.
-const maxImportErrors = 20
-
-// parseImport reads every line before any is stored, and names all bad ones.
-func parseImport(ctx context.Context, s *auth.Service, doc []byte, keyBytes int) ([]auth.ImportRecord, error) {
-	var records []auth.ImportRecord
-	names := make(importNames)
-	var bad []error
-	n := 0
-	for line := range bytes.Lines(doc) {
-		n++
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 {
-			continue
-		}
-		r, err := auth.ParseImport(string(line), keyBytes)
-		if err == nil {
-			err = s.CheckImport(r)
-		}
-		if err == nil {
-			err = names.claim(ctx, s, r, n)
-		}
-		if err != nil {
-			if bad = append(bad, fmt.Errorf("line %d: %w", n, err)); len(bad) == maxImportErrors {
-				break
-			}
-			continue
-		}
-		records = append(records, r)
-	}
-	if len(bad) > 0 {
-		return nil, fmt.Errorf("nothing was imported:\n%w", errors.Join(bad...))
-	}
-	if len(records) == 0 {
-		return nil, usagef("nothing was imported: there are no users in the file")
-	}
-	return records, nil
-}
-
-// importNames remembers on which line a name stood first.
-type importNames map[string]int
-
-// claim refuses names that stand in an earlier line or belong to a user.
-func (names importNames) claim(ctx context.Context, s *auth.Service, r auth.ImportRecord, line int) error {
-	var keys []string
-	for _, name := range []string{r.Username, r.Email} {
-		if name == "" {
-			continue
-		}
-		if u, err := s.UserByLogin(ctx, name); err == nil {
-			return fmt.Errorf("%s belongs to the user with id %s already", name, u.ID)
-		} else if !errors.Is(err, auth.ErrNotFound) {
-			return err
-		}
-		key, err := auth.UsernameKey(name)
-		if err != nil {
-			key, err = auth.EmailKey(name)
-		}
-		if err != nil {
-			return err
-		}
-		keys = append(keys, key)
-	}
-	if r.ID != "" {
-		keys = append(keys, "id "+string(r.ID))
-	}
-	for _, key := range keys {
-		if first := names[key]; first != 0 {
-			return fmt.Errorf("%s stands in line %d already", key, first)
-		}
-		names[key] = line
-	}
-	return nil
 }
 
 // showUser tells what was done to whom.

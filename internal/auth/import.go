@@ -1,12 +1,15 @@
 package auth
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/latchkey-auth/latchkey/internal/passhash"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
@@ -16,78 +19,187 @@ import (
 // was there.
 type ImportRecord struct {
 	NewUser
-	PasswordHash string
+	PasswordHash string // empty: the user sets a password by recovery
+	Disabled     bool
+	CreatedAt    time.Time // zero: now
 }
 
 // legacyIterations is the PBKDF2 cost of the old records; it was not stored.
 const legacyIterations = 4096
 
-// importMembers are the members of a line. The old records have "password"
-// (the digest) and "salt" in place of "password_hash".
-var importMembers = map[string]bool{
-	"id": true, "username": true, "name": true, "scope": true, "email": true,
-	"password_hash": true, "password": true, "salt": true,
+// importMembers are the members of a record. Besides password_hash, a password
+// may stand as the old system kept it (the digest in "password", and "salt") or
+// as Keycloak exports it ("secretData" and "credentialData").
+var importMembers = []string{
+	"id", "username", "email", "email_verified", "name", "scope", "disabled", "created_at", "password_hash",
+	"password", "salt", "secretData", "credentialData",
 }
 
-// ParseImport reads one line of an import file: a JSON object with id,
-// username, name, scope, email (optional) and password_hash (any spelling that
-// passhash.Parse reads), or an old record as it is, with password and salt.
-// keyBytes is the old system's CRYPTO_BYTE_SIZE; 0 takes the length of each
-// digest.
-func ParseImport(line string, keyBytes int) (ImportRecord, error) {
-	m := make(map[string]string)
-	err := strictjson.Object(line, func(name string, v strictjson.Value) error {
-		if !importMembers[name] {
-			return fmt.Errorf("unknown member %q", name)
-		}
-		text, ok := importValue(name, v)
-		if !ok {
-			return fmt.Errorf("member %q must be a string", name)
-		}
-		m[name] = text
+// CheckImportMember refuses what no record has. It quotes names only: where a
+// file has lost its header, a hash may stand in the place of one.
+func CheckImportMember(name string) error {
+	if slices.Contains(importMembers, name) {
 		return nil
+	}
+	known := strings.Join(importMembers, ", ")
+	if name == "" || len(name) > 40 || strings.ContainsFunc(name, func(r rune) bool {
+		return r > unicode.MaxASCII || !alphanumeric(byte(r)) && !strings.ContainsRune("_-. ", r)
+	}) {
+		return fmt.Errorf("a member has a name that is none; known are %s", known)
+	}
+	return fmt.Errorf("unknown member %q; known are %s", name, known)
+}
+
+// ParseImport reads one line of an import file: a JSON object whose members are
+// those of ParseImportFields, email_verified and disabled true or false, id text
+// or a number, all others text. null stands for absent.
+func ParseImport(line string, keyBytes int) (ImportRecord, error) {
+	fields := make(map[string]string)
+	err := strictjson.Object(line, func(name string, v strictjson.Value) error {
+		if err := CheckImportMember(name); err != nil {
+			return err
+		}
+		text, err := importValue(name, v)
+		fields[name] = text
+		return err
 	})
+	var twice *strictjson.DuplicateError
+	if errors.As(err, &twice) {
+		if unknown := CheckImportMember(twice.Name); unknown != nil {
+			return ImportRecord{}, unknown
+		}
+	}
 	if err != nil {
 		return ImportRecord{}, err
 	}
-	r := ImportRecord{NewUser: NewUser{ID: UserID(m["id"]), Username: m["username"], Name: m["name"], Scope: m["scope"], Email: m["email"]}}
-	r.PasswordHash, err = importHash(m, keyBytes)
-	return r, err
+	return ParseImportFields(fields, keyBytes)
 }
 
 // importValue takes strings, null for absent, and numbers for ids, which the
 // old system's user list held.
-func importValue(name string, v strictjson.Value) (string, bool) {
+func importValue(name string, v strictjson.Value) (string, error) {
 	if v.Kind() == strictjson.Null {
-		return "", true
+		return "", nil
 	}
-	if name == "id" && v.Kind() == strictjson.Number {
-		n, ok := v.Int()
-		return fmt.Sprint(n), ok
-	}
-	return v.Text()
-}
-
-func importHash(m map[string]string, keyBytes int) (string, error) {
-	digest, salt, old := m["password"], m["salt"], m["password_hash"] == ""
-	if old && (digest == "" || salt == "") {
-		return "", errors.New(`needs "password_hash", or "password" and "salt" of an old record`)
-	}
-	if !old && (digest != "" || salt != "") {
-		return "", errors.New(`has both "password_hash" and the members of an old record; keep one`)
-	}
-	hash := m["password_hash"]
-	if old {
-		var err error
-		if hash, err = oldHash(digest, salt, keyBytes); err != nil {
-			return "", err
+	switch name {
+	case "email_verified", "disabled":
+		if _, ok := v.Bool(); !ok {
+			return "", fmt.Errorf("member %q must be true or false", name)
+		}
+		return v.Raw(), nil
+	case "id":
+		if n, ok := v.Int(); ok {
+			return fmt.Sprint(n), nil
 		}
 	}
-	p, err := passhash.Parse(hash)
+	text, ok := v.Text()
+	if !ok {
+		return "", fmt.Errorf("member %q must be a string", name)
+	}
+	return text, nil
+}
+
+// ParseImportFields reads a record from its members as text; an empty one is
+// absent. Nothing is hashed. The members:
+//
+//   - id, username, email, name, scope: as in NewUser
+//   - email_verified: true (also when absent: the operator vouches) or false
+//   - disabled: true or false
+//   - created_at: RFC 3339
+//   - password_hash: any spelling that passhash.Parse reads; or password and
+//     salt; or secretData and credentialData; or none of them
+//
+// keyBytes is the old system's CRYPTO_BYTE_SIZE; 0 takes the length of each
+// digest. Errors never quote a hash.
+func ParseImportFields(fields map[string]string, keyBytes int) (ImportRecord, error) {
+	for name := range fields {
+		if err := CheckImportMember(name); err != nil {
+			return ImportRecord{}, err
+		}
+	}
+	for _, name := range importMembers {
+		if !utf8.ValidString(fields[name]) {
+			return ImportRecord{}, invalid(name, "must be UTF-8")
+		}
+	}
+	r := ImportRecord{NewUser: NewUser{
+		ID: UserID(fields["id"]), Username: fields["username"], Email: fields["email"], Name: fields["name"], Scope: fields["scope"],
+	}}
+	verified, err := importBool(fields, "email_verified", true)
+	if err != nil {
+		return r, err
+	}
+	r.EmailUnverified = !verified
+	if r.Disabled, err = importBool(fields, "disabled", false); err != nil {
+		return r, err
+	}
+	if text := fields["created_at"]; text != "" {
+		if r.CreatedAt, err = time.Parse(time.RFC3339, text); err != nil {
+			return r, invalid("created_at", "must be like 2006-01-02T15:04:05Z")
+		}
+	}
+	r.PasswordHash, err = importHash(fields, keyBytes)
+	return r, err
+}
+
+func importBool(fields map[string]string, name string, absent bool) (bool, error) {
+	switch fields[name] {
+	case "":
+		return absent, nil
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, invalid(name, "must be true or false")
+}
+
+// importForms are the ways in which a password may stand in a record, with all
+// the members that each needs.
+var importForms = []struct {
+	members []string
+	what    string
+	read    func(fields map[string]string, keyBytes int) (passhash.Hash, error)
+}{
+	{[]string{"password_hash"}, `"password_hash"`, func(f map[string]string, _ int) (passhash.Hash, error) {
+		return passhash.Parse(f["password_hash"])
+	}},
+	{[]string{"password", "salt"}, `"password" and "salt" of an old record`, func(f map[string]string, keyBytes int) (passhash.Hash, error) {
+		hash, err := oldHash(f["password"], f["salt"], keyBytes)
+		if err != nil {
+			return passhash.Hash{}, err
+		}
+		return passhash.Parse(hash)
+	}},
+	{[]string{"secretData", "credentialData"}, `"secretData" and "credentialData" of Keycloak`, func(f map[string]string, _ int) (passhash.Hash, error) {
+		return passhash.Keycloak(f["secretData"], f["credentialData"])
+	}},
+}
+
+// importHash returns the canonical spelling of the one password that a record
+// may have.
+func importHash(fields map[string]string, keyBytes int) (string, error) {
+	chosen := -1
+	for i, form := range importForms {
+		given := func(member string) bool { return fields[member] != "" }
+		switch {
+		case !slices.ContainsFunc(form.members, given):
+		case chosen >= 0:
+			return "", fmt.Errorf("has both %s and members of %s; keep one", importForms[chosen].what, form.what)
+		case slices.ContainsFunc(form.members, func(m string) bool { return !given(m) }):
+			return "", fmt.Errorf("needs both %s", form.what)
+		default:
+			chosen = i
+		}
+	}
+	if chosen < 0 {
+		return "", nil
+	}
+	h, err := importForms[chosen].read(fields, keyBytes)
 	if err != nil {
 		return "", fmt.Errorf("password hash: %w", err)
 	}
-	return p.String(), nil
+	return h.String(), nil
 }
 
 // oldHash writes an old record as a PHC string. Its salt is base64 text, and
@@ -113,27 +225,6 @@ func decodeBase64(s string) ([]byte, error) {
 		return nil, errors.New("a line break")
 	}
 	return base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
-}
-
-// Import creates the users, all of them or none. *InvalidError, ErrTaken.
-func (s *Service) Import(ctx context.Context, records []ImportRecord) error {
-	var b Batch
-	for _, r := range records {
-		u, err := s.newUser(r.NewUser)
-		if err != nil {
-			return err
-		}
-		u.PasswordHash = r.PasswordHash
-		b.CreateUsers = append(b.CreateUsers, u)
-		b.Events = append(b.Events, s.adminEvent(EventImported, u))
-	}
-	return s.Store.Commit(ctx, b)
-}
-
-// CheckImport says what is wrong with a record, without storing it.
-func (s *Service) CheckImport(r ImportRecord) error {
-	_, err := s.newUser(r.NewUser)
-	return err
 }
 
 // MarshalJSON shows a user to operators, without the password hash.

@@ -227,11 +227,14 @@ func (s *Service) adminEvent(kind EventKind, u User) Event {
 const usersPage = 500
 
 // Users yields every user, by id.
-func (s *Service) Users(ctx context.Context) iter.Seq2[User, error] {
+func (s *Service) Users(ctx context.Context) iter.Seq2[User, error] { return AllUsers(ctx, s.Store) }
+
+// AllUsers yields every user of a store, by id, for those who need no service.
+func AllUsers(ctx context.Context, store Store) iter.Seq2[User, error] {
 	return func(yield func(User, error) bool) {
 		var after UserID
 		for {
-			page, err := s.Store.Users(ctx, after, usersPage)
+			page, err := store.Users(ctx, after, usersPage)
 			if err != nil {
 				yield(User{}, fmt.Errorf("reading users: %w", err))
 				return

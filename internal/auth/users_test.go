@@ -130,7 +130,6 @@ func TestMembersOfAUserAreChecked(t *testing.T) {
 			c.change(&n)
 			_, err := f.AddUser(t.Context(), n)
 			wantInvalid(t, err, c.field)
-			wantInvalid(t, f.CheckImport(auth.ImportRecord{NewUser: n}), c.field)
 			wantInvalid(t, f.Import(t.Context(), []auth.ImportRecord{{NewUser: good}, {NewUser: n}}), c.field)
 			if events := f.events(); len(events) != 0 {
 				t.Errorf("events %+v were written", events)

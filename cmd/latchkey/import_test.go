@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// kind is a user with a hash that another program has made.
+type kind struct {
+	Username     string `json:"username"`
+	PasswordHash string `json:"password_hash"`
+	Plain        string `json:"plain"`
+}
+
+// kindsFile has a line for each kind of hash.
+const kindsFile = "../../internal/passhash/testdata/every-kind.jsonl"
+
+func everyKind() ([]kind, error) {
+	doc, err := os.ReadFile(kindsFile)
+	if err != nil {
+		return nil, err
+	}
+	var kinds []kind
+	for line := range strings.Lines(string(doc)) {
+		var k kind
+		if err := json.Unmarshal([]byte(line), &k); err != nil {
+			return nil, err
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds, nil
+}
+
+// cmdKinds writes an import file with a user for each kind of hash, or logs each
+// of them in: kinds FILE, kinds login
+func cmdKinds(ts *testscript.TestScript, _ bool, args []string) {
+	kinds, err := everyKind()
+	ts.Check(err)
+	if len(kinds) < 20 {
+		ts.Fatalf("%s has %d lines", kindsFile, len(kinds))
+	}
+	if args[0] == "login" {
+		for _, k := range kinds {
+			body, err := json.Marshal(map[string]string{"username": k.Username, "password": k.Plain})
+			ts.Check(err)
+			res, err := http.Post(ts.Getenv("URL")+"/login", "application/json", strings.NewReader(string(body)))
+			ts.Check(err)
+			res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				ts.Fatalf("%s cannot log in: %s", k.Username, res.Status)
+			}
+		}
+		return
+	}
+	var b strings.Builder
+	for _, k := range kinds {
+		line, err := json.Marshal(map[string]string{"username": k.Username, "password_hash": k.PasswordHash})
+		ts.Check(err)
+		fmt.Fprintf(&b, "%s\n", line)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// TestInterruptedImportGoesOn kills an import in the middle: what is there is
+// whole, and the same command takes the rest.
+func TestInterruptedImportGoesOn(t *testing.T) {
+	bin, err := buildBootstraps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, n := t.TempDir(), 20_000
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{"username":"user%d","email":"user%d@example.com","password_hash":"$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`+"\n", i, i)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "users.jsonl"), []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	latchkey := func(args ...string) *exec.Cmd {
+		cmd := exec.Command(filepath.Join(bin, "latchkey"), args...)
+		cmd.Dir = dir
+		return cmd
+	}
+	users := func() int {
+		t.Helper()
+		out, err := latchkey("users", "list", "--json").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(out), "\n")
+	}
+	if out, err := latchkey("init").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	// The file comes through a pipe, so that the kill hits it halfway.
+	half := latchkey("users", "import", "-")
+	in, err := half.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := half.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w := bufio.NewWriter(in)
+	w.WriteString(b.String()[:b.Len()/2])
+	w.Flush()
+	for users() == 0 {
+	}
+	half.Process.Kill()
+	half.Wait()
+	there := users()
+	if there == 0 || there%importBatch != 0 || there >= n {
+		t.Fatalf("%d users after the kill, want whole batches", there)
+	}
+	out, err := latchkey("users", "import", "users.jsonl").CombinedOutput()
+	if want := fmt.Sprintf("imported %s users, %s were there already", thousands(n-there), thousands(there)); err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("again: %v, %s; want %s", err, out, want)
+	}
+	if got := users(); got != n {
+		t.Errorf("%d users in the end, want %d", got, n)
+	}
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+// maxRow bounds a row of an import file, and with it what is held in memory.
+const maxRow = 64 << 10
+
+const (
+	formatJSONL = "jsonl"
+	formatCSV   = "csv"
+)
+
+var errLongRow = fmt.Errorf("is longer than %d KiB", maxRow>>10)
+
+// lineReader reads bounded lines and counts them. Lines that were given back
+// are read again.
+type lineReader struct {
+	r    *bufio.Reader
+	n    int // number of the last line that was read
+	back [][]byte
+	// read counts the bytes that were taken from the file.
+	read int64
+}
+
+func newLineReader(r io.Reader) *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(r, maxRow)}
+}
+
+// next returns the next line with its end; it is good until the call after.
+// errLongRow skips the line, io.EOF ends the file.
+func (l *lineReader) next() ([]byte, error) {
+	if len(l.back) > 0 {
+		line := l.back[0]
+		l.back = l.back[1:]
+		l.n++
+		return line, nil
+	}
+	line, err := l.r.ReadSlice('\n')
+	l.read += int64(len(line))
+	if len(line) > 0 {
+		l.n++
+	}
+	long := false
+	for errors.Is(err, bufio.ErrBufferFull) {
+		long = true
+		var more []byte
+		more, err = l.r.ReadSlice('\n')
+		l.read += int64(len(more))
+	}
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("reading the import file: %w", err)
+	case long:
+		return nil, errLongRow
+	case len(line) > 0:
+		return line, nil
+	}
+	return nil, io.EOF
+}
+
+// giveBack makes the last lines that were read the next ones.
+func (l *lineReader) giveBack(lines [][]byte) {
+	l.back = append(lines[:len(lines):len(lines)], l.back...)
+	l.n -= len(lines)
+}
+
+// An importFile yields the rows of an import file.
+type importFile struct {
+	lines    *lineReader
+	keyBytes int
+	columns  []string // of CSV; nil: JSON lines
+	buf      *bufio.Reader
+}
+
+// openImport begins to read a file. An empty format is told from the name or the
+// content.
+func openImport(r io.Reader, name, format string, keyBytes int) (*importFile, error) {
+	f := &importFile{lines: newLineReader(r), keyBytes: keyBytes}
+	start, err := f.lines.r.Peek(512)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+		return nil, fmt.Errorf("reading the import file: %w", err)
+	}
+	if bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
+		return nil, errors.New("the file is UTF-16; save it as UTF-8")
+	}
+	const mark = "\ufeff" // the byte order mark of programs that save as UTF-8
+	if rest, ok := bytes.CutPrefix(start, []byte(mark)); ok {
+		f.lines.r.Discard(len(mark))
+		f.lines.read += int64(len(mark))
+		start = rest
+	}
+	if format == "" {
+		format = importFormat(name, bytes.TrimSpace(start))
+	}
+	if format == formatJSONL {
+		if bytes.HasPrefix(bytes.TrimSpace(start), []byte("[")) {
+			return nil, errors.New("the file is one JSON array; write one object per line: jq -c '.[]'")
+		}
+		return f, nil
+	}
+	f.buf = bufio.NewReader(nil)
+	return f, f.readHeader()
+}
+
+func importFormat(name string, start []byte) string {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".csv":
+		return formatCSV
+	case ".jsonl", ".ndjson", ".json":
+		return formatJSONL
+	}
+	if len(start) == 0 || start[0] == '{' || start[0] == '[' {
+		return formatJSONL
+	}
+	return formatCSV
+}
+
+// readHeader reads the names of the columns.
+func (f *importFile) readHeader() error {
+	columns, _, err := f.record()
+	if errors.Is(err, io.EOF) {
+		f.columns = []string{}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("line %d, which must name the columns: %w", f.lines.n, err)
+	}
+	seen := make(map[string]bool)
+	for _, name := range columns {
+		if err := auth.CheckImportMember(name); err != nil {
+			return fmt.Errorf("line %d, which must name the columns: %w", f.lines.n, err)
+		}
+		if seen[name] {
+			return fmt.Errorf("line %d, which must name the columns: %q stands twice", f.lines.n, name)
+		}
+		seen[name] = true
+	}
+	f.columns = columns
+	return nil
+}
+
+// next returns the next row, which comes Refused when it cannot be read. io.EOF
+// ends the file; other errors mean that it cannot be read on.
+func (f *importFile) next() (auth.ImportRow, error) {
+	if f.columns != nil {
+		return f.nextCSV()
+	}
+	for {
+		line, err := f.lines.next()
+		row := auth.ImportRow{Line: f.lines.n}
+		if errors.Is(err, errLongRow) {
+			row.Refused = err
+			return row, nil
+		}
+		if err != nil {
+			return row, err
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			row.Record, row.Refused = auth.ParseImport(string(line), f.keyBytes)
+			return row, nil
+		}
+	}
+}
+
+func (f *importFile) nextCSV() (auth.ImportRow, error) {
+	values, line, err := f.record()
+	row := auth.ImportRow{Line: line}
+	var syntax *rowError
+	switch {
+	case errors.As(err, &syntax):
+		row.Refused = err
+		return row, nil
+	case err != nil:
+		return row, err
+	case len(values) != len(f.columns):
+		row.Refused = fmt.Errorf("has %s, and the header %s", count(len(values), "column"), count(len(f.columns), "column"))
+		return row, nil
+	}
+	fields := make(map[string]string, len(values))
+	for i, name := range f.columns {
+		fields[name] = values[i]
+	}
+	row.Record, row.Refused = auth.ParseImportFields(fields, f.keyBytes)
+	return row, nil
+}
+
+// A rowError is one row's: those after it can be read.
+type rowError struct{ error }
+
+// record returns the values of the next CSV record (RFC 4180) and the line in
+// which it begins. What stands in quotes may hold line breaks. When that makes
+// no record, a quote is astray: the first line is refused and those after it are
+// read again, or else one slip would swallow the rest of the file.
+func (f *importFile) record() ([]string, int, error) {
+	for {
+		line, err := f.lines.next()
+		first := f.lines.n
+		if errors.Is(err, errLongRow) {
+			return nil, first, &rowError{err}
+		}
+		if err != nil {
+			return nil, first, err
+		}
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			continue
+		}
+		doc, rest, err := f.quoted(line)
+		if err != nil {
+			return nil, first, err
+		}
+		values, bad := f.split(doc)
+		if bad == nil {
+			return values, first, nil
+		}
+		f.lines.giveBack(rest)
+		return nil, first, &rowError{bad}
+	}
+}
+
+// quoted adds the lines that a quote reaches over: until the quotes are even. It
+// returns the whole, and the added lines. A file that ends within quotes, or a
+// row that is too long, is left to split to refuse.
+func (f *importFile) quoted(line []byte) (doc []byte, rest [][]byte, err error) {
+	quotes := bytes.Count(line, []byte{'"'})
+	if quotes%2 == 0 {
+		return line, nil, nil
+	}
+	doc = bytes.Clone(line)
+	for quotes%2 == 1 && len(doc) <= maxRow {
+		line, err := f.lines.next()
+		if errors.Is(err, io.EOF) || errors.Is(err, errLongRow) {
+			break
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		line = bytes.Clone(line)
+		doc, rest = append(doc, line...), append(rest, line)
+		quotes += bytes.Count(line, []byte{'"'})
+	}
+	return doc, rest, nil
+}
+
+func (f *importFile) split(doc []byte) ([]string, error) {
+	f.buf.Reset(bytes.NewReader(doc))
+	r := csv.NewReader(f.buf) // which takes f.buf as its own
+	r.FieldsPerRecord = -1
+	values, err := r.Read()
+	if errors.Is(err, csv.ErrBareQuote) {
+		return nil, errors.New(`has a quote within a value: put the value in quotes, and write "" for each quote in it`)
+	}
+	if err != nil {
+		return nil, errors.New(`has a quote that does not end at a comma: write "" for a quote within a value in quotes`)
+	}
+	return values, nil
+}
