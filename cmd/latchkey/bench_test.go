@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,106 +20,6 @@ import (
 
 // The benchmarks here run the built programs as processes of their own and
 // read from the kernel what those cost; the load is not in the figures.
-
-// program is a latchkey that listens.
-type program struct {
-	*exec.Cmd
-	url   string
-	ready time.Duration // from exec to listening
-}
-
-func startProgram(b *testing.B, dir string, env []string, args ...string) *program {
-	b.Helper()
-	bin, err := buildBootstraps()
-	if err != nil {
-		b.Fatal(err)
-	}
-	cmd := exec.Command(filepath.Join(bin, "latchkey"), args...)
-	cmd.Dir, cmd.Env = dir, env
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	p := &program{Cmd: cmd}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
-			p.url, p.ready = url, time.Since(began)
-			return p
-		}
-	}
-	b.Fatalf("latchkey %v ended before it listened", args)
-	return nil
-}
-
-func (p *program) stop() {
-	p.Process.Kill()
-	p.Wait()
-}
-
-// status reads a size in kB from the kernel's view of the process.
-func (p *program) status(b *testing.B, field string) float64 {
-	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
-	if err != nil {
-		b.Skip("needs /proc: ", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, field+":"); ok {
-			kb, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			return kb / 1000
-		}
-	}
-	b.Fatalf("no %s in /proc/PID/status", field)
-	return 0
-}
-
-// cpu is the processor time of the process so far, to the nanosecond.
-func (p *program) cpu(b *testing.B) time.Duration {
-	b.Helper()
-	var sum time.Duration
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Process.Pid))
-	if err != nil || len(tasks) == 0 {
-		b.Skip("needs /proc/PID/task/*/schedstat")
-	}
-	for _, name := range tasks {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // a thread that has just ended
-		}
-		ns, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		sum += time.Duration(ns)
-	}
-	return sum
-}
-
-// initialized returns a directory with a database, keys and the user ada.
-func initialized(b *testing.B, env []string) string {
-	b.Helper()
-	bin, err := buildBootstraps()
-	if err != nil {
-		b.Fatal(err)
-	}
-	dir := b.TempDir()
-	for _, args := range [][]string{{"init", "--data", "data"}, {"users", "add", "--data", "data", "--username", "ada", "--password-stdin"}} {
-		cmd := exec.Command(filepath.Join(bin, "latchkey"), args...)
-		cmd.Dir, cmd.Env, cmd.Stdin = dir, env, strings.NewReader("correct horse battery\n")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			b.Fatalf("latchkey %v: %v\n%s", args, err, out)
-		}
-	}
-	return dir
-}
 
 // BenchmarkReady is the time from exec to listening, on an existing database.
 func BenchmarkReady(b *testing.B) {

@@ -263,7 +263,7 @@ func TestBootstrapsSayWhyTheyCannotStart(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, dir, name, text string) {
+func write(t testing.TB, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -271,7 +271,7 @@ func write(t *testing.T, dir, name, text string) {
 }
 
 // runLatchkey runs the built program as a command and returns its output.
-func runLatchkey(t *testing.T, dir string, env []string, stdin string, args ...string) string {
+func runLatchkey(t testing.TB, dir string, env []string, stdin string, args ...string) string {
 	t.Helper()
 	bin, err := buildBootstraps()
 	if err != nil {

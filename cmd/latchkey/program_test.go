@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is a latchkey that runs as a process of its own.
+type program struct {
+	*exec.Cmd
+	url   string
+	ready time.Duration // from exec to listening
+	log   bytes.Buffer  // standard error, to be read once the process has ended
+}
+
+// startProgram starts the built program in dir and waits until it listens. It
+// ends with the test at the latest.
+func startProgram(t testing.TB, dir string, env []string, args ...string) *program {
+	t.Helper()
+	bin, err := buildBootstraps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &program{Cmd: exec.Command(filepath.Join(bin, "latchkey"), args...)}
+	p.Dir, p.Env = dir, env
+	p.launch(t)
+	t.Cleanup(p.stop)
+	return p
+}
+
+// launch starts the command and waits until it listens.
+func (p *program) launch(t testing.TB) {
+	t.Helper()
+	p.Stderr = &p.log
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+			p.url, p.ready = url, time.Since(began)
+			return
+		}
+	}
+	p.Wait()
+	t.Fatalf("%v ended before it listened: %s", p.Args, p.log.Bytes())
+}
+
+// stop ends the process at once, as kill -9 does.
+func (p *program) stop() {
+	p.Process.Kill()
+	p.Wait()
+}
+
+// terminate tells the process to end and wants exit status 0 in time.
+func (p *program) terminate(t testing.TB) {
+	t.Helper()
+	began := time.Now()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Errorf("the program ended with %v: %s", err, p.log.Bytes())
+	}
+	if took := time.Since(began); took > shutdownTimeout {
+		t.Errorf("the program took %v to end", took)
+	}
+}
+
+// goroutines ends the process by SIGQUIT, upon which Go's runtime lists what
+// runs, and counts that.
+func (p *program) goroutines(t testing.TB) int {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	p.Wait()
+	n := bytes.Count(p.log.Bytes(), []byte("\ngoroutine "))
+	if n == 0 {
+		t.Fatalf("the program ended without a list of goroutines: %s", p.log.Bytes())
+	}
+	return n
+}
+
+// descriptors is how many files and connections the process has open.
+func (p *program) descriptors(t testing.TB) int {
+	t.Helper()
+	names, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
+	if err != nil {
+		t.Skip("needs /proc: ", err)
+	}
+	return len(names)
+}
+
+// status reads a size in MB from the kernel's view of the process.
+func (p *program) status(t testing.TB, field string) float64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	if err != nil {
+		t.Skip("needs /proc: ", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			kb, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kb / 1000
+		}
+	}
+	t.Fatalf("no %s in /proc/PID/status", field)
+	return 0
+}
+
+// cpu is the processor time of the process so far, to the nanosecond.
+func (p *program) cpu(t testing.TB) time.Duration {
+	t.Helper()
+	var sum time.Duration
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Process.Pid))
+	if err != nil || len(tasks) == 0 {
+		t.Skip("needs /proc/PID/task/*/schedstat")
+	}
+	for _, name := range tasks {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // a thread that has just ended
+		}
+		ns, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += time.Duration(ns)
+	}
+	return sum
+}
+
+// initialized returns a directory with a database, keys and the user ada.
+func initialized(t testing.TB, env []string) string {
+	t.Helper()
+	dir := t.TempDir()
+	runLatchkey(t, dir, env, "", "init", "--data", "data")
+	runLatchkey(t, dir, env, "correct horse battery\n", "users", "add", "--data", "data", "--username", "ada", "--password-stdin")
+	return dir
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"mime/quotedprintable"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// The trials put the built program under what it must withstand: racing
+// clients, kill -9, a full disk, a flood. Each has a short form for `make test`
+// and a full one, `go test ./cmd/latchkey -run TestTrial -trial=full`, which
+// also logs its figures. What depends on the speed of the machine is asked in
+// the full form only.
+var trialForm = flag.String("trial", "short", "form of the trials: short or full")
+
+func fullTrial() bool { return *trialForm == "full" }
+
+// inForm returns how many of something the form takes.
+func inForm(short, full int) int {
+	if fullTrial() {
+		return full
+	}
+	return short
+}
+
+// cheapHash is the environment in which hashes cost next to nothing.
+var cheapHash = []string{"LATCHKEY_ARGON2=m=8,t=1,p=1"}
+
+const trialPassword = "correct horse battery"
+
+// startService starts serve on dir/data, for anybody to register, without limits.
+func startService(t testing.TB, dir string, env []string, args ...string) *program {
+	t.Helper()
+	return startProgram(t, dir, env, append([]string{"serve", "--addr", "127.0.0.1:0", "--data", "data",
+		"--public-url", "http://auth.example.com", "--registration", "open", "--limits", "off", "--log-level", "error"}, args...)...)
+}
+
+// caller makes requests over connections of its own. Each takes a request at a
+// time and is kept open, as many as there are goroutines that call.
+type caller struct{ http.Client }
+
+func newCaller(t testing.TB) *caller {
+	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &caller{http.Client{Transport: transport, Timeout: startTimeout}}
+}
+
+// reply is an answer that has arrived whole.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (r reply) String() string { return fmt.Sprintf("%d %s", r.status, r.body) }
+
+// text is a member of the body, or empty.
+func (r reply) text(name string) string {
+	var m map[string]any
+	if json.Unmarshal(r.body, &m) != nil {
+		return ""
+	}
+	text, _ := m[name].(string)
+	return text
+}
+
+// call makes a request; members are names and values of its JSON body.
+func (c *caller) call(url, bearer, route string, members ...string) (reply, error) {
+	method, path, _ := strings.Cut(route, " ")
+	var body io.Reader
+	if len(members) > 0 {
+		m := make(map[string]string)
+		for i := 0; i < len(members); i += 2 {
+			m[members[i]] = members[i+1]
+		}
+		doc, err := json.Marshal(m)
+		if err != nil {
+			return reply{}, err
+		}
+		body = bytes.NewReader(doc)
+	}
+	r, err := http.NewRequest(method, url+path, body)
+	if err != nil {
+		return reply{}, err
+	}
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := c.Do(r)
+	if err != nil {
+		return reply{}, err
+	}
+	defer res.Body.Close()
+	content, err := io.ReadAll(res.Body)
+	return reply{res.StatusCode, res.Header, content}, err
+}
+
+// must makes a request that has to be answered with the status.
+func (c *caller) must(t testing.TB, status int, url, bearer, route string, members ...string) reply {
+	t.Helper()
+	got, err := c.call(url, bearer, route, members...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.status != status {
+		t.Fatalf("%s is answered %v, want %d", route, got, status)
+	}
+	return got
+}
+
+// mailSink is a mail server that keeps the tokens of the links it is sent.
+type mailSink struct {
+	url string
+
+	mu     sync.Mutex
+	tokens map[string][]string // by address, those that nobody has taken
+	came   chan struct{}       // closed and made anew with every mail
+}
+
+func startMailSink(t testing.TB) *mailSink {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &mailSink{url: "smtp://" + l.Addr().String(), tokens: make(map[string][]string), came: make(chan struct{})}
+	server := smtp.NewServer(s)
+	server.Domain = "localhost"
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.Serve(l)
+	}()
+	t.Cleanup(func() {
+		server.Close()
+		<-done
+	})
+	return s
+}
+
+func (s *mailSink) NewSession(*smtp.Conn) (smtp.Session, error) { return &delivery{sink: s}, nil }
+
+// delivery is one mail on its way in.
+type delivery struct {
+	sink *mailSink
+	to   string
+}
+
+func (d *delivery) Reset()                                    {}
+func (d *delivery) Logout() error                             { return nil }
+func (d *delivery) Mail(string, *smtp.MailOptions) error      { return nil }
+func (d *delivery) Rcpt(to string, _ *smtp.RcptOptions) error { d.to = to; return nil }
+
+var linkToken = regexp.MustCompile(`\?token=([\w.-]+)`)
+
+func (d *delivery) Data(r io.Reader) error {
+	content, err := io.ReadAll(quotedprintable.NewReader(r))
+	if err != nil {
+		return err
+	}
+	d.sink.mu.Lock()
+	defer d.sink.mu.Unlock()
+	if found := linkToken.FindSubmatch(content); found != nil {
+		d.sink.tokens[d.to] = append(d.sink.tokens[d.to], string(found[1]))
+	}
+	close(d.sink.came)
+	d.sink.came = make(chan struct{})
+	return nil
+}
+
+// token waits for a mail with a link to the address.
+func (s *mailSink) token(t testing.TB, address string) string {
+	t.Helper()
+	patience := time.After(startTimeout)
+	for {
+		s.mu.Lock()
+		came, all := s.came, s.tokens[address]
+		if len(all) > 0 {
+			s.tokens[address] = all[1:]
+			s.mu.Unlock()
+			return all[0]
+		}
+		s.mu.Unlock()
+		select {
+		case <-came:
+		case <-patience:
+			t.Fatalf("no mail with a link has come to %s", address)
+		}
+	}
+}
