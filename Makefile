@@ -2,7 +2,7 @@ GO ?= go
 # Lambda bootstraps: small, static, the same wherever they are built.
 LAMBDA = CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags "-s -w"
 
-.PHONY: run test check bench fuzz lambda
+.PHONY: run test check bench fuzz lambda crash races trials
 
 run: ## the whole system on this machine, see README
 	$(GO) run ./cmd/latchkey offline
@@ -31,6 +31,16 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 bench: ## every figure in docs/performance.md
 	$(GO) test -p 1 -run '^$$' -bench . -benchmem ./...
+
+TRIAL = $(GO) test ./cmd/latchkey -v -timeout 60m -trial=full -run
+crash: ## kill -9 a thousand times under load; nothing acknowledged is lost
+	$(TRIAL) '^TestTrialCrash$$'
+
+races: ## 200 races of 50 requests each, by one process and by two
+	$(TRIAL) '^TestTrialRaces$$'
+
+trials: ## all of these and faults, floods, timing, in full; minutes
+	$(TRIAL) '^TestTrial'
 
 lambda: ## bootstraps for AWS Lambda in dist/
 	@mkdir -p dist

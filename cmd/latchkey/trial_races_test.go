@@ -15,7 +15,7 @@ const racers = 50
 // and a refresh token has one successor, whoever asks for it.
 func TestTrialRaces(t *testing.T) {
 	for _, processes := range []int{1, 2} {
-		t.Run(fmt.Sprint(processes, " processes"), func(t *testing.T) {
+		t.Run(fmt.Sprintf("processes=%d", processes), func(t *testing.T) {
 			for _, race := range []struct {
 				name  string
 				flags []string
