@@ -3,11 +3,14 @@ package main
 import (
 	"io"
 	"mime"
+	"mime/quotedprintable"
 	"net"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -16,24 +19,39 @@ import (
 
 // A sink is a mail server that keeps what it gets.
 type sink struct {
-	mu       sync.Mutex // guards received
+	url string
+
+	mu       sync.Mutex // guards what follows
 	received []delivery
-	arrived  chan struct{} // has one after each arrival
+	taken    map[string]int // links that were asked for, by address
+	came     chan struct{}  // closed and made anew with every mail
 }
 
 type delivery struct{ to, subject, content string }
 
-// newSink listens on loopback until close is called.
-func newSink() (s *sink, url string, close func(), err error) {
+// newSink listens on loopback until stop is called.
+func newSink() (s *sink, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, "", nil, err
+		return nil, nil, err
 	}
-	s = &sink{arrived: make(chan struct{}, 1)}
+	s = &sink{url: "smtp://" + l.Addr().String(), taken: make(map[string]int), came: make(chan struct{})}
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &sinkSession{sink: s}, nil }))
 	server.Domain = "localhost"
-	go server.Serve(l)
-	return s, "smtp://" + l.Addr().String(), func() { server.Close() }, nil
+	var done sync.WaitGroup
+	done.Go(func() { server.Serve(l) })
+	return s, func() { server.Close(); done.Wait() }, nil
+}
+
+// startSink is newSink for tests.
+func startSink(t testing.TB) *sink {
+	t.Helper()
+	s, stop, err := newSink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return s
 }
 
 type sinkSession struct {
@@ -50,7 +68,7 @@ func (s *sinkSession) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(m.Body)
+	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
 	if err != nil {
 		return err
 	}
@@ -58,37 +76,67 @@ func (s *sinkSession) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	// Quoted-printable breaks lines and writes = in another way.
-	content := strings.NewReplacer("=\r\n", "", "=3D", "=").Replace(string(body))
 	s.sink.mu.Lock()
-	s.sink.received = append(s.sink.received, delivery{s.to, subject, content})
-	s.sink.mu.Unlock()
-	select {
-	case s.sink.arrived <- struct{}{}:
-	default:
-	}
+	defer s.sink.mu.Unlock()
+	s.sink.received = append(s.sink.received, delivery{s.to, subject, string(body)})
+	close(s.sink.came)
+	s.sink.came = make(chan struct{})
 	return nil
 }
 
-// wait returns the newest mail to the address with the text in its subject, once
-// there is one.
-func (s *sink) wait(subject, to string) (delivery, bool) {
-	timeout := time.After(startTimeout)
+// wait returns what find finds among the mails, once it does.
+func (s *sink) wait(find func([]delivery) (string, bool)) (string, bool) {
+	patience := time.After(startTimeout)
 	for {
 		s.mu.Lock()
-		for i := len(s.received) - 1; i >= 0; i-- {
-			if d := s.received[i]; d.to == to && strings.Contains(d.subject, subject) {
-				s.mu.Unlock()
-				return d, true
-			}
-		}
+		came := s.came
+		found, ok := find(s.received)
 		s.mu.Unlock()
+		if ok {
+			return found, true
+		}
 		select {
-		case <-s.arrived:
-		case <-timeout:
-			return delivery{}, false
+		case <-came:
+		case <-patience:
+			return "", false
 		}
 	}
+}
+
+// content is that of the newest mail to the address with the text in its subject.
+func (s *sink) content(subject, to string) (string, bool) {
+	return s.wait(func(all []delivery) (string, bool) {
+		for _, d := range slices.Backward(all) {
+			if d.to == to && strings.Contains(d.subject, subject) {
+				return d.content, true
+			}
+		}
+		return "", false
+	})
+}
+
+// token is that of the first link to the address that was not asked for yet.
+func (s *sink) token(t testing.TB, to string) string {
+	t.Helper()
+	token, ok := s.wait(func(all []delivery) (string, bool) {
+		n := 0
+		for _, d := range all {
+			m := linkToken.FindStringSubmatch(d.content)
+			if d.to != to || m == nil {
+				continue
+			}
+			if n == s.taken[to] {
+				s.taken[to]++
+				return m[1], true
+			}
+			n++
+		}
+		return "", false
+	})
+	if !ok {
+		t.Fatalf("no mail with a link has come to %s", to)
+	}
+	return token
 }
 
 var linkToken = regexp.MustCompile(`\?token=([A-Za-z0-9_.-]+)`)
@@ -98,10 +146,10 @@ var sinks sync.Map
 
 // cmdSMTPSink starts a mail server and sets $LATCHKEY_SMTP_URL to it.
 func cmdSMTPSink(ts *testscript.TestScript, _ bool, _ []string) {
-	s, url, stop, err := newSink()
+	s, stop, err := newSink()
 	ts.Check(err)
 	ts.Defer(stop)
-	ts.Setenv("LATCHKEY_SMTP_URL", url)
+	ts.Setenv("LATCHKEY_SMTP_URL", s.url)
 	sinks.Store(ts, s)
 }
 
@@ -109,11 +157,11 @@ func cmdSMTPSink(ts *testscript.TestScript, _ bool, _ []string) {
 // has one: received SUBJECT ADDRESS
 func cmdReceived(ts *testscript.TestScript, _ bool, args []string) {
 	v, _ := sinks.Load(ts)
-	d, ok := v.(*sink).wait(args[0], args[1])
+	content, ok := v.(*sink).content(args[0], args[1])
 	if !ok {
 		ts.Fatalf("no mail %q came within %s", args, startTimeout)
 	}
-	if m := linkToken.FindStringSubmatch(d.content); m != nil {
+	if m := linkToken.FindStringSubmatch(content); m != nil {
 		ts.Setenv("TICKET", m[1])
 	}
 }

@@ -49,12 +49,12 @@ func TestTrialRaces(t *testing.T) {
 type course struct {
 	*caller
 	urls []string
-	sink *mailSink
+	sink *sink
 }
 
 func newCourse(t *testing.T, processes int, flags ...string) *course {
 	t.Helper()
-	c := &course{caller: newCaller(t), sink: startMailSink(t)}
+	c := &course{caller: newCaller(t), sink: startSink(t)}
 	env := append([]string{"LATCHKEY_SMTP_URL=" + c.sink.url}, cheapHash...)
 	dir := initialized(t, env)
 	for range processes {

@@ -6,16 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"mime/quotedprintable"
-	"net"
 	"net/http"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"github.com/emersion/go-smtp"
 )
 
 // The trials put the built program under what it must withstand: racing
@@ -118,85 +111,4 @@ func (c *caller) must(t testing.TB, status int, url, bearer, route string, membe
 		t.Fatalf("%s is answered %v, want %d", route, got, status)
 	}
 	return got
-}
-
-// mailSink is a mail server that keeps the tokens of the links it is sent.
-type mailSink struct {
-	url string
-
-	mu     sync.Mutex
-	tokens map[string][]string // by address, those that nobody has taken
-	came   chan struct{}       // closed and made anew with every mail
-}
-
-func startMailSink(t testing.TB) *mailSink {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &mailSink{url: "smtp://" + l.Addr().String(), tokens: make(map[string][]string), came: make(chan struct{})}
-	server := smtp.NewServer(s)
-	server.Domain = "localhost"
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		server.Serve(l)
-	}()
-	t.Cleanup(func() {
-		server.Close()
-		<-done
-	})
-	return s
-}
-
-func (s *mailSink) NewSession(*smtp.Conn) (smtp.Session, error) { return &delivery{sink: s}, nil }
-
-// delivery is one mail on its way in.
-type delivery struct {
-	sink *mailSink
-	to   string
-}
-
-func (d *delivery) Reset()                                    {}
-func (d *delivery) Logout() error                             { return nil }
-func (d *delivery) Mail(string, *smtp.MailOptions) error      { return nil }
-func (d *delivery) Rcpt(to string, _ *smtp.RcptOptions) error { d.to = to; return nil }
-
-var linkToken = regexp.MustCompile(`\?token=([\w.-]+)`)
-
-func (d *delivery) Data(r io.Reader) error {
-	content, err := io.ReadAll(quotedprintable.NewReader(r))
-	if err != nil {
-		return err
-	}
-	d.sink.mu.Lock()
-	defer d.sink.mu.Unlock()
-	if found := linkToken.FindSubmatch(content); found != nil {
-		d.sink.tokens[d.to] = append(d.sink.tokens[d.to], string(found[1]))
-	}
-	close(d.sink.came)
-	d.sink.came = make(chan struct{})
-	return nil
-}
-
-// token waits for a mail with a link to the address.
-func (s *mailSink) token(t testing.TB, address string) string {
-	t.Helper()
-	patience := time.After(startTimeout)
-	for {
-		s.mu.Lock()
-		came, all := s.came, s.tokens[address]
-		if len(all) > 0 {
-			s.tokens[address] = all[1:]
-			s.mu.Unlock()
-			return all[0]
-		}
-		s.mu.Unlock()
-		select {
-		case <-came:
-		case <-patience:
-			t.Fatalf("no mail with a link has come to %s", address)
-		}
-	}
 }

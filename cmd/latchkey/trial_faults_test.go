@@ -1,0 +1,167 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patient is a service with somebody on it, to watch through an outage.
+type patient struct {
+	*caller
+	*program
+	access, refresh string
+	kept            []string // addresses whose registration was acknowledged
+	refused         []string // addresses whose registration was not
+}
+
+func newPatient(t *testing.T, p *program) *patient {
+	t.Helper()
+	s := &patient{caller: newCaller(t), program: p}
+	answer := s.must(t, http.StatusOK, p.url, "", "POST /login", "username", "ada", "password", trialPassword)
+	s.access, s.refresh = answer.text("token"), answer.text("refresh_token")
+	return s
+}
+
+// register tries to register the next address, and notes what came of it.
+func (s *patient) register(t *testing.T) int {
+	t.Helper()
+	email := fmt.Sprintf("user%d@example.com", len(s.kept)+len(s.refused))
+	answer, err := s.call(s.url, "", "POST /register", "email", email, "password", trialPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.status == http.StatusCreated {
+		s.kept = append(s.kept, email)
+	} else {
+		wantUnavailable(t, "POST /register", answer)
+		s.refused = append(s.refused, email)
+	}
+	return answer.status
+}
+
+// wantUnavailable wants an answer that says when to come again.
+func wantUnavailable(t *testing.T, route string, answer reply) {
+	t.Helper()
+	if answer.status != http.StatusServiceUnavailable || answer.header.Get("Retry-After") == "" || answer.text("code") != "unavailable" {
+		t.Fatalf("%s is answered %v, Retry-After %q; want 503 with Retry-After", route, answer, answer.header.Get("Retry-After"))
+	}
+}
+
+// suffer checks the answers of a service that cannot write: it says so, and goes
+// on with what it can do.
+func (s *patient) suffer(t *testing.T) {
+	t.Helper()
+	requests := []struct {
+		bearer, route string
+		members       []string
+	}{
+		{"", "POST /register", []string{"email", "nobody@example.com", "password", trialPassword}},
+		{"", "POST /login", []string{"username", "ada", "password", trialPassword}},
+		{"", "POST /login", []string{"username", "ada", "password", "wrong battery"}},
+		{"", "POST /token/refresh", []string{"refresh_token", s.refresh}},
+		{"", "POST /token/refresh", []string{"refresh_token", "garbage"}},
+		{"", "POST /logout", []string{"refresh_token", s.refresh}},
+		{"", "POST /email/verify", []string{"token", "garbage"}},
+		{s.access, "POST /logout", []string{"scope", "all"}},
+		{s.access, "POST /password/change", []string{"current_password", trialPassword, "new_password", "another battery staple"}},
+		{s.access, "PATCH /me", []string{"name", "Ada"}},
+		{s.access, "DELETE /me", []string{"password", trialPassword}},
+	}
+	answers := make([]reply, len(requests))
+	faults := make([]error, len(requests))
+	var done sync.WaitGroup
+	for i, r := range requests {
+		done.Go(func() { answers[i], faults[i] = s.call(s.url, r.bearer, r.route, r.members...) })
+	}
+	done.Wait()
+	for i, r := range requests {
+		if faults[i] != nil {
+			t.Fatal(faults[i])
+		}
+		wantUnavailable(t, r.route, answers[i])
+	}
+	s.must(t, http.StatusOK, s.url, "", "GET /livez")
+	s.must(t, http.StatusOK, s.url, s.access, "GET /me")
+	s.must(t, http.StatusOK, s.url, s.access, "GET /me/sessions")
+}
+
+// awaitReadiness asks /readyz until it answers with the status.
+func (s *patient) awaitReadiness(t *testing.T, status int) {
+	t.Helper()
+	var last reply
+	for began := time.Now(); time.Since(began) < startTimeout; time.Sleep(50 * time.Millisecond) {
+		var err error
+		if last, err = s.call(s.url, "", "GET /readyz"); err != nil {
+			t.Fatal(err)
+		}
+		if last.status == status {
+			return
+		}
+	}
+	t.Fatalf("/readyz is answered %v for %v, want %d", last, startTimeout, status)
+}
+
+// recovered checks that the outage has left nothing behind.
+func (s *patient) recovered(t *testing.T) {
+	t.Helper()
+	if got := s.register(t); got != http.StatusCreated {
+		t.Fatalf("registering is answered %d", got)
+	}
+	for _, email := range s.kept {
+		s.must(t, http.StatusOK, s.url, "", "POST /login", "username", email, "password", trialPassword)
+	}
+	for _, email := range s.refused {
+		s.must(t, http.StatusCreated, s.url, "", "POST /register", "email", email, "password", trialPassword)
+	}
+	s.must(t, http.StatusOK, s.url, s.access, "GET /me")
+	s.must(t, http.StatusOK, s.url, "", "POST /token/refresh", "refresh_token", s.refresh)
+	s.must(t, http.StatusOK, s.url, "", "POST /login", "username", "ada", "password", trialPassword)
+}
+
+// TestTrialDatabaseLocked takes the write lock, as a stuck program would, for
+// longer than the service waits.
+func TestTrialDatabaseLocked(t *testing.T) {
+	t.Parallel()
+	dir := initialized(t, cheapHash)
+	s := newPatient(t, startService(t, dir, cheapHash, "--no-verify-email"))
+	db, err := sql.Open("sqlite", filepath.Join(dir, "data", "latchkey.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	lock, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	for range inForm(1, 5) {
+		s.must(t, http.StatusOK, s.url, "", "GET /readyz")
+		if _, err := lock.ExecContext(t.Context(), `BEGIN IMMEDIATE`); err != nil {
+			t.Fatal(err)
+		}
+		s.register(t)
+		s.suffer(t)
+		s.awaitReadiness(t, http.StatusServiceUnavailable)
+		if _, err := lock.ExecContext(t.Context(), `ROLLBACK`); err != nil {
+			t.Fatal(err)
+		}
+		released := time.Now()
+		s.awaitReadiness(t, http.StatusOK)
+		t.Logf("ready %v after the lock was released", time.Since(released).Round(time.Millisecond))
+	}
+	s.recovered(t)
+	checkSound(t, db)
+}
+
+func checkSound(t *testing.T, db *sql.DB) {
+	t.Helper()
+	var sound string
+	if err := db.QueryRow(`PRAGMA integrity_check`).Scan(&sound); err != nil || sound != "ok" {
+		t.Errorf("integrity check: %q, %v", sound, err)
+	}
+}
