@@ -3,7 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"errors"
+
 	"fmt"
 	"io"
 	"net"
@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -86,12 +88,20 @@ func BenchmarkRequest(b *testing.B) {
 	dir := initialized(b, env)
 	p := startProgram(b, dir, env, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error")
 	defer p.stop()
-	const login = `{"username":"ada","password":"correct horse battery"}`
-	token := member(b, post(b, p.url+"/login", login), "token")
-	for _, c := range []struct{ name, request string }{
-		{"me", "GET /me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\n\r\n"},
-		{"login-cheapest-hash", fmt.Sprintf("POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(login), login)},
-		{"livez", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"},
+	token := member(b, post(b, p.url+"/login", benchLogin), "token")
+	for _, c := range []struct {
+		name string
+		next func(before []byte) string // the request after an answer
+	}{
+		{"me", always("GET /me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\n\r\n")},
+		{"refresh", func(before []byte) string {
+			if before == nil {
+				before = post(b, p.url+"/login", benchLogin)
+			}
+			return request("/token/refresh", `{"refresh_token":"`+member(b, before, "refresh_token")+`"}`)
+		}},
+		{"login-cheapest-hash", always(request("/login", benchLogin))},
+		{"livez", always("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			before := p.cpu(b)
@@ -104,8 +114,9 @@ func BenchmarkRequest(b *testing.B) {
 				}
 				defer conn.Close()
 				in := bufio.NewReader(conn)
+				var answer []byte
 				for pb.Next() {
-					if err := exchange(conn, in, c.request); err != nil {
+					if answer, err = exchange(conn, in, c.next(answer)); err != nil {
 						b.Error(err)
 						return
 					}
@@ -116,25 +127,163 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
+const benchLogin = `{"username":"ada","password":"correct horse battery"}`
+
+func always(request string) func([]byte) string { return func([]byte) string { return request } }
+
+// request is a POST as it goes over the wire.
+func request(path, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+}
+
+// BenchmarkMixed sends 100,000 requests of all kinds, and tells what is left of
+// them in the process.
+func BenchmarkMixed(b *testing.B) {
+	const requests = 100_000
+	env := []string{"LATCHKEY_ARGON2=m=8,t=1,p=1"}
+	for b.Loop() {
+		dir := initialized(b, env)
+		p := startProgram(b, dir, env, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error",
+			"--limits", "off", "--registration", "open", "--no-verify-email")
+		var wg sync.WaitGroup
+		for range connections { // until all connections to the database are open
+			wg.Go(func() { mustPost(b, http.DefaultClient, http.StatusOK, p.url+"/login", benchLogin, "") })
+		}
+		wg.Wait()
+		http.DefaultClient.CloseIdleConnections()
+		files := p.files(b)
+		var number atomic.Int64
+		for range connections {
+			wg.Go(func() {
+				client := &http.Client{Transport: &http.Transport{}}
+				defer client.CloseIdleConnections()
+				for number.Load() < requests {
+					email := fmt.Sprintf("user%d@example.com", number.Add(5))
+					tokens := mustPost(b, client, http.StatusCreated, p.url+"/register", `{"email":"`+email+`","password":"correct horse battery"}`, "")
+					tokens = mustPost(b, client, http.StatusOK, p.url+"/login", `{"username":"`+email+`","password":"correct horse battery"}`, "")
+					tokens = mustPost(b, client, http.StatusOK, p.url+"/token/refresh", `{"refresh_token":"`+member(b, tokens, "refresh_token")+`"}`, "")
+					bearer := member(b, tokens, "token")
+					mustPost(b, client, http.StatusUnauthorized, p.url+"/password/change", `{"current_password":"wrong battery","new_password":"another battery"}`, bearer)
+					mustPost(b, client, http.StatusNoContent, p.url+"/logout", `{"scope":"all"}`, bearer)
+				}
+			})
+		}
+		wg.Wait()
+		b.ReportMetric(p.status(b, "VmRSS"), "rss-MB")
+		b.ReportMetric(p.status(b, "VmHWM"), "peak-MB")
+		b.ReportMetric(float64(p.files(b)-files), "more-files")
+		b.ReportMetric(0, "ns/op")
+		p.stop()
+	}
+}
+
+func mustPost(b *testing.B, client *http.Client, status int, url, body, bearer string) []byte {
+	r, err := http.NewRequestWithContext(b.Context(), "POST", url, strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		b.Error(err)
+		return nil
+	}
+	defer res.Body.Close()
+	doc, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != status {
+		b.Errorf("%s: %v %s %s", url, err, res.Status, doc)
+	}
+	return doc
+}
+
+// files is how many descriptors the process has open.
+func (p *program) files(b *testing.B) int {
+	b.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
+	if err != nil {
+		b.Skip("needs /proc: ", err)
+	}
+	return len(entries)
+}
+
+// BenchmarkSaturated is GET /me while clients log in as fast as they can, at the
+// default hash cost, beside the same in quiet.
+func BenchmarkSaturated(b *testing.B) {
+	dir := initialized(b, nil)
+	for b.Loop() {
+		p := startProgram(b, dir, nil, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error")
+		bearer := member(b, post(b, p.url+"/login", benchLogin), "token")
+		quiet := p.slowest(b, bearer)
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for range connections {
+			wg.Go(func() {
+				client := &http.Client{Transport: &http.Transport{}}
+				defer client.CloseIdleConnections()
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						mustPost(b, client, http.StatusOK, p.url+"/login", benchLogin, "")
+					}
+				}
+			})
+		}
+		saturated := p.slowest(b, bearer)
+		close(stop)
+		wg.Wait()
+		b.ReportMetric(float64(quiet.Microseconds()), "quiet-p99-µs")
+		b.ReportMetric(float64(saturated.Microseconds()), "saturated-p99-µs")
+		b.ReportMetric(float64(saturated)/float64(quiet), "times")
+		b.ReportMetric(p.status(b, "VmHWM"), "peak-MB")
+		b.ReportMetric(0, "ns/op")
+		p.stop()
+	}
+}
+
+// slowest is the 99th percentile of GET /me, by one client for three seconds.
+func (p *program) slowest(b *testing.B, bearer string) time.Duration {
+	b.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	var all []time.Duration
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+		began := time.Now()
+		if _, err := exchange(conn, in, "GET /me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+bearer+"\r\n\r\n"); err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, time.Since(began))
+	}
+	slices.Sort(all)
+	return all[len(all)*99/100]
+}
+
 // connections is how many clients ask at the same time.
 const connections = 8
 
-func exchange(conn net.Conn, in *bufio.Reader, request string) error {
+// exchange sends a request and returns the body of its answer.
+func exchange(conn net.Conn, in *bufio.Reader, request string) ([]byte, error) {
 	if _, err := io.WriteString(conn, request); err != nil {
-		return err
+		return nil, err
 	}
 	res, err := http.ReadResponse(in, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
-	if _, err := io.Copy(io.Discard, res.Body); err != nil {
-		return err
+	body, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", res.Status, body)
 	}
-	if res.StatusCode != http.StatusOK {
-		return errors.New(res.Status)
-	}
-	return nil
+	return body, err
 }
 
 func post(b *testing.B, url, body string) []byte {
