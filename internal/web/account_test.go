@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -20,21 +21,19 @@ var accountRoutes = map[string]string{
 	"DELETE /me":            `{"password":"wrong password"}`,
 }
 
-// TestMutatedAccountBodies sends broken forms of them, with a good token: no
-// answer is a fault of the server.
+// TestMutatedAccountBodies sends broken forms of them and of the public ones,
+// with a good token: no answer is a fault of the server.
 func TestMutatedAccountBodies(t *testing.T) {
-	f := newFixture(t)
+	f := mailFixture(t)
 	token := f.token()
 	random := rand.New(rand.NewPCG(3, 4))
-	var routes []string
-	for route := range accountRoutes {
-		routes = append(routes, route)
-	}
-	slices.Sort(routes)
+	bodies := maps.Clone(accountRoutes)
+	maps.Copy(bodies, publicRoutes)
+	routes := slices.Sorted(maps.Keys(bodies))
 	spare := "{}[]\":,\\u00e9\x00\xff 0-1.e+tn"
 	for range 5_000 {
 		route := routes[random.IntN(len(routes))]
-		body := []byte(accountRoutes[route])
+		body := []byte(bodies[route])
 		for range random.IntN(4) {
 			at, to := random.IntN(len(body)+1), random.IntN(len(body)+1)
 			at, to = min(at, to), max(at, to)

@@ -23,10 +23,12 @@ import (
 )
 
 const (
-	issuer   = "https://auth.example.com"
-	audience = "https://api.example.com"
-	password = "correct horse battery staple"
-	asJSON   = "application/json"
+	issuer    = "https://auth.example.com"
+	audience  = "https://api.example.com"
+	publicURL = "https://login.example.com/auth"
+	password  = "correct horse battery staple"
+	asJSON    = "application/json"
+	asForm    = "application/x-www-form-urlencoded"
 )
 
 var start = time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
@@ -89,11 +91,31 @@ func (f *faulty) RecentSessionUser(ctx context.Context, id auth.SessionID) (auth
 	return f.Store.RecentSessionUser(ctx, id)
 }
 
+func (f *faulty) Ticket(ctx context.Context, id auth.TicketID) (auth.Ticket, error) {
+	if err := f.err(); err != nil {
+		return auth.Ticket{}, err
+	}
+	return f.Store.Ticket(ctx, id)
+}
+
 func (f *faulty) Ping(ctx context.Context) error {
 	if err := f.err(); err != nil {
 		return err
 	}
 	return f.Store.Ping(ctx)
+}
+
+// inbox is a mailer that keeps what it is given.
+type inbox struct {
+	mu       sync.Mutex // guards messages
+	messages []auth.Message
+}
+
+func (b *inbox) Send(_ context.Context, m auth.Message) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.messages = append(b.messages, m)
+	return nil
 }
 
 // fixture is the auth service over HTTP with one user, ada.
@@ -106,6 +128,7 @@ type fixture struct {
 	handler http.Handler
 	log     buffer // both logs
 	server  *httptest.Server
+	inbox   inbox
 }
 
 func newFixture(t testing.TB, options ...func(*web.Config)) *fixture {
@@ -114,6 +137,22 @@ func newFixture(t testing.TB, options ...func(*web.Config)) *fixture {
 }
 
 func fixtureOn(t testing.TB, path string, options ...func(*web.Config)) *fixture {
+	t.Helper()
+	return fixtureWith(t, path, func(*auth.Config) {}, options...)
+}
+
+// mailFixture is one where anybody may register, by mail.
+func mailFixture(t testing.TB, changes ...func(*auth.Config)) *fixture {
+	t.Helper()
+	return fixtureWith(t, sqlstore.Memory, func(c *auth.Config) {
+		c.Registration, c.VerifyEmail, c.SendsMail, c.PublicURL = auth.RegistrationOpen, true, true, publicURL
+		for _, change := range changes {
+			change(c)
+		}
+	})
+}
+
+func fixtureWith(t testing.TB, path string, change func(*auth.Config), options ...func(*web.Config)) *fixture {
 	t.Helper()
 	f := &fixture{TB: t, clock: storetest.NewClock(start)}
 	store, err := sqlstore.Open(t.Context(), path, true)
@@ -133,10 +172,11 @@ func fixtureOn(t testing.TB, path string, options ...func(*web.Config)) *fixture
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.service, err = auth.New(auth.Config{RefreshKey: make([]byte, 32), TicketKey: make([]byte, 32), MailKey: make([]byte, 32),
-		Store: f.store, Signer: f.keys, Hasher: hasher, Issuer: issuer, Audience: audience, Now: f.clock.Now,
-	})
-	if err != nil {
+	cfg := auth.Config{RefreshKey: make([]byte, 32), TicketKey: make([]byte, 32), MailKey: make([]byte, 32),
+		Store: f.store, Signer: f.keys, Hasher: hasher, Mailer: &f.inbox, Issuer: issuer, Audience: audience, Now: f.clock.Now,
+	}
+	change(&cfg)
+	if f.service, err = auth.New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	ada := auth.NewUser{ID: "u1", Username: "ada", Email: "ada@example.com", Name: "Ada L.", Scope: "read write", Password: password}
