@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,7 +27,7 @@ const envSMTPURL = "LATCHKEY_SMTP_URL"
 
 // passwordFlags are what new passwords are held to.
 type passwordFlags struct {
-	MinPassword       int    `help:"Fewest characters of a new password: 8 to 64; 15 where it is all that is asked for (${default})." env:"LATCHKEY_MIN_PASSWORD" default:"8" placeholder:"N"`
+	MinPassword       int    `help:"Fewest characters of a new password: 8 to 64; NIST advises 15 where the password is all that is asked for (${default})." env:"LATCHKEY_MIN_PASSWORD" default:"8" placeholder:"N"`
 	BreachedPasswords string `help:"Directory of breached passwords, as the Pwned Passwords downloader writes it: a file of SHA-1 suffixes for each prefix. Default: none." env:"LATCHKEY_BREACHED_PASSWORDS" type:"path" placeholder:"DIR"`
 }
 
@@ -52,7 +53,7 @@ func (f passwordFlags) rules() (auth.PasswordRules, error) {
 
 // accountFlags say who may have an account, and how mail gets to its owner.
 type accountFlags struct {
-	Registration    string        `help:"Who may create an account: open (anybody), invite (whom users invite names) or closed. Default: closed; in offline and invoke open." env:"LATCHKEY_REGISTRATION" enum:"open,invite,closed," default:"" placeholder:"open|invite|closed"`
+	Registration    string        `help:"Who may create an account: open (anybody), invite (whom users invite names; refuses to start without mail) or closed. Default: closed; in offline and invoke open." env:"LATCHKEY_REGISTRATION" enum:"open,invite,closed," default:"" placeholder:"open|invite|closed"`
 	VerifyEmail     bool          `help:"Let nobody log in before the e-mail address is confirmed (${default}). Without it, registering tells whether an address has an account." env:"LATCHKEY_VERIFY_EMAIL" default:"true" negatable:""`
 	MailFrom        string        `help:"Sender of mail; required with LATCHKEY_SMTP_URL." env:"LATCHKEY_MAIL_FROM" placeholder:"\"Example <mail@example.com>\""`
 	MailTemplates   string        `help:"Directory of mail templates that take the place of the built-in ones." env:"LATCHKEY_MAIL_TEMPLATES" type:"path" placeholder:"DIR"`
@@ -105,7 +106,7 @@ func (f accountFlags) configure(cfg *auth.Config, data string, forDemo bool, log
 	case cfg.Registration == auth.RegistrationInvite:
 		return nil, usagef("--registration invite needs mail, to send the invitations: set %s and --mail-from", envSMTPURL)
 	default:
-		log.Info("no mail is sent: recovery of passwords is off; " + envSMTPURL + " turns it on")
+		log.Warn("no mail is sent: recovery of passwords is off, and who has not confirmed an address may log in all the same; " + envSMTPURL + " turns it on")
 	}
 	return inbox, nil
 }
@@ -114,6 +115,9 @@ func (f accountFlags) configure(cfg *auth.Config, data string, forDemo bool, log
 func (f accountFlags) mail(cfg *auth.Config, data string, forDemo bool) (*mailer.Inbox, error) {
 	smtpURL := os.Getenv(envSMTPURL)
 	if smtpURL == "" && !forDemo {
+		if f.MailFrom != "" || f.MailTemplates != "" {
+			return nil, usagef("--mail-from and --mail-templates are for mail, and none is sent without %s", envSMTPURL)
+		}
 		return nil, nil
 	}
 	templates, err := mailer.NewTemplates(serviceName(cfg.PublicURL), f.MailTemplates)
@@ -127,7 +131,7 @@ func (f accountFlags) mail(cfg *auth.Config, data string, forDemo bool) (*mailer
 		}
 		cfg.Mailer, err = mailer.NewSMTP(mailer.SMTPConfig{URL: smtpURL, From: f.MailFrom, Templates: templates})
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", envSMTPURL, err)
+			return nil, fmt.Errorf("%s, --mail-from: %w", envSMTPURL, err)
 		}
 		return nil, nil
 	}
@@ -175,6 +179,8 @@ const (
 	// mailInterval is how often mail is looked for that other processes have
 	// queued, or that is to be tried again.
 	mailInterval = 5 * time.Second
+	// mailDelay bounds how long a mail waits for its delivery to begin.
+	mailDelay = 500 * time.Millisecond
 	// lastMail is what deliveries under way have when the process is told to end.
 	lastMail = 5 * time.Second
 )
@@ -200,6 +206,12 @@ func (s *system) inBackground(ctx context.Context, log *slog.Logger) (stop func(
 			defer abandon()
 			context.AfterFunc(ctx, func() { time.AfterFunc(lastMail, abandon) })
 			repeat(ctx, mailInterval, s.service.MailQueued(), func() {
+				// Later, at an unforeseeable moment: the work of a delivery must not tell
+				// whoever has asked for a mail that there is one.
+				select {
+				case <-ctx.Done():
+				case <-time.After(rand.N(mailDelay)):
+				}
 				if err := s.service.Deliver(delivering); err != nil && ctx.Err() == nil {
 					log.Warn("mail waits", slog.String("error", err.Error()))
 				}

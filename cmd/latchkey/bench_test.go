@@ -151,7 +151,7 @@ func BenchmarkMixed(b *testing.B) {
 		}
 		wg.Wait()
 		http.DefaultClient.CloseIdleConnections()
-		files := p.files(b)
+		files := p.descriptors(b)
 		var number atomic.Int64
 		for range connections {
 			wg.Go(func() {
@@ -171,7 +171,7 @@ func BenchmarkMixed(b *testing.B) {
 		wg.Wait()
 		b.ReportMetric(p.status(b, "VmRSS"), "rss-MB")
 		b.ReportMetric(p.status(b, "VmHWM"), "peak-MB")
-		b.ReportMetric(float64(p.files(b)-files), "more-files")
+		b.ReportMetric(float64(p.descriptors(b)-files), "more-descriptors")
 		b.ReportMetric(0, "ns/op")
 		p.stop()
 	}
@@ -197,16 +197,6 @@ func mustPost(b *testing.B, client *http.Client, status int, url, body, bearer s
 		b.Errorf("%s: %v %s %s", url, err, res.Status, doc)
 	}
 	return doc
-}
-
-// files is how many descriptors the process has open.
-func (p *program) files(b *testing.B) int {
-	b.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
-	if err != nil {
-		b.Skip("needs /proc: ", err)
-	}
-	return len(entries)
 }
 
 // BenchmarkSaturated is GET /me while clients log in as fast as they can, at the

@@ -52,7 +52,7 @@ Flags go over environment variables, those over the configuration file, that ove
 Secrets are taken from the environment, files or standard input only:
 
   TOKEN_SECRET          Sign and verify by HS256 with this secret (compatibility mode).
-  LATCHKEY_MASTER_KEY   32 bytes in base64 that seal the signing keys at rest.
+  LATCHKEY_MASTER_KEY   32 bytes in base64 that seal keys and queued mail.
                         Default: the file DATA/master.key.
   LATCHKEY_SMTP_URL     Server that takes mail: smtps://USER:PASSWORD@HOST[:465] or
                         smtp://USER:PASSWORD@HOST[:587] (STARTTLS).

@@ -61,7 +61,7 @@ func (t tokenTTL) value() time.Duration {
 
 // issueFlags say to whom tokens are issued, and what they look like.
 type issueFlags struct {
-	Limits    string `help:"Slow down after failed logins: on or off. Default: on; in offline and invoke, which only this machine can reach, off." env:"LATCHKEY_LIMITS" enum:"on,off," default:"" placeholder:"on|off"`
+	Limits    string `help:"Slow down guessing and requests for mail: on or off. Default: on; in offline and invoke, which only this machine can reach, off." env:"LATCHKEY_LIMITS" enum:"on,off," default:"" placeholder:"on|off"`
 	PublicURL string `name:"public-url" help:"Base of links and default issuer. Default: http:// and the address that is bound." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
 	Issuer    string `help:"iss of tokens. Default: the public URL." env:"LATCHKEY_ISSUER" placeholder:"URL"`
 	Audience  string `help:"aud of tokens. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`

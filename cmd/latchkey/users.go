@@ -127,7 +127,7 @@ func (c *usersInviteCmd) Run(ctx context.Context, p *process) error {
 		if err != nil {
 			return err
 		}
-		return p.showUser(u, c.JSON, "is invited; the running service sends the mail")
+		return p.showUser(u, c.JSON, "is invited; a running service with LATCHKEY_SMTP_URL sends the mail")
 	}, func(cfg *auth.Config) error {
 		cfg.SendsMail, cfg.PublicURL = true, c.PublicURL
 		return nil

@@ -163,11 +163,11 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 		return err
 	}
 	if err := s.confirm(ctx, user, current, EventPasswordSet, c); err != nil {
-		return err
+		return named(err, "current_password")
 	}
 	hash, err := s.hashNew(ctx, password, user)
 	if err != nil {
-		return err
+		return named(err, "new_password")
 	}
 	proved := user.PasswordHash
 	return retry("changing password", func() error {
@@ -188,6 +188,15 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 		}
 		return s.commit(ctx, b)
 	})
+}
+
+// named gives a refused password the name of the member that it stood in.
+func named(err error, field string) error {
+	var refused *InvalidError
+	if errors.As(err, &refused) {
+		return &InvalidError{Field: field, Reason: refused.Reason}
+	}
+	return err
 }
 
 // confirm has the bearer prove the password again.

@@ -15,7 +15,7 @@ type Event struct {
 	Outcome   Outcome
 	UserID    UserID    // empty: unknown
 	SessionID SessionID // empty: none
-	RequestID string
+	RequestID string    // of EventMail: the mail's id, which the log names too
 	Address   string
 	Device    string
 }

@@ -7,11 +7,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
+	"net/netip"
 	"sync"
 	"time"
 )
 
-// A Hit is a failure to be counted.
+// A Hit is to be counted: a failure, or a request that may send mail.
 type Hit struct {
 	Key string
 	At  time.Time
@@ -54,7 +55,7 @@ type Limits struct {
 var DefaultLimits = Limits{
 	Account: Limit{Free: 5, First: 5 * time.Second, Longest: 15 * time.Minute, Fade: 15 * time.Minute},
 	Address: Limit{Free: 30, First: time.Second, Longest: 5 * time.Minute, Fade: time.Minute},
-	Mail:    Limit{Free: 5, First: time.Minute, Longest: time.Hour, Fade: 15 * time.Minute},
+	Mail:    Limit{Free: 5, First: time.Minute, Longest: time.Hour, Fade: time.Hour},
 	Alarm:   Limit{Free: 300, Fade: time.Second},
 }
 
@@ -67,7 +68,7 @@ func (l Limit) tightened() Limit {
 // A LimitError says when to try again.
 type LimitError struct{ RetryAfter time.Duration }
 
-func (e *LimitError) Error() string { return fmt.Sprintf("too many failures: wait %v", e.RetryAfter) }
+func (e *LimitError) Error() string { return fmt.Sprintf("too many attempts: wait %v", e.RetryAfter) }
 
 // at is what is left of the count at now.
 func (c Count) at(now time.Time, fade time.Duration) Count {
@@ -111,7 +112,7 @@ func (s *Service) attempt(account string, c Client) limited {
 		a.add(s.limitKey("account", account), s.Limits.Account)
 	}
 	if c.Address != "" {
-		a.add(s.limitKey("address", c.Address), s.Limits.Address)
+		a.add(s.limitKey("address", network(c.Address)), s.Limits.Address)
 	}
 	if a.alarmed = s.Limits.Alarm.Free > 0; a.alarmed {
 		a.add(s.limitKey("alarm", ""), s.Limits.Alarm)
@@ -139,13 +140,30 @@ func (s *Service) mailAttempt(emailKey string, c Client) limited {
 	}
 	a.add(s.limitKey("mail to", emailKey), s.Limits.Mail)
 	if c.Address != "" {
-		a.add(s.limitKey("mail for", c.Address), s.Limits.Address)
+		a.add(s.limitKey("mail for", network(c.Address)), s.Limits.Address)
 	}
 	return a
 }
 
 func (a *limited) add(key string, limit Limit) {
 	a.keys, a.limits = append(a.keys, key), append(a.limits, limit)
+}
+
+// network is what one client has of addresses: of IPv6 a whole /64.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.Prefix(64)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
 }
 
 // accountOf names the account that a login means: the user, however addressed,
@@ -258,7 +276,7 @@ func (t *trying) leave(keys []string) {
 	}
 }
 
-// hits are what a failure of the attempt counts.
+// hits are what the attempt counts.
 func (a limited) hits(now time.Time) []Hit {
 	var hits []Hit
 	for i, key := range a.keys {

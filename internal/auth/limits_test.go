@@ -133,6 +133,22 @@ func TestOneAddressManyAccounts(t *testing.T) {
 	}
 }
 
+// A client of IPv6 has a network of addresses.
+func TestOneNetworkManyAddresses(t *testing.T) {
+	for addresses, want := range map[string]int{"2001:db8:1:2::%x": 10, "2001:db8:1:%x::1": 0, "::ffff:192.0.2.%d": 0} {
+		f := newFixture(t, limits)
+		limited := 0
+		for i := range 40 {
+			if wait, _ := f.try(fmt.Sprint("user", i), "wrong password", fmt.Sprintf(addresses, i)); wait > 0 {
+				limited++
+			}
+		}
+		if limited != want {
+			t.Errorf("%s: %d of 40 were limited, want %d", addresses, limited, want)
+		}
+	}
+}
+
 // Guessing must not be a way to lock the owner out: who is signed in goes on.
 func TestOwnersGetThrough(t *testing.T) {
 	f := newFixture(t, limits)

@@ -61,16 +61,18 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	unverified := ok && s.VerifyEmail && user.Email != "" && !user.EmailVerified
+	registering := false
 	if !ok {
-		if unverified, err = s.registering(ctx, r); err != nil {
+		if registering, err = s.registering(ctx, r); err != nil {
 			return Tokens{}, err
 		}
 	}
 	switch {
-	case user.Disabled || !ok && !unverified:
+	case registering: // whatever the account with that address is
+		return Tokens{}, s.refuseUnverified(ctx, r.Client, user)
+	case !ok || user.Disabled:
 		return Tokens{}, s.refuseLogin(ctx, r.Client, user, ok, attempt)
-	case unverified:
+	case s.VerifyEmail && user.Email != "" && !user.EmailVerified:
 		return Tokens{}, s.refuseUnverified(ctx, r.Client, user)
 	}
 	return s.openSession(ctx, r, user, weak, s.Now())

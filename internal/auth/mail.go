@@ -58,7 +58,7 @@ type Message struct {
 	Code     string        // as it is to be read, ABCD-EFGH; empty: none
 	LinkFor  time.Duration // how long the link works
 	CodeFor  time.Duration // how long the code works
-	Again    bool          // an earlier link of the same kind has lost its force by this one
+	Again    bool          // of MessageVerify and MessageConfirm: an earlier link has lost its force by this one
 	NewEmail string        // of MessageEmailChanging and MessageEmailChanged
 
 	// Who caused it, for the owner to judge.

@@ -104,6 +104,9 @@ func (s *Service) MailQueued() <-chan struct{} { return s.mail }
 // middle of a delivery leaves it to another: a mail may arrive twice then, but it
 // is never lost.
 func (s *Service) Deliver(ctx context.Context) error {
+	if s.Mailer == nil {
+		return nil
+	}
 	s.delivering.Lock()
 	defer s.delivering.Unlock()
 	var failed []error
@@ -158,7 +161,7 @@ func (s *Service) deliver(ctx context.Context, mail Mail) error {
 	q, err := s.unseal(mail)
 	switch {
 	case !now.Before(mail.GiveUpAt):
-		return s.finishMail(ctx, mail, q, OutcomeGivenUp, nil)
+		return s.finishMail(ctx, mail, q, OutcomeGivenUp, errors.New("given up: nobody took it while it was of use"))
 	case err != nil:
 		return s.finishMail(ctx, mail, q, OutcomeUndeliverable, err)
 	}
@@ -172,8 +175,8 @@ func (s *Service) deliver(ctx context.Context, mail Mail) error {
 		return s.finishMail(ctx, mail, q, OutcomeUndeliverable, err)
 	}
 	e := s.mailEvent(q, OutcomeFailed)
-	return errors.Join(fmt.Errorf("mail %s waits, next try in %v: %w", mail.ID, retryAfter(mail.Attempts), err),
-		s.Store.Commit(context.WithoutCancel(ctx), Batch{Events: []Event{e}}))
+	err = fmt.Errorf("mail %s waits, next try in %v: %w", mail.ID, retryAfter(mail.Attempts), err)
+	return errors.Join(err, wrap("recording failed mail", s.Store.Commit(context.WithoutCancel(ctx), Batch{Events: []Event{e}})))
 }
 
 // finishMail erases a mail that needs no further attempt. A mail that has gone
@@ -190,7 +193,7 @@ func (s *Service) finishMail(ctx context.Context, mail Mail, q queuedMail, outco
 }
 
 func (s *Service) mailEvent(q queuedMail, outcome Outcome) Event {
-	return Event{Time: s.Now(), Kind: EventMail, Outcome: outcome, UserID: q.UserID}
+	return Event{Time: s.Now(), Kind: EventMail, Outcome: outcome, UserID: q.UserID, RequestID: q.Message.ID}
 }
 
 // retryAfter is the wait after so many attempts and one more.

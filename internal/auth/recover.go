@@ -112,6 +112,7 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 	})
 }
 
+// changeEmail is what the store is to make of the wish.
 func (s *Service) changeEmail(ctx context.Context, user User, email, key string, c Client) (Batch, error) {
 	holder, err := s.Store.UserByEmail(ctx, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -136,8 +137,12 @@ func (s *Service) changeEmail(ctx context.Context, user User, email, key string,
 			return Batch{}, err
 		}
 	}
-	if user.Email == email {
-		return b, nil // it is yet to be proved
+	if user.Email == email { // which is yet to be proved
+		if user.PendingEmail != "" {
+			user.PendingEmail, user.UpdatedAt = "", now
+			b.UpdateUsers = []User{user}
+		}
+		return b, nil
 	}
 	user.PendingEmail, user.UpdatedAt = email, now
 	b.UpdateUsers = []User{user}

@@ -237,7 +237,7 @@ func TestTheAlarmTightensLimits(t *testing.T) {
 	f := newFixture(t, limits)
 	f.addAda()
 	for i := range 310 {
-		f.try(fmt.Sprint("user", i), "wrong password", fmt.Sprint("2001:db8::", i))
+		f.try(fmt.Sprint("user", i), "wrong password", fmt.Sprintf("2001:db8:%x::1", i))
 	}
 	if _, err := f.try("ada", "wrong password", "192.0.2.1"); !errors.Is(err, auth.ErrInvalidCredentials) {
 		t.Fatalf("the first failure: %v", err)
@@ -422,7 +422,7 @@ func TestInvitation(t *testing.T) {
 		t.Error("an invited user can log in without a password")
 	}
 	f.clock.Advance(24 * time.Hour)
-	again, err := f.Invite(t.Context(), auth.NewUser{Email: "Ada@example.com"})
+	again, err := f.Invite(t.Context(), auth.NewUser{Email: "Ada@example.com", Name: "Ada L."})
 	if err != nil || again.ID != invited.ID {
 		t.Fatalf("again: %v, %v; want the same user", again.ID, err)
 	}
@@ -434,7 +434,7 @@ func TestInvitation(t *testing.T) {
 	if err := f.reset(token(t, second), password); err != nil {
 		t.Fatal(err)
 	}
-	if who, err := f.me(f.mustLogin("ada@example.com", password)); err != nil || who.ID != invited.ID || who.Scope != "read" || !who.EmailVerified {
+	if who, err := f.me(f.mustLogin("ada@example.com", password)); err != nil || who.ID != invited.ID || who.Scope != "read" || who.Name != "Ada L." || !who.EmailVerified {
 		t.Errorf("got %+v, %v", who, err)
 	}
 	if mails := f.mails(); len(mails) != 0 {

@@ -95,7 +95,7 @@ func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Cl
 	case !session.alive(user, now, s.SessionIdle):
 		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeDeadSession)
 	case session.live(secret):
-		return s.rotate(ctx, Batch{}, session, user, secret, c, now)
+		return s.rotate(ctx, Batch{CheckUsers: []User{user}}, session, user, secret, c, now)
 	case justSpent:
 		return s.repeat(ctx, session, user, secret, c, now)
 	case s.spentBefore(session, secret):
@@ -111,7 +111,7 @@ func (s *Service) repeat(ctx context.Context, session Session, user User, secret
 		return Tokens{}, fmt.Errorf("signing access token: %w", err)
 	}
 	e := sessionEvent(c, EventRefresh, OutcomeRepeated, session, now)
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+	if err := s.Store.Commit(ctx, Batch{CheckUsers: []User{user}, Events: []Event{e}}); err != nil {
 		return Tokens{}, wrap("repeating a successor", err)
 	}
 	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, s.successor(session.ID, secret))}, nil

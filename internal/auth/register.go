@@ -36,7 +36,7 @@ type RegisterRequest struct {
 // *InvalidError, *LimitError, ErrRegistrationClosed.
 func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, error) {
 	if s.Registration != RegistrationOpen {
-		return nil, s.refuseRegistration(ctx, r.Client)
+		return nil, s.refuseRegistration(ctx, s.attempt("", r.Client), r.Client)
 	}
 	if r.Email == "" {
 		return nil, invalid("email", "must not be empty")
@@ -67,9 +67,15 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 	return nil, s.registerByMail(ctx, u, key, r.Client, attempt)
 }
 
-func (s *Service) refuseRegistration(ctx context.Context, c Client) error {
-	e := c.event(EventRegister, OutcomeClosed, s.Now())
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+func (s *Service) refuseRegistration(ctx context.Context, attempt limited, c Client) error {
+	done, err := s.allow(ctx, attempt)
+	if err != nil {
+		return s.recordLimited(ctx, c, EventRegister, User{}, err)
+	}
+	defer done()
+	now := s.Now()
+	b := Batch{Events: []Event{c.event(EventRegister, OutcomeClosed, now)}, Hits: attempt.hits(now)}
+	if err := s.Store.Commit(ctx, b); err != nil {
 		return fmt.Errorf("recording refused registration: %w", err)
 	}
 	return ErrRegistrationClosed
@@ -97,7 +103,8 @@ func (s *Service) registerNow(ctx context.Context, u User, c Client, attempt lim
 	return &tokens, wrap("storing account", err)
 }
 
-// registerByMail does the same work whether the address has an account or not.
+// registerByMail does the same work whether the address has an account or not,
+// but for the mail: whoever is disabled gets none.
 func (s *Service) registerByMail(ctx context.Context, u User, key string, c Client, attempt limited) error {
 	owner, err := s.Store.UserByEmail(ctx, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -110,8 +117,9 @@ func (s *Service) registerByMail(ctx context.Context, u User, key string, c Clie
 	now := s.Now()
 	b := Batch{Hits: attempt.hits(now), Events: []Event{c.event(EventRegister, OutcomeOK, now)}}
 	t := Ticket{Purpose: PurposeRegister, Email: u.Email, Name: u.Name, PasswordHash: u.PasswordHash}
-	m := Message{Kind: MessageVerify, Name: u.Name, Again: before.ID != "" && now.Before(before.LinkUntil)}
-	if owner.holds() {
+	// Without the name: a stranger may have chosen it to have us say something.
+	m := Message{Kind: MessageVerify, Again: before.ID != "" && now.Before(before.LinkUntil)}
+	if owner.holds() || owner.Disabled {
 		b.Events[0].UserID, b.Events[0].Outcome = owner.ID, OutcomeTaken
 		// The registration is kept all the same, with secrets that nobody learns:
 		// see registering.
@@ -245,20 +253,18 @@ func (s *Service) unproved(ctx context.Context, key string) (Ticket, Message, er
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Ticket{}, Message{}, fmt.Errorf("looking up user: %w", err)
 	}
-	if !u.holds() {
-		t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-		if err == nil && s.Now().Before(t.ExpiresAt) {
-			return t, Message{Kind: MessageVerify, Name: t.Name}, nil
-		}
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
-		}
-	}
-	if u.ID != "" {
+	if u.ID != "" { // whoever may have registered the address anew
 		if u.EmailVerified || u.Disabled {
 			return Ticket{}, Message{}, nil
 		}
 		return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm, Name: u.Name}, nil
+	}
+	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
+	if err == nil && s.Now().Before(t.ExpiresAt) {
+		return t, Message{Kind: MessageVerify}, nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
 	}
 	return s.pendingChange(ctx, key)
 }

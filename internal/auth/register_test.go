@@ -139,6 +139,16 @@ func TestDisabledOwnersGetNoLink(t *testing.T) {
 	if mails := f.mails(); len(mails) != 0 {
 		t.Errorf("got %+v", mails)
 	}
+	// Nor does logging in with what was registered tell that there is an account.
+	f.register("free@example.com", otherPassword)
+	for _, email := range []string{"ada@example.com", "free@example.com"} {
+		if _, err := f.login(email, otherPassword); !errors.Is(err, auth.ErrEmailNotVerified) {
+			t.Errorf("login as %s: %v, want ErrEmailNotVerified", email, err)
+		}
+	}
+	if _, err := f.login("ada", password); !errors.Is(err, auth.ErrInvalidCredentials) {
+		t.Errorf("the disabled owner: %v, want ErrInvalidCredentials", err)
+	}
 }
 
 // Whoever holds the mailbox gets the account, and the earlier registrant nothing.
@@ -228,11 +238,14 @@ func TestAnotherMailForTheSameRegistration(t *testing.T) {
 	if err := f.verify(token(t, first)); !errors.Is(err, auth.ErrInvalidTicket) {
 		t.Errorf("after two hours: %v, want ErrInvalidTicket", err)
 	}
+	for range auth.MaxCodeTries { // they do not count against the next code
+		f.VerifyAddress(t.Context(), auth.TicketRequest{Email: "ada@example.com", Code: "AAAA-AAAA"})
+	}
 	if err := f.ResendVerification(t.Context(), "Ada@example.com", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
 	second := f.mail(auth.MessageVerify, "ada@example.com")
-	if err := f.verify(token(t, second)); err != nil {
+	if err := f.VerifyAddress(t.Context(), auth.TicketRequest{Email: "ada@example.com", Code: second.Code}); err != nil {
 		t.Fatal(err)
 	}
 	f.mustLogin("ada@example.com", password)
@@ -258,6 +271,25 @@ func TestUnprovedAddressOfAnImportedUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.mustLogin("ada", password)
+}
+
+// Whoever asks for another mail for an account gets one for that account, even if
+// somebody has registered its address meanwhile.
+func TestAnotherMailIsForTheAccount(t *testing.T) {
+	f := newFixture(t, open(&mailbox{}))
+	u := f.add(auth.NewUser{Username: "ada", Email: "ada@example.com", EmailUnverified: true, Password: password})
+	f.register("ada@example.com", "a strangers battery")
+	f.mails()
+	if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	m := f.mail(auth.MessageConfirm, "ada@example.com")
+	if err := f.verify(token(t, m)); err != nil {
+		t.Fatal(err)
+	}
+	if who, err := f.me(f.mustLogin("ada", password)); err != nil || who.ID != u.ID {
+		t.Errorf("got %+v, %v; want the account of before", who, err)
+	}
 }
 
 func TestCodesTakeFiveTries(t *testing.T) {

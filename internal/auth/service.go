@@ -23,6 +23,8 @@ const (
 	RefreshGrace = 10 * time.Second
 	// DefaultEventRetention is how long the audit trail is kept.
 	DefaultEventRetention = 90 * 24 * time.Hour
+	// expiredKept is how long what has expired stays before it is purged.
+	expiredKept = 24 * time.Hour
 	// hitRetention is above what it takes to forget all that a count can hold.
 	hitRetention = 7 * 24 * time.Hour
 )
@@ -45,7 +47,8 @@ type Config struct {
 
 	// Registration says who may create an account; empty: nobody.
 	Registration Registration
-	// VerifyEmail lets nobody in before the address is proved. It needs SendsMail.
+	// VerifyEmail lets nobody in before the address is proved. Where anybody can
+	// register, it needs SendsMail.
 	VerifyEmail bool
 	// SendsMail: mail is queued, and some process calls Deliver.
 	SendsMail bool
@@ -131,5 +134,6 @@ func (s *Service) Ready(ctx context.Context) error { return s.Store.Ping(ctx) }
 // Purge deletes what has outlived its use.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.Now()
-	return s.Store.Purge(ctx, Moments{Expired: now, Events: now.Add(-s.EventRetention), Hits: now.Add(-hitRetention)})
+	// A while after their end, so that mail which nobody took is recorded as such.
+	return s.Store.Purge(ctx, Moments{Expired: now.Add(-expiredKept), Events: now.Add(-s.EventRetention), Hits: now.Add(-hitRetention)})
 }

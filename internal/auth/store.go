@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Store keeps users, sessions and events. Stores are dumb and atomic: they
+// A Store keeps users, sessions, tickets, queued mail, counts and events. Stores are dumb and atomic: they
 // know no rules beyond uniqueness and versions, and storetest.Run judges every
 // one of them, whole. An error that is none of ErrNotFound, ErrTaken and
 // ErrConflict means that the store could not be used and matches ErrUnavailable.

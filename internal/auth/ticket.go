@@ -144,7 +144,7 @@ func (s *Service) issue(t Ticket, emailKey string, now time.Time) (_ Ticket, lin
 	secret := make([]byte, 32)
 	rand.Read(secret) // never fails, crypto/rand
 	t.ID = s.ticketID(t.Purpose, emailKey)
-	t.SecretHash, t.CreatedAt = hashSecret(secret), now
+	t.SecretHash, t.CreatedAt, t.Tries = hashSecret(secret), now, 0
 	t.LinkUntil, t.ExpiresAt = now.Add(LinkLifetime), now.Add(LinkLifetime)
 	switch t.Purpose {
 	case PurposeRegister:
@@ -220,8 +220,8 @@ type TicketRequest struct {
 // redeem finds the ticket that is presented and that may be used now for one of
 // the purposes, and carries out what use makes of it, in one step with the end of
 // the ticket: of any number who present it, one succeeds. Whatever use refuses
-// leaves the ticket as it was. ErrInvalidTicket when there is none; that is
-// recorded, and the try counted.
+// leaves the ticket as it was. ErrInvalidTicket when there is none, or when use
+// says so; that is recorded, and the try counted.
 func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, purposes []Purpose, use func(Ticket) (Batch, error)) error {
 	credentials, err := s.presented(r, purposes)
 	if err != nil && !errors.Is(err, ErrInvalidTicket) {

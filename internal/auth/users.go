@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,9 +166,14 @@ func (s *Service) Invite(ctx context.Context, n NewUser) (User, error) {
 		return User{}, fmt.Errorf("looking up user: %w", err)
 	case invited.PasswordHash != "" || invited.Disabled:
 		return User{}, ErrTaken
-	default:
+	default: // what is said now counts, what is not said stays
+		invited.Name, invited.Scope = cmp.Or(u.Name, invited.Name), cmp.Or(u.Scope, invited.Scope)
+		if n.Username != "" {
+			invited.Username = n.Username
+		}
 		u = invited
-		b.CheckUsers = []User{u}
+		u.UpdatedAt = s.Now()
+		b.UpdateUsers = []User{u}
 	}
 	b.Events = []Event{s.adminEvent(EventUserInvited, u)}
 	t := Ticket{Purpose: PurposeInvite, Email: u.Email, UserID: u.ID, Bound: bound(u)}

@@ -82,7 +82,7 @@ func problemOf(err error) problem {
 	case errors.Is(err, auth.ErrNotFound):
 		return problem{Status: http.StatusNotFound, Code: "not_found", Detail: "There is nothing at this path."}
 	case errors.Is(err, auth.ErrBusy):
-		return problem{Status: http.StatusServiceUnavailable, Code: "busy", Detail: "Too many logins at this moment. Try again in a few seconds.", retryAfter: auth.RetryAfterBusy}
+		return problem{Status: http.StatusServiceUnavailable, Code: "busy", Detail: "Too many passwords are being checked at this moment. Try again in a few seconds.", retryAfter: auth.RetryAfterBusy}
 	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "The service cannot reach its data at this moment. Try again in a few seconds.", retryAfter: retryUnavailable}
 	}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/web"
+)
+
+// TestTrialShutdown ends the program by SIGTERM while a hundred logins are under
+// way: each is answered, and the program ends well.
+func TestTrialShutdown(t *testing.T) {
+	const clients = 100
+	answered := 0
+	for range inForm(1, 100) {
+		dir := t.TempDir()
+		p := startService(t, dir, nil, "--no-verify-email", "--data", ":memory:")
+		c := newCaller(t)
+		c.must(t, http.StatusCreated, p.url, "", "POST /register", "email", "ada@example.com", "password", trialPassword)
+		// Each has a connection of its own that the server knows.
+		var ready sync.WaitGroup
+		callers := make([]*caller, clients)
+		for i := range callers {
+			callers[i] = newCaller(t)
+			ready.Go(func() { callers[i].must(t, http.StatusOK, p.url, "", "GET /livez") })
+		}
+		ready.Wait()
+		var failed atomic.Int32
+		first := make(chan struct{}, clients)
+		var sent, done sync.WaitGroup
+		sent.Add(clients)
+		for _, caller := range callers {
+			done.Go(func() {
+				body := `{"username":"ada@example.com","password":"` + trialPassword + `"}`
+				wrote := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent.Done() }})
+				r, err := http.NewRequestWithContext(wrote, "POST", p.url+"/login", strings.NewReader(body))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.GetBody = nil // or else the client would send it again by itself
+				res, err := caller.Do(r)
+				if err != nil || res.StatusCode != http.StatusOK {
+					t.Errorf("a login under way: %v, %v", res, err)
+					failed.Add(1)
+					return
+				}
+				res.Body.Close()
+				first <- struct{}{}
+			})
+		}
+		// All are written, and a tenth of them answered: the others wait for a hash
+		// by now.
+		sent.Wait()
+		for range clients / 10 {
+			<-first
+		}
+		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		told := time.Now()
+		done.Wait()
+		if err := p.Wait(); err != nil {
+			t.Errorf("the program ended with %v: %s", err, p.log.Bytes())
+		}
+		if took := time.Since(told); took > shutdownTimeout {
+			t.Errorf("it took %v to end", took)
+		}
+		answered += clients - int(failed.Load())
+	}
+	t.Logf("%d requests under way at SIGTERM were answered", answered)
+}
+
+// goodRequests are of every route, with what a mutation may start from.
+func goodRequests(bearer string) []string {
+	bodies := map[string]string{
+		"POST /register":            `{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`,
+		"POST /email/verify":        `{"email":"ada@example.com","code":"ACDE-FGHJ"}`,
+		"POST /email/verify/resend": `{"email":"ada@example.com"}`,
+		"POST /login":               `{"username":"ada@example.com","password":"correct horse battery"}`,
+		"POST /token/refresh":       `{"refresh_token":"g3oqmjmdqdwuj25bvvyzxsffsr.PYtrhU8ZGB7B8IyosCESe5854vYhuIhrJRf8weJ5Ka4"}`,
+		"POST /logout":              `{"scope":"others"}`,
+		"POST /password/forgot":     `{"email":"ada@example.com"}`,
+		"POST /password/reset":      `{"token":"AAAAAAAAAAAAAAAAAAAAAA.PYtrhU8ZGB7B8IyosCESe5854vYhuIhrJRf8weJ5Ka4","password":"another battery"}`,
+		"POST /password/change":     `{"current_password":"wrong battery","new_password":"another battery"}`,
+		"POST /email/change":        `{"password":"wrong battery","email":"new@example.com"}`,
+		"PATCH /me":                 `{"name":"Ada L."}`,
+		"DELETE /me":                `{"password":"wrong battery"}`,
+		"POST /verify":              `token=AAAAAAAAAAAAAAAAAAAAAA.PYtrhU8ZGB7B8IyosCESe5854vYhuIhrJRf8weJ5Ka4`,
+		"POST /reset":               `token=AAAAAAAAAAAAAAAAAAAAAA.PYtrhU8ZGB7B8IyosCESe5854vYhuIhrJRf8weJ5Ka4&password=another+battery`,
+		"POST /accept":              `token=AAAAAAAAAAAAAAAAAAAAAA.PYtrhU8ZGB7B8IyosCESe5854vYhuIhrJRf8weJ5Ka4&password=another+battery`,
+	}
+	var all []string
+	for _, route := range web.Routes {
+		method, path, _ := strings.Cut(route, " ")
+		path = strings.ReplaceAll(path, "{id}", "g3oqmjmdqdwuj25bvvyzxsffsr")
+		media := "application/json"
+		if strings.HasPrefix(bodies[route], "token=") {
+			media = "application/x-www-form-urlencoded"
+		}
+		all = append(all, fmt.Sprintf("%s %s?token=abc HTTP/1.1\r\nHost: auth.example.com\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+			method, path, bearer, media, len(bodies[route]), bodies[route]))
+	}
+	return all
+}
+
+// TestTrialMutations sends broken forms of every request to the running program:
+// no answer is a fault of the server, none is late, and nothing is left of them.
+func TestTrialMutations(t *testing.T) {
+	mails := startSink(t)
+	env := append([]string{"LATCHKEY_SMTP_URL=" + mails.url}, cheapHash...)
+	dir := initialized(t, env)
+	p := startService(t, dir, env, "--mail-from", "mail@example.com")
+	c := newCaller(t)
+	bearer := c.must(t, http.StatusOK, p.url, "", "POST /login", "username", "ada", "password", trialPassword).text("token")
+	good := goodRequests(bearer)
+	const seed = 7
+	random := rand.New(rand.NewPCG(seed, seed))
+	spare := "{}[]\":,\\u00e9\x00\xff 0-1.e+tn%&=/?#\r\n;ı"
+	files := p.descriptors(t)
+	answers := make(map[int]int)
+	var slowest time.Duration
+	n := inForm(1_500, 10_000)
+	for i := range n {
+		text := []byte(good[random.IntN(len(good))])
+		for range random.IntN(5) {
+			at, to := random.IntN(len(text)+1), random.IntN(len(text)+1)
+			at, to = min(at, to), max(at, to)
+			switch random.IntN(5) {
+			case 0:
+				text = slices.Delete(text, at, min(to, at+random.IntN(40)))
+			case 1:
+				text = slices.Insert(text, at, text[at:min(to, at+random.IntN(200))]...)
+			case 2, 3:
+				text = slices.Insert(text, at, spare[random.IntN(len(spare))])
+			case 4:
+				text = text[:to]
+			}
+		}
+		began := time.Now()
+		status, err := sendRaw(p.url, text)
+		took := time.Since(began)
+		answers[status]++
+		slowest = max(slowest, took)
+		if err != nil || status >= 500 && status != http.StatusServiceUnavailable || took > time.Second {
+			t.Errorf("mutation %d of seed %d: %d, %v after %v: %q", i, seed, status, err, took, text)
+		}
+	}
+	c.must(t, http.StatusOK, p.url, "", "GET /readyz")
+	if more := p.descriptors(t) - files; more > 12 { // connections to the database
+		t.Errorf("%d descriptors are left open", more)
+	}
+	t.Logf("%d mutated requests: %v (0: no answer to what is no HTTP); the slowest took %v", n, answers, slowest.Round(time.Millisecond))
+}
+
+// sendRaw sends what may be no HTTP at all and returns the status, or 0 when the
+// server hangs up.
+func sendRaw(url string, text []byte) (int, error) {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(startTimeout)); err != nil {
+		return 0, err
+	}
+	if _, err := conn.Write(text); err != nil {
+		return 0, nil // hung up already
+	}
+	// Whoever waits for the rest of a body need not wait for long. Not at once: a
+	// client that closes its half counts as gone.
+	hurry := time.AfterFunc(300*time.Millisecond, func() { conn.(*net.TCPConn).CloseWrite() })
+	defer hurry.Stop()
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0, nil
+	}
+	res.Body.Close()
+	return res.StatusCode, nil
+}
+
+// TestTrialTiming asks for known and unknown names by turns, at the default hash
+// cost: how long the answer takes does not tell which it was.
+func TestTrialTiming(t *testing.T) {
+	if !fullTrial() {
+		t.Skip("depends on the speed of the machine; asked in the full form. That the same work is done is asked in internal/auth")
+	}
+	mails := startSink(t)
+	env := []string{"LATCHKEY_SMTP_URL=" + mails.url}
+	dir := initialized(t, env)
+	p := startService(t, dir, env, "--mail-from", "mail@example.com")
+	c := newCaller(t)
+	// The owner of ada@example.com registers as everybody does.
+	c.must(t, http.StatusAccepted, p.url, "", "POST /register", "email", "ada@example.com", "password", trialPassword)
+	c.must(t, http.StatusNoContent, p.url, "", "POST /email/verify", "token", mails.token(t, "ada@example.com"))
+	for _, route := range []string{"POST /login", "POST /register", "POST /password/forgot"} {
+		var known, unknown []time.Duration
+		ask := func(email string, samples *[]time.Duration) {
+			began := time.Now()
+			var err error
+			switch route {
+			case "POST /login":
+				_, err = c.call(p.url, "", route, "username", email, "password", "wrong battery")
+			case "POST /register":
+				_, err = c.call(p.url, "", route, "email", email, "password", trialPassword)
+			default:
+				_, err = c.call(p.url, "", route, "email", email)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			*samples = append(*samples, time.Since(began))
+		}
+		for i := range 200 {
+			ask("ada@example.com", &known)
+			ask(fmt.Sprintf("nobody%d@example.com", i), &unknown)
+		}
+		slices.Sort(known)
+		slices.Sort(unknown)
+		k, u := known[len(known)/2], unknown[len(unknown)/2]
+		t.Logf("%s: median %v for a known name, %v for unknown ones", route, k.Round(10*time.Microsecond), u.Round(10*time.Microsecond))
+		if difference := (k - u).Abs(); difference >= max(5*time.Millisecond, min(k, u)/4) {
+			t.Errorf("%s: the medians differ by %v", route, difference)
+		}
+	}
+}
