@@ -1,8 +1,10 @@
 package web_test
 
 import (
+	"errors"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -586,4 +588,89 @@ func TestPagesWhenItGoesWrong(t *testing.T) {
 			t.Errorf("a minute later: %d %s", a.status, a.body)
 		}
 	})
+}
+
+// jsonRoutes are all that take a JSON body, each with one that the store is asked
+// about.
+func jsonRoutes() map[string]string {
+	all := maps.Clone(publicRoutes)
+	maps.Copy(all, accountRoutes)
+	all["POST /login"] = `{"username":"ada","password":"wrong password"}`
+	all["POST /email/change"] = `{"email":"lovelace@example.com","password":"wrong password"}`
+	return all
+}
+
+// TestEveryRouteWhenItGoesWrong: too long a body, an outage, a mistake of ours
+// and too many failures are answered alike everywhere.
+func TestEveryRouteWhenItGoesWrong(t *testing.T) {
+	f := mailFixture(t)
+	header := bearer(f.token())
+	routes := jsonRoutes()
+	for route := range routes {
+		method, path, _ := strings.Cut(route, " ")
+		f.wantProblem(f.send(method, path, strings.Repeat(" ", 64<<10+1), header), http.StatusRequestEntityTooLarge, "body_too_large")
+	}
+	routes["GET /me"], routes["GET /me/sessions"], routes["DELETE /me/sessions/x"] = "", "", ""
+	for route, body := range routes {
+		method, path, _ := strings.Cut(route, " ")
+		f.store.set(auth.ErrUnavailable)
+		f.wantProblem(f.send(method, path, body, header), http.StatusServiceUnavailable, "unavailable")
+		f.store.set(errors.New("a mistake of ours"))
+		f.wantProblem(f.send(method, path, body, header), http.StatusInternalServerError, "internal")
+	}
+	f.store.set(nil)
+	f.service.Limits = &auth.Limits{Address: auth.Limit{Free: 1, First: time.Minute, Longest: time.Hour, Fade: time.Hour}}
+	f.login("ada", "wrong")
+	for route, body := range jsonRoutes() {
+		if route == "POST /logout" || route == "PATCH /me" {
+			continue // nothing can be guessed there
+		}
+		method, path, _ := strings.Cut(route, " ")
+		a := f.send(method, path, body, header)
+		f.wantProblem(a, http.StatusTooManyRequests, "too_many_failures")
+		if got := a.header.Get("Retry-After"); got != "60" {
+			t.Errorf("%s: Retry-After is %q, want 60", route, got)
+		}
+	}
+}
+
+// TestLifeOfAnAccount is all that its owner can do, when nothing goes wrong.
+func TestLifeOfAnAccount(t *testing.T) {
+	f := mailFixture(t)
+	first, second := f.token(), f.token()
+	var list struct {
+		Sessions []struct {
+			ID      string
+			Current bool
+		}
+	}
+	f.decode(f.get("/me/sessions", bearer(first)), &list)
+	if len(list.Sessions) != 2 {
+		t.Fatalf("got sessions %+v, want two", list.Sessions)
+	}
+	for _, s := range list.Sessions {
+		if !s.Current {
+			f.want(f.send("DELETE", "/me/sessions/"+s.ID, "", bearer(first)), http.StatusNoContent, "")
+			f.wantProblem(f.send("DELETE", "/me/sessions/"+s.ID, "", bearer(first)), http.StatusNotFound, "not_found")
+		}
+	}
+	f.wantProblem(f.get("/me", bearer(second)), http.StatusUnauthorized, "unauthorized")
+	f.want(f.post("/password/change", `{"current_password":"`+password+`","new_password":"some other battery"}`, bearer(first)), http.StatusNoContent, "")
+	f.mail(auth.MessagePasswordChanged)
+
+	var tokens struct {
+		Token        string
+		RefreshToken string `json:"refresh_token"`
+	}
+	f.clock.Advance(time.Minute)
+	f.decode(f.login("ada", "some other battery"), &tokens)
+	a := f.post("/token/refresh", `{"refresh_token":"`+tokens.RefreshToken+`"}`, nil)
+	if a.status != http.StatusOK {
+		t.Errorf("refresh: %d %s", a.status, a.body)
+	}
+	f.wantProblem(f.post("/token/refresh", `{"refresh_token":"made up"}`, nil), http.StatusUnauthorized, "invalid_refresh_token")
+	f.want(f.post("/logout", `{"refresh_token":"`+tokens.RefreshToken+`"}`, nil), http.StatusNoContent, "")
+	f.want(f.send("DELETE", "/me", `{"password":"some other battery"}`, bearer(first)), http.StatusNoContent, "")
+	f.mail(auth.MessageAccountDeleted)
+	f.wantProblem(f.get("/me", bearer(first)), http.StatusUnauthorized, "unauthorized")
 }

@@ -91,6 +91,13 @@ func (f *faulty) RecentSessionUser(ctx context.Context, id auth.SessionID) (auth
 	return f.Store.RecentSessionUser(ctx, id)
 }
 
+func (f *faulty) UserByEmail(ctx context.Context, key string) (auth.User, error) {
+	if err := f.err(); err != nil {
+		return auth.User{}, err
+	}
+	return f.Store.UserByEmail(ctx, key)
+}
+
 func (f *faulty) Ticket(ctx context.Context, id auth.TicketID) (auth.Ticket, error) {
 	if err := f.err(); err != nil {
 		return auth.Ticket{}, err
