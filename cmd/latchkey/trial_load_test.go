@@ -127,41 +127,60 @@ func TestTrialMutations(t *testing.T) {
 	good := goodRequests(bearer)
 	const seed = 7
 	random := rand.New(rand.NewPCG(seed, seed))
-	spare := "{}[]\":,\\u00e9\x00\xff 0-1.e+tn%&=/?#\r\n;ı"
 	files := p.descriptors(t)
 	answers := make(map[int]int)
 	var slowest time.Duration
+	var mu sync.Mutex // guards answers and slowest
 	n := inForm(1_500, 10_000)
-	for i := range n {
-		text := []byte(good[random.IntN(len(good))])
-		for range random.IntN(5) {
-			at, to := random.IntN(len(text)+1), random.IntN(len(text)+1)
-			at, to = min(at, to), max(at, to)
-			switch random.IntN(5) {
-			case 0:
-				text = slices.Delete(text, at, min(to, at+random.IntN(40)))
-			case 1:
-				text = slices.Insert(text, at, text[at:min(to, at+random.IntN(200))]...)
-			case 2, 3:
-				text = slices.Insert(text, at, spare[random.IntN(len(spare))])
-			case 4:
-				text = text[:to]
+	texts := make(chan []byte)
+	var senders sync.WaitGroup
+	for range 16 {
+		senders.Go(func() {
+			for text := range texts {
+				began := time.Now()
+				status, err := sendRaw(p.url, text)
+				took := time.Since(began)
+				mu.Lock()
+				answers[status]++
+				slowest = max(slowest, took)
+				mu.Unlock()
+				if err != nil || status >= 500 && status != http.StatusServiceUnavailable || took > time.Second {
+					t.Errorf("seed %d: %d, %v after %v: %q", seed, status, err, took, text)
+				}
 			}
-		}
-		began := time.Now()
-		status, err := sendRaw(p.url, text)
-		took := time.Since(began)
-		answers[status]++
-		slowest = max(slowest, took)
-		if err != nil || status >= 500 && status != http.StatusServiceUnavailable || took > time.Second {
-			t.Errorf("mutation %d of seed %d: %d, %v after %v: %q", i, seed, status, err, took, text)
-		}
+		})
 	}
+	for range n {
+		texts <- mutate(random, good[random.IntN(len(good))])
+	}
+	close(texts)
+	senders.Wait()
 	c.must(t, http.StatusOK, p.url, "", "GET /readyz")
 	if more := p.descriptors(t) - files; more > 12 { // connections to the database
 		t.Errorf("%d descriptors are left open", more)
 	}
 	t.Logf("%d mutated requests: %v (0: no answer to what is no HTTP); the slowest took %v", n, answers, slowest.Round(time.Millisecond))
+}
+
+// mutate deletes, repeats, inserts and cuts off, up to four times.
+func mutate(random *rand.Rand, request string) []byte {
+	const spare = "{}[]\":,\\u00e9\x00\xff 0-1.e+tn%&=/?#\r\n;ı"
+	text := []byte(request)
+	for range random.IntN(5) {
+		at, to := random.IntN(len(text)+1), random.IntN(len(text)+1)
+		at, to = min(at, to), max(at, to)
+		switch random.IntN(5) {
+		case 0:
+			text = slices.Delete(text, at, min(to, at+random.IntN(40)))
+		case 1:
+			text = slices.Insert(text, at, text[at:min(to, at+random.IntN(200))]...)
+		case 2, 3:
+			text = slices.Insert(text, at, spare[random.IntN(len(spare))])
+		case 4:
+			text = text[:to]
+		}
+	}
+	return text
 }
 
 // sendRaw sends what may be no HTTP at all and returns the status, or 0 when the
