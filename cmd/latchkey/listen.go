@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"time"
 )
 
@@ -52,6 +53,10 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:    func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
+	// Hashes take as many threads as there are cores, for tens of milliseconds
+	// each. With one more for everything else it is the kernel that shares
+	// the cores, and nobody waits for a hash to end.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1 + runtime.GOMAXPROCS(0)))
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(s.listener) }()
 	select {
