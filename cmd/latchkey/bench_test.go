@@ -159,8 +159,8 @@ func BenchmarkMixed(b *testing.B) {
 				defer client.CloseIdleConnections()
 				for number.Load() < requests {
 					email := fmt.Sprintf("user%d@example.com", number.Add(5))
-					tokens := mustPost(b, client, http.StatusCreated, p.url+"/register", `{"email":"`+email+`","password":"correct horse battery"}`, "")
-					tokens = mustPost(b, client, http.StatusOK, p.url+"/login", `{"username":"`+email+`","password":"correct horse battery"}`, "")
+					mustPost(b, client, http.StatusCreated, p.url+"/register", `{"email":"`+email+`","password":"correct horse battery"}`, "")
+					tokens := mustPost(b, client, http.StatusOK, p.url+"/login", `{"username":"`+email+`","password":"correct horse battery"}`, "")
 					tokens = mustPost(b, client, http.StatusOK, p.url+"/token/refresh", `{"refresh_token":"`+member(b, tokens, "refresh_token")+`"}`, "")
 					bearer := member(b, tokens, "token")
 					mustPost(b, client, http.StatusUnauthorized, p.url+"/password/change", `{"current_password":"wrong battery","new_password":"another battery"}`, bearer)

@@ -81,21 +81,6 @@ func (p *program) terminate(t testing.TB) {
 	}
 }
 
-// goroutines ends the process by SIGQUIT, upon which Go's runtime lists what
-// runs, and counts that.
-func (p *program) goroutines(t testing.TB) int {
-	t.Helper()
-	if err := p.Process.Signal(syscall.SIGQUIT); err != nil {
-		t.Fatal(err)
-	}
-	p.Wait()
-	n := bytes.Count(p.log.Bytes(), []byte("\ngoroutine "))
-	if n == 0 {
-		t.Fatalf("the program ended without a list of goroutines: %s", p.log.Bytes())
-	}
-	return n
-}
-
 // descriptors is how many files and connections the process has open.
 func (p *program) descriptors(t testing.TB) int {
 	t.Helper()

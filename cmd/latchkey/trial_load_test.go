@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -66,17 +65,8 @@ func TestTrialShutdown(t *testing.T) {
 		for range clients / 10 {
 			<-first
 		}
-		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		told := time.Now()
+		p.terminate(t)
 		done.Wait()
-		if err := p.Wait(); err != nil {
-			t.Errorf("the program ended with %v: %s", err, p.log.Bytes())
-		}
-		if took := time.Since(told); took > shutdownTimeout {
-			t.Errorf("it took %v to end", took)
-		}
 		answered += clients - int(failed.Load())
 	}
 	t.Logf("%d requests under way at SIGTERM were answered", answered)
