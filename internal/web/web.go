@@ -75,7 +75,8 @@ var Routes = []string{
 // to its own: a redirect repeats what stands in the URL.
 func oneSpelling(mux, notFound http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != path.Clean(r.URL.Path) && r.URL.Path != path.Clean(r.URL.Path)+"/" {
+		clean := path.Clean(r.URL.Path)
+		if r.URL.Path != clean && (clean == "/" || r.URL.Path != clean+"/") {
 			r.URL.Path, r.URL.RawPath = "/", ""
 			notFound.ServeHTTP(w, r)
 			return
