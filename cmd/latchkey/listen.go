@@ -21,6 +21,9 @@ const (
 	maxHeaderBytes    = 16 << 10
 	// shutdownTimeout is for requests under way when the process is told to end.
 	shutdownTimeout = 10 * time.Second
+	// lastCall is how much of that is for requests that have been sent and are yet
+	// to be read: net/http drops what it reads once it shuts down.
+	lastCall = 200 * time.Millisecond
 )
 
 // server is an HTTP server that is bound but does not serve yet: its address is
@@ -46,7 +49,7 @@ func (s *server) base() string { return "http://" + s.listener.Addr().String() }
 // serve answers requests until ctx is done, and those under way after that.
 func (s *server) serve(ctx context.Context, h http.Handler) error {
 	srv := &http.Server{
-		Handler:           h,
+		Handler:           closing(ctx, h),
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: s.write, IdleTimeout: idleTimeout,
 		// net/http adds 4 KiB to the limit it is given.
 		MaxHeaderBytes: maxHeaderBytes - 4096,
@@ -65,12 +68,28 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 	case <-ctx.Done():
 	}
 	s.log.Info("shutting down")
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(lastCall):
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout-lastCall)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {
 		return fmt.Errorf("shutting down: %w", errors.Join(err, srv.Close()))
 	}
 	return nil
+}
+
+// closing says with every answer that its connection is the last, once ctx is
+// done.
+func closing(ctx context.Context, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // checkLoopback refuses addresses that other machines can reach.
