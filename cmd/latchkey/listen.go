@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"time"
 )
@@ -36,6 +37,7 @@ type server struct {
 
 func listen(ctx context.Context, addr string, log *slog.Logger) (*server, error) {
 	var c net.ListenConfig
+	c.SetMultipathTCP(false) // its sockets take no filter, see refuseConnections
 	l, err := c.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose another address with --addr, port 0 takes a free one", err)
@@ -57,28 +59,48 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 		BaseContext:    func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	// Hashes take as many threads as there are cores, for tens of milliseconds
-	// each. With one more for everything else it is the kernel that shares
-	// the cores, and nobody waits for a hash to end.
+	// each. With one more for everything else it is the kernel that shares the
+	// cores, and nobody waits for a hash to end. More would cost every request, in
+	// quiet too: idle threads look for work.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1 + runtime.GOMAXPROCS(0)))
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(s.listener) }()
+	go func() { done <- srv.Serve(untilDeadline{s.listener}) }()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 	}
 	s.log.Info("shutting down")
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(lastCall):
+	if err := s.shutDoor(); err != nil {
+		s.log.Debug("new connections are still made", slog.String("error", err.Error()))
 	}
+	<-done
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout-lastCall)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {
 		return fmt.Errorf("shutting down: %w", errors.Join(err, srv.Close()))
 	}
 	return nil
+}
+
+// shutDoor has no further connections made, and those that are made accepted for
+// as long as lastCall. To close the listener at once would reset those that wait
+// in the kernel's queue, with requests that have been sent.
+func (s *server) shutDoor() error {
+	l := s.listener.(*net.TCPListener)
+	return errors.Join(refuseConnections(l), l.SetDeadline(time.Now().Add(lastCall)))
+}
+
+// untilDeadline accepts connections until the deadline of the listener. The HTTP
+// server would wait for more.
+type untilDeadline struct{ net.Listener }
+
+func (l untilDeadline) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = net.ErrClosed
+	}
+	return conn, err
 }
 
 // closing says with every answer that its connection is the last, once ctx is

@@ -77,6 +77,36 @@ func TestSlowClientsHurtThemselvesOnly(t *testing.T) {
 	}
 }
 
+// TestRequestsInTheQueueAreAnswered sends requests before anybody accepts their
+// connections, and has the server told to end before it begins.
+func TestRequestsInTheQueueAreAnswered(t *testing.T) {
+	srv, err := listen(t.Context(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := srv.listener.Addr().String()
+	queued := make([]net.Conn, 50)
+	for i := range queued {
+		queued[i] = dial(t, addr)
+		fmt.Fprint(queued[i], "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := srv.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })); err != nil {
+		t.Fatal(err)
+	}
+	for i, conn := range queued {
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nok") || !strings.Contains(string(answer), "\r\nConnection: close\r\n") {
+			t.Fatalf("request %d is answered %q, %v", i, answer, err)
+		}
+	}
+	if conn, err := net.Dial("tcp", addr); err == nil {
+		conn.Close()
+		t.Error("it listens still")
+	}
+}
+
 // TestServerLimits sends headers just below and above the limit.
 func TestServerLimits(t *testing.T) {
 	addr := serveForTest(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))

@@ -118,6 +118,38 @@ func TestLockedDatabaseIsUnavailable(t *testing.T) {
 	}
 }
 
+// TestPingWrites: a ping that only reads would succeed on a full disk.
+func TestPingWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	s := open(t, path, true)
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	conn, err := raw.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	version := func() (n int64) {
+		// It changes when another connection has written.
+		if err := conn.QueryRowContext(t.Context(), `PRAGMA data_version`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for range 3 {
+		before := version()
+		if err := s.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if version() == before {
+			t.Error("Ping has written nothing")
+		}
+	}
+}
+
 func TestCommittedDataSurvivesReopening(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s := open(t, path, true)
