@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
 func TestDecoyIsACompiledInHashOfTheDefaultCost(t *testing.T) {
@@ -221,10 +222,19 @@ func TestPermitsAreHeldByTheWork(t *testing.T) {
 
 func TestLoginsBeyondTheQueueAreBusyAndNotRefused(t *testing.T) {
 	f := newFixture(t)
-	f.addAda()
 	synctest.Test(t, func(t *testing.T) {
+		// A store of the bubble's own: one that works outside would seem to stand
+		// still, and the clock would run on.
+		store, err := sqlstore.Open(t.Context(), sqlstore.Memory, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
 		h := newHasher(t, cheap)
-		s := f.service(func(c *auth.Config) { c.Hasher = h })
+		s := f.service(func(c *auth.Config) { c.Hasher, c.Store = h, store })
+		if _, err := s.AddUser(t.Context(), auth.NewUser{Username: "ada", Password: password}); err != nil {
+			t.Fatal(err)
+		}
 		release, done := make(chan struct{}), make(chan error)
 		for range queuePlaces() {
 			go func() { done <- h.Work(t.Context(), func() { <-release }) }()
