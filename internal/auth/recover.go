@@ -150,5 +150,6 @@ func (s *Service) changeEmail(ctx context.Context, user User, email, key string,
 		return b, nil
 	}
 	m = Message{Kind: MessageEmailChanging, To: user.Email, Name: user.Name, NewEmail: email}
-	return b, s.enqueue(&b, user.ID, m, c, now)
+	err = s.enqueue(&b, user.ID, m, c, now)
+	return b, err // after the mail is in it
 }
