@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"time"
 )
 
@@ -58,11 +57,6 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:    func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	// Hashes take as many threads as there are cores, for tens of milliseconds
-	// each. With one more for everything else it is the kernel that shares the
-	// cores, and nobody waits for a hash to end. More would cost every request, in
-	// quiet too: idle threads look for work.
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1 + runtime.GOMAXPROCS(0)))
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(untilDeadline{s.listener}) }()
 	select {
