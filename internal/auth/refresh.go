@@ -53,8 +53,7 @@ func (s *Service) refreshRecent(ctx context.Context, id SessionID, secret []byte
 	if !session.alive(user, now, s.SessionIdle) || !session.live(secret) {
 		return Tokens{}, ErrConflict
 	}
-	b := Batch{CheckUsers: []User{user}}
-	return s.rotate(ctx, b, session, user, secret, c, now)
+	return s.rotate(ctx, session, user, secret, c, now)
 }
 
 // live reports whether the secret is that of the session's live token.
@@ -62,8 +61,8 @@ func (s Session) live(secret []byte) bool {
 	return subtle.ConstantTimeCompare(hashSecret(secret), s.RefreshHash) == 1
 }
 
-// rotate spends the live token, together with the batch.
-func (s *Service) rotate(ctx context.Context, b Batch, session Session, user User, secret []byte, c Client, now time.Time) (Tokens, error) {
+// rotate spends the live token.
+func (s *Service) rotate(ctx context.Context, session Session, user User, secret []byte, c Client, now time.Time) (Tokens, error) {
 	access, err := s.mint(ctx, user, session.ID, now)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("signing access token: %w", err)
@@ -73,9 +72,11 @@ func (s *Service) rotate(ctx context.Context, b Batch, session Session, user Use
 	session.RotatedAt, session.LastUsedAt = now, now
 	session.Rotations++
 	session.Device, session.Address = shorten(c.Device, maxDevice), c.Address
-	b.UpdateSessions = []Session{session}
-	b.Events = []Event{sessionEvent(c, EventRefresh, OutcomeOK, session, now)}
-	if err := s.Store.Commit(ctx, b); err != nil {
+	err = s.Store.Commit(ctx, Batch{
+		RotateSessions: []Rotation{{session, user}},
+		Events:         []Event{sessionEvent(c, EventRefresh, OutcomeOK, session, now)},
+	})
+	if err != nil {
 		return Tokens{}, wrap("rotating refresh token", err)
 	}
 	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, next)}, nil
@@ -95,7 +96,7 @@ func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Cl
 	case !session.alive(user, now, s.SessionIdle):
 		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeDeadSession)
 	case session.live(secret):
-		return s.rotate(ctx, Batch{CheckUsers: []User{user}}, session, user, secret, c, now)
+		return s.rotate(ctx, session, user, secret, c, now)
 	case justSpent:
 		return s.repeat(ctx, session, user, secret, c, now)
 	case s.spentBefore(session, secret):

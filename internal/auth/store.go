@@ -76,6 +76,9 @@ type Batch struct {
 	// UpdateSessions replaces sessions by compare-and-swap, as UpdateUsers does
 	// users. Their UserID, CreatedAt and ExpiresAt never change.
 	UpdateSessions []Session
+	// RotateSessions replaces what a refresh changes of sessions: ErrConflict
+	// unless the stored Versions of session and user are the given ones.
+	RotateSessions []Rotation
 	// TakeTickets deletes tickets: ErrConflict unless the stored one has the given
 	// SecretHash and Tries.
 	TakeTickets []Ticket
@@ -97,6 +100,14 @@ type Batch struct {
 	Hits []Hit
 	// Events are appended in their order; their Number is given by the store.
 	Events []Event
+}
+
+// A Rotation is a session with its next secrets (RefreshHash, PreviousHash,
+// RotatedAt, Rotations, Device, Address and LastUsedAt; the rest stays), and its
+// user as it was read.
+type Rotation struct {
+	Session Session
+	User    User
 }
 
 // A Signer turns claims into a signed compact JWS.

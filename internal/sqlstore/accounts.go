@@ -99,6 +99,14 @@ func (s *Store) updateSession(ctx context.Context, tx *sql.Tx, e auth.Session) e
 	return one(n, err, auth.ErrConflict)
 }
 
+func (s *Store) rotateSession(ctx context.Context, tx *sql.Tx, r auth.Rotation) error {
+	e := r.Session
+	n, err := affected(tx.StmtContext(ctx, s.stmts.rotateSession).ExecContext(ctx, blob(e.RefreshHash), blob(e.PreviousHash),
+		micros(e.RotatedAt), e.Rotations, e.Device, e.Address, micros(e.LastUsedAt),
+		string(e.ID), e.Version, string(r.User.ID), r.User.Version))
+	return one(n, err, auth.ErrConflict)
+}
+
 // blob is never NULL.
 func blob(b []byte) []byte {
 	if b == nil {

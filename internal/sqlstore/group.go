@@ -204,6 +204,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, b auth.Batch) error {
 	each(a, b.UpdateUsers, s.updateUser)
 	each(a, b.CreateSessions, s.createSession)
 	each(a, b.UpdateSessions, s.updateSession)
+	each(a, b.RotateSessions, s.rotateSession)
 	each(a, b.TakeTickets, s.takeTicket)
 	each(a, b.CountTries, s.countTry)
 	each(a, b.PutTickets, s.putTicket)

@@ -89,16 +89,23 @@ func (c *sessions) put(found sessionUser) {
 
 // committed notes what a batch has made of sessions that are known.
 func (c *sessions) committed(b auth.Batch) {
-	if len(b.UpdateSessions) == 0 {
+	if len(b.UpdateSessions)+len(b.RotateSessions) == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range b.UpdateSessions {
-		if found, ok := c.known[s.ID]; ok && found.session.Version == s.Version {
-			s.Version++
-			c.known[s.ID] = sessionUser{session: s, user: found.user}
-		}
+		c.changed(s)
+	}
+	for _, r := range b.RotateSessions {
+		c.changed(r.Session)
+	}
+}
+
+func (c *sessions) changed(s auth.Session) {
+	if found, ok := c.known[s.ID]; ok && found.session.Version == s.Version {
+		s.Version++
+		c.known[s.ID] = sessionUser{session: s, user: found.user}
 	}
 }
 

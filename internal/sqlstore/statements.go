@@ -75,6 +75,11 @@ const (
 			device = $6, address = $7, since = $8, last_used_at = $9, ended_at = $10, version = version + 1
 		WHERE id = $1 AND version = $11`
 
+	// One statement for three: it is the one that runs most.
+	rotateSession = `UPDATE sessions SET refresh_hash = $1, previous_hash = $2, rotated_at = $3, rotations = $4,
+			device = $5, address = $6, last_used_at = $7, version = version + 1
+		WHERE id = $8 AND version = $9 AND EXISTS (SELECT 1 FROM users WHERE id = $10 AND version = $11)`
+
 	selectCounts = `SELECT key, level, last_hit FROM counts WHERE key IN ($1, $2, $3)`
 
 	addHit = `INSERT INTO counts (key, level, last_hit) VALUES ($1, 1, $2)
@@ -127,7 +132,8 @@ const (
 type statements struct {
 	user, userByUsername, userByEmail, users, sessionUser, userSessions, events, keys *sql.Stmt
 	userVersion, insertUser, updateUser, deleteUser                                   *sql.Stmt
-	insertSession, updateSession, insertEvent, insertFourEvents, countEvents          *sql.Stmt
+	insertSession, updateSession, rotateSession                                       *sql.Stmt
+	insertEvent, insertFourEvents, countEvents                                        *sql.Stmt
 	counts, addHit                                                                    *sql.Stmt
 	ticket, takeTicket, countTry, putTicket, replaceTicket                            *sql.Stmt
 	dueMails, insertMail, deferMail, deleteMail                                       *sql.Stmt
@@ -158,6 +164,7 @@ func (s *Store) statements() []prepared {
 		{&st.deleteUser, s.write, deleteUser},
 		{&st.insertSession, s.write, insertSession},
 		{&st.updateSession, s.write, updateSession},
+		{&st.rotateSession, s.write, rotateSession},
 		{&st.counts, s.read, selectCounts},
 		{&st.addHit, s.write, addHit},
 		{&st.insertEvent, s.write, insertEvent},

@@ -281,7 +281,14 @@ func (m *Memory) changeSessions(b auth.Batch) error {
 		s.Version = 1
 		m.sessions[s.ID] = s
 	}
-	for _, s := range b.UpdateSessions {
+	updates := slices.Clone(b.UpdateSessions)
+	for _, r := range b.RotateSessions {
+		if stored, ok := m.users[r.User.ID]; !ok || stored.Version != r.User.Version {
+			return auth.ErrConflict
+		}
+		updates = append(updates, r.Session)
+	}
+	for _, s := range updates {
 		if stored, ok := m.sessions[s.ID]; !ok || stored.Version != s.Version {
 			return auth.ErrConflict
 		}

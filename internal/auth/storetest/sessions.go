@@ -50,6 +50,39 @@ func sessionUpdateIsCompareAndSwap(t *testing.T, s, other Store) {
 	wantError(t, "update of no session", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{gone}}), auth.ErrConflict)
 }
 
+func rotationIsCompareAndSwap(t *testing.T, s, other Store) {
+	u := user("ada")
+	e := session("s1", u)
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}})
+	u.Version, e.Version = 1, 1
+	rotate := func() error {
+		e.RefreshHash, e.PreviousHash, e.RotatedAt, e.Rotations = []byte{2}, []byte{0, 1, 0xFF}, at.Add(time.Hour), e.Rotations+1
+		e.Device, e.Address, e.LastUsedAt = "another", "192.0.2.8", at.Add(2*time.Second)
+		return s.Commit(t.Context(), auth.Batch{RotateSessions: []auth.Rotation{{Session: e, User: u}}})
+	}
+	if err := rotate(); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, "the same rotation again", rotate(), auth.ErrConflict)
+	e.Version, e.Rotations = 2, 1
+	got, owner, err := other.SessionUser(t.Context(), "s1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(e, got); d != "" {
+		t.Errorf("session (-want +got):\n%s", d)
+	}
+	wantUser(t, other, owner)
+	mustCommit(t, other, auth.Batch{UpdateUsers: []auth.User{u}})
+	wantError(t, "a rotation for the user as they were", rotate(), auth.ErrConflict)
+	u.Version = 2
+	if err := rotate(); err != nil {
+		t.Errorf("a rotation for the user as they are: %v", err)
+	}
+	mustCommit(t, other, auth.Batch{DeleteUsers: []auth.User{u}})
+	wantError(t, "a rotation for nobody", rotate(), auth.ErrConflict)
+}
+
 func recentSessions(t *testing.T, s, other Store) {
 	u := user("ada")
 	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}})
@@ -68,7 +101,7 @@ func recentSessions(t *testing.T, s, other Store) {
 		t.Errorf("got %+v of %+v", e, known)
 	}
 	e.RefreshHash = []byte{7}
-	mustCommit(t, s, auth.Batch{CheckUsers: []auth.User{known}, UpdateSessions: []auth.Session{e}})
+	mustCommit(t, s, auth.Batch{RotateSessions: []auth.Rotation{{Session: e, User: known}}})
 	if again, _ := recent(); again.Version != 2 || again.RefreshHash[0] != 7 {
 		t.Errorf("after an own change: %+v", again)
 	}
@@ -80,7 +113,8 @@ func recentSessions(t *testing.T, s, other Store) {
 	theirs.EndedAt, theirUser.Disabled = at, true
 	e, known = recent()
 	mustCommit(t, other, auth.Batch{UpdateSessions: []auth.Session{theirs}})
-	wantError(t, "an ended session", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{e}}), auth.ErrConflict)
+	rotation := auth.Batch{RotateSessions: []auth.Rotation{{Session: e, User: known}}}
+	wantError(t, "an ended session", s.Commit(t.Context(), rotation), auth.ErrConflict)
 	mustCommit(t, other, auth.Batch{UpdateUsers: []auth.User{theirUser}})
 	wantError(t, "a disabled user", s.Commit(t.Context(), auth.Batch{CheckUsers: []auth.User{known}}), auth.ErrConflict)
 	if now, user, err := s.SessionUser(t.Context(), "s1"); err != nil || now.EndedAt.IsZero() || !user.Disabled {

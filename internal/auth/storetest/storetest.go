@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 		{"a batch is all or nothing", batchIsAtomic},
 		{"a session is read with its user", sessionIsReadWithUser},
 		{"a session's update needs the stored version", sessionUpdateIsCompareAndSwap},
+		{"a session's rotation needs the stored versions", rotationIsCompareAndSwap},
 		{"what is remembered of a session changes nothing that has changed since", recentSessions},
 		{"one of many racing session updates wins", racingSessionUpdates},
 		{"a user's living sessions are listed, latest used first", userSessionsAreListed},
