@@ -119,14 +119,9 @@ func (h *handler) readyz(w http.ResponseWriter, r *http.Request) error {
 
 // writeJSON sends v.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
-	doc, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
 	if w.Header().Get("Content-Type") == "" {
 		w.Header().Set("Content-Type", "application/json")
 	}
 	w.WriteHeader(status)
-	_, err = w.Write(append(doc, '\n'))
-	return err
+	return json.NewEncoder(w).Encode(v)
 }
