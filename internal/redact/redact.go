@@ -4,17 +4,18 @@ package redact
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 )
 
 // Mark stands where a token was.
 const Mark = "[redacted]"
 
-// Tokens replaces what looks like a JWT: every run of token characters that
-// holds "eyJ" and a dot. Text that hides one by percent-encoding is replaced
-// whole.
+// Tokens replaces what looks like a JWT (every run of token characters that holds
+// "eyJ" and a dot) or like one of our own tokens, those in links and those to
+// refresh by. Text that hides one by percent-encoding is replaced whole.
 func Tokens(text string) string {
-	if !strings.Contains(text, "eyJ") && !strings.Contains(text, "%") {
+	if !strings.ContainsAny(text, ".%") {
 		return text
 	}
 	if plain, err := url.QueryUnescape(text); err == nil && plain != text && holdsToken(plain) && !holdsToken(text) {
@@ -44,8 +45,11 @@ func Tokens(text string) string {
 
 func holdsToken(text string) bool {
 	_, after, found := strings.Cut(text, "eyJ")
-	return found && strings.Contains(after, ".")
+	return found && strings.Contains(after, ".") || ownToken.MatchString(text)
 }
+
+// ownToken is an id and 256 bits of secret.
+var ownToken = regexp.MustCompile(`[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{43}`)
 
 func tokenRune(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.'
