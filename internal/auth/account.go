@@ -23,6 +23,16 @@ func (s *Service) bearer(ctx context.Context, c latchkey.Claims) (Session, User,
 	return session, user, nil
 }
 
+// bearerWith is bearer for whoever has proved the password of the hash.
+// ErrInvalidCredentials when it was changed meanwhile: what was proved is void.
+func (s *Service) bearerWith(ctx context.Context, c latchkey.Claims, proved string) (Session, User, error) {
+	session, user, err := s.bearer(ctx, c)
+	if err == nil && user.PasswordHash != proved {
+		err = ErrInvalidCredentials
+	}
+	return session, user, err
+}
+
 // retry repeats f for as long as it loses a compare-and-swap.
 func retry(doing string, f func() error) error {
 	for range maxAttempts {
@@ -171,13 +181,9 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 	}
 	proved := user.PasswordHash
 	return retry("changing password", func() error {
-		session, user, err := s.bearer(ctx, claims)
+		session, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err
-		}
-		if user.PasswordHash != proved {
-			// Somebody has changed it meanwhile: what was proved is void.
-			return ErrInvalidCredentials
 		}
 		now := s.Now()
 		user.PasswordHash, user.UpdatedAt, user.PendingEmail = hash, now, ""
@@ -261,12 +267,9 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 	}
 	proved := user.PasswordHash
 	return retry("deleting account", func() error {
-		session, user, err := s.bearer(ctx, claims)
+		session, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err
-		}
-		if user.PasswordHash != proved {
-			return ErrInvalidCredentials
 		}
 		b := Batch{
 			DeleteUsers: []User{user},

@@ -44,7 +44,16 @@ const (
 	EventImported      EventKind = "user.imported"
 )
 
-// An Outcome says how it ended.
+// EventKinds returns all there are.
+func EventKinds() []EventKind {
+	return []EventKind{
+		EventRegister, EventVerify, EventVerifyMail, EventEmailChange, EventForgot, EventPasswordReset, EventMail,
+		EventLogin, EventRefresh, EventLogout,
+		EventUserDeleted, EventUserAdded, EventUserInvited, EventUserUpdated, EventPasswordSet, EventDisabled, EventEnabled, EventImported,
+	}
+}
+
+// An Outcome says how it ended. That of a logout is its LogoutScope.
 type Outcome string
 
 const (
@@ -66,6 +75,16 @@ const (
 	OutcomeWrongToken    Outcome = "wrong_token"   // no token of this session
 	OutcomeDeadSession   Outcome = "dead_session"  // ended, expired, or its user is disabled
 )
+
+// Outcomes returns all there are.
+func Outcomes() []Outcome {
+	return []Outcome{
+		OutcomeOK, OutcomeUnknownUser, OutcomeWrongPassword, OutcomeDisabledUser, OutcomeUnverified, OutcomeTaken, OutcomeClosed,
+		OutcomeReplaced, OutcomeWrongTicket, OutcomeFailed, OutcomeUndeliverable, OutcomeGivenUp, OutcomeLimited,
+		OutcomeRepeated, OutcomeReused, OutcomeWrongToken, OutcomeDeadSession,
+		Outcome(LogoutThis), Outcome(LogoutOthers), Outcome(LogoutAll),
+	}
+}
 
 // Client is what we know of whoever makes a request.
 type Client struct {

@@ -96,12 +96,9 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 	defer done()
 	proved := user.PasswordHash
 	return retry("storing change of address", func() error {
-		_, user, err := s.bearer(ctx, claims)
+		_, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err
-		}
-		if user.PasswordHash != proved {
-			return ErrInvalidCredentials
 		}
 		b, err := s.changeEmail(ctx, user, wanted.Email, key, c)
 		if err != nil {
@@ -118,11 +115,15 @@ func (s *Service) changeEmail(ctx context.Context, user User, email, key string,
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Batch{}, fmt.Errorf("looking up user: %w", err)
 	}
+	before, err := s.Store.Ticket(ctx, s.ticketID(PurposeVerify, key))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Batch{}, fmt.Errorf("reading ticket: %w", err)
+	}
 	now := s.Now()
 	e := c.event(EventEmailChange, OutcomeOK, now)
 	e.UserID = user.ID
 	t := Ticket{Purpose: PurposeVerify, Email: email, UserID: user.ID, Bound: bound(user)}
-	m := Message{Kind: MessageConfirm, Name: user.Name}
+	m := Message{Kind: MessageConfirm, Name: user.Name, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	switch {
 	case holder.ID == user.ID && (holder.EmailVerified || holder.Email != email):
 		return Batch{}, invalid("email", "is your address already")

@@ -332,6 +332,23 @@ func (f *fixture) change(claims latchkey.Claims, email string) auth.Message {
 	return confirm
 }
 
+// TestAnotherLinkSaysSo: whoever asks twice is told which of the mails counts.
+func TestAnotherLinkSaysSo(t *testing.T) {
+	f := newFixture(t, open(&mailbox{}))
+	f.addAda()
+	claims := f.claimsOf(f.mustLogin("ada", password))
+	for i, want := range []bool{false, true} {
+		if m := f.change(claims, "new@example.com"); m.Again != want {
+			t.Errorf("mail %d: Again is %t, want %t", i+1, m.Again, want)
+		}
+	}
+	f.clock.Advance(auth.LinkLifetime)
+	claims = f.claimsOf(f.mustLogin("ada", password))
+	if m := f.change(claims, "new@example.com"); m.Again {
+		t.Error("the mail says that it replaces one that has expired")
+	}
+}
+
 func TestWhatVoidsAChangeOfAddress(t *testing.T) {
 	for name, change := range map[string]func(*fixture, auth.Tokens){
 		"another change":    func(f *fixture, tokens auth.Tokens) { f.change(f.claimsOf(tokens), "other@example.com") },
