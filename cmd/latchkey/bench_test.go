@@ -234,8 +234,12 @@ func BenchmarkMixed(b *testing.B) {
 	env := []string{"LATCHKEY_ARGON2=m=8,t=1,p=1"}
 	for b.Loop() {
 		dir := initialized(b, env)
-		p := startProgram(b, dir, env, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error",
-			"--limits", "off", "--registration", "open", "--no-verify-email")
+		start := func() *program {
+			return startProgram(b, dir, env, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error",
+				"--limits", "off", "--registration", "open", "--no-verify-email")
+		}
+		goroutines := start().goroutines(b)
+		p := start()
 		var wg sync.WaitGroup
 		for range connections { // until all connections to the database are open
 			wg.Go(func() { mustPost(b, http.DefaultClient, http.StatusOK, p.url+"/login", benchLogin, "") })
@@ -263,8 +267,8 @@ func BenchmarkMixed(b *testing.B) {
 		b.ReportMetric(p.status(b, "VmRSS"), "rss-MB")
 		b.ReportMetric(p.status(b, "VmHWM"), "peak-MB")
 		b.ReportMetric(float64(p.descriptors(b)-files), "more-descriptors")
+		b.ReportMetric(float64(p.goroutines(b)-goroutines), "more-goroutines")
 		b.ReportMetric(0, "ns/op")
-		p.stop()
 	}
 }
 

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -17,6 +20,30 @@ type eventsCmd struct {
 	Follow  bool          `short:"f" help:"Wait for new events and show them too."`
 	JSON    bool          `help:"Print one JSON object per line."`
 	dataFlags
+}
+
+// Validate refuses filters that nothing can pass: a typing error would look like
+// an empty trail.
+func (c *eventsCmd) Validate() error {
+	return errors.Join(
+		oneOf("--kind", auth.EventKind(c.Kind), auth.EventKinds()),
+		oneOf("--outcome", auth.Outcome(c.Outcome), auth.Outcomes()),
+	)
+}
+
+func oneOf[T ~string](flag string, value T, all []T) error {
+	if value == "" || slices.Contains(all, value) {
+		return nil
+	}
+	return fmt.Errorf("%s %q: must be one of %s", flag, value, strings.Join(texts(all), ", "))
+}
+
+func texts[T ~string](all []T) []string {
+	s := make([]string, len(all))
+	for i, one := range all {
+		s[i] = string(one)
+	}
+	return s
 }
 
 // eventView is an event as machines see it.

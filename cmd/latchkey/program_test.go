@@ -91,6 +91,17 @@ func (p *program) descriptors(t testing.TB) int {
 	return len(names)
 }
 
+// goroutines ends the process and counts what it was doing, but for the workers
+// that the garbage collector starts as it needs them.
+func (p *program) goroutines(t testing.TB) int {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	p.Wait()
+	return bytes.Count(p.log.Bytes(), []byte("\ngoroutine ")) - bytes.Count(p.log.Bytes(), []byte("[GC worker"))
+}
+
 // status reads a size in MB from the kernel's view of the process.
 func (p *program) status(t testing.TB, field string) float64 {
 	t.Helper()

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
 var update = flag.Bool("update", false, "write docs/configuration.md")
@@ -104,4 +106,17 @@ func defaultsText(defaults []string) string {
 // meaning is the help without the default, which has a column of its own.
 func meaning(f *kong.Flag) string {
 	return strings.ReplaceAll(strings.ReplaceAll(f.Help, " ("+f.Default+")", ""), "|", "\\|")
+}
+
+// TestEventsAreDocumented: operators read there what they can filter by.
+func TestEventsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/operate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(texts(auth.EventKinds()), texts(auth.Outcomes())...) {
+		if !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("docs/operate.md does not say what %s is", name)
+		}
+	}
 }
