@@ -90,7 +90,8 @@ func rawSignature(raw, der []byte) error {
 	var r, s []byte
 	var inner cryptobyte.String
 	outer := cryptobyte.String(der)
-	if !outer.ReadASN1(&inner, asn1.SEQUENCE) || !inner.ReadASN1Integer(&r) || !inner.ReadASN1Integer(&s) {
+	if !outer.ReadASN1(&inner, asn1.SEQUENCE) || !inner.ReadASN1Integer(&r) || !inner.ReadASN1Integer(&s) ||
+		len(r) > 32 || len(s) > 32 {
 		return errors.New("malformed ASN.1 signature")
 	}
 	copy(raw[32-len(r):], r)
