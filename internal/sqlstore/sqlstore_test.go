@@ -87,19 +87,8 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 func TestLockedDatabaseIsUnavailable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s := open(t, path, true)
-	raw, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer raw.Close()
-	conn, err := raw.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(t.Context(), `BEGIN IMMEDIATE`); err != nil {
-		t.Fatal(err)
-	}
+	unlock := lock(t, path)
+	defer unlock()
 	event := auth.Batch{Events: []auth.Event{{Time: time.Now(), Kind: "x"}}}
 	if err := s.Commit(t.Context(), event); !errors.Is(err, auth.ErrUnavailable) {
 		t.Errorf("Commit under a lock: got %v, want ErrUnavailable", err)
@@ -110,9 +99,7 @@ func TestLockedDatabaseIsUnavailable(t *testing.T) {
 	if _, err := s.Users(t.Context(), "", 1); err != nil {
 		t.Errorf("reading under a lock: %v", err)
 	}
-	if _, err := conn.ExecContext(t.Context(), `ROLLBACK`); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	if err := s.Commit(t.Context(), event); err != nil {
 		t.Errorf("Commit after the lock: %v", err)
 	}
