@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -114,17 +116,35 @@ func (c *usersImportCmd) openReport(p *process) (*os.File, error) {
 	if c.Report == "" {
 		return nil, nil
 	}
-	before, err := os.Stat(c.Report)
-	if err == nil {
-		if in, err := os.Stat(c.File); err == nil && os.SameFile(before, in) {
-			return nil, usagef("--report %s is the import file itself; name another", c.Report)
-		}
+	if err := checkReport(c.Report); err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(c.Report, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the report: %w", err)
 	}
 	return f, nil
+}
+
+// checkReport refuses to write over what is not an earlier report.
+func checkReport(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("opening the report: %w", err)
+	}
+	if info.Mode().IsRegular() {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("reading the earlier report: %w", err)
+		}
+		if len(text) == 0 || bytes.HasPrefix(text, []byte(`{"line":`)) {
+			return nil
+		}
+	}
+	return usagef("--report %s is there, and no report of an import; name another", path)
 }
 
 // importRun is one run of the command.

@@ -92,7 +92,7 @@ func (b *Batch) endOthers(user *User, session *Session, now time.Time) {
 
 // LogoutByRefreshToken ends the session that the token belongs to, for clients
 // whose access token has expired. Idempotent: any other token is no error, and
-// changes nothing.
+// changes nothing but that it counts. *LimitError.
 func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Client) error {
 	id, secret, ok := parseRefreshToken(token)
 	if !ok {
@@ -106,14 +106,28 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Clie
 			return nil
 		case err != nil:
 			return fmt.Errorf("reading session: %w", err)
-		case !session.alive(user, now, s.SessionIdle) || !s.belongs(session, secret):
+		case !session.alive(user, now, s.SessionIdle):
 			return nil
+		case session.live(secret):
+			return s.logoutByToken(ctx, session, c, now)
 		}
-		session.EndedAt = now
-		return s.Store.Commit(ctx, Batch{
-			UpdateSessions: []Session{session},
-			Events:         []Event{sessionEvent(c, EventLogout, Outcome(LogoutThis), session, now)},
-		})
+		spent, err := s.wasSpent(ctx, c, session, secret)
+		if err != nil {
+			return s.recordLimited(ctx, c, EventLogout, User{}, err)
+		}
+		if spent {
+			return s.logoutByToken(ctx, session, c, now)
+		}
+		e := sessionEvent(c, EventLogout, OutcomeWrongToken, session, now)
+		return wrap("recording wrong token", s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: s.attempt("", c).hits(now)}))
+	})
+}
+
+func (s *Service) logoutByToken(ctx context.Context, session Session, c Client, now time.Time) error {
+	session.EndedAt = now
+	return s.Store.Commit(ctx, Batch{
+		UpdateSessions: []Session{session},
+		Events:         []Event{sessionEvent(c, EventLogout, Outcome(LogoutThis), session, now)},
 	})
 }
 
@@ -210,9 +224,9 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 	if err := checkLogin(LoginRequest{Username: user.Username, Password: password}); err != nil {
 		return err
 	}
-	// Apart from logins: whoever guesses there must not keep the owner, who is
-	// signed in, from changing the password.
-	attempt := s.attempt("signed in "+string(user.ID), c)
+	// Apart from logins and from the address: whoever guesses there must not keep
+	// the owner, who is signed in, from changing the password.
+	attempt := s.attempt("signed in "+string(user.ID), Client{})
 	done, err := s.allow(ctx, attempt)
 	if err != nil {
 		return s.recordLimited(ctx, c, kind, user, err)
@@ -231,6 +245,13 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 		return fmt.Errorf("recording wrong password: %w", err)
 	}
 	return ErrInvalidCredentials
+}
+
+// tombstone remembers a deleted user, whose tokens of the old system name no
+// session that has ended. It outlives them.
+func (s *Service) tombstone(id UserID) Ticket {
+	now := s.Now()
+	return Ticket{ID: s.ticketID(purposeDeleted, string(id)), Purpose: purposeDeleted, CreatedAt: now, ExpiresAt: now.AddDate(10, 0, 0)}
 }
 
 // Rename changes the bearer's name and returns who that is now.
@@ -274,6 +295,9 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 		b := Batch{
 			DeleteUsers: []User{user},
 			Events:      []Event{sessionEvent(c, EventUserDeleted, OutcomeOK, session, s.Now())},
+		}
+		if s.Legacy {
+			b.PutTickets = []Ticket{s.tombstone(user.ID)}
 		}
 		if err := s.notify(&b, user, MessageAccountDeleted, c); err != nil {
 			return err

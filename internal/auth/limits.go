@@ -91,7 +91,7 @@ func (l Limit) wait(c Count, now time.Time) time.Duration {
 	if over < 40 { // or else it would overflow
 		delay = min(l.Longest, l.First<<uint(over))
 	}
-	return c.Last.Add(delay).Sub(now)
+	return min(delay, c.Last.Add(delay).Sub(now)) // the clock may have been set back
 }
 
 // limited is one attempt under its limits.

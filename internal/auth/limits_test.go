@@ -1,8 +1,10 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -274,5 +276,77 @@ func TestGuessesAtOnce(t *testing.T) {
 		if n := checked.Load(); round > 0 && (n < 1 || n > 2) {
 			t.Errorf("round %d: %d guesses were checked, want one for each process at most", round, n)
 		}
+	}
+}
+
+// TestHangingUpCounts: a client that is gone when its guess has been checked is
+// counted, and recorded, like others.
+func TestHangingUpCounts(t *testing.T) {
+	f := newFixture(t, limits, open(&mailbox{}))
+	f.addAda()
+	f.register("ada@example.com", otherPassword) // a wrong guess costs a second hash now
+	before, checked := len(f.events()), 0
+	for range 20 {
+		ctx, hangUp := context.WithCancel(t.Context())
+		f.Hasher.Run = func(hash func()) { hash(); hangUp() }
+		_, err := f.Login(ctx, auth.LoginRequest{Username: "ada@example.com", Password: "a wrong guess", Client: auth.Client{Address: "192.0.2.1"}})
+		var limit *auth.LimitError
+		if !errors.As(err, &limit) {
+			checked++
+		}
+		hangUp()
+	}
+	if free := auth.DefaultLimits.Account.Free; checked > free {
+		t.Errorf("%d guesses were checked, want %d at most", checked, free)
+	}
+	if recorded := len(f.events()) - before; recorded != 20 {
+		t.Errorf("%d of 20 guesses were recorded", recorded)
+	}
+}
+
+// TestClockSetBack: nobody waits longer for it than the longest wait.
+func TestClockSetBack(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	f.clock.Advance(365 * 24 * time.Hour)
+	for range 5 {
+		f.try("ada", "wrong password", "192.0.2.1")
+	}
+	f.clock.Advance(-365 * 24 * time.Hour)
+	if wait, _ := f.try("ada", password, "192.0.2.9"); wait > auth.DefaultLimits.Account.Longest {
+		t.Errorf("the owner waits %v", wait)
+	}
+	g := newFixture(t, limits)
+	g.addAda()
+	g.try("ada", "wrong password", "192.0.2.1")
+	g.clock.Advance(-24 * time.Hour)
+	g.try("ada", "wrong password", "192.0.2.1")
+	if wait, _ := g.try("ada", "wrong password", "192.0.2.9"); wait > 0 {
+		t.Errorf("after two failures the owner waits %v", wait)
+	}
+}
+
+// TestMadeUpTokensCountAtTheLogout, too, which is never refused for it.
+func TestMadeUpTokensCountAtTheLogout(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	c := auth.Client{Address: "192.0.2.1"}
+	tokens := f.mustLogin("ada", password)
+	id, _, _ := strings.Cut(tokens.RefreshToken, ".")
+	madeUp := id + "." + strings.Repeat("A", 43)
+	var limit *auth.LimitError
+	for range auth.DefaultLimits.Address.Free {
+		if err := f.LogoutByRefreshToken(t.Context(), madeUp, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.Refresh(t.Context(), madeUp, c); !errors.As(err, &limit) {
+		t.Errorf("a made-up token to refresh by: %v, want a LimitError", err)
+	}
+	if err := f.LogoutByRefreshToken(t.Context(), tokens.RefreshToken, c); err != nil {
+		t.Errorf("the good one: %v", err)
+	}
+	if _, err := f.Refresh(t.Context(), tokens.RefreshToken, auth.Client{}); !errors.Is(err, auth.ErrInvalidToken) {
+		t.Errorf("after the logout: %v, want ErrInvalidToken", err)
 	}
 }

@@ -63,7 +63,12 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	}
 	registering := false
 	if !ok {
-		if registering, err = s.registering(ctx, r); err != nil {
+		// The password was wrong for the account, and that counts, whatever becomes
+		// of the other check and of the client.
+		if registering, err = s.registering(context.WithoutCancel(ctx), r); err != nil {
+			if refused := s.refuseLogin(ctx, r.Client, user, false, attempt); !errors.Is(refused, ErrInvalidCredentials) {
+				return Tokens{}, refused
+			}
 			return Tokens{}, err
 		}
 	}
@@ -87,13 +92,18 @@ func (s *Service) registering(ctx context.Context, r LoginRequest) (bool, error)
 	if err != nil {
 		return false, nil
 	}
-	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-	if errors.Is(err, ErrNotFound) || err == nil && !s.Now().Before(t.ExpiresAt) {
+	if s.Registration != RegistrationOpen || !s.VerifyEmail {
 		return false, nil
 	}
-	if err != nil {
+	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, fmt.Errorf("reading ticket: %w", err)
 	}
+	if !s.Now().Before(t.ExpiresAt) {
+		t = Ticket{}
+	}
+	// Without a registration the decoy is checked: the time must not tell whether
+	// there is one.
 	ok, _, err := s.Hasher.Verify(ctx, t.PasswordHash, r.Password)
 	return ok, err
 }
@@ -308,13 +318,24 @@ func (s *Service) legacyMe(ctx context.Context, c latchkey.Claims) (Identity, er
 	user, err := s.Store.User(ctx, UserID(c.Subject))
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
+		return s.strangerMe(ctx, c)
 	case err != nil:
 		return Identity{}, fmt.Errorf("reading user: %w", err)
 	case user.Disabled || c.IssuedAt.Before(user.SessionsFrom.Truncate(time.Second)):
 		return Identity{}, ErrInvalidToken
 	}
 	return identity(user, ""), nil
+}
+
+// strangerMe answers from the claims of somebody who was never imported.
+func (s *Service) strangerMe(ctx context.Context, c latchkey.Claims) (Identity, error) {
+	switch _, err := s.Store.Ticket(ctx, s.ticketID(purposeDeleted, c.Subject)); {
+	case errors.Is(err, ErrNotFound):
+		return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
+	case err != nil:
+		return Identity{}, fmt.Errorf("reading deletion: %w", err)
+	}
+	return Identity{}, ErrInvalidToken
 }
 
 func identity(u User, sid SessionID) Identity {

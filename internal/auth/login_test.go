@@ -364,3 +364,26 @@ func TestConfigurationIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestDeletedUsersOfTheOldSystem: their tokens name no session that could have
+// ended.
+func TestDeletedUsersOfTheOldSystem(t *testing.T) {
+	f := newFixture(t, legacy)
+	f.addAda()
+	old := latchkey.Claims{Subject: "u1", Username: "Ada", Scope: "admin", IssuedAt: f.clock.Now().Add(-time.Hour)}
+	if _, err := f.Me(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	tokens := f.mustLogin("ada", password)
+	bearer := latchkey.Claims{Subject: "u1", SessionID: string(sessionID(tokens))}
+	if err := f.DeleteAccount(t.Context(), bearer, password, auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	if who, err := f.Me(t.Context(), old); !errors.Is(err, auth.ErrInvalidToken) {
+		t.Errorf("got %+v, %v; want ErrInvalidToken", who, err)
+	}
+	stranger := latchkey.Claims{Subject: "u2", IssuedAt: f.clock.Now()}
+	if who, err := f.Me(t.Context(), stranger); err != nil || who.ID != "u2" {
+		t.Errorf("who was never imported: %+v, %v", who, err)
+	}
+}

@@ -18,6 +18,8 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 			return fmt.Errorf("looking up user: %w", err)
 		}
 		if err != nil || u.Disabled {
+			// What is written tells nobody by its time that there is no account.
+			b.PutTickets = []Ticket{s.lost(Ticket{Purpose: PurposeReset}, key, s.Now())}
 			return nil
 		}
 		b.Events[0].UserID = u.ID
@@ -123,7 +125,8 @@ func (s *Service) changeEmail(ctx context.Context, user User, email, key string,
 	e := c.event(EventEmailChange, OutcomeOK, now)
 	e.UserID = user.ID
 	t := Ticket{Purpose: PurposeVerify, Email: email, UserID: user.ID, Bound: bound(user)}
-	m := Message{Kind: MessageConfirm, Name: user.Name, Again: before.ID != "" && now.Before(before.LinkUntil)}
+	// Without the name: a stranger may have chosen it to have us say something.
+	m := Message{Kind: MessageConfirm, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	switch {
 	case holder.ID == user.ID && (holder.EmailVerified || holder.Email != email):
 		return Batch{}, invalid("email", "is your address already")

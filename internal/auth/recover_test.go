@@ -322,7 +322,7 @@ func (f *fixture) change(claims latchkey.Claims, email string) auth.Message {
 	var confirm auth.Message
 	for _, m := range f.mails() {
 		switch {
-		case m.Kind == auth.MessageConfirm && m.To == email:
+		case m.Kind == auth.MessageConfirm && m.To == email && m.Name == "": // which a stranger may have chosen
 			confirm = m
 		case m.Kind == auth.MessageEmailChanging && m.To == "ada@example.com" && m.NewEmail == email && m.Link == "":
 		default:
@@ -519,5 +519,28 @@ func TestRecoveryOutages(t *testing.T) {
 	}
 	if err := errors.Join(f.reset(token(t, m), otherPassword), f.verify(token(t, v))); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestForgottenPasswordsWriteAlike: what is stored for an address without account is
+// as much, but for the mail, or time would tell.
+func TestForgottenPasswordsWriteAlike(t *testing.T) {
+	f := newFixture(t, open(&mailbox{}))
+	f.addAda()
+	if err := f.ForgotPassword(t.Context(), "nobody@example.com", auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	known := f.forgot("ada@example.com")
+	if err := f.reset(token(t, known), otherPassword); err != nil {
+		t.Errorf("the known address: %v", err)
+	}
+	for range auth.MaxCodeTries {
+		err := f.ResetPassword(t.Context(), auth.TicketRequest{Email: "nobody@example.com", Code: "AAAA-AAAA"}, otherPassword)
+		if !errors.Is(err, auth.ErrInvalidTicket) {
+			t.Errorf("a code for nobody: %v, want ErrInvalidTicket", err)
+		}
+	}
+	if left := f.mails(); len(left) != 1 || left[0].Kind != auth.MessagePasswordChanged {
+		t.Errorf("unexpected mails %+v", left)
 	}
 }

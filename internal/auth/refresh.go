@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"strings"
 	"time"
 )
@@ -24,7 +25,7 @@ import (
 func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, error) {
 	id, secret, ok := parseRefreshToken(token)
 	if !ok {
-		return Tokens{}, s.refuseRefresh(ctx, c, Session{}, OutcomeWrongToken)
+		return Tokens{}, s.wrongRefresh(ctx, c, Session{}, nil)
 	}
 	tokens, err := s.refreshRecent(ctx, id, secret, c)
 	if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
@@ -85,7 +86,7 @@ func (s *Service) rotate(ctx context.Context, session Session, user User, secret
 func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, error) {
 	session, user, err := s.Store.SessionUser(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return Tokens{}, s.refuseRefresh(ctx, c, Session{}, OutcomeWrongToken)
+		return Tokens{}, s.wrongRefresh(ctx, c, Session{}, nil)
 	}
 	if err != nil {
 		return Tokens{}, fmt.Errorf("reading session: %w", err)
@@ -94,15 +95,13 @@ func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Cl
 	justSpent := subtle.ConstantTimeCompare(hashSecret(secret), session.PreviousHash) == 1 && now.Sub(session.RotatedAt) <= RefreshGrace
 	switch {
 	case !session.alive(user, now, s.SessionIdle):
-		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeDeadSession)
+		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeDeadSession, nil)
 	case session.live(secret):
 		return s.rotate(ctx, session, user, secret, c, now)
 	case justSpent:
 		return s.repeat(ctx, session, user, secret, c, now)
-	case s.spentBefore(session, secret):
-		return Tokens{}, s.endReused(ctx, c, session, now)
 	}
-	return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeWrongToken)
+	return Tokens{}, s.wrongRefresh(ctx, c, session, secret)
 }
 
 // repeat gives the successor of a token that was spent a moment ago again.
@@ -118,21 +117,30 @@ func (s *Service) repeat(ctx context.Context, session Session, user User, secret
 	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, s.successor(session.ID, secret))}, nil
 }
 
-// refuseRefresh records why, and returns the one error that does not say so, or a
-// *LimitError. Good tokens are not limited: nobody can guess one.
-func (s *Service) refuseRefresh(ctx context.Context, c Client, session Session, why Outcome) error {
-	if why == OutcomeWrongToken {
-		done, err := s.allow(ctx, s.attempt("", c))
-		if err != nil {
-			return s.recordLimited(ctx, c, EventRefresh, User{}, err)
-		}
-		defer done()
+// wrongRefresh ends the session if the token was spent before. Only failures are
+// limited: nobody can guess a good token.
+func (s *Service) wrongRefresh(ctx context.Context, c Client, session Session, secret []byte) error {
+	now := s.Now()
+	spent, err := s.wasSpent(ctx, c, session, secret)
+	if err != nil {
+		return s.recordLimited(ctx, c, EventRefresh, User{}, err)
 	}
-	b := Batch{Events: []Event{sessionEvent(c, EventRefresh, why, session, s.Now())}}
-	if why == OutcomeWrongToken {
-		b.Hits = s.attempt("", c).hits(s.Now())
+	if spent {
+		return s.endReused(ctx, c, session, now)
 	}
-	if err := s.Store.Commit(ctx, b); err != nil {
+	attempt := s.attempt("", c)
+	done, err := s.allow(ctx, attempt)
+	if err != nil {
+		return s.recordLimited(ctx, c, EventRefresh, User{}, err)
+	}
+	defer done()
+	return s.refuseRefresh(ctx, c, session, OutcomeWrongToken, attempt.hits(now))
+}
+
+// refuseRefresh records why, and returns the one error that does not say so.
+func (s *Service) refuseRefresh(ctx context.Context, c Client, session Session, why Outcome, hits []Hit) error {
+	e := sessionEvent(c, EventRefresh, why, session, s.Now())
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: hits}); err != nil {
 		return fmt.Errorf("recording refused refresh: %w", err)
 	}
 	return ErrInvalidToken
@@ -158,7 +166,12 @@ func sessionEvent(c Client, kind EventKind, outcome Outcome, session Session, no
 
 // successor is the secret that follows a spent one.
 func (s *Service) successor(id SessionID, secret []byte) []byte {
-	mac := hmac.New(sha256.New, s.RefreshKey)
+	return follow(hmac.New(sha256.New, s.RefreshKey), id, secret)
+}
+
+// follow is a step of the chain of secrets, by a MAC under RefreshKey.
+func follow(mac hash.Hash, id SessionID, secret []byte) []byte {
+	mac.Reset()
 	mac.Write([]byte(id))
 	mac.Write([]byte{0})
 	mac.Write(secret)
@@ -173,8 +186,9 @@ const maxRotations = 10_000
 // live one follows from it. The session's id stands in every access token, so a
 // made-up secret must not end the session.
 func (s *Service) spentBefore(session Session, secret []byte) bool {
+	mac := hmac.New(sha256.New, s.RefreshKey) // one for all: its key is half the work
 	for range min(session.Rotations, maxRotations) {
-		secret = s.successor(session.ID, secret)
+		secret = follow(mac, session.ID, secret)
 		if bytes.Equal(hashSecret(secret), session.RefreshHash) {
 			return true
 		}
@@ -182,9 +196,20 @@ func (s *Service) spentBefore(session Session, secret []byte) bool {
 	return false
 }
 
-// belongs reports whether the secret is or was the session's.
-func (s *Service) belongs(session Session, secret []byte) bool {
-	return subtle.ConstantTimeCompare(hashSecret(secret), session.RefreshHash) == 1 || s.spentBefore(session, secret)
+// shortChain is how far anybody may have us look back: a millisecond.
+const shortChain = 1000
+
+// wasSpent is spentBefore, limited where a made-up secret would cost much.
+// *LimitError.
+func (s *Service) wasSpent(ctx context.Context, c Client, session Session, secret []byte) (bool, error) {
+	if session.Rotations > shortChain {
+		done, err := s.allow(ctx, s.attempt("", c))
+		if err != nil {
+			return false, err
+		}
+		defer done()
+	}
+	return s.spentBefore(session, secret), nil
 }
 
 func hashSecret(secret []byte) []byte {

@@ -166,6 +166,9 @@ func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) (Batch, 
 	if err != nil {
 		return Batch{}, err
 	}
+	if s.Registration != RegistrationOpen { // closed since
+		return Batch{}, ErrInvalidTicket
+	}
 	now := s.Now()
 	u, err := s.newUser(NewUser{Email: t.Email, Name: t.Name})
 	if err != nil {
@@ -257,10 +260,10 @@ func (s *Service) unproved(ctx context.Context, key string) (Ticket, Message, er
 		if u.EmailVerified || u.Disabled {
 			return Ticket{}, Message{}, nil
 		}
-		return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm, Name: u.Name}, nil
+		return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm}, nil
 	}
 	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-	if err == nil && s.Now().Before(t.ExpiresAt) {
+	if err == nil && s.Now().Before(t.ExpiresAt) && s.Registration == RegistrationOpen {
 		return t, Message{Kind: MessageVerify}, nil
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -282,7 +285,7 @@ func (s *Service) pendingChange(ctx context.Context, key string) (Ticket, Messag
 	if errors.Is(err, ErrInvalidTicket) || err == nil && t.Email != u.PendingEmail {
 		return Ticket{}, Message{}, nil
 	}
-	return t, Message{Kind: MessageConfirm, Name: u.Name}, err
+	return t, Message{Kind: MessageConfirm}, err
 }
 
 // requestMail is what requests have in common that anybody may make and that may

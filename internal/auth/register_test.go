@@ -459,3 +459,32 @@ func winners(t *testing.T, one, two *auth.Service, lost error, do func(s *auth.S
 	wg.Wait()
 	return int(won.Load())
 }
+
+// TestPendingRegistrationsEnd: a day after they began, however many mails are asked
+// for, and when registration is closed.
+func TestPendingRegistrationsEnd(t *testing.T) {
+	f := newFixture(t, open(&mailbox{}))
+	f.register("ada@example.com", password)
+	first := token(t, f.mail(auth.MessageVerify, "ada@example.com"))
+	closed := f.service(open(f.Mailer.(*mailbox)), func(c *auth.Config) { c.Registration = auth.RegistrationClosed })
+	if err := closed.VerifyAddress(t.Context(), auth.TicketRequest{Token: first}); !errors.Is(err, auth.ErrInvalidTicket) {
+		t.Errorf("while registration is closed: %v, want ErrInvalidTicket", err)
+	}
+	if err := closed.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil || len(f.mails()) != 0 {
+		t.Errorf("another mail while registration is closed: %v", err)
+	}
+	f.clock.Advance(23 * time.Hour)
+	for range 2 {
+		if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		f.mail(auth.MessageVerify, "ada@example.com")
+	}
+	f.clock.Advance(time.Hour)
+	if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	if left := f.mails(); len(left) != 0 {
+		t.Errorf("a day later: %+v", left)
+	}
+}

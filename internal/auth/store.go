@@ -38,7 +38,8 @@ type Store interface {
 	// Counts returns the count of each key, zero for those without hits.
 	Counts(ctx context.Context, keys []string) ([]Count, error)
 	// Commit carries out the batch: all of it, or nothing and an error.
-	// When it returns nil the changes are on disk.
+	// When it returns nil the changes are on disk. It goes on when ctx ends:
+	// failures count for those who hang up, too.
 	Commit(ctx context.Context, b Batch) error
 	// Purge deletes what its owner has no use for any more.
 	Purge(ctx context.Context, before Moments) error

@@ -31,6 +31,8 @@ const (
 	// PurposeReset and PurposeInvite set a new or first password.
 	PurposeReset  Purpose = "reset"
 	PurposeInvite Purpose = "invite"
+	// purposeDeleted opens nothing: it says that there was a user of that id.
+	purposeDeleted Purpose = "deleted"
 )
 
 // A Ticket is a one-time secret that was mailed to somebody: a link with 256
@@ -145,10 +147,14 @@ func (s *Service) issue(t Ticket, emailKey string, now time.Time) (_ Ticket, lin
 	rand.Read(secret) // never fails, crypto/rand
 	t.ID = s.ticketID(t.Purpose, emailKey)
 	t.SecretHash, t.CreatedAt, t.Tries = hashSecret(secret), now, 0
+	kept := t.ExpiresAt
 	t.LinkUntil, t.ExpiresAt = now.Add(LinkLifetime), now.Add(LinkLifetime)
 	switch t.Purpose {
 	case PurposeRegister:
 		t.ExpiresAt = now.Add(registrationKept)
+		if !kept.IsZero() { // another mail does not prolong it
+			t.ExpiresAt = kept
+		}
 	case PurposeInvite:
 		t.LinkUntil, t.ExpiresAt = now.Add(InviteLifetime), now.Add(InviteLifetime)
 		return t, s.link(t, secret), ""
@@ -228,11 +234,19 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 		return err
 	}
 	attempt := s.ticketAttempt(r)
-	done, err := s.allow(ctx, attempt)
-	if err != nil {
-		return s.recordLimited(ctx, r.Client, kind, User{}, err)
+	limit := func() (done func(), err error) {
+		if done, err = s.allow(ctx, attempt); err != nil {
+			err = s.recordLimited(ctx, r.Client, kind, User{}, err)
+		}
+		return done, err
 	}
-	defer done()
+	if r.Code != "" {
+		done, err := limit()
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
 	return retry("using a ticket", func() error {
 		tickets, err := s.tickets(ctx, credentials)
 		if err != nil {
@@ -255,6 +269,13 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 				err = ErrConflict
 			}
 			return err
+		}
+		if r.Code == "" { // a good link cannot be guessed, and always gets through
+			done, err := limit()
+			if err != nil {
+				return err
+			}
+			defer done()
 		}
 		return s.refuseTicket(ctx, r.Client, kind, tickets, credentials, attempt)
 	})

@@ -169,6 +169,7 @@ func (s *SMTP) deliver(ctx context.Context, to string, msg *gomail.Msg) (stage, 
 		return stageConnect, err
 	}
 	defer conn.Close()
+	conn = &shortAnswers{conn, maxAnswers}
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	secured := conn
 	if s.server.TLS == TLSImplicit {
@@ -191,6 +192,25 @@ func (s *SMTP) deliver(ctx context.Context, to string, msg *gomail.Msg) (stage, 
 	}
 	_ = session.Quit() // the message is theirs, whatever they answer now
 	return "", nil
+}
+
+// maxAnswers is how much a server may say in all; the library would keep an answer
+// without end in memory.
+const maxAnswers = 1 << 20
+
+// shortAnswers is a connection that fails once the other side has said too much.
+type shortAnswers struct {
+	net.Conn
+	left int
+}
+
+func (c *shortAnswers) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		return 0, errors.New("the server's answers are too long")
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
 }
 
 // transact is one mail transaction (RFC 5321 section 3.3). It is done here and

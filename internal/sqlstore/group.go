@@ -35,7 +35,8 @@ type commit struct {
 	done  chan error // gets one answer
 }
 
-// Commit carries out the batch: all of it, or nothing.
+// Commit carries out the batch: all of it, or nothing. It is not tied to ctx:
+// whoever hangs up must not take back that a guess was wrong.
 func (s *Store) Commit(ctx context.Context, b auth.Batch) error {
 	c := &commit{b, make(chan error, 1)}
 	s.group.mu.Lock()
@@ -49,16 +50,13 @@ func (s *Store) Commit(ctx context.Context, b auth.Batch) error {
 	}
 	limit := time.NewTimer(groupTimeout)
 	defer limit.Stop()
-	cause := errors.New("other writers take too long")
 	select {
 	case err := <-c.done:
 		return err
-	case <-ctx.Done():
-		cause = ctx.Err()
 	case <-limit.C:
 	}
 	if s.group.withdraw(c) {
-		return unavailable(cause)
+		return unavailable(errors.New("other writers take too long"))
 	}
 	return <-c.done // it has begun, and its outcome counts
 }

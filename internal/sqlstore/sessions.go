@@ -23,6 +23,7 @@ type sessions struct {
 	now func() time.Time // the clock that stamps files
 
 	mu    sync.RWMutex
+	file  fs.FileInfo // the log as it was first seen
 	known map[auth.SessionID]sessionUser
 }
 
@@ -53,7 +54,7 @@ func (c *sessions) look() (logState, bool) {
 		return logState{}, false
 	}
 	info, err := os.Stat(c.log)
-	if err != nil || info.Mode().Type() != fs.FileMode(0) {
+	if err != nil || info.Mode().Type() != fs.FileMode(0) || !c.same(info) {
 		return logState{}, false
 	}
 	state := logState{info.Size(), info.ModTime()}
@@ -62,6 +63,17 @@ func (c *sessions) look() (logState, bool) {
 		settled = coarseGrain
 	}
 	return state, c.now().Sub(state.modified) > settled
+}
+
+// same reports whether it is still the same log: the database may have been
+// replaced, and what is written to ours does not show in the other one.
+func (c *sessions) same(log fs.FileInfo) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil {
+		c.file = log
+	}
+	return os.SameFile(c.file, log)
 }
 
 // get returns what was read while the log was in the state.

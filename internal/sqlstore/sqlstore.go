@@ -53,6 +53,9 @@ type Store struct {
 	read  *sql.DB
 	stmts statements
 	group group
+	// file is the database when it was opened; nil: in memory.
+	path string
+	file fs.FileInfo
 	// sessions is a memory of look-ups that is never behind.
 	sessions sessions
 }
@@ -78,6 +81,11 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 	} else {
 		if err := prepareFile(path, create); err != nil {
 			return nil, err
+		}
+		s.path = path
+		var err error
+		if s.file, err = os.Stat(path); err != nil {
+			return nil, fmt.Errorf("opening store %s: %w", path, err)
 		}
 		s.write, s.read = openDB(path), openDB(path)
 		s.sessions.log, s.sessions.now = path+"-wal", time.Now
@@ -160,6 +168,9 @@ func (s *Store) Close() error {
 // transact runs f in a transaction on the write connection. Once begun it is
 // not tied to ctx: a client that hangs up must not decide halfway.
 func (s *Store) transact(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) error {
+	if err := s.inPlace(); err != nil {
+		return unavailable(err)
+	}
 	waiting, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
 	conn, err := s.write.Conn(waiting)
@@ -180,6 +191,19 @@ func (s *Store) transact(ctx context.Context, f func(ctx context.Context, tx *sq
 		return unavailable(err)
 	}
 	return nil
+}
+
+// inPlace reports whether the database is still the file that was opened. What is
+// written to one that was removed or replaced is lost.
+func (s *Store) inPlace() error {
+	if s.file == nil {
+		return nil
+	}
+	now, err := os.Stat(s.path)
+	if err == nil && !os.SameFile(now, s.file) {
+		err = errors.New("the database file was replaced; restart the program")
+	}
+	return err
 }
 
 // unavailable marks every error that is not one of the port's own.

@@ -105,6 +105,48 @@ func TestLockedDatabaseIsUnavailable(t *testing.T) {
 	}
 }
 
+// TestReplacedDatabaseIsUnavailable: what is written to a file that is gone is lost,
+// and what others write elsewhere does not end what is remembered.
+func TestReplacedDatabaseIsUnavailable(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"replaced": func(path string) error {
+			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "latchkey.db")
+			s := open(t, path, true)
+			u, e := auth.User{ID: "u", Username: "ada"}, auth.Session{ID: "s", UserID: "u", RefreshHash: []byte{1}}
+			if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}}); err != nil {
+				t.Fatal(err)
+			}
+			age(t, path)
+			s.SessionUser(t.Context(), "s")
+			if !s.Remembers("s") {
+				t.Fatal("nothing is remembered")
+			}
+			log, err := os.ReadFile(path + "-wal")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(replace(path), os.Rename(path+"-wal", path+"-wal.old"), os.WriteFile(path+"-wal", log, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			age(t, path)
+			if s.Remembers("s") {
+				t.Error("another log says that nothing has changed")
+			}
+			if err := s.Commit(t.Context(), auth.Batch{Events: []auth.Event{{Kind: "x"}}}); !errors.Is(err, auth.ErrUnavailable) {
+				t.Errorf("Commit: %v, want ErrUnavailable", err)
+			}
+			if err := s.Ping(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
+				t.Errorf("Ping: %v, want ErrUnavailable", err)
+			}
+		})
+	}
+}
+
 // TestPingWrites: a ping that only reads would succeed on a full disk.
 func TestPingWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")

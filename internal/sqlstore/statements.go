@@ -84,7 +84,7 @@ const (
 
 	addHit = `INSERT INTO counts (key, level, last_hit) VALUES ($1, 1, $2)
 		ON CONFLICT (key) DO UPDATE SET
-			level = 1 + CASE WHEN counts.level * $3 > $2 - counts.last_hit
+			level = 1 + CASE WHEN $2 < counts.last_hit THEN counts.level WHEN counts.level * $3 > $2 - counts.last_hit
 				THEN counts.level - ($2 - counts.last_hit) * 1.0 / $3 ELSE 0 END,
 			last_hit = $2`
 

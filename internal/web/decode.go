@@ -60,14 +60,15 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// checkContentType takes an absent type for JSON. Anything else that a browser
-// could send across origins without asking (text/plain, forms) is refused.
+// checkContentType takes an absent type for JSON, but not of a browser, which
+// names its origin. Whatever a browser could send across origins without asking
+// (no type, text/plain, forms) is refused.
 func checkContentType(r *http.Request) error {
 	values := r.Header.Values("Content-Type")
-	if len(values) == 0 {
+	if len(values) == 0 && r.Header.Get("Origin") == "" {
 		return nil
 	}
-	media, params, err := mime.ParseMediaType(values[0])
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := strings.ToLower(params["charset"])
 	if err != nil || len(values) > 1 || media != "application/json" || charset != "" && charset != "utf-8" {
 		return &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",

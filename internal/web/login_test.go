@@ -185,6 +185,7 @@ func TestContentTypes(t *testing.T) {
 		"JSON in UTF-8":             {fields{"Content-Type": "application/json; charset=utf-8"}, 200},
 		"JSON in UTF-8, quoted":     {fields{"Content-Type": `application/json;charset="UTF-8"`}, 200},
 		"JSON in Latin-1":           {fields{"Content-Type": "application/json; charset=iso-8859-1"}, 415},
+		"none, from a browser":      {fields{"Origin": "https://elsewhere.example"}, 415},
 		"plain text":                {fields{"Content-Type": "text/plain"}, 415},
 		"plain text that says JSON": {fields{"Content-Type": "text/plain; application/json"}, 415},
 		"a form":                    {fields{"Content-Type": "application/x-www-form-urlencoded"}, 415},

@@ -110,7 +110,7 @@ func at(doc map[string]any, names ...string) map[string]any {
 
 // route returns what the document says of the request.
 func (c *contract) route(r *http.Request) (*routers.Route, string) {
-	if r.URL.Path != path.Clean(r.URL.Path) {
+	if r.URL.RawPath != "" || r.URL.Path != path.Clean(r.URL.Path) {
 		return c.nowhere, ""
 	}
 	_, pattern := c.mux.Handler(r)

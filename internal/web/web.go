@@ -76,7 +76,8 @@ var Routes = []string{
 func oneSpelling(mux, notFound http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		clean := path.Clean(r.URL.Path)
-		if r.URL.Path != clean && (clean == "/" || r.URL.Path != clean+"/") {
+		// RawPath is set when something is encoded that need not be.
+		if r.URL.RawPath != "" || r.URL.Path != clean && (clean == "/" || r.URL.Path != clean+"/") {
 			r.URL.Path, r.URL.RawPath = "/", ""
 			notFound.ServeHTTP(w, r)
 			return

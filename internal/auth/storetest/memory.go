@@ -220,7 +220,7 @@ func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
 	for _, h := range b.Hits {
 		before := c.counts[h.Key]
 		if !before.Last.IsZero() {
-			before.Level = max(0, before.Level-float64(h.At.Sub(before.Last))/float64(h.Fade))
+			before.Level = max(0, before.Level-float64(max(0, h.At.Sub(before.Last)))/float64(h.Fade))
 		}
 		c.counts[h.Key] = auth.Count{Level: before.Level + 1, Last: h.At}
 	}
