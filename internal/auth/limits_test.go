@@ -350,3 +350,46 @@ func TestMadeUpTokensCountAtTheLogout(t *testing.T) {
 		t.Errorf("after the logout: %v, want ErrInvalidToken", err)
 	}
 }
+
+// TestOthersFailuresAtTheAddressBlockNoOwner: who is signed in, and who holds a link,
+// gets through all the same.
+func TestOthersFailuresAtTheAddressBlockNoOwner(t *testing.T) {
+	f := newFixture(t, limits, open(&mailbox{}))
+	f.addAda()
+	office := auth.Client{Address: "192.0.2.1"}
+	claims := f.claimsOf(f.mustLogin("ada", password))
+	for i := range 40 {
+		f.try(fmt.Sprint("user", i), "wrong password", office.Address)
+	}
+	if wait, _ := f.try("bob", password, office.Address); wait == 0 {
+		t.Fatal("the address is not limited; the test shows nothing")
+	}
+	if err := f.ChangePassword(t.Context(), claims, password, otherPassword, office); err != nil {
+		t.Errorf("who is signed in: %v", err)
+	}
+	f.mails()
+	link := token(t, f.forgot("ada@example.com"))
+	if err := f.ResetPassword(t.Context(), auth.TicketRequest{Token: link, Client: office}, password); err != nil {
+		t.Errorf("who holds a link: %v", err)
+	}
+}
+
+// TestRegistrationsDoNotShowByTheWorkOfLogins: a wrong password for an address costs
+// the same whatever there is of it.
+func TestRegistrationsDoNotShowByTheWorkOfLogins(t *testing.T) {
+	f := newFixture(t, open(&mailbox{}))
+	f.addAda()
+	f.register("pending@example.com", otherPassword)
+	f.add(auth.NewUser{Username: "bob", Email: "bob@example.com", Password: password})
+	f.register("bob@example.com", otherPassword)
+	for _, email := range []string{"ada@example.com", "bob@example.com", "pending@example.com", "nobody@example.com"} {
+		hashes := 0
+		f.Hasher.Run = func(hash func()) { hashes++; hash() }
+		if _, err := f.login(email, "a wrong password"); !errors.Is(err, auth.ErrInvalidCredentials) {
+			t.Errorf("%s: %v", email, err)
+		}
+		if hashes != 2 {
+			t.Errorf("%s: %d hashes, want 2", email, hashes)
+		}
+	}
+}

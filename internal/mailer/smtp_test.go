@@ -597,6 +597,20 @@ func TestANoteAtTheDoorIsNotAboutTheMessage(t *testing.T) {
 	keepsSecrets(t, err)
 }
 
+// TestEndlessAnswers: what a server says is kept in memory until its line ends.
+func TestEndlessAnswers(t *testing.T) {
+	said := 0
+	address := scripted(t, func(c net.Conn) {
+		for n, err := io.WriteString(c, "220 "); err == nil && said < 64<<20; n, err = io.WriteString(c, strings.Repeat("x", 64<<10)) {
+			said += n
+		}
+	})
+	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + credentials + address}).Send(t.Context(), sample(auth.MessageVerify))
+	if err == nil || errors.Is(err, auth.ErrUndeliverable) || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("got %v, want a passing error that says why", err)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

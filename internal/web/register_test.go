@@ -622,7 +622,7 @@ func TestEveryRouteWhenItGoesWrong(t *testing.T) {
 	f.service.Limits = &auth.Limits{Account: one, Address: one}
 	f.login("ada", "wrong")
 	f.send("POST", "/password/change", accountRoutes["POST /password/change"], header) // who is signed in counts apart
-	f.post("/password/forgot", `{"email":"nobody@example.com"}`, nil) // such requests count apart
+	f.post("/password/forgot", `{"email":"nobody@example.com"}`, nil)                  // such requests count apart
 	for route, body := range jsonRoutes() {
 		if route == "POST /logout" || route == "PATCH /me" {
 			continue // nothing can be guessed there
