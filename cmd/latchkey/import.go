@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -129,18 +127,21 @@ func (c *usersImportCmd) openReport(p *process) (*os.File, error) {
 // checkReport refuses to write over what is not an earlier report.
 func checkReport(path string) error {
 	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("opening the report: %w", err)
 	}
 	if info.Mode().IsRegular() {
-		text, err := os.ReadFile(path)
+		f, err := os.Open(path)
 		if err != nil {
 			return fmt.Errorf("reading the earlier report: %w", err)
 		}
-		if len(text) == 0 || bytes.HasPrefix(text, []byte(`{"line":`)) {
+		defer f.Close()
+		const begins = `{"line":`
+		first := make([]byte, len(begins))
+		if n, err := io.ReadFull(f, first); string(first) == begins || n == 0 && errors.Is(err, io.EOF) {
 			return nil
 		}
 	}

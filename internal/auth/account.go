@@ -109,21 +109,22 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Clie
 		case !session.alive(user, now, s.SessionIdle):
 			return nil
 		case session.live(secret):
-			return s.logoutByToken(ctx, session, c, now)
+			return s.endSession(ctx, session, c, now)
 		}
 		spent, err := s.wasSpent(ctx, c, session, secret)
 		if err != nil {
 			return s.recordLimited(ctx, c, EventLogout, User{}, err)
 		}
 		if spent {
-			return s.logoutByToken(ctx, session, c, now)
+			return s.endSession(ctx, session, c, now)
 		}
 		e := sessionEvent(c, EventLogout, OutcomeWrongToken, session, now)
 		return wrap("recording wrong token", s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: s.attempt("", c).hits(now)}))
 	})
 }
 
-func (s *Service) logoutByToken(ctx context.Context, session Session, c Client, now time.Time) error {
+// endSession ends a session by the wish of its owner.
+func (s *Service) endSession(ctx context.Context, session Session, c Client, now time.Time) error {
 	session.EndedAt = now
 	return s.Store.Commit(ctx, Batch{
 		UpdateSessions: []Session{session},
@@ -171,11 +172,7 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id Ses
 		if !session.alive(user, now, s.SessionIdle) { // nor is somebody else's
 			return ErrNotFound
 		}
-		session.EndedAt = now
-		return s.Store.Commit(ctx, Batch{
-			UpdateSessions: []Session{session},
-			Events:         []Event{sessionEvent(c, EventLogout, Outcome(LogoutThis), session, now)},
-		})
+		return s.endSession(ctx, session, c, now)
 	})
 }
 
@@ -247,11 +244,15 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 	return ErrInvalidCredentials
 }
 
-// tombstone remembers a deleted user, whose tokens of the old system name no
-// session that has ended. It outlives them.
-func (s *Service) tombstone(id UserID) Ticket {
-	now := s.Now()
-	return Ticket{ID: s.ticketID(purposeDeleted, string(id)), Purpose: purposeDeleted, CreatedAt: now, ExpiresAt: now.AddDate(10, 0, 0)}
+// deleteUser deletes the user with all sessions. Tokens of the old system name no
+// session that would have ended: the id is remembered for longer than they live.
+func (s *Service) deleteUser(b *Batch, u User) {
+	b.DeleteUsers = []User{u}
+	if now := s.Now(); s.Legacy {
+		b.PutTickets = append(b.PutTickets, Ticket{
+			ID: s.ticketID(purposeDeleted, string(u.ID)), Purpose: purposeDeleted, CreatedAt: now, ExpiresAt: now.AddDate(10, 0, 0),
+		})
+	}
 }
 
 // Rename changes the bearer's name and returns who that is now.
@@ -292,13 +293,8 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 		if err != nil {
 			return err
 		}
-		b := Batch{
-			DeleteUsers: []User{user},
-			Events:      []Event{sessionEvent(c, EventUserDeleted, OutcomeOK, session, s.Now())},
-		}
-		if s.Legacy {
-			b.PutTickets = []Ticket{s.tombstone(user.ID)}
-		}
+		b := Batch{Events: []Event{sessionEvent(c, EventUserDeleted, OutcomeOK, session, s.Now())}}
+		s.deleteUser(&b, user)
 		if err := s.notify(&b, user, MessageAccountDeleted, c); err != nil {
 			return err
 		}

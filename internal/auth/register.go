@@ -189,7 +189,8 @@ func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) (Batch, 
 	}
 	gone := c.event(EventUserDeleted, OutcomeReplaced, now)
 	gone.UserID = holder.ID
-	b.DeleteUsers, b.Events = []User{holder}, append(b.Events, gone)
+	b.Events = append(b.Events, gone)
+	s.deleteUser(&b, holder)
 	return b, nil
 }
 
@@ -263,7 +264,7 @@ func (s *Service) unproved(ctx context.Context, key string) (Ticket, Message, er
 		return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm}, nil
 	}
 	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-	if err == nil && s.Now().Before(t.ExpiresAt) && s.Registration == RegistrationOpen {
+	if err == nil && !s.Now().Add(LinkLifetime).After(t.ExpiresAt) && s.Registration == RegistrationOpen {
 		return t, Message{Kind: MessageVerify}, nil
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {

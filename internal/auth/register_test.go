@@ -480,11 +480,11 @@ func TestPendingRegistrationsEnd(t *testing.T) {
 		}
 		f.mail(auth.MessageVerify, "ada@example.com")
 	}
-	f.clock.Advance(time.Hour)
+	f.clock.Advance(time.Second) // its link would outlive the registration
 	if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
 	if left := f.mails(); len(left) != 0 {
-		t.Errorf("a day later: %+v", left)
+		t.Errorf("in the last hour: %+v", left)
 	}
 }

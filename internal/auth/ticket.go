@@ -72,7 +72,7 @@ const (
 	// MaxCodeTries is how many wrong codes a ticket takes; its link goes on working.
 	MaxCodeTries = 5
 	// registrationKept is how long a registration can be taken up again by asking
-	// for another mail.
+	// for another mail, whose link works within it.
 	registrationKept = 24 * time.Hour
 )
 
@@ -151,10 +151,7 @@ func (s *Service) issue(t Ticket, emailKey string, now time.Time) (_ Ticket, lin
 	t.LinkUntil, t.ExpiresAt = now.Add(LinkLifetime), now.Add(LinkLifetime)
 	switch t.Purpose {
 	case PurposeRegister:
-		t.ExpiresAt = now.Add(registrationKept)
-		if !kept.IsZero() { // another mail does not prolong it
-			t.ExpiresAt = kept
-		}
+		t.ExpiresAt = cmp.Or(kept, now.Add(registrationKept)) // another mail does not prolong it
 	case PurposeInvite:
 		t.LinkUntil, t.ExpiresAt = now.Add(InviteLifetime), now.Add(InviteLifetime)
 		return t, s.link(t, secret), ""

@@ -75,7 +75,7 @@ const (
 			device = $6, address = $7, since = $8, last_used_at = $9, ended_at = $10, version = version + 1
 		WHERE id = $1 AND version = $11`
 
-	// One statement for three: it is the one that runs most.
+	// The check of the user is in the statement: it is the one that runs most.
 	rotateSession = `UPDATE sessions SET refresh_hash = $1, previous_hash = $2, rotated_at = $3, rotations = $4,
 			device = $5, address = $6, last_used_at = $7, version = version + 1
 		WHERE id = $8 AND version = $9 AND EXISTS (SELECT 1 FROM users WHERE id = $10 AND version = $11)`
