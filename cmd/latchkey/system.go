@@ -61,7 +61,7 @@ func (t tokenTTL) value() time.Duration {
 
 // issueFlags say to whom tokens are issued, and what they look like.
 type issueFlags struct {
-	Limits    string `help:"Slow down guessing and requests for mail: on or off. Default: on; in offline and invoke, which only this machine can reach, off." env:"LATCHKEY_LIMITS" enum:"on,off," default:"" placeholder:"on|off"`
+	Limits    string `help:"Slow down guessing and requests for mail: on or off, which is for tests and load runs (${default})." env:"LATCHKEY_LIMITS" enum:"on,off" default:"on" placeholder:"on|off"`
 	PublicURL string `name:"public-url" help:"Base of links and default issuer. Default: http:// and the address that is bound." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
 	Issuer    string `help:"iss of tokens. Default: the public URL." env:"LATCHKEY_ISSUER" placeholder:"URL"`
 	Audience  string `help:"aud of tokens. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`
@@ -252,8 +252,7 @@ func (s *storage) config(hasher *auth.Hasher) auth.Config {
 }
 
 // build wires the service. base is the public URL where none is configured.
-// forDemo is for what only this machine can reach: weak secrets are tolerated,
-// and limits are off unless asked for.
+// forDemo is for what only this machine can reach: weak secrets are tolerated.
 func (s *storage) build(f dataFlags, i issueFlags, base string, forDemo bool, log *slog.Logger) (*system, error) {
 	hasher, err := auth.NewHasher(f.Argon2)
 	if err != nil {
@@ -264,9 +263,9 @@ func (s *storage) build(f dataFlags, i issueFlags, base string, forDemo bool, lo
 	audience := cmp.Or(i.Audience, issuer)
 	cfg := s.config(hasher)
 	cfg.Issuer, cfg.Audience, cfg.AccessTokenTTL, cfg.PublicURL = issuer, audience, f.value(), public
-	if i.Limits == "on" || i.Limits == "" && !forDemo {
+	if i.Limits == "on" {
 		cfg.Limits = &auth.DefaultLimits
-	} else if !forDemo {
+	} else {
 		log.Warn("limits are off: passwords can be guessed as fast as they can be hashed")
 	}
 	sys := &system{storage: s, jwks: s.keys.JWKS}

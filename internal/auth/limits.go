@@ -191,88 +191,189 @@ func (s *Service) limitKey(kind, name string) string {
 // allow returns a *LimitError when the attempt comes too soon, and otherwise what
 // is to be called when its outcome is stored.
 //
-// An account or address that has used up its free failures is tried by one at a
-// time in this process: or else a hundred guesses at once would all be looked at
-// before the first of them counts.
+// Of the attempts that count under one key, this process has no more under way
+// than could fail before one has to wait; the others stand by until one of these
+// is over. Or else a hundred guesses at once would all be looked at before the
+// first of them counts.
 func (s *Service) allow(ctx context.Context, a limited) (done func(), err error) {
-	slow, err := s.due(ctx, a)
-	if err != nil || len(slow) == 0 {
-		return func() {}, err
+	if len(a.keys) == 0 {
+		return func() {}, nil
 	}
-	if !s.trying.enter(slow) {
-		return nil, &LimitError{time.Second}
+	ctx, cancel := context.WithTimeout(ctx, standBy)
+	defer cancel()
+	tried := a.tried()
+	room := a.free()
+	for {
+		places, err := s.trying.enter(ctx, tried, room)
+		if err != nil {
+			return nil, err
+		}
+		// Read after entering: whoever has left is counted, if it failed.
+		room, err = s.room(context.WithoutCancel(ctx), a)
+		if err == nil && fits(places, room) {
+			return func() { s.trying.leave(tried) }, nil
+		}
+		s.trying.leave(tried)
+		if err != nil {
+			return nil, err
+		}
 	}
-	done = func() { s.trying.leave(slow) }
-	if _, err := s.due(ctx, a); err != nil { // another one may have failed meanwhile
-		done()
-		return nil, err
-	}
-	return done, nil
 }
 
-// due returns a *LimitError when the attempt has to wait, and those of its keys
-// that have used up their free failures.
-func (s *Service) due(ctx context.Context, a limited) (slow []string, err error) {
-	if len(a.keys) == 0 {
-		return nil, nil
+// tried are the keys that attempts stand by for: the alarm stops nobody.
+func (a limited) tried() []string {
+	if a.alarmed {
+		return a.keys[:len(a.keys)-1]
 	}
+	return a.keys
+}
+
+// free is how many may be under way for each key if none has failed yet.
+func (a limited) free() []int {
+	var free []int
+	for i := range a.tried() {
+		free = append(free, max(1, a.limits[i].Free))
+	}
+	return free
+}
+
+// room returns a *LimitError when the attempt has to wait, and otherwise how many
+// may be under way for each of its keys.
+func (s *Service) room(ctx context.Context, a limited) ([]int, error) {
 	counts, err := s.Store.Counts(ctx, a.keys)
 	if err != nil {
 		return nil, fmt.Errorf("reading limits: %w", err)
 	}
 	now := s.Now()
-	var longest time.Duration
 	alarm := false
 	if a.alarmed {
 		last := len(counts) - 1
 		alarm = a.limits[last].over(counts[last].at(now, a.limits[last].Fade)) >= 0
-		counts = counts[:last]
 	}
-	for i, c := range counts {
+	var longest time.Duration
+	var room []int
+	for i := range a.tried() {
 		limit := a.limits[i]
 		if alarm {
 			limit = limit.tightened()
 		}
-		longest = max(longest, limit.wait(c, now))
-		if limit.over(c) >= 0 {
-			slow = append(slow, a.keys[i])
-		}
+		longest = max(longest, limit.wait(counts[i], now))
+		room = append(room, max(1, int(-limit.over(counts[i]))))
 	}
 	if longest > 0 {
 		return nil, &LimitError{longest}
 	}
-	return slow, nil
+	return room, nil
 }
 
-// trying holds the keys that an attempt is under way for.
-type trying struct {
-	mu   sync.Mutex
-	keys map[string]bool
-}
-
-// enter takes all of the keys, or none and returns false.
-func (t *trying) enter(keys []string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, key := range keys {
-		if t.keys[key] {
+// fits reports whether each place is within the room there is.
+func fits(places, room []int) bool {
+	for i := range places {
+		if places[i] > room[i] {
 			return false
 		}
 	}
-	if t.keys == nil {
-		t.keys = make(map[string]bool)
+	return true
+}
+
+const (
+	// standBy is how long an attempt stands by for others, and maxStandBy how many
+	// do. Beyond it they are told to come again.
+	standBy    = 5 * time.Second
+	maxStandBy = 64
+)
+
+// trying counts the attempts that are under way, by key.
+type trying struct {
+	mu       sync.Mutex
+	under    map[string]*underway
+	standing int
+}
+
+type underway struct {
+	n    int
+	left chan struct{} // closed when one is over; nil: nobody stands by
+}
+
+// enter adds an attempt to all of its keys as soon as each has room for it, and
+// returns the place it has in each, from 1. *LimitError when that takes too long
+// or too many stand by already.
+func (t *trying) enter(ctx context.Context, keys []string, room []int) ([]int, error) {
+	for {
+		places, left := t.enterNow(keys, room)
+		if left == nil {
+			return places, nil
+		}
+		if err := t.stand(ctx, left); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// stand waits for one to be over.
+func (t *trying) stand(ctx context.Context, left <-chan struct{}) error {
+	t.mu.Lock()
+	full := t.standing == maxStandBy
+	if !full {
+		t.standing++
+	}
+	t.mu.Unlock()
+	if full {
+		return &LimitError{time.Second}
+	}
+	defer func() {
+		t.mu.Lock()
+		t.standing--
+		t.mu.Unlock()
+	}()
+	select {
+	case <-left:
+		return nil
+	case <-ctx.Done():
+		return &LimitError{time.Second}
+	}
+}
+
+// enterNow enters all of the keys or none; then it returns what tells that there
+// is room again.
+func (t *trying) enterNow(keys []string, room []int) (places []int, left chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, key := range keys {
+		if u := t.under[key]; u != nil && u.n >= room[i] {
+			if u.left == nil {
+				u.left = make(chan struct{})
+			}
+			return nil, u.left
+		}
+	}
+	if t.under == nil {
+		t.under = make(map[string]*underway)
 	}
 	for _, key := range keys {
-		t.keys[key] = true
+		u := t.under[key]
+		if u == nil {
+			u = new(underway)
+			t.under[key] = u
+		}
+		u.n++
+		places = append(places, u.n)
 	}
-	return true
+	return places, nil
 }
 
 func (t *trying) leave(keys []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, key := range keys {
-		delete(t.keys, key)
+		u := t.under[key]
+		if u.n--; u.n == 0 {
+			delete(t.under, key)
+		}
+		if u.left != nil {
+			close(u.left)
+			u.left = nil
+		}
 	}
 }
 

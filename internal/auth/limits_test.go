@@ -279,6 +279,132 @@ func TestGuessesAtOnce(t *testing.T) {
 	}
 }
 
+// TestBurstsStayWithinTheLimits sends a hundred attempts in the same moment at
+// what nobody has tried yet: no more are looked at than if they came one by one.
+func TestBurstsStayWithinTheLimits(t *testing.T) {
+	for name, c := range map[string]struct {
+		attempt func(f *fixture, i int) error
+		want    int // looked at
+	}{
+		"guesses at an account": {func(f *fixture, _ int) error {
+			_, err := f.login("ada", "wrong password")
+			return err
+		}, 5},
+		"guesses from an address": {func(f *fixture, i int) error {
+			_, err := f.Login(f.t.Context(), auth.LoginRequest{Username: fmt.Sprint("ada", i), Password: "wrong password", Client: auth.Client{Address: "192.0.2.1"}})
+			return err
+		}, 30},
+		"codes": {func(f *fixture, _ int) error {
+			return f.VerifyAddress(f.t.Context(), auth.TicketRequest{Email: "new@example.com", Code: "AAAA-AAAA"})
+		}, 5},
+		"recovery": {func(f *fixture, _ int) error {
+			return f.ForgotPassword(f.t.Context(), "ada@example.com", auth.Client{})
+		}, 5},
+		"registration": {func(f *fixture, _ int) error {
+			_, err := f.Register(f.t.Context(), auth.RegisterRequest{Email: "crowd@example.com", Password: password})
+			return err
+		}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, limits, open(&mailbox{}))
+			f.addAda()
+			f.register("new@example.com", otherPassword)
+			var looked atomic.Int32
+			var wg sync.WaitGroup
+			for i := range 100 {
+				wg.Go(func() {
+					err := c.attempt(f, i)
+					if limit := (*auth.LimitError)(nil); !errors.As(err, &limit) {
+						looked.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			if got := int(looked.Load()); got != c.want {
+				t.Errorf("%d were looked at, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// TestOneAccountAtOnce: many who log in to the same account at once, with the
+// right password, all get in, though no more than the limit are looked at at a time.
+func TestOneAccountAtOnce(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	for range 4 { // one more failure, and one has to wait
+		f.try("ada", "wrong password", "")
+	}
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if _, err := f.login("ada", password); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestStandingByIsBounded: whoever cannot be looked at yet waits, but not for
+// long, and not in any number.
+func TestStandingByIsBounded(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	held := make(chan struct{})
+	f.Hasher.Run = func(hash func()) { <-held; hash() }
+	var turnedAway, inside atomic.Int32
+	var wg, turned sync.WaitGroup
+	turned.Add(100 - 5 - 64)
+	for range 100 {
+		wg.Go(func() {
+			_, err := f.login("ada", password)
+			var limit *auth.LimitError
+			switch {
+			case errors.As(err, &limit):
+				turnedAway.Add(1)
+				turned.Done()
+			case err == nil:
+				inside.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	turned.Wait() // while nobody gets any further
+	close(held)
+	wg.Wait()
+	if turnedAway.Load() != 31 || inside.Load() != 69 {
+		t.Errorf("%d were turned away and %d let in, want 31 and 69", turnedAway.Load(), inside.Load())
+	}
+}
+
+// TestWhoStandsByMayLeave: a client that is gone does not hold a place.
+func TestWhoStandsByMayLeave(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	for range 4 {
+		f.try("ada", "wrong password", "")
+	}
+	held, entered := make(chan struct{}), make(chan struct{})
+	f.Hasher.Run = func(hash func()) { close(entered); <-held; hash() }
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := f.login("ada", password); err != nil {
+			t.Error(err)
+		}
+	})
+	<-entered
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	_, err := f.Login(ctx, auth.LoginRequest{Username: "ada", Password: password})
+	if limit := (*auth.LimitError)(nil); !errors.As(err, &limit) {
+		t.Errorf("got %v, want a limit", err)
+	}
+	close(held)
+	wg.Wait()
+}
+
 // TestHangingUpCounts: a client that is gone when its guess has been checked is
 // counted, and recorded, like others.
 func TestHangingUpCounts(t *testing.T) {
