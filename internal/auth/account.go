@@ -179,7 +179,7 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id Ses
 // ChangePassword gives the bearer a new password and ends the other sessions.
 // ErrInvalidCredentials when current is wrong.
 func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, current, password string, c Client) error {
-	_, user, err := s.bearer(ctx, claims)
+	session, user, err := s.bearer(ctx, claims)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,8 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 	}
 	hash, err := s.hashNew(ctx, password, user)
 	if err != nil {
-		return named(err, "new_password")
+		e := sessionEvent(c, EventPasswordSet, OutcomeOK, session, s.Now())
+		return named(s.recordRefused(ctx, e, err), "new_password")
 	}
 	proved := user.PasswordHash
 	return retry("changing password", func() error {

@@ -64,6 +64,7 @@ const (
 	OutcomeUnverified    Outcome = "unverified"    // the right password of an address that is not proved
 	OutcomeTaken         Outcome = "taken"         // the address has an account
 	OutcomeClosed        Outcome = "closed"        // registration is not open
+	OutcomeWeakPassword  Outcome = "weak_password" // the new password breaks a rule
 	OutcomeReplaced      Outcome = "replaced"      // took the place of an account whose address nobody had proved
 	OutcomeWrongTicket   Outcome = "wrong_ticket"  // link or code wrong, used or expired
 	OutcomeFailed        Outcome = "failed"        // of a mail: will be tried again
@@ -80,7 +81,7 @@ const (
 func Outcomes() []Outcome {
 	return []Outcome{
 		OutcomeOK, OutcomeUnknownUser, OutcomeWrongPassword, OutcomeDisabledUser, OutcomeUnverified, OutcomeTaken, OutcomeClosed,
-		OutcomeReplaced, OutcomeWrongTicket, OutcomeFailed, OutcomeUndeliverable, OutcomeGivenUp, OutcomeLimited,
+		OutcomeWeakPassword, OutcomeReplaced, OutcomeWrongTicket, OutcomeFailed, OutcomeUndeliverable, OutcomeGivenUp, OutcomeLimited,
 		OutcomeRepeated, OutcomeReused, OutcomeWrongToken, OutcomeDeadSession,
 		Outcome(LogoutThis), Outcome(LogoutOthers), Outcome(LogoutAll),
 	}

@@ -40,16 +40,16 @@ func (s *Service) ResetPassword(ctx context.Context, r TicketRequest, password s
 		if err != nil {
 			return Batch{}, err
 		}
+		now := s.Now()
+		e := r.Client.event(EventPasswordReset, OutcomeOK, now)
+		e.UserID = u.ID
 		hash, err := s.hashNew(ctx, password, u)
 		if err != nil {
-			return Batch{}, err
+			return Batch{}, s.recordRefused(ctx, e, err)
 		}
-		now := s.Now()
 		u.PasswordHash, u.UpdatedAt, u.PendingEmail = hash, now, ""
 		u.EmailVerified = true // whoever reads its mail has the link
 		u.endSessions(now)
-		e := r.Client.event(EventPasswordReset, OutcomeOK, now)
-		e.UserID = u.ID
 		b := Batch{UpdateUsers: []User{u}, Events: []Event{e}}
 		if t.Purpose == PurposeReset {
 			err = s.notify(&b, u, MessagePasswordChanged, r.Client)

@@ -46,7 +46,7 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 		return nil, err
 	}
 	if err := s.checkPassword(r.Password, u); err != nil {
-		return nil, err
+		return nil, s.recordRefused(ctx, r.Client.event(EventRegister, OutcomeOK, s.Now()), err)
 	}
 	key, err := EmailKey(u.Email)
 	if err != nil {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -86,4 +87,17 @@ func (s *Service) hashNew(ctx context.Context, password string, u User) (string,
 		return "", err
 	}
 	return s.Hasher.Hash(ctx, password)
+}
+
+// recordRefused records that the rules refused a new password, and returns why.
+func (s *Service) recordRefused(ctx context.Context, e Event, why error) error {
+	var refused *InvalidError
+	if !errors.As(why, &refused) {
+		return why
+	}
+	e.Outcome = OutcomeWeakPassword
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+		return fmt.Errorf("recording refused password: %w", err)
+	}
+	return why
 }

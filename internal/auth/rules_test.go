@@ -68,6 +68,41 @@ func TestPersonalPasswords(t *testing.T) {
 	}
 }
 
+// TestRefusedPasswordsAreRecorded: with whose it would have been, once there is
+// somebody.
+func TestRefusedPasswordsAreRecorded(t *testing.T) {
+	f := newFixture(t, open(&mailbox{}))
+	f.addAda()
+	tokens := f.mustLogin("ada", password)
+	if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+	client := auth.Client{Address: "192.0.2.7", Device: "laptop/1.0", RequestID: "r1"}
+	for kind, attempt := range map[auth.EventKind]func() error{
+		auth.EventRegister: func() error {
+			_, err := f.Register(t.Context(), auth.RegisterRequest{Email: "new@example.com", Password: "short", Client: client})
+			return err
+		},
+		auth.EventPasswordReset: func() error {
+			return f.ResetPassword(t.Context(), auth.TicketRequest{Token: ticket, Client: client}, "short")
+		},
+		auth.EventPasswordSet: func() error {
+			return f.ChangePassword(t.Context(), f.claimsOf(tokens), password, "short", client)
+		},
+	} {
+		err := attempt()
+		if refused := (*auth.InvalidError)(nil); !errors.As(err, &refused) {
+			t.Errorf("%s: got %v, want a refusal", kind, err)
+		}
+		f.wantOutcome(kind, auth.OutcomeWeakPassword)
+		e := f.events()[len(f.events())-1]
+		if known := kind != auth.EventRegister; e.Address != client.Address || e.Device != client.Device || e.RequestID != "r1" || (e.UserID == "u1") != known {
+			t.Errorf("%s: got %+v", kind, e)
+		}
+	}
+}
+
 // What changes an account is told to its owner, where mail is sent.
 func TestChangesAreTold(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
