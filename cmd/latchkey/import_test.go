@@ -14,28 +14,25 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// kind is a user with a hash that another program has made.
-type kind struct {
-	Username     string `json:"username"`
-	PasswordHash string `json:"password_hash"`
-	Plain        string `json:"plain"`
-}
+// kindsFiles have a user for each kind of hash, all made by other programs: as
+// password_hash, and as Keycloak and the old system keep them.
+var kindsFiles = []string{"../../internal/passhash/testdata/every-kind.jsonl", "testdata/other-records.jsonl"}
 
-// kindsFile has a line for each kind of hash.
-const kindsFile = "../../internal/passhash/testdata/every-kind.jsonl"
-
-func everyKind() ([]kind, error) {
-	doc, err := os.ReadFile(kindsFile)
-	if err != nil {
-		return nil, err
-	}
-	var kinds []kind
-	for line := range strings.Lines(string(doc)) {
-		var k kind
-		if err := json.Unmarshal([]byte(line), &k); err != nil {
+// everyKind returns the records, each with its password as "plain".
+func everyKind() ([]map[string]string, error) {
+	var kinds []map[string]string
+	for _, name := range kindsFiles {
+		doc, err := os.ReadFile(name)
+		if err != nil {
 			return nil, err
 		}
-		kinds = append(kinds, k)
+		for line := range strings.Lines(string(doc)) {
+			var k map[string]string
+			if err := json.Unmarshal([]byte(line), &k); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			kinds = append(kinds, k)
+		}
 	}
 	return kinds, nil
 }
@@ -45,25 +42,26 @@ func everyKind() ([]kind, error) {
 func cmdKinds(ts *testscript.TestScript, _ bool, args []string) {
 	kinds, err := everyKind()
 	ts.Check(err)
-	if len(kinds) < 20 {
-		ts.Fatalf("%s has %d lines", kindsFile, len(kinds))
+	if len(kinds) < 37 {
+		ts.Fatalf("%v have %d lines", kindsFiles, len(kinds))
 	}
 	if args[0] == "login" {
 		for _, k := range kinds {
-			body, err := json.Marshal(map[string]string{"username": k.Username, "password": k.Plain})
+			body, err := json.Marshal(map[string]string{"username": k["username"], "password": k["plain"]})
 			ts.Check(err)
 			res, err := http.Post(ts.Getenv("URL")+"/login", "application/json", strings.NewReader(string(body)))
 			ts.Check(err)
 			res.Body.Close()
 			if res.StatusCode != http.StatusOK {
-				ts.Fatalf("%s cannot log in: %s", k.Username, res.Status)
+				ts.Fatalf("%s cannot log in: %s", k["username"], res.Status)
 			}
 		}
 		return
 	}
 	var b strings.Builder
 	for _, k := range kinds {
-		line, err := json.Marshal(map[string]string{"username": k.Username, "password_hash": k.PasswordHash})
+		delete(k, "plain")
+		line, err := json.Marshal(k)
 		ts.Check(err)
 		fmt.Fprintf(&b, "%s\n", line)
 	}
