@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/web"
+	"github.com/latchkey-auth/latchkey/internal/web/contract"
 )
 
 // TestTrialShutdown ends the program by SIGTERM while a hundred logins are under
@@ -112,6 +115,10 @@ func TestTrialMutations(t *testing.T) {
 	env := append([]string{"LATCHKEY_SMTP_URL=" + mails.url}, cheapHash...)
 	dir := initialized(t, env)
 	p := startService(t, dir, env, "--mail-from", "mail@example.com")
+	service, err := contract.Service()
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := newCaller(t)
 	bearer := c.must(t, http.StatusOK, p.url, "", "POST /login", "username", "ada", "password", trialPassword).text("token")
 	good := goodRequests(bearer)
@@ -128,14 +135,19 @@ func TestTrialMutations(t *testing.T) {
 		senders.Go(func() {
 			for text := range texts {
 				began := time.Now()
-				status, err := sendRaw(p.url, text)
-				took := time.Since(began)
+				got, err := sendRaw(p.url, text)
+				took, status := time.Since(began), got.status
 				mu.Lock()
 				answers[status]++
 				slowest = max(slowest, took)
 				mu.Unlock()
 				if err != nil || status >= 500 && status != http.StatusServiceUnavailable || took > time.Second {
 					t.Errorf("seed %d: %d, %v after %v: %q", seed, status, err, took, text)
+				}
+				if x, ok := readExchange(text, got); ok {
+					if err := service.Check(x); err != nil {
+						t.Errorf("seed %d: %.100q…: %v", seed, text, err)
+					}
 				}
 			}
 		})
@@ -173,19 +185,31 @@ func mutate(random *rand.Rand, request string) []byte {
 	return text
 }
 
-// sendRaw sends what may be no HTTP at all and returns the status, or 0 when the
-// server hangs up.
-func sendRaw(url string, text []byte) (int, error) {
+// readExchange reads the request as a server does; false when it is none that the
+// service gets to see.
+func readExchange(text []byte, got reply) (contract.Exchange, bool) {
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(text)))
+	itself := fmt.Sprintf("%d %s", got.status, http.StatusText(got.status)) // net/http, of what is no HTTP
+	if err != nil || got.status == 0 || bytes.HasPrefix(got.body, []byte(itself)) {
+		return contract.Exchange{}, false
+	}
+	sent, err := io.ReadAll(r.Body)
+	return contract.Exchange{Request: r, Sent: sent, Status: got.status, Header: got.header, Body: string(got.body)}, err == nil
+}
+
+// sendRaw sends what may be no HTTP at all; the status is 0 when the server hangs
+// up.
+func sendRaw(url string, text []byte) (reply, error) {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
-		return 0, err
+		return reply{}, err
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(startTimeout)); err != nil {
-		return 0, err
+		return reply{}, err
 	}
 	if _, err := conn.Write(text); err != nil {
-		return 0, nil // hung up already
+		return reply{}, nil // hung up already
 	}
 	// Whoever waits for the rest of a body need not wait for long. Not at once: a
 	// client that closes its half counts as gone.
@@ -193,10 +217,11 @@ func sendRaw(url string, text []byte) (int, error) {
 	defer hurry.Stop()
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return 0, nil
+		return reply{}, nil
 	}
-	res.Body.Close()
-	return res.StatusCode, nil
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return reply{res.StatusCode, res.Header, body}, err
 }
 
 // TestTrialTiming asks for known and unknown names by turns, at the default hash

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/latchkey-auth/latchkey/internal/web/contract"
 )
 
 // The trials put the built program under what it must withstand: racing
@@ -44,10 +46,17 @@ func startService(t testing.TB, dir string, env []string, args ...string) *progr
 // time and is kept open, as many as there are goroutines that call.
 type caller struct{ http.Client }
 
+// newCaller returns one that finds fault with answers that are not as the OpenAPI
+// document says.
 func newCaller(t testing.TB) *caller {
+	t.Helper()
+	service, err := contract.Service()
+	if err != nil {
+		t.Fatal(err)
+	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 256}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &caller{http.Client{Transport: transport, Timeout: startTimeout}}
+	return &caller{http.Client{Transport: service.Client(transport), Timeout: startTimeout}}
 }
 
 // reply is an answer that has arrived whole.

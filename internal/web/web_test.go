@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/web"
+	"github.com/latchkey-auth/latchkey/internal/web/contract"
 )
 
 const (
@@ -214,7 +215,11 @@ func (f *fixture) newHandler(options ...func(*web.Config)) http.Handler {
 	if _, measured := f.TB.(*testing.B); measured {
 		return h
 	}
-	return described(f, h)
+	c, err := contract.Service()
+	if err != nil {
+		f.Fatal(err)
+	}
+	return c.Handler(h, func(err error) { f.Error(err) })
 }
 
 // answer is a response, read.
