@@ -45,7 +45,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	}
 	srv.write = writeTimeoutOffline
 	defer srv.listener.Close()
-	sys, err := openDemo(ctx, c.dataFlags, c.issueFlags, srv.base(), log)
+	sys, err := openDemo(ctx, c.serviceFlags, srv.base(), log)
 	if err != nil {
 		return err
 	}
@@ -84,14 +84,14 @@ func hostOf(publicURL string) []string {
 
 // openDemo opens the system that offline and invoke share: created where it is
 // missing, with the demo user in it.
-func openDemo(ctx context.Context, d dataFlags, i issueFlags, base string, log *slog.Logger) (*system, error) {
-	s, err := d.open(ctx, true, log)
+func openDemo(ctx context.Context, f serviceFlags, base string, log *slog.Logger) (*system, error) {
+	s, err := f.open(ctx, true, f.value(), log)
 	if err != nil {
 		return nil, err
 	}
-	sys, err := s.build(d, i, base, true, log)
+	sys, err := s.build(f, base, true, log)
 	if err == nil {
-		err = errors.Join(s.ensureKey(ctx, i.SigningAlg), addDemoUser(ctx, sys.service))
+		err = errors.Join(s.ensureKey(ctx, f.SigningAlg), addDemoUser(ctx, sys.service))
 	}
 	if err != nil {
 		s.Close()
@@ -174,7 +174,7 @@ type serveCmd struct {
 
 func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	log := p.logger()
-	s, err := c.dataFlags.open(ctx, false, p.logger())
+	s, err := c.open(ctx, false, c.value(), log)
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer srv.listener.Close()
-	sys, err := s.build(c.dataFlags, c.issueFlags, srv.base(), false, log)
+	sys, err := s.build(c.serviceFlags, srv.base(), false, log)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (c *initCmd) Run(ctx context.Context, p *process) error {
 	if c.Data == sqlstore.Memory {
 		return usagef("init creates files; :memory: needs none")
 	}
-	s, err := c.dataFlags.open(ctx, true, p.logger())
+	s, err := c.open(ctx, true, maxTokenTTL, p.logger())
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ const (
 )
 
 func (c *eventsCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.dataFlags.open(ctx, false, p.logger())
+	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
 	if err != nil {
 		return err
 	}

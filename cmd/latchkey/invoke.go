@@ -33,7 +33,7 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 		return fmt.Errorf("reading the event: %w", err)
 	}
 	log := p.logger()
-	sys, err := openDemo(ctx, c.dataFlags, c.issueFlags, "http://127.0.0.1:4000", log)
+	sys, err := openDemo(ctx, c.serviceFlags, "http://127.0.0.1:4000", log)
 	if err != nil {
 		return err
 	}
@@ -127,11 +127,11 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 		return nil, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")
 	}
 	log := p.logger()
-	s, err := c.dataFlags.open(ctx, true, p.logger())
+	s, err := c.open(ctx, true, c.value(), log)
 	if err != nil {
 		return nil, err
 	}
-	sys, err := s.build(c.dataFlags, c.issueFlags, c.PublicURL, false, log)
+	sys, err := s.build(c.serviceFlags, c.PublicURL, false, log)
 	if err != nil {
 		return nil, err
 	}

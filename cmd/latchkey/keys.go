@@ -59,7 +59,7 @@ type keysListCmd struct {
 }
 
 func (c *keysListCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.dataFlags.open(ctx, false, p.logger())
+	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
 	if err != nil {
 		return err
 	}
@@ -94,11 +94,12 @@ type keysRotateCmd struct {
 	Revoke bool `help:"For keys that may have leaked: like --now, and the old keys stop verifying at once. Tokens signed by them are refused; clients refresh or log in again."`
 	JSON   bool `help:"Print JSON."`
 	dataFlags
+	tokenTTL
 	signingFlags
 }
 
 func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.dataFlags.open(ctx, false, p.logger())
+	s, err := c.open(ctx, false, c.value(), p.logger())
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (c *keysImportCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return fmt.Errorf("reading the key: %w", err)
 	}
-	s, err := c.dataFlags.open(ctx, false, p.logger())
+	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
 	if err != nil {
 		return err
 	}
@@ -173,7 +174,7 @@ type keysExportCmd struct {
 }
 
 func (c *keysExportCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.dataFlags.open(ctx, false, p.logger())
+	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
 	if err != nil {
 		return err
 	}
@@ -265,7 +266,7 @@ func (c *tokenVerifyCmd) verifier(ctx context.Context, p *process) (*latchkey.Ve
 		v, err := latchkey.New(cfg)
 		return v, none, err
 	}
-	s, err := c.dataFlags.open(ctx, false, p.logger())
+	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
 	if err != nil {
 		return nil, none, err
 	}

@@ -27,13 +27,17 @@ import (
 
 // dataFlags say where things are kept.
 type dataFlags struct {
-	Data          string      `help:"Directory of the database and the master key; :memory: keeps nothing (${default})." env:"LATCHKEY_DATA" default:".latchkey" placeholder:"DIR"`
-	MasterKeyFile string      `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
-	Argon2        auth.Argon2 `name:"argon2" help:"Cost of password hashes: memory in KiB, passes, lanes (${default})." env:"LATCHKEY_ARGON2" default:"m=19456,t=2,p=1" placeholder:"m=N,t=N,p=N"`
-	tokenTTL
+	Data          string `help:"Directory of the database and the master key; :memory: keeps nothing (${default})." env:"LATCHKEY_DATA" default:".latchkey" placeholder:"DIR"`
+	MasterKeyFile string `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
 }
 
-// tokenTTL is apart because keys need it too: a retired key is kept for as long.
+// hashFlags are of commands that hash passwords.
+type hashFlags struct {
+	Argon2 auth.Argon2 `name:"argon2" help:"Cost of password hashes: memory in KiB, passes, lanes (${default})." env:"LATCHKEY_ARGON2" default:"m=19456,t=2,p=1" placeholder:"m=N,t=N,p=N"`
+}
+
+// tokenTTL is of commands that issue tokens or retire keys, which are kept for as
+// long.
 type tokenTTL struct {
 	AccessTokenTTL time.Duration `name:"access-token-ttl" help:"How long an access token lives: 1s to 720h. Default: 15m, with TOKEN_SECRET 336h." env:"LATCHKEY_ACCESS_TOKEN_TTL" placeholder:"DURATION"`
 }
@@ -93,11 +97,13 @@ type signingFlags struct {
 // structs can be validated, kong would see none of them.
 type serviceFlags struct {
 	dataFlags
+	hashFlags
+	tokenTTL
 	issueFlags
 }
 
 func (f serviceFlags) Validate() error {
-	return errors.Join(f.dataFlags.Validate(), f.issueFlags.Validate())
+	return errors.Join(f.tokenTTL.Validate(), f.issueFlags.Validate())
 }
 
 // httpFlags say how requests come in.
@@ -123,8 +129,9 @@ type storage struct {
 }
 
 // open opens the data directory. With create it makes what is missing: the
-// directory, the database, the master key.
-func (f dataFlags) open(ctx context.Context, create bool, log *slog.Logger) (*storage, error) {
+// directory, the database, the master key. ttl is how long the tokens live that
+// keys have signed: a key that is replaced verifies for as long.
+func (f dataFlags) open(ctx context.Context, create bool, ttl time.Duration, log *slog.Logger) (*storage, error) {
 	path := sqlstore.Memory
 	if f.Data != sqlstore.Memory {
 		path = filepath.Join(f.Data, "latchkey.db")
@@ -146,7 +153,7 @@ func (f dataFlags) open(ctx context.Context, create bool, log *slog.Logger) (*st
 		store.Close()
 		return nil, err
 	}
-	keys, err := keyring.Open(ctx, keyring.Config{Store: store, MasterKey: master, TokenTTL: f.value(), Log: log})
+	keys, err := keyring.Open(ctx, keyring.Config{Store: store, MasterKey: master, TokenTTL: ttl, Log: log})
 	if err != nil {
 		store.Close()
 		if errors.Is(err, keyring.ErrMasterKey) {
@@ -253,7 +260,8 @@ func (s *storage) config(hasher *auth.Hasher) auth.Config {
 
 // build wires the service. base is the public URL where none is configured.
 // forDemo is for what only this machine can reach: weak secrets are tolerated.
-func (s *storage) build(f dataFlags, i issueFlags, base string, forDemo bool, log *slog.Logger) (*system, error) {
+func (s *storage) build(f serviceFlags, base string, forDemo bool, log *slog.Logger) (*system, error) {
+	i := f.issueFlags
 	hasher, err := auth.NewHasher(f.Argon2)
 	if err != nil {
 		return nil, err

@@ -25,17 +25,19 @@ type usersCmd struct {
 	Export      usersExportCmd      `cmd:"" help:"Write all users with their password hashes, for users import elsewhere."`
 	Disable     usersDisableCmd     `cmd:"" help:"Stop a user from logging in and end the user's sessions."`
 	SetPassword usersSetPasswordCmd `cmd:"" help:"Give a user a new password and end the user's sessions."`
+	Logout      usersLogoutCmd      `cmd:"" help:"End all of a user's sessions."`
+	Delete      usersDeleteCmd      `cmd:"" help:"Delete a user with all sessions."`
 }
 
 // withUsers runs f on the service of an initialized data directory. options say
 // more about the service.
 func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Service) error, options ...func(*auth.Config) error) error {
-	s, err := d.open(ctx, false, p.logger())
+	s, err := d.open(ctx, false, maxTokenTTL, p.logger())
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	hasher, err := auth.NewHasher(d.Argon2)
+	hasher, err := auth.NewHasher(auth.DefaultArgon2) // unless an option says otherwise
 	if err != nil {
 		return err
 	}
@@ -53,18 +55,17 @@ func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Servic
 	return explainUser(f(service))
 }
 
-// passwordDataFlags are of commands that set a password.
-type passwordDataFlags struct {
-	dataFlags
+// newPasswordFlags are of commands that set a password.
+type newPasswordFlags struct {
+	hashFlags
 	passwordFlags
 }
 
-func (f passwordDataFlags) Validate() error {
-	return errors.Join(f.dataFlags.Validate(), f.passwordFlags.Validate())
-}
-
 // apply is an option of withUsers.
-func (f passwordFlags) apply(cfg *auth.Config) (err error) {
+func (f newPasswordFlags) apply(cfg *auth.Config) (err error) {
+	if cfg.Hasher, err = auth.NewHasher(f.Argon2); err != nil {
+		return err
+	}
 	cfg.Passwords, err = f.rules()
 	return err
 }
@@ -87,7 +88,8 @@ type usersAddCmd struct {
 	Scope         string `help:"What the user may do: words separated by spaces." placeholder:"\"A B\""`
 	PasswordStdin bool   `help:"Read the password from standard input instead of asking for it."`
 	JSON          bool   `help:"Print JSON."`
-	passwordDataFlags
+	dataFlags
+	newPasswordFlags
 }
 
 func (c *usersAddCmd) Run(ctx context.Context, p *process) error {
@@ -104,7 +106,7 @@ func (c *usersAddCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 		return p.showUser(u, c.JSON, "added")
-	}, c.passwordFlags.apply)
+	}, c.newPasswordFlags.apply)
 }
 
 type usersInviteCmd struct {
@@ -118,7 +120,7 @@ type usersInviteCmd struct {
 }
 
 func (c *usersInviteCmd) Validate() error {
-	return errors.Join(c.dataFlags.Validate(), checkPublicURL(c.PublicURL))
+	return checkPublicURL(c.PublicURL)
 }
 
 func (c *usersInviteCmd) Run(ctx context.Context, p *process) error {
@@ -232,11 +234,71 @@ func (c *usersDisableCmd) Run(ctx context.Context, p *process) error {
 	})
 }
 
+type usersLogoutCmd struct {
+	User string `arg:"" help:"Username or e-mail address."`
+	JSON bool   `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersLogoutCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.EndSessions(ctx, c.User)
+		if err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "is logged out everywhere; access tokens issued before are good at authorizers until they expire")
+	})
+}
+
+type usersDeleteCmd struct {
+	User string `arg:"" help:"Username or e-mail address."`
+	Yes  bool   `help:"Do not ask."`
+	JSON bool   `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersDeleteCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.UserByLogin(ctx, c.User)
+		if err != nil {
+			return err
+		}
+		if err := p.confirm(c.Yes, fmt.Sprintf("Delete %s (id %s) for good?", u.Username, u.ID)); err != nil {
+			return err
+		}
+		if u, err = s.DeleteUser(ctx, c.User); err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "deleted; access tokens issued before are good at authorizers until they expire")
+	})
+}
+
+// confirm asks at the terminal, unless yes was said before.
+func (p *process) confirm(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	f, ok := p.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return usagef("standard input is no terminal to ask on; confirm with --yes")
+	}
+	fmt.Fprint(p.stderr, question+" [y/N] ")
+	answer, err := bufio.NewReader(f).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}
+
 type usersSetPasswordCmd struct {
 	User          string `arg:"" help:"Username or e-mail address."`
 	PasswordStdin bool   `help:"Read the password from standard input instead of asking for it."`
 	JSON          bool   `help:"Print JSON."`
-	passwordDataFlags
+	dataFlags
+	newPasswordFlags
 }
 
 func (c *usersSetPasswordCmd) Run(ctx context.Context, p *process) error {
@@ -250,7 +312,7 @@ func (c *usersSetPasswordCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 		return p.showUser(u, c.JSON, "has a new password")
-	}, c.passwordFlags.apply)
+	}, c.newPasswordFlags.apply)
 }
 
 // showUser tells what was done to whom.

@@ -36,7 +36,7 @@ func cleanEmail(email string) (string, error) {
 var toASCII = idna.New(idna.ValidateForRegistration(), idna.StrictDomainName(true))
 
 func asciiDomain(domain string) (string, bool) {
-	lower := strings.Map(lowerASCII, domain)
+	lower := strings.Map(lowerCase, domain)
 	if isASCII(lower) {
 		// Punycode that is written out must be what we would write.
 		unicoded, err := toASCII.ToUnicode(lower)
@@ -57,16 +57,18 @@ func asciiDomain(domain string) (string, bool) {
 	return ascii, err == nil
 }
 
-// foldsElsewhere reports whether a letter is another one's in other case: capital
-// ones, and those like the dotless i. A sigma at the end of a word is just that.
+// foldsElsewhere reports whether a letter is another one's in other case, like the
+// dotless i. A sigma at the end of a word is just that.
 func foldsElsewhere(s string) bool {
 	s = strings.ReplaceAll(s, "ς", "σ")
 	return strings.ToLower(s) != s || strings.ToLower(strings.ToUpper(s)) != s
 }
 
-func lowerASCII(r rune) rune {
-	if 'A' <= r && r <= 'Z' {
-		return r + 'a' - 'A'
+// lowerCase leaves capitals alone whose lower case is a letter of ASCII and looks
+// like it: the Kelvin sign, the dotted I.
+func lowerCase(r rune) rune {
+	if lower := unicode.ToLower(r); r <= unicode.MaxASCII || lower > unicode.MaxASCII {
+		return lower
 	}
 	return r
 }

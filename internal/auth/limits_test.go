@@ -405,6 +405,73 @@ func TestWhoStandsByMayLeave(t *testing.T) {
 	wg.Wait()
 }
 
+// TestOthersGuessesDoNotKeepTheOwnerAtHomeOut: where the user is signed in, others'
+// failures do not count; whoever guesses there has a count of their own.
+func TestOthersGuessesDoNotKeepTheOwnerAtHomeOut(t *testing.T) {
+	for name, c := range map[string]struct{ home, owner string }{
+		"the same address":   {"192.0.2.1", "192.0.2.1"},
+		"the same network":   {"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"},
+		"somewhere else":     {"192.0.2.1", "192.0.2.2"},
+		"no address, no way": {"", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, limits)
+			f.addAda()
+			if wait, err := f.try("ada", password, c.home); wait > 0 || err != nil {
+				t.Fatal(wait, err)
+			}
+			for i := range 10 {
+				f.try("ada", "wrong password", fmt.Sprint("198.51.100.", i))
+			}
+			wait, err := f.try("ada", password, c.owner)
+			if atHome := strings.HasPrefix(name, "the same"); err != nil || (wait == 0) != atHome {
+				t.Fatalf("got %v, %v", wait, err)
+			} else if !atHome {
+				return
+			}
+			checked := 0
+			for range 10 {
+				if _, err := f.try("ada", "wrong password", c.owner); err != nil {
+					checked++
+				}
+			}
+			if checked != 5 {
+				t.Errorf("%d guesses were checked at home, want 5", checked)
+			}
+		})
+	}
+}
+
+// TestHomeEndsWithTheSession: neither an ended session nor an expired one keeps a
+// network known.
+func TestHomeEndsWithTheSession(t *testing.T) {
+	for name, end := range map[string]func(*fixture, auth.Tokens) error{
+		"logout": func(f *fixture, tokens auth.Tokens) error {
+			return f.Logout(f.t.Context(), f.claimsOf(tokens), auth.LogoutAll, auth.Client{})
+		},
+		"this session alone": func(f *fixture, tokens auth.Tokens) error {
+			return f.Logout(f.t.Context(), f.claimsOf(tokens), auth.LogoutThis, auth.Client{})
+		},
+		"idle": func(f *fixture, _ auth.Tokens) error { f.clock.Advance(31 * 24 * time.Hour); return nil },
+	} {
+		f := newFixture(t, limits)
+		f.addAda()
+		tokens, err := f.Login(t.Context(), auth.LoginRequest{Username: "ada", Password: password, Client: auth.Client{Address: "192.0.2.1"}})
+		if err == nil {
+			err = end(f, tokens)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			f.try("ada", "wrong password", "198.51.100.1")
+		}
+		if wait, err := f.try("ada", password, "192.0.2.1"); wait == 0 {
+			t.Errorf("%s: the network is known still (%v)", name, err)
+		}
+	}
+}
+
 // TestHangingUpCounts: a client that is gone when its guess has been checked is
 // counted, and recorded, like others.
 func TestHangingUpCounts(t *testing.T) {

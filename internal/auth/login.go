@@ -1,11 +1,13 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,8 +51,7 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Tokens{}, fmt.Errorf("looking up user: %w", err)
 	}
-	attempt := s.attempt(accountOf(user, r.Username), r.Client)
-	done, err := s.allow(ctx, attempt)
+	attempt, done, err := s.allowLogin(ctx, r, user)
 	if err != nil {
 		return Tokens{}, s.recordLimited(ctx, r.Client, EventLogin, user, err)
 	}
@@ -81,6 +82,38 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 		return Tokens{}, s.refuseUnverified(ctx, r.Client, user)
 	}
 	return s.openSession(ctx, r, user, weak, s.Now())
+}
+
+// allowLogin allows an attempt to log in. Who is kept out by others' failures may
+// still try from a network where the user is signed in: it has a count of its own.
+func (s *Service) allowLogin(ctx context.Context, r LoginRequest, user User) (a limited, done func(), err error) {
+	account := accountOf(user, r.Username)
+	a = s.attempt(account, r.Client)
+	done, err = s.allow(ctx, a)
+	if limit := (*LimitError)(nil); !errors.As(err, &limit) || r.Client.Address == "" {
+		return a, done, err
+	}
+	// A stranger's name is looked up too: the time must not tell whose it is.
+	known, readErr := s.knownNetwork(ctx, user, r.Client)
+	if readErr != nil || !known {
+		return a, nil, cmp.Or(readErr, err)
+	}
+	a = s.attempt("at home "+network(r.Client.Address)+" "+account, r.Client)
+	done, err = s.allow(ctx, a)
+	return a, done, err
+}
+
+// knownNetwork reports whether the user has a living session in the client's
+// network.
+func (s *Service) knownNetwork(ctx context.Context, user User, c Client) (bool, error) {
+	now := s.Now()
+	sessions, err := s.Store.UserSessions(ctx, user.ID, user.SessionsFrom, now, maxSessions)
+	if err != nil {
+		return false, fmt.Errorf("reading sessions: %w", err)
+	}
+	return slices.ContainsFunc(sessions, func(session Session) bool {
+		return session.alive(user, now, s.SessionIdle) && session.Address != "" && network(session.Address) == network(c.Address)
+	}), nil
 }
 
 // registering reports whether the password is that of a registration of the
@@ -128,6 +161,10 @@ func checkLogin(r LoginRequest) error {
 		return invalid("password", "must not be empty")
 	case len(r.Password) > MaxPassword:
 		return invalid("password", "must have at most %d bytes", MaxPassword)
+	}
+	if strings.Contains(r.Username, "@") { // no username has one
+		_, err := EmailKey(r.Username)
+		return named(err, "username")
 	}
 	return nil
 }

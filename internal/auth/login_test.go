@@ -205,7 +205,6 @@ func TestRefusalsLookAlike(t *testing.T) {
 		"unknown username":                 {"grace", password, auth.OutcomeUnknownUser, ""},
 		"unknown e-mail address":           {"grace@example.com", password, auth.OutcomeUnknownUser, ""},
 		"a name that nobody can have":      {"no spaces", password, auth.OutcomeUnknownUser, ""},
-		"an address that nobody can have":  {"a@b@c", password, auth.OutcomeUnknownUser, ""},
 		"an address's look-alike":          {"ada＠example.com", password, auth.OutcomeUnknownUser, ""},
 		"wrong password":                   {"ada", "wrong", auth.OutcomeWrongPassword, "u1"},
 		"wrong password, by e-mail":        {"ada@example.com", "wrong", auth.OutcomeWrongPassword, "u1"},
@@ -249,6 +248,8 @@ func TestMalformedLoginsAreNamed(t *testing.T) {
 	for name, c := range map[string]struct{ username, password, field string }{
 		"no username":             {"", password, "username"},
 		"a username without end":  {strings.Repeat("a", 1<<20), password, "username"},
+		"a malformed address":     {"a@b@c", password, "username"},
+		"an address's look-alike": {"ada@ex\u0430mple.com", password, "username"},
 		"no password":             {"ada", "", "password"},
 		"password of 1,025 bytes": {"ada", strings.Repeat("a", 1025), "password"},
 		"password of 1 MB":        {"ada", strings.Repeat("a", 1<<20), "password"},

@@ -122,10 +122,17 @@ func checkName(name string) error {
 	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
 		return invalid("name", "must be at most %d characters of UTF-8", maxName)
 	}
-	if strings.ContainsFunc(name, unicode.IsControl) {
-		return invalid("name", "must not hold control characters")
+	if strings.ContainsFunc(name, misleads) {
+		return invalid("name", "must not hold control characters or such as change the direction of what follows")
 	}
 	return nil
+}
+
+// misleads reports whether a character does something to the text around it where
+// the name is shown: controls, line ends, and what embeds, overrides or isolates a
+// direction (UAX 9). Marks and joiners belong to how names are written.
+func misleads(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
 // CleanScope checks scope tokens (RFC 6749 section 3.3) and joins them by one space.

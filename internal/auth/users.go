@@ -199,30 +199,66 @@ func (s *Service) Disable(ctx context.Context, login string, disabled bool) (Use
 	})
 }
 
+// EndSessions ends all of a user's sessions.
+func (s *Service) EndSessions(ctx context.Context, login string) (User, error) {
+	return s.change(ctx, login, func(u User) (Batch, error) {
+		now := s.Now()
+		u.UpdatedAt = now
+		u.endSessions(now)
+		e := s.adminEvent(EventLogout, u)
+		e.Outcome = Outcome(LogoutAll)
+		return Batch{UpdateUsers: []User{u}, Events: []Event{e}}, nil
+	})
+}
+
+// DeleteUser deletes a user with all sessions. The username and the address are
+// free then; the id is never given to anybody else.
+func (s *Service) DeleteUser(ctx context.Context, login string) (User, error) {
+	return s.change(ctx, login, func(u User) (Batch, error) {
+		b := Batch{Events: []Event{s.adminEvent(EventUserDeleted, u)}}
+		s.deleteUser(&b, u)
+		return b, nil
+	})
+}
+
 // maxAttempts bounds the retries of a compare-and-swap: each one lost means
 // that another one won.
 const maxAttempts = 10
 
+// update is change for what remains of the user.
 func (s *Service) update(ctx context.Context, login string, kind EventKind, change func(*User) error) (User, error) {
-	for range maxAttempts {
-		u, err := s.userByLogin(ctx, login)
-		if err != nil {
-			return User{}, fmt.Errorf("user %q: %w", login, err)
-		}
+	return s.change(ctx, login, func(u User) (Batch, error) {
 		if err := change(&u); err != nil {
-			return User{}, err
+			return Batch{}, err
 		}
 		u.UpdatedAt = s.Now()
-		err = s.Store.Commit(ctx, Batch{UpdateUsers: []User{u}, Events: []Event{s.adminEvent(kind, u)}})
-		if err == nil {
-			u.Version++
-			return u, nil
+		return Batch{UpdateUsers: []User{u}, Events: []Event{s.adminEvent(kind, u)}}, nil
+	})
+}
+
+// change carries out what f makes of the user, and keeps trying while others
+// change it too. It returns the user as it is then, or was.
+func (s *Service) change(ctx context.Context, login string, f func(User) (Batch, error)) (User, error) {
+	var changed User
+	err := retry(fmt.Sprintf("changing user %q", login), func() error {
+		u, err := s.userByLogin(ctx, login)
+		if err != nil {
+			return fmt.Errorf("user %q: %w", login, err)
 		}
-		if !errors.Is(err, ErrConflict) {
-			return User{}, fmt.Errorf("updating user %q: %w", login, err)
+		b, err := f(u)
+		if err != nil {
+			return err
 		}
+		if changed = u; len(b.UpdateUsers) > 0 {
+			changed = b.UpdateUsers[0]
+			changed.Version++
+		}
+		return s.Store.Commit(ctx, b)
+	})
+	if err != nil {
+		return User{}, err
 	}
-	return User{}, fmt.Errorf("updating user %q: %w", login, ErrConflict)
+	return changed, nil
 }
 
 func (s *Service) adminEvent(kind EventKind, u User) Event {

@@ -333,3 +333,55 @@ func TestUsersAreShownWithoutTheirHash(t *testing.T) {
 		t.Errorf("%s does not say that there is a password", doc)
 	}
 }
+
+// TestOperatorsEndSessionsAndDelete: of one user, and in one step each.
+func TestOperatorsEndSessionsAndDelete(t *testing.T) {
+	f := newFixture(t)
+	f.addAda()
+	f.add(auth.NewUser{ID: "u2", Username: "grace", Password: password})
+	ada, grace := f.mustLogin("ada", password), f.mustLogin("grace", password)
+	if u, err := f.EndSessions(t.Context(), "ada@example.com"); err != nil || u.ID != "u1" {
+		t.Fatalf("got %+v, %v", u, err)
+	}
+	f.wantOutcome(auth.EventLogout, auth.Outcome(auth.LogoutAll))
+	if _, err := f.me(ada); !errors.Is(err, auth.ErrInvalidToken) {
+		t.Errorf("the session goes on: %v", err)
+	}
+	if _, err := f.me(grace); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	ada = f.mustLogin("ada", password)
+	if u, err := f.DeleteUser(t.Context(), "ADA"); err != nil || u.ID != "u1" {
+		t.Fatalf("got %+v, %v", u, err)
+	}
+	f.wantOutcome(auth.EventUserDeleted, auth.OutcomeOK)
+	if _, err := f.me(ada); !errors.Is(err, auth.ErrInvalidToken) {
+		t.Errorf("a deleted user's session goes on: %v", err)
+	}
+	if _, err := f.Refresh(t.Context(), ada.RefreshToken, auth.Client{}); !errors.Is(err, auth.ErrInvalidToken) {
+		t.Errorf("a deleted user refreshes: %v", err)
+	}
+	if _, err := f.DeleteUser(t.Context(), "ada"); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("deleting again: %v", err)
+	}
+	if u := f.add(auth.NewUser{Username: "ada", Email: "ada@example.com"}); u.ID == "u1" {
+		t.Error("the id was given again")
+	}
+}
+
+// TestNamesDoNotMislead: what would change the text around a name where it is shown.
+func TestNamesDoNotMislead(t *testing.T) {
+	for name, good := range map[string]bool{
+		"Ada L.": true, "\u0627\u0644\u062e\u0648\u0627\u0631\u0632\u0645\u06cc": true, "\u0645\u06cc\u200c\u0631\u0648\u0645": true, // with a joiner
+		"Ada\u200f": true, // a mark says how its neighbours run, no more
+		"Ada\nL.":   false, "Ada\u2028L.": false, "\u202eadA": false, "Ada \u2066x": false, "Ada\u0085": false,
+	} {
+		_, err := newFixture(t).AddUser(t.Context(), auth.NewUser{Username: "ada", Name: name})
+		if good && err != nil {
+			t.Errorf("%+q: %v", name, err)
+		}
+		if !good {
+			wantInvalid(t, err, "name")
+		}
+	}
+}

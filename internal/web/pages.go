@@ -148,7 +148,7 @@ func decodeForm(w http.ResponseWriter, r *http.Request, names ...string) (map[st
 		return values, &requestError{status: http.StatusForbidden, code: "cross_site", detail: "The form was sent by another site's page. Open the link from the mail."}
 	}
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" {
+	if err != nil || media != "application/x-www-form-urlencoded" || r.Header.Get("Content-Encoding") != "" {
 		return values, &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", detail: "This path takes a form. Programs use the JSON routes."}
 	}
 	body, err := readBody(w, r)
