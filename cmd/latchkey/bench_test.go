@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -295,13 +296,18 @@ func mustPost(b *testing.B, client *http.Client, status int, url, body, bearer s
 }
 
 // BenchmarkSaturated is GET /me while clients log in as fast as they can, at the
-// default hash cost, beside the same in quiet.
+// default hash cost, beside the same in quiet; and what a bare server makes of
+// processes that keep every core busy, which is what the kernel allows.
 func BenchmarkSaturated(b *testing.B) {
 	dir := initialized(b, nil)
 	for b.Loop() {
+		bareQuiet, bareBusy := besideLoops(b)
+		b.ReportMetric(float64(bareBusy.Microseconds()), "bare-busy-p99-µs")
+		b.ReportMetric(float64(bareBusy)/float64(bareQuiet), "bare-times")
 		p := startProgram(b, dir, nil, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error")
 		bearer := member(b, post(b, p.url+"/login", benchLogin), "token")
-		quiet := p.slowest(b, bearer)
+		me := "GET /me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + bearer + "\r\n\r\n"
+		quiet := p.slowest(b, me)
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		for range connections {
@@ -318,7 +324,7 @@ func BenchmarkSaturated(b *testing.B) {
 				}
 			})
 		}
-		saturated := p.slowest(b, bearer)
+		saturated := p.slowest(b, me)
 		close(stop)
 		wg.Wait()
 		b.ReportMetric(float64(quiet.Microseconds()), "quiet-p99-µs")
@@ -330,9 +336,35 @@ func BenchmarkSaturated(b *testing.B) {
 	}
 }
 
-// slowest is the 99th percentile of GET /me, by one client for ten seconds. It
+// besideLoops is the 99th percentile of a bare server's answers, in quiet and
+// beside an endless loop for every core.
+func besideLoops(b *testing.B) (quiet, busy time.Duration) {
+	const hello = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+	bare := startBareServer(b)
+	defer bare.stop()
+	quiet = bare.slowest(b, hello)
+	for range runtime.NumCPU() {
+		loop := &program{Cmd: &exec.Cmd{Path: bare.Path, Args: []string{loopName}}}
+		if err := loop.Start(); err != nil {
+			b.Fatal(err)
+		}
+		defer loop.stop()
+	}
+	return quiet, bare.slowest(b, hello)
+}
+
+// loopName is the command as which the test binary keeps a core busy.
+const loopName = "loop"
+
+func loop() {
+	for text := []byte("x"); ; {
+		sha256.Sum256(text)
+	}
+}
+
+// slowest is the 99th percentile of a request, by one client for ten seconds. It
 // asks every five milliseconds, so that it is no load itself.
-func (p *program) slowest(b *testing.B, bearer string) time.Duration {
+func (p *program) slowest(b *testing.B, request string) time.Duration {
 	b.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
 	if err != nil {
@@ -346,7 +378,7 @@ func (p *program) slowest(b *testing.B, bearer string) time.Duration {
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		<-pace.C
 		began := time.Now()
-		if _, err := exchange(conn, in, "GET /me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+bearer+"\r\n\r\n"); err != nil {
+		if _, err := exchange(conn, in, request); err != nil {
 			b.Fatal(err)
 		}
 		all = append(all, time.Since(began))

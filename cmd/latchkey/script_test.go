@@ -30,7 +30,7 @@ import (
 
 // TestMain lets scripts run this program as a command of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(cleaner{m}, map[string]func(){"latchkey": main, bareServerName: bareServer})
+	testscript.Main(cleaner{m}, map[string]func(){"latchkey": main, bareServerName: bareServer, loopName: loop})
 }
 
 // cleaner removes what tests have built.
