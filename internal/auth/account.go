@@ -111,10 +111,11 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Clie
 		case session.live(secret):
 			return s.endSession(ctx, session, c, now)
 		}
-		spent, err := s.wasSpent(ctx, c, session, secret)
+		spent, done, err := s.wasSpent(ctx, c, session, secret)
 		if err != nil {
 			return s.recordLimited(ctx, c, EventLogout, User{}, err)
 		}
+		defer done()
 		if spent {
 			return s.endSession(ctx, session, c, now)
 		}
@@ -186,6 +187,12 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 	if err := s.confirm(ctx, user, current, EventPasswordSet, c); err != nil {
 		return named(err, "current_password")
 	}
+	attempt := s.notified(s.uncounted(c), user)
+	done, err := s.allow(ctx, attempt)
+	if err != nil {
+		return s.recordLimited(ctx, c, EventPasswordSet, user, err)
+	}
+	defer done()
 	hash, err := s.hashNew(ctx, password, user)
 	if err != nil {
 		e := sessionEvent(c, EventPasswordSet, OutcomeOK, session, s.Now())
@@ -199,7 +206,7 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 		}
 		now := s.Now()
 		user.PasswordHash, user.UpdatedAt, user.PendingEmail = hash, now, ""
-		b := Batch{Events: []Event{sessionEvent(c, EventPasswordSet, OutcomeOK, session, now)}}
+		b := Batch{Events: []Event{sessionEvent(c, EventPasswordSet, OutcomeOK, session, now)}, Hits: attempt.hits(now)}
 		b.endOthers(&user, &session, now)
 		if err := s.notify(&b, user, MessagePasswordChanged, c); err != nil {
 			return err
@@ -222,9 +229,7 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 	if err := checkLogin(LoginRequest{Username: user.Username, Password: password}); err != nil {
 		return err
 	}
-	// Apart from logins and from the address: whoever guesses there must not keep
-	// the owner, who is signed in, from changing the password.
-	attempt := s.attempt("signed in "+string(user.ID), Client{})
+	attempt := s.signedIn(user, c)
 	done, err := s.allow(ctx, attempt)
 	if err != nil {
 		return s.recordLimited(ctx, c, kind, user, err)

@@ -103,6 +103,8 @@ type fixture struct {
 	clock *storetest.Clock
 	store *sqlstore.Store // beneath every fault
 	keys  *keyring.Keyring
+	// tokens are those of users whom a test has logged in.
+	tokens map[string]auth.Tokens
 }
 
 func newFixture(t *testing.T, options ...func(*auth.Config)) *fixture {

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"sync"
+	"slices"
 	"time"
 )
 
@@ -96,15 +96,17 @@ func (l Limit) wait(c Count, now time.Time) time.Duration {
 
 // limited is one attempt under its limits.
 type limited struct {
-	keys    []string
+	keys    []string // what it counts under if it fails
 	limits  []Limit
-	alarmed bool // the last one is the alarm
+	alarmed bool    // the last one is the alarm
+	places  []place // what it holds besides, whatever becomes of it
+	crowd   string  // with whom it stands by
 }
 
 // attempt names what an attempt counts under; an empty account is none. The keys
 // are MACs: people type passwords where names belong.
 func (s *Service) attempt(account string, c Client) limited {
-	var a limited
+	a := s.uncounted(c)
 	if s.Limits == nil {
 		return a
 	}
@@ -120,11 +122,40 @@ func (s *Service) attempt(account string, c Client) limited {
 	return a
 }
 
+// uncounted is an attempt that counts nothing: there are no more of one network
+// under way than others, that is all.
+func (s *Service) uncounted(c Client) limited {
+	var a limited
+	if s.Limits != nil && c.Address != "" {
+		a.crowd = "network " + network(c.Address)
+		a.places = []place{{a.crowd, atOnce}}
+	}
+	return a
+}
+
+// signedIn is an attempt of the user of a session. It counts apart from logins and
+// from the address: whoever guesses there must not keep the owner, who is signed
+// in, from changing the password.
+func (s *Service) signedIn(user User, c Client) limited {
+	a := s.uncounted(c)
+	if s.Limits != nil {
+		a.add(s.limitKey("account", "signed in "+string(user.ID)), s.Limits.Account)
+	}
+	return a
+}
+
 // ticketAttempt counts codes under the address that they were mailed to. Links
-// cannot be guessed.
-func (s *Service) ticketAttempt(r TicketRequest) limited {
+// cannot be guessed: there is one attempt at a time for each.
+func (s *Service) ticketAttempt(r TicketRequest, credentials []credential) limited {
+	if r.Code == "" {
+		a := s.uncounted(r.Client)
+		for _, c := range credentials {
+			a.places = append(a.places, place{"ticket " + string(c.id), 1})
+		}
+		return a
+	}
 	key, err := EmailKey(r.Email)
-	if r.Code == "" || err != nil {
+	if err != nil {
 		return s.attempt("", r.Client)
 	}
 	return s.attempt("code "+key, r.Client)
@@ -134,13 +165,22 @@ func (s *Service) ticketAttempt(r TicketRequest) limited {
 // apart from failures: a crowd that registers from one office keeps nobody there
 // from logging in.
 func (s *Service) mailAttempt(emailKey string, c Client) limited {
-	var a limited
+	a := s.uncounted(c)
 	if s.Limits == nil {
 		return a
 	}
 	a.add(s.limitKey("mail to", emailKey), s.Limits.Mail)
 	if c.Address != "" {
 		a.add(s.limitKey("mail for", network(c.Address)), s.Limits.Address)
+	}
+	return a
+}
+
+// notified makes the attempt one that tells the user by mail: as such it counts
+// apart from requests that anybody can make.
+func (s *Service) notified(a limited, user User) limited {
+	if s.Limits != nil && s.SendsMail && user.Email != "" {
+		a.add(s.limitKey("notice to", string(user.ID)), s.Limits.Mail)
 	}
 	return a
 }
@@ -196,28 +236,36 @@ func (s *Service) limitKey(kind, name string) string {
 // is over. Or else a hundred guesses at once would all be looked at before the
 // first of them counts.
 func (s *Service) allow(ctx context.Context, a limited) (done func(), err error) {
-	if len(a.keys) == 0 {
-		return func() {}, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, standBy)
 	defer cancel()
-	tried := a.tried()
-	room := a.free()
-	for {
-		places, err := s.trying.enter(ctx, tried, room)
-		if err != nil {
+	departed := s.trying.departures()
+	places, err := s.room(ctx, a)
+	for err == nil {
+		var e entry
+		if e, err = s.trying.enter(ctx, places, a.crowd); err != nil {
 			return nil, err
 		}
-		// Read after entering: whoever has left is counted, if it failed.
-		room, err = s.room(context.WithoutCancel(ctx), a)
-		if err == nil && fits(places, room) {
-			return func() { s.trying.leave(tried) }, nil
+		held := places
+		if e.departed != departed { // one that has failed may have left since we looked
+			departed = e.departed
+			places, err = s.room(context.WithoutCancel(ctx), a)
 		}
-		s.trying.leave(tried)
-		if err != nil {
-			return nil, err
+		if err == nil && fits(e.nth, places) {
+			return func() { s.trying.leave(held) }, nil
+		}
+		s.trying.leave(held)
+	}
+	return nil, err
+}
+
+// fits reports whether there is room for the nth in each place.
+func fits(nth []int, places []place) bool {
+	for i, p := range places {
+		if nth[i] > p.room {
+			return false
 		}
 	}
+	return true
 }
 
 // tried are the keys that attempts stand by for: the alarm stops nobody.
@@ -228,18 +276,15 @@ func (a limited) tried() []string {
 	return a.keys
 }
 
-// free is how many may be under way for each key if none has failed yet.
-func (a limited) free() []int {
-	var free []int
-	for i := range a.tried() {
-		free = append(free, max(1, a.limits[i].Free))
+// room returns the places of the attempt. *LimitError when it has to wait.
+func (s *Service) room(ctx context.Context, a limited) ([]place, error) {
+	places := slices.Clone(a.places)
+	for _, key := range a.tried() {
+		places = append(places, place{key, 1})
 	}
-	return free
-}
-
-// room returns a *LimitError when the attempt has to wait, and otherwise how many
-// may be under way for each of its keys.
-func (s *Service) room(ctx context.Context, a limited) ([]int, error) {
+	if len(a.keys) == 0 {
+		return places, nil
+	}
 	counts, err := s.Store.Counts(ctx, a.keys)
 	if err != nil {
 		return nil, fmt.Errorf("reading limits: %w", err)
@@ -251,130 +296,18 @@ func (s *Service) room(ctx context.Context, a limited) ([]int, error) {
 		alarm = a.limits[last].over(counts[last].at(now, a.limits[last].Fade)) >= 0
 	}
 	var longest time.Duration
-	var room []int
 	for i := range a.tried() {
 		limit := a.limits[i]
 		if alarm {
 			limit = limit.tightened()
 		}
 		longest = max(longest, limit.wait(counts[i], now))
-		room = append(room, max(1, int(-limit.over(counts[i]))))
+		places[len(a.places)+i].room = max(1, int(-limit.over(counts[i].at(now, limit.Fade))))
 	}
 	if longest > 0 {
 		return nil, &LimitError{longest}
 	}
-	return room, nil
-}
-
-// fits reports whether each place is within the room there is.
-func fits(places, room []int) bool {
-	for i := range places {
-		if places[i] > room[i] {
-			return false
-		}
-	}
-	return true
-}
-
-const (
-	// standBy is how long an attempt stands by for others, and maxStandBy how many
-	// do. Beyond it they are told to come again.
-	standBy    = 5 * time.Second
-	maxStandBy = 64
-)
-
-// trying counts the attempts that are under way, by key.
-type trying struct {
-	mu       sync.Mutex
-	under    map[string]*underway
-	standing int
-}
-
-type underway struct {
-	n    int
-	left chan struct{} // closed when one is over; nil: nobody stands by
-}
-
-// enter adds an attempt to all of its keys as soon as each has room for it, and
-// returns the place it has in each, from 1. *LimitError when that takes too long
-// or too many stand by already.
-func (t *trying) enter(ctx context.Context, keys []string, room []int) ([]int, error) {
-	for {
-		places, left := t.enterNow(keys, room)
-		if left == nil {
-			return places, nil
-		}
-		if err := t.stand(ctx, left); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// stand waits for one to be over.
-func (t *trying) stand(ctx context.Context, left <-chan struct{}) error {
-	t.mu.Lock()
-	full := t.standing == maxStandBy
-	if !full {
-		t.standing++
-	}
-	t.mu.Unlock()
-	if full {
-		return &LimitError{time.Second}
-	}
-	defer func() {
-		t.mu.Lock()
-		t.standing--
-		t.mu.Unlock()
-	}()
-	select {
-	case <-left:
-		return nil
-	case <-ctx.Done():
-		return &LimitError{time.Second}
-	}
-}
-
-// enterNow enters all of the keys or none; then it returns what tells that there
-// is room again.
-func (t *trying) enterNow(keys []string, room []int) (places []int, left chan struct{}) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i, key := range keys {
-		if u := t.under[key]; u != nil && u.n >= room[i] {
-			if u.left == nil {
-				u.left = make(chan struct{})
-			}
-			return nil, u.left
-		}
-	}
-	if t.under == nil {
-		t.under = make(map[string]*underway)
-	}
-	for _, key := range keys {
-		u := t.under[key]
-		if u == nil {
-			u = new(underway)
-			t.under[key] = u
-		}
-		u.n++
-		places = append(places, u.n)
-	}
 	return places, nil
-}
-
-func (t *trying) leave(keys []string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, key := range keys {
-		u := t.under[key]
-		if u.n--; u.n == 0 {
-			delete(t.under, key)
-		}
-		if u.left != nil {
-			close(u.left)
-			u.left = nil
-		}
-	}
 }
 
 // hits are what the attempt counts.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -328,12 +329,19 @@ func TestBurstsStayWithinTheLimits(t *testing.T) {
 }
 
 // TestOneAccountAtOnce: many who log in to the same account at once, with the
-// right password, all get in, though no more than the limit are looked at at a time.
+// right password, all get in, though no more are looked at at a time than could
+// fail.
 func TestOneAccountAtOnce(t *testing.T) {
 	f := newFixture(t, limits)
 	f.addAda()
 	for range 4 { // one more failure, and one has to wait
 		f.try("ada", "wrong password", "")
+	}
+	var looking, most atomic.Int32
+	f.Hasher.Run = func(hash func()) {
+		most.Store(max(most.Load(), looking.Add(1)))
+		hash()
+		looking.Add(-1)
 	}
 	var wg sync.WaitGroup
 	for range 50 {
@@ -344,69 +352,196 @@ func TestOneAccountAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d were looked at at a time, want 1", most.Load())
+	}
 }
 
 // TestStandingByIsBounded: whoever cannot be looked at yet waits, but not for
 // long, and not in any number.
 func TestStandingByIsBounded(t *testing.T) {
-	f := newFixture(t, limits)
-	f.addAda()
-	held := make(chan struct{})
-	f.Hasher.Run = func(hash func()) { <-held; hash() }
-	var turnedAway, inside atomic.Int32
-	var wg, turned sync.WaitGroup
-	turned.Add(100 - 5 - 64)
-	for range 100 {
-		wg.Go(func() {
-			_, err := f.login("ada", password)
-			var limit *auth.LimitError
-			switch {
-			case errors.As(err, &limit):
-				turnedAway.Add(1)
-				turned.Done()
-			case err == nil:
-				inside.Add(1)
-			default:
-				t.Error(err)
-			}
+	for name, c := range map[string]struct {
+		address        string
+		looked, waited int
+	}{
+		"of one network": {"192.0.2.1", 5, 64},
+		"of anywhere":    {"", 5, 256},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, limits)
+				f.addAda()
+				held := make(chan struct{})
+				f.Hasher.Run = func(func()) { <-held }
+				began := time.Now()
+				var at, late atomic.Int32
+				for range 400 {
+					go func() {
+						_, err := f.try("ada", password, c.address)
+						switch {
+						case err != nil:
+						case time.Since(began) < time.Second: // to record it takes a while
+							at.Add(1)
+						case time.Since(began) >= 5*time.Second:
+							late.Add(1)
+						}
+					}()
+				}
+				time.Sleep(2 * time.Second)
+				if want := 400 - c.looked - c.waited; int(at.Load()) != want {
+					t.Errorf("%d were turned away at once, want %d", at.Load(), want)
+				}
+				time.Sleep(10 * time.Second)
+				if int(late.Load()) != c.waited {
+					t.Errorf("%d had waited long enough, want %d", late.Load(), c.waited)
+				}
+				close(held)
+				time.Sleep(time.Second)
+			})
 		})
-	}
-	turned.Wait() // while nobody gets any further
-	close(held)
-	wg.Wait()
-	if turnedAway.Load() != 31 || inside.Load() != 69 {
-		t.Errorf("%d were turned away and %d let in, want 31 and 69", turnedAway.Load(), inside.Load())
 	}
 }
 
 // TestWhoStandsByMayLeave: a client that is gone does not hold a place.
 func TestWhoStandsByMayLeave(t *testing.T) {
-	f := newFixture(t, limits)
-	f.addAda()
-	for range 4 {
-		f.try("ada", "wrong password", "")
-	}
-	held, entered := make(chan struct{}), make(chan struct{})
-	f.Hasher.Run = func(hash func()) { close(entered); <-held; hash() }
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if _, err := f.login("ada", password); err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, limits)
+		f.addAda()
+		held := make(chan struct{})
+		f.Hasher.Run = func(func()) { <-held }
+		for range 5 {
+			go f.login("ada", password)
 		}
+		synctest.Wait()
+		began := time.Now()
+		ctx, hangUp := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, hangUp)
+		_, err := f.Login(ctx, auth.LoginRequest{Username: "ada", Password: password})
+		if limit := (*auth.LimitError)(nil); !errors.As(err, &limit) || time.Since(began) < time.Second || time.Since(began) > 2*time.Second {
+			t.Errorf("got %v after %v, want a limit after a second", err, time.Since(began))
+		}
+		close(held)
+		time.Sleep(time.Second)
 	})
-	<-entered
-	ctx, hangUp := context.WithCancel(t.Context())
-	hangUp()
-	_, err := f.Login(ctx, auth.LoginRequest{Username: "ada", Password: password})
-	if limit := (*auth.LimitError)(nil); !errors.As(err, &limit) {
-		t.Errorf("got %v, want a limit", err)
-	}
-	close(held)
-	wg.Wait()
 }
 
-// TestOthersGuessesDoNotKeepTheOwnerAtHomeOut: where the user is signed in, others'
-// failures do not count; whoever guesses there has a count of their own.
+// TestOneNetworkDoesNotFillTheQueue: whatever its clients do that costs a hash, and
+// though nothing of it fails.
+func TestOneNetworkDoesNotFillTheQueue(t *testing.T) {
+	const atOnce = 16
+	client := auth.Client{Address: "2001:db8::1"}
+	for name, attempt := range map[string]func(f *fixture, name string) error{
+		"login": func(f *fixture, name string) error {
+			_, err := f.Login(f.t.Context(), auth.LoginRequest{Username: name, Password: password, Client: client})
+			return err
+		},
+		"registration": func(f *fixture, name string) error {
+			_, err := f.Register(f.t.Context(), auth.RegisterRequest{Email: name + "@example.com", Password: password, Client: client})
+			return err
+		},
+		"change of password": func(f *fixture, name string) error {
+			claims := f.claimsOf(f.tokens[name])
+			return f.ChangePassword(f.t.Context(), claims, password, otherPassword, client)
+		},
+		"deletion": func(f *fixture, name string) error {
+			return f.DeleteAccount(f.t.Context(), f.claimsOf(f.tokens[name]), password, client)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, limits, open(&mailbox{}), func(c *auth.Config) { c.Limits.Address.Free = 1000 })
+				f.tokens = make(map[string]auth.Tokens)
+				for i := range 40 {
+					name := fmt.Sprint("user", i)
+					f.add(auth.NewUser{Username: name, Password: password})
+					f.tokens[name] = f.mustLogin(name, password)
+				}
+				f.Hasher = newHasher(t, cheap)
+				var looking atomic.Int32
+				held := make(chan struct{})
+				f.Hasher.Run = func(hash func()) { <-held; hash() }
+				for i := range 40 {
+					looking.Add(1)
+					go func() {
+						defer looking.Add(-1)
+						if err := attempt(f, fmt.Sprint("user", i)); err != nil {
+							t.Error(err)
+						}
+					}()
+				}
+				synctest.Wait()
+				if n := f.Hasher.Waiting(); n != atOnce {
+					t.Errorf("%d are in the queue, want %d", n, atOnce)
+				}
+				close(held)
+				time.Sleep(time.Second)
+				if looking.Load() != 0 {
+					t.Errorf("%d did not come to an end", looking.Load())
+				}
+			})
+		})
+	}
+}
+
+// TestOneLinkIsTriedOnceAtATime: a good link with good passwords costs a hash each.
+func TestOneLinkIsTriedOnceAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, limits, open(&mailbox{}))
+		f.addAda()
+		if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+		held := make(chan struct{})
+		f.Hasher.Run = func(hash func()) { <-held; hash() }
+		var good, bad atomic.Int32
+		for range 20 {
+			go func() {
+				switch err := f.ResetPassword(t.Context(), auth.TicketRequest{Token: ticket}, otherPassword); {
+				case err == nil:
+					good.Add(1)
+				case errors.Is(err, auth.ErrInvalidTicket):
+					bad.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		if n := f.Hasher.Waiting(); n != 1 {
+			t.Errorf("%d hashes are made for one link, want 1", n)
+		}
+		close(held)
+		time.Sleep(time.Second)
+		if good.Load() != 1 || bad.Load() != 19 {
+			t.Errorf("%d resets and %d refusals, want 1 and 19", good.Load(), bad.Load())
+		}
+	})
+}
+
+// TestABadHourIsForgotten: what has faded leaves room for many at a time again.
+func TestABadHourIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, limits)
+		f.addAda()
+		for i := range 30 {
+			f.try(fmt.Sprint("nobody", i), "wrong password", "192.0.2.1")
+		}
+		f.clock.Advance(24 * time.Hour)
+		held := make(chan struct{})
+		f.Hasher.Run = func(func()) { <-held }
+		for i := range 10 {
+			go f.try(fmt.Sprint("nobody", i), "wrong password", "192.0.2.1")
+		}
+		synctest.Wait()
+		if n := f.Hasher.Waiting(); n != 10 {
+			t.Errorf("%d are looked at at a time, want 10", n)
+		}
+		close(held)
+		time.Sleep(time.Second)
+	})
+}
+
+// TestOthersGuessesDoNotKeepTheOwnerAtHomeOut: where the user has logged in before,
+// others' failures do not count; whoever guesses there has a count of their own.
 func TestOthersGuessesDoNotKeepTheOwnerAtHomeOut(t *testing.T) {
 	for name, c := range map[string]struct{ home, owner string }{
 		"the same address":   {"192.0.2.1", "192.0.2.1"},
@@ -426,49 +561,144 @@ func TestOthersGuessesDoNotKeepTheOwnerAtHomeOut(t *testing.T) {
 			wait, err := f.try("ada", password, c.owner)
 			if atHome := strings.HasPrefix(name, "the same"); err != nil || (wait == 0) != atHome {
 				t.Fatalf("got %v, %v", wait, err)
-			} else if !atHome {
-				return
-			}
-			checked := 0
-			for range 10 {
-				if _, err := f.try("ada", "wrong password", c.owner); err != nil {
-					checked++
-				}
-			}
-			if checked != 5 {
-				t.Errorf("%d guesses were checked at home, want 5", checked)
+			} else if atHome && f.checked("ada", c.owner) != 5 {
+				t.Error("guesses at home have no limit of their own")
 			}
 		})
 	}
 }
 
-// TestHomeEndsWithTheSession: neither an ended session nor an expired one keeps a
-// network known.
-func TestHomeEndsWithTheSession(t *testing.T) {
-	for name, end := range map[string]func(*fixture, auth.Tokens) error{
-		"logout": func(f *fixture, tokens auth.Tokens) error {
-			return f.Logout(f.t.Context(), f.claimsOf(tokens), auth.LogoutAll, auth.Client{})
-		},
-		"this session alone": func(f *fixture, tokens auth.Tokens) error {
-			return f.Logout(f.t.Context(), f.claimsOf(tokens), auth.LogoutThis, auth.Client{})
-		},
-		"idle": func(f *fixture, _ auth.Tokens) error { f.clock.Advance(31 * 24 * time.Hour); return nil },
-	} {
-		f := newFixture(t, limits)
-		f.addAda()
-		tokens, err := f.Login(t.Context(), auth.LoginRequest{Username: "ada", Password: password, Client: auth.Client{Address: "192.0.2.1"}})
-		if err == nil {
-			err = end(f, tokens)
+// checked is how many of ten guesses from an address are looked at.
+func (f *fixture) checked(name, address string) int {
+	f.t.Helper()
+	n := 0
+	for range 10 {
+		if wait, _ := f.try(name, "wrong password", address); wait == 0 {
+			n++
 		}
+	}
+	return n
+}
+
+// TestHomeShowsToNobodyThere: who guesses from somebody's home alone sees what a
+// stranger's name would give.
+func TestHomeShowsToNobodyThere(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	if wait, err := f.try("ada", password, "192.0.2.1"); wait > 0 || err != nil {
+		t.Fatal(wait, err)
+	}
+	for _, name := range []string{"ada", "ada@example.com", "nobody", "nobody@example.com"} {
+		f.clock.Advance(48 * time.Hour)
+		if n := f.checked(name, "192.0.2.1"); n != 5 {
+			t.Errorf("%s: %d guesses were looked at, want 5", name, n)
+		}
+	}
+}
+
+// TestHomeIsForgotten a month after the last login there, and not before.
+func TestHomeIsForgotten(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	login := func() time.Duration {
+		t.Helper()
+		wait, err := f.try("ada", password, "192.0.2.1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 10 {
-			f.try("ada", "wrong password", "198.51.100.1")
+		return wait
+	}
+	puts := &ticketCounter{Store: f.Store}
+	f.Store = puts
+	login()
+	login()
+	if puts.n != 1 {
+		t.Errorf("two logins in a row mark the network %d times, want 1", puts.n)
+	}
+	for _, days := range []int{20, 25, 29, 31} {
+		f.clock.Advance(time.Duration(days) * 24 * time.Hour)
+		f.checked("ada", "198.51.100.1")
+		if kept := login() > 0; kept != (days > 30) {
+			t.Errorf("after %d days: kept out? %v", days, kept)
 		}
-		if wait, err := f.try("ada", password, "192.0.2.1"); wait == 0 {
-			t.Errorf("%s: the network is known still (%v)", name, err)
+	}
+}
+
+// ticketCounter counts the tickets that are stored.
+type ticketCounter struct {
+	auth.Store
+	n int
+}
+
+func (c *ticketCounter) Commit(ctx context.Context, b auth.Batch) error {
+	c.n += len(b.PutTickets)
+	return c.Store.Commit(ctx, b)
+}
+
+// TestAResetGetsThroughWhileOthersGuessOn: the new password's free failures are
+// used up at once, but not where it was set.
+func TestAResetGetsThroughWhileOthersGuessOn(t *testing.T) {
+	f := newFixture(t, limits, open(&mailbox{}))
+	f.addAda()
+	f.checked("ada", "198.51.100.1")
+	if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+	owner := auth.Client{Address: "192.0.2.1"}
+	if err := f.ResetPassword(t.Context(), auth.TicketRequest{Token: ticket, Client: owner}, otherPassword); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.checked("ada", "198.51.100.2"); n != 5 {
+		t.Fatalf("%d guesses were looked at, want 5", n)
+	}
+	if wait, err := f.try("ada", otherPassword, owner.Address); wait > 0 || err != nil {
+		t.Errorf("the owner has to wait %v, %v", wait, err)
+	}
+}
+
+// TestARegistrationIsNoWayToGuess: somebody may register the address of an account
+// with a password to be tried, and log in with it.
+func TestARegistrationIsNoWayToGuess(t *testing.T) {
+	f := newFixture(t, limits, open(&mailbox{}))
+	f.addAda()
+	f.register("ada@example.com", otherPassword)
+	looked := 0
+	for range 10 {
+		_, err := f.login("ada@example.com", otherPassword)
+		if errors.Is(err, auth.ErrEmailNotVerified) {
+			looked++
 		}
+	}
+	if looked != 5 {
+		t.Errorf("%d were looked at, want 5", looked)
+	}
+}
+
+// TestNoticesAreLimited: whoever has proved the password cannot have us send any
+// number of mails.
+func TestNoticesAreLimited(t *testing.T) {
+	f := newFixture(t, limits, open(&mailbox{}))
+	f.addAda()
+	tokens := f.mustLogin("ada", password)
+	passwords := []string{password, otherPassword}
+	changed := 0
+	for i := range 10 {
+		err := f.ChangePassword(t.Context(), f.claimsOf(tokens), passwords[changed%2], passwords[(changed+1)%2], auth.Client{})
+		if err == nil {
+			changed++
+		} else if limit := (*auth.LimitError)(nil); !errors.As(err, &limit) {
+			t.Fatalf("change %d: %v", i, err)
+		}
+	}
+	if err := f.ChangeEmail(t.Context(), f.claimsOf(tokens), passwords[changed%2], "new@example.com", auth.Client{}); err == nil {
+		t.Error("a change of address, which tells as well, is let through")
+	}
+	if mails := f.mails(); changed != 5 || len(mails) != 5 {
+		t.Errorf("%d changes and %d mails, want 5", changed, len(mails))
+	}
+	if _, err := f.login("ada", passwords[changed%2]); err != nil {
+		t.Errorf("the changes do not keep anybody from logging in: %v", err)
 	}
 }
 

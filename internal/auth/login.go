@@ -1,13 +1,11 @@
 package auth
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +49,12 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Tokens{}, fmt.Errorf("looking up user: %w", err)
 	}
-	attempt, done, err := s.allowLogin(ctx, r, user)
+	home, err := s.homeOf(ctx, user, r.Client)
+	if err != nil {
+		return Tokens{}, err
+	}
+	attempt := s.attempt(home.account(accountOf(user, r.Username)), r.Client)
+	done, err := s.allow(ctx, attempt)
 	if err != nil {
 		return Tokens{}, s.recordLimited(ctx, r.Client, EventLogin, user, err)
 	}
@@ -75,45 +78,13 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	}
 	switch {
 	case registering: // whatever the account with that address is
-		return Tokens{}, s.refuseUnverified(ctx, r.Client, user)
+		return Tokens{}, s.refuseUnverified(ctx, r.Client, user, attempt)
 	case !ok || user.Disabled:
 		return Tokens{}, s.refuseLogin(ctx, r.Client, user, ok, attempt)
 	case s.VerifyEmail && user.Email != "" && !user.EmailVerified:
-		return Tokens{}, s.refuseUnverified(ctx, r.Client, user)
+		return Tokens{}, s.refuseUnverified(ctx, r.Client, user, attempt)
 	}
-	return s.openSession(ctx, r, user, weak, s.Now())
-}
-
-// allowLogin allows an attempt to log in. Who is kept out by others' failures may
-// still try from a network where the user is signed in: it has a count of its own.
-func (s *Service) allowLogin(ctx context.Context, r LoginRequest, user User) (a limited, done func(), err error) {
-	account := accountOf(user, r.Username)
-	a = s.attempt(account, r.Client)
-	done, err = s.allow(ctx, a)
-	if limit := (*LimitError)(nil); !errors.As(err, &limit) || r.Client.Address == "" {
-		return a, done, err
-	}
-	// A stranger's name is looked up too: the time must not tell whose it is.
-	known, readErr := s.knownNetwork(ctx, user, r.Client)
-	if readErr != nil || !known {
-		return a, nil, cmp.Or(readErr, err)
-	}
-	a = s.attempt("at home "+network(r.Client.Address)+" "+account, r.Client)
-	done, err = s.allow(ctx, a)
-	return a, done, err
-}
-
-// knownNetwork reports whether the user has a living session in the client's
-// network.
-func (s *Service) knownNetwork(ctx context.Context, user User, c Client) (bool, error) {
-	now := s.Now()
-	sessions, err := s.Store.UserSessions(ctx, user.ID, user.SessionsFrom, now, maxSessions)
-	if err != nil {
-		return false, fmt.Errorf("reading sessions: %w", err)
-	}
-	return slices.ContainsFunc(sessions, func(session Session) bool {
-		return session.alive(user, now, s.SessionIdle) && session.Address != "" && network(session.Address) == network(c.Address)
-	}), nil
+	return s.openSession(ctx, r, user, weak, home, s.Now())
 }
 
 // registering reports whether the password is that of a registration of the
@@ -141,11 +112,12 @@ func (s *Service) registering(ctx context.Context, r LoginRequest) (bool, error)
 	return ok, err
 }
 
-// refuseUnverified tells only whoever knows the password.
-func (s *Service) refuseUnverified(ctx context.Context, c Client, user User) error {
+// refuseUnverified tells only whoever knows the password. It counts: somebody may
+// have registered the address to try passwords of its account.
+func (s *Service) refuseUnverified(ctx context.Context, c Client, user User, attempt limited) error {
 	e := c.event(EventLogin, OutcomeUnverified, s.Now())
 	e.UserID = user.ID
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: attempt.hits(s.Now())}); err != nil {
 		return fmt.Errorf("recording refused login: %w", err)
 	}
 	return ErrEmailNotVerified
@@ -169,8 +141,7 @@ func checkLogin(r LoginRequest) error {
 	return nil
 }
 
-// userByLogin returns ErrNotFound also for names nobody can have: they are
-// wrong credentials, not malformed requests.
+// userByLogin returns ErrNotFound also for names nobody can have.
 func (s *Service) userByLogin(ctx context.Context, login string) (User, error) {
 	if strings.Contains(login, "@") {
 		key, err := EmailKey(login)
@@ -234,12 +205,13 @@ func (s *Service) newSession(ctx context.Context, user User, c Client, now time.
 	return session, Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, secret)}, nil
 }
 
-func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, weakHash bool, now time.Time) (Tokens, error) {
+func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, weakHash bool, home home, now time.Time) (Tokens, error) {
 	session, tokens, err := s.newSession(ctx, user, r.Client, now)
 	if err != nil {
 		return Tokens{}, err
 	}
 	batch := Batch{CreateSessions: []Session{session}, Events: []Event{sessionEvent(r.Client, EventLogin, OutcomeOK, session, now)}}
+	home.stay(&batch, now)
 	if err := s.commitLogin(ctx, batch, user, r.Password, weakHash); err != nil {
 		return Tokens{}, err
 	}

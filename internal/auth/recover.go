@@ -32,9 +32,6 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 // first one of somebody who was invited. It ends all sessions and begins none. A
 // password that is refused leaves the ticket good. ErrInvalidTicket.
 func (s *Service) ResetPassword(ctx context.Context, r TicketRequest, password string) error {
-	if err := checkPasswordLength(password); err != nil {
-		return err
-	}
 	return s.redeem(ctx, r, EventPasswordReset, []Purpose{PurposeReset, PurposeInvite}, func(t Ticket) (Batch, error) {
 		u, err := s.owner(ctx, t)
 		if err != nil {
@@ -52,8 +49,13 @@ func (s *Service) ResetPassword(ctx context.Context, r TicketRequest, password s
 		u.endSessions(now)
 		b := Batch{UpdateUsers: []User{u}, Events: []Event{e}}
 		if t.Purpose == PurposeReset {
-			err = s.notify(&b, u, MessagePasswordChanged, r.Client)
+			if err := s.notify(&b, u, MessagePasswordChanged, r.Client); err != nil {
+				return Batch{}, err
+			}
 		}
+		// Whoever guesses on uses up the new password's free failures at once.
+		home, err := s.homeOf(ctx, u, r.Client)
+		home.stay(&b, now)
 		return b, err
 	})
 }
@@ -90,7 +92,7 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 	if err := s.confirm(ctx, user, password, EventEmailChange, c); err != nil {
 		return err
 	}
-	attempt := s.mailAttempt(key, c)
+	attempt := s.notified(s.mailAttempt(key, c), user)
 	done, err := s.allow(ctx, attempt)
 	if err != nil {
 		return s.recordLimited(ctx, c, EventEmailChange, user, err)

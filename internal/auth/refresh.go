@@ -121,20 +121,15 @@ func (s *Service) repeat(ctx context.Context, session Session, user User, secret
 // limited: nobody can guess a good token.
 func (s *Service) wrongRefresh(ctx context.Context, c Client, session Session, secret []byte) error {
 	now := s.Now()
-	spent, err := s.wasSpent(ctx, c, session, secret)
-	if err != nil {
-		return s.recordLimited(ctx, c, EventRefresh, User{}, err)
-	}
-	if spent {
-		return s.endReused(ctx, c, session, now)
-	}
-	attempt := s.attempt("", c)
-	done, err := s.allow(ctx, attempt)
+	spent, done, err := s.wasSpent(ctx, c, session, secret)
 	if err != nil {
 		return s.recordLimited(ctx, c, EventRefresh, User{}, err)
 	}
 	defer done()
-	return s.refuseRefresh(ctx, c, session, OutcomeWrongToken, attempt.hits(now))
+	if spent {
+		return s.endReused(ctx, c, session, now)
+	}
+	return s.refuseRefresh(ctx, c, session, OutcomeWrongToken, s.attempt("", c).hits(now))
 }
 
 // refuseRefresh records why, and returns the one error that does not say so.
@@ -199,17 +194,19 @@ func (s *Service) spentBefore(session Session, secret []byte) bool {
 // shortChain is how far anybody may have us look back: a millisecond.
 const shortChain = 1000
 
-// wasSpent is spentBefore, limited where a made-up secret would cost much.
-// *LimitError.
-func (s *Service) wasSpent(ctx context.Context, c Client, session Session, secret []byte) (bool, error) {
-	if session.Rotations > shortChain {
-		done, err := s.allow(ctx, s.attempt("", c))
-		if err != nil {
-			return false, err
-		}
-		defer done()
+// wasSpent is spentBefore, limited where a made-up secret would cost much, and
+// where it was none of the session's: that counts. done is to be called when the
+// outcome is stored. *LimitError.
+func (s *Service) wasSpent(ctx context.Context, c Client, session Session, secret []byte) (spent bool, done func(), err error) {
+	short := session.Rotations <= shortChain
+	if short && s.spentBefore(session, secret) {
+		return true, func() {}, nil
 	}
-	return s.spentBefore(session, secret), nil
+	done, err = s.allow(ctx, s.attempt("", c))
+	if err != nil {
+		return false, nil, err
+	}
+	return !short && s.spentBefore(session, secret), done, nil
 }
 
 func hashSecret(secret []byte) []byte {

@@ -33,6 +33,8 @@ const (
 	PurposeInvite Purpose = "invite"
 	// purposeDeleted opens nothing: it says that there was a user of that id.
 	purposeDeleted Purpose = "deleted"
+	// purposeHome opens nothing either: see home.
+	purposeHome Purpose = "home"
 )
 
 // A Ticket is a one-time secret that was mailed to somebody: a link with 256
@@ -230,20 +232,12 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 	if err != nil && !errors.Is(err, ErrInvalidTicket) {
 		return err
 	}
-	attempt := s.ticketAttempt(r)
-	limit := func() (done func(), err error) {
-		if done, err = s.allow(ctx, attempt); err != nil {
-			err = s.recordLimited(ctx, r.Client, kind, User{}, err)
-		}
-		return done, err
+	attempt := s.ticketAttempt(r, credentials)
+	done, err := s.allow(ctx, attempt)
+	if err != nil {
+		return s.recordLimited(ctx, r.Client, kind, User{}, err)
 	}
-	if r.Code != "" {
-		done, err := limit()
-		if err != nil {
-			return err
-		}
-		defer done()
-	}
+	defer done()
 	return retry("using a ticket", func() error {
 		tickets, err := s.tickets(ctx, credentials)
 		if err != nil {
@@ -268,9 +262,11 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 			return err
 		}
 		if r.Code == "" { // a good link cannot be guessed, and always gets through
-			done, err := limit()
+			attempt = s.attempt("", r.Client)
+			attempt.places = nil // it is in them
+			done, err := s.allow(ctx, attempt)
 			if err != nil {
-				return err
+				return s.recordLimited(ctx, r.Client, kind, User{}, err)
 			}
 			defer done()
 		}
