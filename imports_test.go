@@ -39,7 +39,7 @@ var floors = map[string][]string{
 	"internal/sqlstore":       {"internal/auth", "internal/keyring"},
 	"internal/mailer":         {"internal/auth"},
 	"internal/web":            {".", "httpauth", "internal/auth", "internal/redact", "internal/strictjson"},
-	"internal/web/contract":   {"internal/web"},
+	"internal/web/contract":   {"internal/strictjson", "internal/web"},
 	"internal/gateway/proxy":  {"internal/gateway"},
 	"internal/offline":        {"internal/gateway", "internal/gateway/proxy", "internal/redact"},
 	"internal/awslambda":      {".", "internal/gateway", "internal/strictjson", "internal/weaksecret"},

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -44,7 +45,10 @@ func startService(t testing.TB, dir string, env []string, args ...string) *progr
 
 // caller makes requests over connections of its own. Each takes a request at a
 // time and is kept open, as many as there are goroutines that call.
-type caller struct{ http.Client }
+type caller struct {
+	http.Client
+	t testing.TB
+}
 
 // newCaller returns one that finds fault with answers that are not as the OpenAPI
 // document says.
@@ -56,7 +60,7 @@ func newCaller(t testing.TB) *caller {
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 256}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &caller{http.Client{Transport: service.Client(transport), Timeout: startTimeout}}
+	return &caller{http.Client{Transport: service.Client(transport), Timeout: startTimeout}, t}
 }
 
 // reply is an answer that has arrived whole.
@@ -101,6 +105,9 @@ func (c *caller) call(url, bearer, route string, members ...string) (reply, erro
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}
 	res, err := c.Do(r)
+	if fault := (*contract.Fault)(nil); errors.As(err, &fault) { // whatever the trial makes of errors
+		c.t.Error(fault)
+	}
 	if err != nil {
 		return reply{}, err
 	}

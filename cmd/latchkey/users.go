@@ -266,7 +266,7 @@ func (c *usersDeleteCmd) Run(ctx context.Context, p *process) error {
 		if err := p.confirm(c.Yes, fmt.Sprintf("Delete %s (id %s) for good?", u.Username, u.ID)); err != nil {
 			return err
 		}
-		if u, err = s.DeleteUser(ctx, c.User); err != nil {
+		if err := s.DeleteUser(ctx, u.ID); err != nil { // the one who was shown
 			return err
 		}
 		return p.showUser(u, c.JSON, "deleted; access tokens issued before are good at authorizers until they expire")

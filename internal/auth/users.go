@@ -201,23 +201,24 @@ func (s *Service) Disable(ctx context.Context, login string, disabled bool) (Use
 
 // EndSessions ends all of a user's sessions.
 func (s *Service) EndSessions(ctx context.Context, login string) (User, error) {
-	return s.change(ctx, login, func(u User) (Batch, error) {
-		now := s.Now()
-		u.UpdatedAt = now
-		u.endSessions(now)
-		e := s.adminEvent(EventLogout, u)
-		e.Outcome = Outcome(LogoutAll)
-		return Batch{UpdateUsers: []User{u}, Events: []Event{e}}, nil
+	logout := Event{Kind: EventLogout, Outcome: Outcome(LogoutAll)}
+	return s.change(ctx, login, logout, func(u *User) error {
+		u.endSessions(s.Now())
+		return nil
 	})
 }
 
 // DeleteUser deletes a user with all sessions. The username and the address are
 // free then; the id is never given to anybody else.
-func (s *Service) DeleteUser(ctx context.Context, login string) (User, error) {
-	return s.change(ctx, login, func(u User) (Batch, error) {
+func (s *Service) DeleteUser(ctx context.Context, id UserID) error {
+	return retry(fmt.Sprintf("deleting user %q", id), func() error {
+		u, err := s.Store.User(ctx, id)
+		if err != nil {
+			return fmt.Errorf("user %q: %w", id, err)
+		}
 		b := Batch{Events: []Event{s.adminEvent(EventUserDeleted, u)}}
 		s.deleteUser(&b, u)
-		return b, nil
+		return wrap(fmt.Sprintf("deleting user %q", id), s.Store.Commit(ctx, b))
 	})
 }
 
@@ -225,40 +226,32 @@ func (s *Service) DeleteUser(ctx context.Context, login string) (User, error) {
 // that another one won.
 const maxAttempts = 10
 
-// update is change for what remains of the user.
-func (s *Service) update(ctx context.Context, login string, kind EventKind, change func(*User) error) (User, error) {
-	return s.change(ctx, login, func(u User) (Batch, error) {
-		if err := change(&u); err != nil {
-			return Batch{}, err
-		}
-		u.UpdatedAt = s.Now()
-		return Batch{UpdateUsers: []User{u}, Events: []Event{s.adminEvent(kind, u)}}, nil
-	})
+func (s *Service) update(ctx context.Context, login string, kind EventKind, edit func(*User) error) (User, error) {
+	return s.change(ctx, login, Event{Kind: kind, Outcome: OutcomeOK}, edit)
 }
 
-// change carries out what f makes of the user, and keeps trying while others
-// change it too. It returns the user as it is then, or was.
-func (s *Service) change(ctx context.Context, login string, f func(User) (Batch, error)) (User, error) {
-	var changed User
-	err := retry(fmt.Sprintf("changing user %q", login), func() error {
+// change edits a user, records the event, and keeps trying while others change the
+// user too.
+func (s *Service) change(ctx context.Context, login string, e Event, edit func(*User) error) (changed User, err error) {
+	doing := fmt.Sprintf("updating user %q", login)
+	err = retry(doing, func() error {
 		u, err := s.userByLogin(ctx, login)
 		if err != nil {
 			return fmt.Errorf("user %q: %w", login, err)
 		}
-		b, err := f(u)
-		if err != nil {
+		if err := edit(&u); err != nil {
 			return err
 		}
-		if changed = u; len(b.UpdateUsers) > 0 {
-			changed = b.UpdateUsers[0]
-			changed.Version++
+		u.UpdatedAt = s.Now()
+		e.Time, e.UserID = u.UpdatedAt, u.ID
+		if err := s.Store.Commit(ctx, Batch{UpdateUsers: []User{u}, Events: []Event{e}}); err != nil {
+			return wrap(doing, err)
 		}
-		return s.Store.Commit(ctx, b)
+		u.Version++
+		changed = u
+		return nil
 	})
-	if err != nil {
-		return User{}, err
-	}
-	return changed, nil
+	return changed, err
 }
 
 func (s *Service) adminEvent(kind EventKind, u User) Event {

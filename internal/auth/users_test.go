@@ -351,8 +351,8 @@ func TestOperatorsEndSessionsAndDelete(t *testing.T) {
 		t.Errorf("somebody else: %v", err)
 	}
 	ada = f.mustLogin("ada", password)
-	if u, err := f.DeleteUser(t.Context(), "ADA"); err != nil || u.ID != "u1" {
-		t.Fatalf("got %+v, %v", u, err)
+	if err := f.DeleteUser(t.Context(), "u1"); err != nil {
+		t.Fatal(err)
 	}
 	f.wantOutcome(auth.EventUserDeleted, auth.OutcomeOK)
 	if _, err := f.me(ada); !errors.Is(err, auth.ErrInvalidToken) {
@@ -361,7 +361,7 @@ func TestOperatorsEndSessionsAndDelete(t *testing.T) {
 	if _, err := f.Refresh(t.Context(), ada.RefreshToken, auth.Client{}); !errors.Is(err, auth.ErrInvalidToken) {
 		t.Errorf("a deleted user refreshes: %v", err)
 	}
-	if _, err := f.DeleteUser(t.Context(), "ada"); !errors.Is(err, auth.ErrNotFound) {
+	if err := f.DeleteUser(t.Context(), "u1"); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("deleting again: %v", err)
 	}
 	if u := f.add(auth.NewUser{Username: "ada", Email: "ada@example.com"}); u.ID == "u1" {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -264,6 +265,56 @@ func TestContractSeesFaults(t *testing.T) {
 		if err := altered.Check(x); err == nil || document == string(web.OpenAPI) {
 			t.Errorf("%s: got %d %s, and nothing is found wrong with it", name, w.Code, w.Body)
 		}
+	}
+}
+
+// TestFaultsAreReported: by both ends, and not forgotten where much the same was
+// found good before.
+func TestFaultsAreReported(t *testing.T) {
+	c, err := contract.New(web.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := "unsupported_media_type"
+	broken := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "abc")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnsupportedMediaType)
+		fmt.Fprintf(w, `{"type":"about:blank","title":"Unsupported Media Type","status":415,"code":%q,"detail":"Send JSON.","request_id":"abc"}`, code)
+	})
+	var reported []error
+	server := httptest.NewServer(c.Handler(broken, func(err error) { reported = append(reported, err) }))
+	defer server.Close()
+	client := &http.Client{Transport: c.Client(http.DefaultTransport)}
+	for _, code = range []string{"unsupported_media_type", "unsupported_media_tipe", "unsupported_media_type"} {
+		before := len(reported)
+		res, err := client.Post(server.URL+"/login", "text/plain", strings.NewReader("hello"))
+		if err == nil {
+			res.Body.Close()
+		}
+		fault := (*contract.Fault)(nil)
+		if bad := code == "unsupported_media_tipe"; errors.As(err, &fault) != bad || len(reported)-before != map[bool]int{true: 1}[bad] {
+			t.Errorf("%s: the client got %v, and %v was reported", code, err, reported[before:])
+		}
+	}
+}
+
+// TestHeadIsNoFault: an answer to HEAD has no body.
+func TestHeadIsNoFault(t *testing.T) {
+	f := newFixture(t)
+	c, err := contract.Service()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: c.Client(http.DefaultTransport)}
+	for _, path := range []string{"/livez", "/me", "/nowhere"} {
+		res, err := client.Head(f.server.URL + path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		res.Body.Close()
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 
+	"github.com/latchkey-auth/latchkey/internal/strictjson"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -48,10 +49,10 @@ func New(document []byte) (*Contract, error) {
 		return nil, err
 	}
 	c := &Contract{Document: doc, mux: http.NewServeMux(), routes: make(map[string]*routers.Route)}
-	for at, item := range doc.Paths.Map() {
+	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			c.routes[method+" "+at] = &routers.Route{Spec: doc, Path: at, PathItem: item, Method: method, Operation: op}
-			c.mux.Handle(method+" "+at, http.NotFoundHandler())
+			c.routes[method+" "+path] = &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op}
+			c.mux.Handle(method+" "+path, http.NotFoundHandler())
 		}
 	}
 	outside := openapi3.NewResponses(
@@ -119,7 +120,7 @@ func (c *Contract) route(r *http.Request) (*routers.Route, string) {
 	return cmp.Or(c.routes[pattern], c.nowhere), pattern
 }
 
-// An Exchange is a request, as the server has read it, and its answer.
+// An Exchange is a request and its answer.
 type Exchange struct {
 	Request *http.Request // its Body is not looked at
 	Sent    []byte
@@ -172,7 +173,8 @@ var conditional = []string{"Retry-After", "Www-Authenticate", "Allow"}
 var (
 	// position is where a body broke: there are as many as there are bytes.
 	position = regexp.MustCompile(`at byte [0-9]+`)
-	// opaque is what may be an id or part of a token, none of which comes twice.
+	// opaque is what may be an id or part of a token, none of which comes twice; words
+	// are not (see kind).
 	opaque = regexp.MustCompile(`[A-Za-z0-9_-]{20,}`)
 	digit  = regexp.MustCompile(opaque.String() + `|[0-9]`)
 )
@@ -182,6 +184,9 @@ var (
 func kind(text string) string {
 	if len(text) == 1 {
 		return "0"
+	}
+	if text == strings.ToLower(text) && !strings.ContainsAny(text, "0123456789") {
+		return text // a word, such as a code
 	}
 	made := [...]string{"a-z", "A-Z", "2-7", "0189", "_", "-"}
 	of := [len(made)]bool{}
@@ -270,6 +275,9 @@ func checkAnswer(x exchange) error {
 	if response == nil {
 		return errors.New("the document does not have this status")
 	}
+	if x.Request.Method == http.MethodHead && x.Body == "" { // as a client sees it: the header of GET alone
+		return nil
+	}
 	if err := checkForm(x, response.Value); err != nil {
 		return err
 	}
@@ -292,7 +300,13 @@ func checkForm(x exchange, response *openapi3.Response) error {
 			return fmt.Errorf("the document does not have the header %s here", name)
 		}
 	}
-	switch media, _, _ := strings.Cut(x.Header.Get("Content-Type"), ";"); {
+	media, _, _ := strings.Cut(x.Header.Get("Content-Type"), ";")
+	if strings.HasSuffix(media, "json") && x.Body != "" {
+		if err := strictjson.Object(x.Body, func(string, strictjson.Value) error { return nil }); err != nil {
+			return err
+		}
+	}
+	switch {
 	case media == "text/html":
 		if !strings.HasPrefix(x.Body, "<!doctype html>") {
 			return errors.New("the body is no page")
@@ -328,14 +342,22 @@ func (c *Contract) Handler(next http.Handler, report func(error)) http.Handler {
 		next.ServeHTTP(tee, r)
 		x.Sent, x.Status, x.Header, x.Body = sent.Bytes(), tee.status, w.Header(), answered.String()
 		if err := c.Check(x); err != nil {
-			report(x.fault(err))
+			report(&Fault{x, err})
 		}
 	})
 }
 
-func (e Exchange) fault(err error) error {
-	return fmt.Errorf("%s %s %.200q: %w", e.Request.Method, e.Request.URL.Path, e.Sent, err)
+// A Fault is an exchange that is not as the document says.
+type Fault struct {
+	Exchange
+	Err error
 }
+
+func (f *Fault) Error() string {
+	return fmt.Sprintf("%s %s %.200q: %v", f.Request.Method, f.Request.URL.Path, f.Sent, f.Err)
+}
+
+func (f *Fault) Unwrap() error { return f.Err }
 
 // teeWriter keeps what is answered.
 type teeWriter struct {
@@ -358,7 +380,7 @@ func (w *teeWriter) Write(p []byte) (int, error) {
 func (w *teeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Client has a client's requests, and the answers to them, held against the
-// document before it sees them: what is not as the document says is an error.
+// document before it sees them: what is not as the document says is a *Fault.
 func (c *Contract) Client(next http.RoundTripper) http.RoundTripper { return client{c, next} }
 
 type client struct {
@@ -386,7 +408,7 @@ func (c client) RoundTrip(r *http.Request) (*http.Response, error) {
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	e := Exchange{Request: r, Sent: sent, Status: res.StatusCode, Header: res.Header, Body: string(body)}
 	if err := c.contract.Check(e); err != nil {
-		return nil, e.fault(err)
+		return nil, &Fault{e, err}
 	}
 	return res, nil
 }
