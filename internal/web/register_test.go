@@ -492,6 +492,7 @@ func TestPagesTakeTheirOwnFormOnly(t *testing.T) {
 			status int
 		}{
 			"another site's":   {good, fields{"Content-Type": asForm, "Sec-Fetch-Site": "cross-site"}, 403},
+			"packed":           {good, fields{"Content-Type": asForm, "Content-Encoding": "gzip"}, 415},
 			"JSON":             {`{"token":"` + token + `"}`, fields{"Content-Type": asJSON}, 415},
 			"text":             {good, fields{"Content-Type": "text/plain"}, 415},
 			"no type":          {good, nil, 415},
