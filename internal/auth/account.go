@@ -187,7 +187,7 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 	if err := s.confirm(ctx, user, current, EventPasswordSet, c); err != nil {
 		return named(err, "current_password")
 	}
-	attempt := s.notified(s.uncounted(c), user)
+	attempt := s.notified(s.uncounted("signed in", c), user)
 	done, err := s.allow(ctx, attempt)
 	if err != nil {
 		return s.recordLimited(ctx, c, EventPasswordSet, user, err)
@@ -211,6 +211,11 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 		if err := s.notify(&b, user, MessagePasswordChanged, c); err != nil {
 			return err
 		}
+		home, err := s.homeOf(ctx, user, c)
+		if err != nil {
+			return err
+		}
+		home.stay(&b, now)
 		return s.commit(ctx, b)
 	})
 }

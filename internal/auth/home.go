@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// home is a network from which a user has logged in. Failures there count apart
-// from those elsewhere, so that strangers who guess do not keep the owner out at
-// home; and there they count as a stranger's name would.
+// home is a network from which a user has logged in since all sessions ended last
+// (by a new password, say: whoever had the old one is at home no more). Failures
+// there count apart from those elsewhere, so that strangers who guess do not keep
+// the owner out at home; and there they count as a stranger's name would.
 type home struct {
 	mark  Ticket // what says so; without ID: nothing is marked
 	known bool
@@ -30,7 +31,7 @@ func (s *Service) homeOf(ctx context.Context, user User, c Client) (home, error)
 		return home{}, nil
 	}
 	h := home{where: network(c.Address)}
-	id := s.ticketID(purposeHome, string(user.ID)+" "+h.where)
+	id := s.ticketID(purposeHome, fmt.Sprint(user.ID, user.SessionsFrom.UnixMicro(), h.where))
 	mark, err := s.Store.Ticket(ctx, id)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return home{}, fmt.Errorf("reading known network: %w", err)

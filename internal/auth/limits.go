@@ -106,7 +106,7 @@ type limited struct {
 // attempt names what an attempt counts under; an empty account is none. The keys
 // are MACs: people type passwords where names belong.
 func (s *Service) attempt(account string, c Client) limited {
-	a := s.uncounted(c)
+	a := s.uncounted("strangers", c)
 	if s.Limits == nil {
 		return a
 	}
@@ -122,12 +122,13 @@ func (s *Service) attempt(account string, c Client) limited {
 	return a
 }
 
-// uncounted is an attempt that counts nothing: there are no more of one network
-// under way than others, that is all.
-func (s *Service) uncounted(c Client) limited {
+// uncounted is an attempt that counts nothing: so many of one network are under way
+// at a time, that is all. Strangers there do not crowd out those who have proved
+// who they are.
+func (s *Service) uncounted(who string, c Client) limited {
 	var a limited
 	if s.Limits != nil && c.Address != "" {
-		a.crowd = "network " + network(c.Address)
+		a.crowd = who + " " + network(c.Address)
 		a.places = []place{{a.crowd, atOnce}}
 	}
 	return a
@@ -137,23 +138,15 @@ func (s *Service) uncounted(c Client) limited {
 // from the address: whoever guesses there must not keep the owner, who is signed
 // in, from changing the password.
 func (s *Service) signedIn(user User, c Client) limited {
-	a := s.uncounted(c)
+	a := s.uncounted("signed in", c)
 	if s.Limits != nil {
 		a.add(s.limitKey("account", "signed in "+string(user.ID)), s.Limits.Account)
 	}
 	return a
 }
 
-// ticketAttempt counts codes under the address that they were mailed to. Links
-// cannot be guessed: there is one attempt at a time for each.
-func (s *Service) ticketAttempt(r TicketRequest, credentials []credential) limited {
-	if r.Code == "" {
-		a := s.uncounted(r.Client)
-		for _, c := range credentials {
-			a.places = append(a.places, place{"ticket " + string(c.id), 1})
-		}
-		return a
-	}
+// codeAttempt counts codes under the address that they were mailed to.
+func (s *Service) codeAttempt(r TicketRequest) limited {
 	key, err := EmailKey(r.Email)
 	if err != nil {
 		return s.attempt("", r.Client)
@@ -161,11 +154,26 @@ func (s *Service) ticketAttempt(r TicketRequest, credentials []credential) limit
 	return s.attempt("code "+key, r.Client)
 }
 
+// goodLink is an attempt with a link that opens its ticket: nobody can guess it,
+// and it always gets through. There is one at a time for each ticket.
+func (s *Service) goodLink(t Ticket, c Client) limited {
+	a := s.uncounted("signed in", c)
+	a.places = append(a.places, place{"ticket " + string(t.ID), 1})
+	return a
+}
+
+// badLink counts for the address. It costs nothing, and so holds no place.
+func (s *Service) badLink(c Client) limited {
+	a := s.attempt("", c)
+	a.places = nil
+	return a
+}
+
 // mailAttempt is a request that may send mail to the address of the key. It counts
 // apart from failures: a crowd that registers from one office keeps nobody there
 // from logging in.
 func (s *Service) mailAttempt(emailKey string, c Client) limited {
-	a := s.uncounted(c)
+	a := s.uncounted("strangers", c)
 	if s.Limits == nil {
 		return a
 	}

@@ -360,12 +360,13 @@ func TestOneAccountAtOnce(t *testing.T) {
 // TestStandingByIsBounded: whoever cannot be looked at yet waits, but not for
 // long, and not in any number.
 func TestStandingByIsBounded(t *testing.T) {
+	const attempts = 700
 	for name, c := range map[string]struct {
 		address        string
 		looked, waited int
 	}{
-		"of one network": {"192.0.2.1", 5, 64},
-		"of anywhere":    {"", 5, 256},
+		"of one network": {"192.0.2.1", 5, 32},
+		"of anywhere":    {"", 5, 512},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -375,7 +376,7 @@ func TestStandingByIsBounded(t *testing.T) {
 				f.Hasher.Run = func(func()) { <-held }
 				began := time.Now()
 				var at, late atomic.Int32
-				for range 400 {
+				for range attempts {
 					go func() {
 						_, err := f.try("ada", password, c.address)
 						switch {
@@ -388,7 +389,7 @@ func TestStandingByIsBounded(t *testing.T) {
 					}()
 				}
 				time.Sleep(2 * time.Second)
-				if want := 400 - c.looked - c.waited; int(at.Load()) != want {
+				if want := attempts - c.looked - c.waited; int(at.Load()) != want {
 					t.Errorf("%d were turned away at once, want %d", at.Load(), want)
 				}
 				time.Sleep(10 * time.Second)
@@ -594,6 +595,112 @@ func TestHomeShowsToNobodyThere(t *testing.T) {
 			t.Errorf("%s: %d guesses were looked at, want 5", name, n)
 		}
 	}
+}
+
+// TestHomeEndsWithAllSessions: whoever had the old password is at home no more, and
+// the owner is where the new one was set.
+func TestHomeEndsWithAllSessions(t *testing.T) {
+	const thief, owner = "198.51.100.1", "192.0.2.1"
+	for name, end := range map[string]func(*fixture, auth.Tokens) error{
+		"a reset": func(f *fixture, _ auth.Tokens) error {
+			if err := f.ForgotPassword(f.t.Context(), "ada@example.com", auth.Client{}); err != nil {
+				return err
+			}
+			_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+			return f.ResetPassword(f.t.Context(), auth.TicketRequest{Token: ticket, Client: auth.Client{Address: owner}}, otherPassword)
+		},
+		"a change": func(f *fixture, tokens auth.Tokens) error {
+			return f.ChangePassword(f.t.Context(), f.claimsOf(tokens), password, otherPassword, auth.Client{Address: owner})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, limits, open(&mailbox{}))
+			f.addAda()
+			if _, err := f.try("ada", password, thief); err != nil {
+				t.Fatal(err)
+			}
+			tokens := f.mustLogin("ada", password)
+			if err := end(f, tokens); err != nil {
+				t.Fatal(err)
+			}
+			if n := f.checked("ada", "203.0.113.1"); n != 5 {
+				t.Fatalf("%d guesses were looked at elsewhere, want 5", n)
+			}
+			if n := f.checked("ada", thief); n != 0 {
+				t.Errorf("%d guesses were looked at where the old password was used, want none", n)
+			}
+			if wait, err := f.try("ada", otherPassword, owner); wait > 0 || err != nil {
+				t.Errorf("the owner has to wait %v, %v", wait, err)
+			}
+		})
+	}
+}
+
+// TestStrangersInANetworkCrowdOutNobody who has proved something: neither by what
+// fails nor by what does not.
+func TestStrangersInANetworkCrowdOutNobody(t *testing.T) {
+	const there = "192.0.2.1"
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, limits, open(&mailbox{}))
+		f.addAda()
+		tokens := f.mustLogin("ada", password)
+		if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+		held := make(chan struct{})
+		f.Hasher.Run = func(hash func()) { <-held; hash() }
+		for i := range 100 { // they fill their places, and those to stand by in
+			go f.try(fmt.Sprint("nobody", i), "wrong password", there)
+		}
+		time.Sleep(time.Second)
+		strangers := f.Hasher.Waiting()
+		go func() {
+			err := f.ChangePassword(t.Context(), f.claimsOf(tokens), "wrong", otherPassword, auth.Client{Address: there})
+			if !errors.Is(err, auth.ErrInvalidCredentials) {
+				t.Errorf("who is signed in: %v", err)
+			}
+		}()
+		go func() {
+			err := f.ResetPassword(t.Context(), auth.TicketRequest{Token: ticket, Client: auth.Client{Address: there}}, otherPassword)
+			if err != nil {
+				t.Errorf("who has a good link: %v", err)
+			}
+		}()
+		synctest.Wait()
+		if n := f.Hasher.Waiting() - strangers; n != 2 {
+			t.Errorf("%d of two are looked at beside %d strangers", n, strangers)
+		}
+		close(held)
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// TestBadLinksHoldNoPlace: they cost nothing, and are turned away at once when the
+// address has failed too often.
+func TestBadLinksHoldNoPlace(t *testing.T) {
+	f := newFixture(t, limits, open(&mailbox{}))
+	var wg sync.WaitGroup
+	var refused, limited atomic.Int32
+	for range 200 {
+		wg.Go(func() {
+			err := f.verifyFrom("192.0.2.1", "made.up"+strings.Repeat("A", 40))
+			if limit := (*auth.LimitError)(nil); errors.As(err, &limit) {
+				limited.Add(1)
+			} else if errors.Is(err, auth.ErrInvalidTicket) {
+				refused.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if refused.Load() != 30 || limited.Load() != 170 {
+		t.Errorf("%d were refused and %d limited, want 30 and 170", refused.Load(), limited.Load())
+	}
+}
+
+// verifyFrom presents a link from an address.
+func (f *fixture) verifyFrom(address, token string) error {
+	return f.VerifyAddress(f.t.Context(), auth.TicketRequest{Token: token, Client: auth.Client{Address: address}})
 }
 
 // TestHomeIsForgotten a month after the last login there, and not before.

@@ -232,7 +232,10 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 	if err != nil && !errors.Is(err, ErrInvalidTicket) {
 		return err
 	}
-	attempt := s.ticketAttempt(r, credentials)
+	attempt, err := s.ticketAttempt(ctx, r, credentials)
+	if err != nil {
+		return err
+	}
 	done, err := s.allow(ctx, attempt)
 	if err != nil {
 		return s.recordLimited(ctx, r.Client, kind, User{}, err)
@@ -261,17 +264,25 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 			}
 			return err
 		}
-		if r.Code == "" { // a good link cannot be guessed, and always gets through
-			attempt = s.attempt("", r.Client)
-			attempt.places = nil // it is in them
-			done, err := s.allow(ctx, attempt)
-			if err != nil {
-				return s.recordLimited(ctx, r.Client, kind, User{}, err)
-			}
-			defer done()
-		}
 		return s.refuseTicket(ctx, r.Client, kind, tickets, credentials, attempt)
 	})
+}
+
+// ticketAttempt is what the request is held to.
+func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credentials []credential) (limited, error) {
+	if r.Code != "" {
+		return s.codeAttempt(r), nil
+	}
+	tickets, err := s.tickets(ctx, credentials)
+	if err != nil {
+		return limited{}, err
+	}
+	for i, t := range tickets {
+		if s.opens(t, credentials[i], s.Now()) {
+			return s.goodLink(t, r.Client), nil
+		}
+	}
+	return s.badLink(r.Client), nil
 }
 
 // refuseTicket counts a wrong code against the tickets it was tried on, records

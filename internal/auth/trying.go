@@ -7,14 +7,15 @@ import (
 )
 
 const (
-	// atOnce is how many attempts of one network are under way: nobody fills the
-	// queue of those who wait for a hash alone.
+	// atOnce is how many attempts of one network are under way, of strangers and of
+	// those who have proved who they are: nobody fills the queue of those who wait
+	// for a hash alone.
 	atOnce = 16
 	// standBy is how long an attempt stands by for others, and maxStandBy how many
 	// do, of one network maxCrowd. Beyond it they are told to come again.
 	standBy    = 5 * time.Second
-	maxStandBy = 256
-	maxCrowd   = 64
+	maxStandBy = 512
+	maxCrowd   = 32
 )
 
 // A place is what attempts hold while they are under way, no more of them at a

@@ -144,6 +144,9 @@ func clientAddress(r *http.Request, trusted int) string {
 		return peer
 	}
 	hop := strings.TrimSpace(hops[len(hops)-trusted])
+	if host, _, err := net.SplitHostPort(hop); err == nil { // as some balancers write it
+		hop = host
+	}
 	if net.ParseIP(hop) == nil {
 		return peer
 	}
