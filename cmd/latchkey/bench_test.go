@@ -54,7 +54,7 @@ func BenchmarkReady(b *testing.B) {
 func BenchmarkMemory(b *testing.B) {
 	dir := initialized(b, nil)
 	for b.Loop() {
-		p := startProgram(b, dir, nil, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "warn")
+		p := startProgram(b, dir, nil, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "warn", "--limits", "off")
 		idle := p.status(b, "VmRSS")
 		var wg sync.WaitGroup
 		var mu sync.Mutex
@@ -93,7 +93,7 @@ func BenchmarkMemory(b *testing.B) {
 func BenchmarkRequest(b *testing.B) {
 	env := []string{"LATCHKEY_ARGON2=m=8,t=1,p=1"}
 	dir := initialized(b, env)
-	p := startProgram(b, dir, env, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error")
+	p := startProgram(b, dir, env, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error", "--limits", "off")
 	bare := startBareServer(b)
 	token := member(b, post(b, p.url+"/login", benchLogin), "token")
 	loads := []*requests{ // logins last: for a second after them there are spare threads
@@ -316,7 +316,7 @@ func BenchmarkSaturated(b *testing.B) {
 		bareQuiet, bareBusy := besideLoops(b)
 		b.ReportMetric(float64(bareBusy.Microseconds()), "bare-busy-p99-µs")
 		b.ReportMetric(float64(bareBusy)/float64(bareQuiet), "bare-times")
-		p := startProgram(b, dir, nil, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error")
+		p := startProgram(b, dir, nil, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error", "--limits", "off")
 		bearer := member(b, post(b, p.url+"/login", benchLogin), "token")
 		me := "GET /me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + bearer + "\r\n\r\n"
 		quiet := p.slowest(b, me)

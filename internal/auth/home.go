@@ -31,7 +31,7 @@ func (s *Service) homeOf(ctx context.Context, user User, c Client) (home, error)
 		return home{}, nil
 	}
 	h := home{where: network(c.Address)}
-	id := s.ticketID(purposeHome, fmt.Sprint(user.ID, user.SessionsFrom.UnixMicro(), h.where))
+	id := s.ticketID(purposeHome, fmt.Sprintf("%s %d %s", user.ID, user.SessionsFrom.UnixMicro(), h.where))
 	mark, err := s.Store.Ticket(ctx, id)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return home{}, fmt.Errorf("reading known network: %w", err)
