@@ -37,6 +37,7 @@ var floors = map[string][]string{
 	// Floor 2
 	"internal/auth/storetest": {"internal/auth", "internal/keyring"},
 	"internal/sqlstore":       {"internal/auth", "internal/keyring"},
+	"internal/hashworker":     {"internal/passhash"},
 	"internal/mailer":         {"internal/auth"},
 	"internal/web":            {".", "httpauth", "internal/auth", "internal/redact", "internal/strictjson"},
 	"internal/web/contract":   {"internal/strictjson", "internal/web"},
@@ -47,7 +48,7 @@ var floors = map[string][]string{
 	// Floor 3
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
-	"cmd/latchkey": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/keyring",
+	"cmd/latchkey": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring",
 		"internal/leaked", "internal/mailer", "internal/offline", "internal/redact", "internal/sqlstore", "internal/weaksecret", "internal/web"},
 }
 

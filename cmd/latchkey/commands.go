@@ -61,7 +61,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	sys.service.Hasher.Run = new(threads).run
+	defer sys.hashBeside(log)()
 	defer sys.inBackground(ctx, log)()
 	if err := g.PrintRoutes(p.stdout, srv.base()); err != nil {
 		return err
@@ -209,7 +209,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	sys.service.Hasher.Run = new(threads).run
+	defer sys.hashBeside(log)()
 	defer sys.inBackground(ctx, log)()
 	fmt.Fprintf(p.stdout, "listening on %s\n", srv.base())
 	return srv.serve(ctx, h)

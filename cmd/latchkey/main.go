@@ -14,11 +14,16 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/hashworker"
 )
 
 func main() {
 	if os.Getenv(awslambda.EnvRuntimeAPI) != "" {
 		lambdaMain()
+		return
+	}
+	if len(os.Args) == 2 && os.Args[1] == hashworker.Command {
+		hashWorkerMain()
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -44,6 +49,14 @@ type cli struct {
 	Token   tokenCmd   `cmd:"" help:"Look into tokens."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 	Lambda  lambdaCmd  `cmd:"" hidden:"" help:"Be the Lambda function that _HANDLER names."`
+}
+
+// hashWorkerMain is the program as a process for password hashes.
+func hashWorkerMain() {
+	if err := hashworker.Work(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "latchkey "+hashworker.Command+":", err)
+		os.Exit(1)
+	}
 }
 
 const description = `Authentication for APIs behind API Gateway: auth service, Lambda authorizer, local gateway.

@@ -102,10 +102,44 @@ func (p *program) goroutines(t testing.TB) int {
 	return bytes.Count(p.log.Bytes(), []byte("\ngoroutine ")) - bytes.Count(p.log.Bytes(), []byte("[GC worker"))
 }
 
-// status reads a size in MB from the kernel's view of the process.
-func (p *program) status(t testing.TB, field string) float64 {
+// children are the processes that the process has started and that are there.
+func (p *program) children(t testing.TB) (pids []int) {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.Process.Pid))
+	if err != nil || len(lists) == 0 {
+		t.Skip("needs /proc/PID/task/*/children")
+	}
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			continue // of a thread that has just ended
+		}
+		for _, field := range strings.Fields(string(text)) {
+			pid, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// memory is a size in MB from the kernel's view of the process and its children,
+// together. What they share counts for each.
+func (p *program) memory(t testing.TB, field string) float64 {
+	t.Helper()
+	sum := status(t, p.Process.Pid, field)
+	for _, pid := range p.children(t) {
+		sum += status(t, pid, field)
+	}
+	return sum
+}
+
+// status reads a size in MB from the kernel's view of a process.
+func status(t testing.TB, pid int, field string) float64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Skip("needs /proc: ", err)
 	}
@@ -122,11 +156,21 @@ func (p *program) status(t testing.TB, field string) float64 {
 	return 0
 }
 
-// cpu is the processor time of the process so far, to the nanosecond.
+// cpu is the processor time of the process and its children so far, to the
+// nanosecond.
 func (p *program) cpu(t testing.TB) time.Duration {
 	t.Helper()
+	sum := cpu(t, p.Process.Pid)
+	for _, pid := range p.children(t) {
+		sum += cpu(t, pid)
+	}
+	return sum
+}
+
+func cpu(t testing.TB, pid int) time.Duration {
+	t.Helper()
 	var sum time.Duration
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Process.Pid))
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(tasks) == 0 {
 		t.Skip("needs /proc/PID/task/*/schedstat")
 	}

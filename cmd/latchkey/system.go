@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
+	"github.com/latchkey-auth/latchkey/internal/hashworker"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
@@ -293,6 +294,14 @@ func (s *storage) build(f serviceFlags, base string, forDemo bool, log *slog.Log
 	}
 	sys.service, err = auth.New(cfg)
 	return sys, err
+}
+
+// hashBeside has passwords hashed in processes beside this one. The function that
+// it returns ends them.
+func (s *system) hashBeside(log *slog.Logger) (stop func()) {
+	pool := hashworker.New(log)
+	s.service.Hasher.Maker = pool
+	return pool.Close
 }
 
 func secretVerifier(secret string, i issueFlags, forDemo bool, log *slog.Logger) (*latchkey.Verifier, error) {

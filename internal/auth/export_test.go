@@ -1,6 +1,10 @@
 package auth
 
-import "context"
+import (
+	"context"
+
+	"github.com/latchkey-auth/latchkey/internal/passhash"
+)
 
 // Decoy is the hash that is checked for users who have none.
 func (h *Hasher) Decoy() string { return h.decoy.String() }
@@ -10,3 +14,18 @@ func (h *Hasher) Work(ctx context.Context, f func()) error { return h.work(ctx, 
 
 // Waiting is how many wait for a hash or have one made.
 func (h *Hasher) Waiting() int { return len(h.queue) }
+
+// HashBy has every hash made by run, which calls what it is given.
+func (h *Hasher) HashBy(run func(hash func())) { h.Maker = makerBy(run) }
+
+type makerBy func(hash func())
+
+func (run makerBy) New(cost Argon2, password string) (h passhash.Hash) {
+	run(func() { h = passhash.New(cost, password) })
+	return h
+}
+
+func (run makerBy) Matches(h passhash.Hash, password string) (ok bool) {
+	run(func() { ok = h.Matches(password) })
+	return ok
+}

@@ -338,11 +338,11 @@ func TestOneAccountAtOnce(t *testing.T) {
 		f.try("ada", "wrong password", "")
 	}
 	var looking, most atomic.Int32
-	f.Hasher.Run = func(hash func()) {
+	f.Hasher.HashBy(func(hash func()) {
 		most.Store(max(most.Load(), looking.Add(1)))
 		hash()
 		looking.Add(-1)
-	}
+	})
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
@@ -373,7 +373,7 @@ func TestStandingByIsBounded(t *testing.T) {
 				f := newFixture(t, limits)
 				f.addAda()
 				held := make(chan struct{})
-				f.Hasher.Run = func(func()) { <-held }
+				f.Hasher.HashBy(func(func()) { <-held })
 				began := time.Now()
 				var at, late atomic.Int32
 				for range attempts {
@@ -409,7 +409,7 @@ func TestWhoStandsByMayLeave(t *testing.T) {
 		f := newFixture(t, limits)
 		f.addAda()
 		held := make(chan struct{})
-		f.Hasher.Run = func(func()) { <-held }
+		f.Hasher.HashBy(func(func()) { <-held })
 		for range 5 {
 			go f.login("ada", password)
 		}
@@ -460,7 +460,7 @@ func TestOneNetworkDoesNotFillTheQueue(t *testing.T) {
 				f.Hasher = newHasher(t, cheap)
 				var looking atomic.Int32
 				held := make(chan struct{})
-				f.Hasher.Run = func(hash func()) { <-held; hash() }
+				f.Hasher.HashBy(func(hash func()) { <-held; hash() })
 				for i := range 40 {
 					looking.Add(1)
 					go func() {
@@ -494,7 +494,7 @@ func TestOneLinkIsTriedOnceAtATime(t *testing.T) {
 		}
 		_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
 		held := make(chan struct{})
-		f.Hasher.Run = func(hash func()) { <-held; hash() }
+		f.Hasher.HashBy(func(hash func()) { <-held; hash() })
 		var good, bad atomic.Int32
 		for range 20 {
 			go func() {
@@ -528,7 +528,7 @@ func TestABadHourIsForgotten(t *testing.T) {
 		}
 		f.clock.Advance(24 * time.Hour)
 		held := make(chan struct{})
-		f.Hasher.Run = func(func()) { <-held }
+		f.Hasher.HashBy(func(func()) { <-held })
 		for i := range 10 {
 			go f.try(fmt.Sprint("nobody", i), "wrong password", "192.0.2.1")
 		}
@@ -649,7 +649,7 @@ func TestStrangersInANetworkCrowdOutNobody(t *testing.T) {
 		}
 		_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
 		held := make(chan struct{})
-		f.Hasher.Run = func(hash func()) { <-held; hash() }
+		f.Hasher.HashBy(func(hash func()) { <-held; hash() })
 		for i := range 100 { // they fill their places, and those to stand by in
 			go f.try(fmt.Sprint("nobody", i), "wrong password", there)
 		}
@@ -818,7 +818,7 @@ func TestHangingUpCounts(t *testing.T) {
 	before, checked := len(f.events()), 0
 	for range 20 {
 		ctx, hangUp := context.WithCancel(t.Context())
-		f.Hasher.Run = func(hash func()) { hash(); hangUp() }
+		f.Hasher.HashBy(func(hash func()) { hash(); hangUp() })
 		_, err := f.Login(ctx, auth.LoginRequest{Username: "ada@example.com", Password: "a wrong guess", Client: auth.Client{Address: "192.0.2.1"}})
 		var limit *auth.LimitError
 		if !errors.As(err, &limit) {
@@ -914,7 +914,7 @@ func TestRegistrationsDoNotShowByTheWorkOfLogins(t *testing.T) {
 	f.register("bob@example.com", otherPassword)
 	for _, email := range []string{"ada@example.com", "bob@example.com", "pending@example.com", "nobody@example.com"} {
 		hashes := 0
-		f.Hasher.Run = func(hash func()) { hashes++; hash() }
+		f.Hasher.HashBy(func(hash func()) { hashes++; hash() })
 		if _, err := f.login(email, "a wrong password"); !errors.Is(err, auth.ErrInvalidCredentials) {
 			t.Errorf("%s: %v", email, err)
 		}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package hashworker
+
+import "os"
+
+func executable() (string, error) { return os.Executable() }
+
+func rename() {}
