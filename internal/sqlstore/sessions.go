@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"io/fs"
-	"os"
 	"sync"
 	"time"
 
@@ -12,18 +10,18 @@ import (
 
 // sessions remembers look-ups. They hold for as long as nobody has written, this
 // process or another, and after that they are good for changes that are bound to
-// their versions (RecentSessionUser). Every commit, whoever makes it, goes into the write-ahead log
-// before it is acknowledged, so a log that has not changed means that what was
-// read is still true. Looking at the file is a tenth of the work of reading.
+// their versions (RecentSessionUser). Every commit, whoever makes it, goes into the
+// write-ahead log before it is acknowledged, so a log that has not changed means
+// that what was read is still true. Looking at the file is a small part of the
+// work of reading.
 //
 // A change within the grain of the file system's clock would not show. What is
 // read while the log is that young is not remembered.
 type sessions struct {
-	log string           // path of the write-ahead log; empty: nothing is remembered
+	log logFile          // without one nothing is remembered
 	now func() time.Time // the clock that stamps files
 
 	mu    sync.RWMutex
-	file  fs.FileInfo // the log as it was first seen
 	known map[auth.SessionID]sessionUser
 }
 
@@ -50,30 +48,15 @@ const (
 
 // look returns the state of the log and whether it may be relied on.
 func (c *sessions) look() (logState, bool) {
-	if c.log == "" {
+	if c.log.path == "" {
 		return logState{}, false
 	}
-	info, err := os.Stat(c.log)
-	if err != nil || info.Mode().Type() != fs.FileMode(0) || !c.same(info) {
-		return logState{}, false
-	}
-	state := logState{info.Size(), info.ModTime()}
+	state, ok := c.log.state()
 	settled := grain
 	if state.modified.Nanosecond() == 0 {
 		settled = coarseGrain
 	}
-	return state, c.now().Sub(state.modified) > settled
-}
-
-// same reports whether it is still the same log: the database may have been
-// replaced, and what is written to ours does not show in the other one.
-func (c *sessions) same(log fs.FileInfo) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.file == nil {
-		c.file = log
-	}
-	return os.SameFile(c.file, log)
+	return state, ok && c.now().Sub(state.modified) > settled
 }
 
 // get returns what was read while the log was in the state.

@@ -88,7 +88,7 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 			return nil, fmt.Errorf("opening store %s: %w", path, err)
 		}
 		s.write, s.read = openDB(path), openDB(path)
-		s.sessions.log, s.sessions.now = path+"-wal", time.Now
+		s.sessions.log.path, s.sessions.now = path+"-wal", time.Now
 		s.read.SetMaxOpenConns(runtime.GOMAXPROCS(0) + 2)
 		s.read.SetMaxIdleConns(runtime.GOMAXPROCS(0) + 2)
 	}
@@ -162,7 +162,7 @@ func (s *Store) Close() error {
 	if s.read == s.write {
 		return s.write.Close()
 	}
-	return errors.Join(s.read.Close(), s.write.Close())
+	return errors.Join(s.read.Close(), s.write.Close(), s.sessions.log.close())
 }
 
 // transact runs f in a transaction on the write connection. Once begun it is

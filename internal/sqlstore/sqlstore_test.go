@@ -130,7 +130,7 @@ func TestReplacedDatabaseIsUnavailable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(replace(path), os.Rename(path+"-wal", path+"-wal.old"), os.WriteFile(path+"-wal", log, 0o600)); err != nil {
+			if err := errors.Join(replace(path), os.Remove(path+"-wal"), os.WriteFile(path+"-wal", log, 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			age(t, path)
