@@ -7,5 +7,6 @@ import "strings"
 // 11.1), one space, a token (RFC 6750 section 2.1), and nothing else.
 func Token(value string) (string, bool) {
 	scheme, token, ok := strings.Cut(value, " ")
-	return token, ok && strings.EqualFold(scheme, "Bearer") && token != "" && !strings.ContainsAny(token, " \t,")
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != "" &&
+		strings.IndexByte(token, ' ') < 0 && strings.IndexByte(token, '\t') < 0 && strings.IndexByte(token, ',') < 0
 }

@@ -3,8 +3,10 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base32"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,8 +28,10 @@ type request struct {
 type requestKey struct{}
 
 func requestOf(ctx context.Context) request {
-	r, _ := ctx.Value(requestKey{}).(request)
-	return r
+	if rec, ok := ctx.Value(requestKey{}).(*recorder); ok {
+		return rec.request
+	}
+	return request{}
 }
 
 func requestID(ctx context.Context) string { return requestOf(ctx).id }
@@ -52,15 +56,11 @@ func (h *handler) answer(f func(http.ResponseWriter, *http.Request) error) http.
 func (h *handler) frame(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		known := request{id: h.newRequestID(r.Context()), address: clientAddress(r, h.TrustedProxies)}
-		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, known))
-		rec := &recorder{ResponseWriter: w}
+		rec := &recorder{ResponseWriter: w, request: request{id: h.newRequestID(r.Context()), address: clientAddress(r, h.TrustedProxies)}}
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, rec))
 		header := w.Header()
-		header.Set("X-Request-Id", known.id)
-		header.Set("Cache-Control", "no-store")
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		header.Set("Referrer-Policy", "no-referrer")
+		maps.Copy(header, everyAnswer)
+		header["X-Request-Id"] = []string{rec.id}
 		defer func() {
 			if v := recover(); v != nil {
 				h.recovered(rec, r, v)
@@ -71,13 +71,27 @@ func (h *handler) frame(next http.Handler) http.Handler {
 	})
 }
 
+// everyAnswer are the headers of all answers; a handler may set others in their
+// place. The values are shared: replace them, do not write into them.
+var everyAnswer = http.Header{
+	"Cache-Control":           {"no-store"},
+	"X-Content-Type-Options":  {"nosniff"},
+	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+	"Referrer-Policy":         {"no-referrer"},
+}
+
+// requestIDs spell 128 bits in 26 letters and digits.
+var requestIDs = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
 func (h *handler) newRequestID(ctx context.Context) string {
 	if h.RequestID != nil {
 		if id := h.RequestID(ctx); id != "" {
 			return id
 		}
 	}
-	return strings.ToLower(rand.Text())
+	var id [16]byte
+	rand.Read(id[:]) // never fails, crypto/rand
+	return requestIDs.EncodeToString(id[:])
 }
 
 func (h *handler) recovered(rec *recorder, r *http.Request, v any) {
@@ -92,23 +106,23 @@ func (h *handler) recovered(rec *recorder, r *http.Request, v any) {
 
 // log writes the line of a request: the path without the query, no header.
 func (h *handler) log(r *http.Request, rec *recorder, took time.Duration) {
-	if h.AccessLog == nil {
+	if h.AccessLog == nil || !h.AccessLog.Enabled(r.Context(), slog.LevelInfo) {
 		return
 	}
-	known := requestOf(r.Context())
 	h.AccessLog.LogAttrs(r.Context(), slog.LevelInfo, "request",
-		slog.String("request_id", known.id),
+		slog.String("request_id", rec.id),
 		slog.String("method", r.Method),
 		slog.String("path", redact.Tokens(r.URL.Path)),
 		slog.Int("status", rec.status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
-		slog.String("address", known.address),
+		slog.String("address", rec.address),
 	)
 }
 
-// recorder remembers the status.
+// recorder remembers the status of an answer, and what is known of its request.
 type recorder struct {
 	http.ResponseWriter
+	request
 	status int
 }
 
