@@ -48,9 +48,15 @@ func (here) New(cost Argon2, password string) passhash.Hash { return passhash.Ne
 
 func (here) Matches(hash passhash.Hash, password string) bool { return hash.Matches(password) }
 
-// queuePerCore bounds the wait: at 34 ms a hash, 64 in line per core wait about
-// two seconds.
-const queuePerCore = 64
+const (
+	// queuePerCore bounds the wait: at 34 ms a hash, 64 in line per core wait about
+	// two seconds.
+	queuePerCore = 64
+	// queueWait bounds it where something else keeps the cores busy. It is longer
+	// than attempts stand by (standBy), and with that shorter than a server waits
+	// to answer: a client that is sent away knows more than one that is cut off.
+	queueWait = 6 * time.Second
+)
 
 // The decoy's salt and key belong to no password. Compiled in, because hashing
 // at start would cost every start 34 ms.
@@ -116,6 +122,8 @@ func (h *Hasher) work(ctx context.Context, f func()) error {
 	case h.permits <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-time.After(queueWait):
+		return ErrBusy
 	}
 	defer func() { <-h.permits }()
 	f()

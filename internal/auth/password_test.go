@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
@@ -177,6 +178,30 @@ func TestHashingIsLimitedToTheCoresWithABoundedQueue(t *testing.T) {
 		}
 		if _, err := h.Hash(t.Context(), password); err != nil {
 			t.Errorf("after the rush: %v", err)
+		}
+	})
+}
+
+// TestTheQueueDoesNotWaitForEver: where hashes take long, whoever waits is told.
+func TestTheQueueDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHasher(t, cheap)
+		release := make(chan struct{})
+		for range runtime.GOMAXPROCS(0) {
+			go h.Work(t.Context(), func() { <-release })
+		}
+		synctest.Wait()
+		began := time.Now()
+		if _, err := h.Hash(t.Context(), password); !errors.Is(err, auth.ErrBusy) {
+			t.Errorf("got %v, want ErrBusy", err)
+		}
+		if waited := time.Since(began); waited != 6*time.Second {
+			t.Errorf("it waited %v, want 6 s", waited)
+		}
+		close(release)
+		synctest.Wait()
+		if n := h.Waiting(); n != 0 {
+			t.Errorf("%d places are still taken", n)
 		}
 	})
 }

@@ -71,7 +71,7 @@ func signerOf(k any) (signer, error) {
 
 // sign returns the raw r and s, 32 bytes each (RFC 7518 section 3.4). The nonce
 // follows from key and input (RFC 6979, as RFC 8725 section 3.2 asks for): a bad
-// source of randomness cannot give the key away, and it takes a fifth less time.
+// source of randomness cannot give the key away, and none is asked.
 func (s ecdsaSigner) sign(input []byte) ([]byte, error) {
 	digest := sha256.Sum256(input)
 	der, err := s.Sign(nil, digest[:], crypto.SHA256)

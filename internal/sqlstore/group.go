@@ -16,8 +16,8 @@ const (
 	// maxGroup bounds a transaction: nobody waits for more than so many others.
 	maxGroup = 64
 	// gathering is how long a group waits for more commits while they come
-	// together: with fewer syncs and transactions, a refresh at eight
-	// clients costs a tenth less of the processor and takes 3 % longer. Commits that come alone do not wait.
+	// together, so that there are fewer transactions and syncs. Commits that come
+	// alone do not wait.
 	gathering = 300 * time.Microsecond
 )
 
