@@ -78,14 +78,16 @@ func TestPasswordsAreHashedBesideTheServer(t *testing.T) {
 		p, login := start(t)
 		login()
 		workers := p.children(t)
-		p.stop()
+		p.Process.Kill()
 		for _, pid := range workers {
 			for deadline := time.Now().Add(startTimeout); syscall.Kill(pid, 0) == nil && !zombie(pid); time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
+					syscall.Kill(pid, syscall.SIGKILL)
 					t.Fatal("a worker has outlived the server")
 				}
 			}
 		}
+		p.Wait()
 	})
 }
 

@@ -156,8 +156,8 @@ func status(t testing.TB, pid int, field string) float64 {
 	return 0
 }
 
-// cpu is the processor time of the process and its children so far, to the
-// nanosecond.
+// cpu is the processor time so far of the process and those of its children that
+// are there, to the nanosecond.
 func (p *program) cpu(t testing.TB) time.Duration {
 	t.Helper()
 	sum := cpu(t, p.Process.Pid)

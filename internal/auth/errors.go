@@ -19,7 +19,8 @@ var (
 	ErrRegistrationClosed = errors.New("registration is closed")
 	// ErrNoMail: this service sends no mail, and so cannot do what needs it.
 	ErrNoMail = errors.New("no mail is sent")
-	// ErrBusy: all hashing permits are taken and the queue is full. Try later.
+	// ErrBusy: all hashing permits are taken, and the queue is full or does not move.
+	// Try later.
 	ErrBusy = errors.New("too many passwords are being checked")
 	// ErrUnavailable: the store could not be read or written. Try later.
 	ErrUnavailable = errors.New("store unavailable")

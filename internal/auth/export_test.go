@@ -15,6 +15,9 @@ func (h *Hasher) Work(ctx context.Context, f func()) error { return h.work(ctx, 
 // Waiting is how many wait for a hash or have one made.
 func (h *Hasher) Waiting() int { return len(h.queue) }
 
+// SetCores has so many hashes made at a time.
+func (h *Hasher) SetCores(n int) { h.permits = make(chan struct{}, n) }
+
 // HashBy has every hash made by run, which calls what it is given.
 func (h *Hasher) HashBy(run func(hash func())) { h.Maker = makerBy(run) }
 

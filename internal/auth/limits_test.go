@@ -373,6 +373,7 @@ func TestStandingByIsBounded(t *testing.T) {
 				f := newFixture(t, limits)
 				f.addAda()
 				held := make(chan struct{})
+				f.Hasher.SetCores(attempts) // the queue for a hash is another matter
 				f.Hasher.HashBy(func(func()) { <-held })
 				began := time.Now()
 				var at, late atomic.Int32

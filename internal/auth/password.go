@@ -52,10 +52,10 @@ const (
 	// queuePerCore bounds the wait: at 34 ms a hash, 64 in line per core wait about
 	// two seconds.
 	queuePerCore = 64
-	// queueWait bounds it where something else keeps the cores busy. It is longer
-	// than attempts stand by (standBy), and with that shorter than a server waits
-	// to answer: a client that is sent away knows more than one that is cut off.
-	queueWait = 6 * time.Second
+	// queueWait bounds it where something else keeps the cores busy: a client that
+	// is sent away knows more than one that is cut off. A request stands by for 5 s
+	// (standBy) and waits for two hashes at most, and a server has 15 s to answer.
+	queueWait = 4 * time.Second
 )
 
 // The decoy's salt and key belong to no password. Compiled in, because hashing

@@ -6,4 +6,6 @@ import "os"
 
 func executable() (string, error) { return os.Executable() }
 
-func rename() {}
+func beWorker() {}
+
+func keepFiles() {}

@@ -6,13 +6,14 @@
 // for that. Beside it the kernel shares the cores, and lets the server go first.
 //
 // Workers are started as hashes are asked for, get what they need by a pipe, and
-// end when nothing has been asked for a while. Where none can be started, hashes
-// are made in this process.
+// end when nothing has been asked for a while. Where none can be started, or they
+// end at work, this process makes the hashes, one at a time.
 //
 // Start at Pool.
 package hashworker
 
 import (
+	"bytes"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -37,9 +38,9 @@ const (
 	// idleFor is how long workers stay after a hash. To start one takes about as
 	// long as a third of a hash.
 	idleFor = 10 * time.Second
-	// patience is how long one hash may take: many times what the dearest does,
-	// on a machine whose cores others keep busy.
-	patience = time.Minute
+	// patience is how long a worker may take: twice what the dearest hash does on
+	// a quiet machine, and shorter than the server takes to answer.
+	patience = 10 * time.Second
 	// retryAfter is how long no worker is started after one has failed.
 	retryAfter = 10 * time.Second
 )
@@ -64,7 +65,9 @@ type Pool struct {
 	log      *slog.Logger
 	program  func() (string, error)
 	patience time.Duration
+	idleFor  time.Duration
 
+	here   sync.Mutex // held while this process makes a hash
 	mu     sync.Mutex
 	idle   []*worker
 	rest   *time.Timer // ends the idle ones
@@ -74,31 +77,43 @@ type Pool struct {
 
 // New returns a pool without workers. Whoever has one closes it.
 func New(log *slog.Logger) *Pool {
-	p := &Pool{log: log, program: executable, patience: patience}
+	keepFiles()
+	p := &Pool{log: log, program: executable, patience: patience, idleFor: idleFor}
 	p.rest = time.AfterFunc(idleFor, p.endIdle)
 	return p
 }
 
 // New is passhash.New.
-func (p *Pool) New(cost passhash.Argon2, password string) passhash.Hash {
+func (p *Pool) New(cost passhash.Argon2, password string) (h passhash.Hash) {
 	if a, ok := p.do(job{Make: true, Cost: cost, Password: password}); ok {
 		if h, err := passhash.Parse(a.Hash); err == nil {
 			return h
 		}
 	}
-	return passhash.New(cost, password)
+	p.doHere(func() { h = passhash.New(cost, password) })
+	return h
 }
 
 // Matches is h.Matches.
-func (p *Pool) Matches(h passhash.Hash, password string) bool {
-	if a, ok := p.do(job{Hash: h.String(), Password: password}); ok {
+func (p *Pool) Matches(h passhash.Hash, password string) (ok bool) {
+	if a, done := p.do(job{Hash: h.String(), Password: password}); done {
 		return a.Matches
 	}
-	return h.Matches(password)
+	p.doHere(func() { ok = h.Matches(password) })
+	return ok
+}
+
+// doHere makes a hash in this process. What keeps workers from it may be want of
+// memory, which several at a time would make worse.
+func (p *Pool) doHere(hash func()) {
+	p.here.Lock()
+	defer p.here.Unlock()
+	hash()
+	runtime.GC()
 }
 
 // do has a worker do the job. It is not done when no process can be started, or
-// a new one fails; those that were kept may have been killed since.
+// one fails that is new or late; others that were kept may have been killed since.
 func (p *Pool) do(j job) (a answer, done bool) {
 	for {
 		w, kept := p.take()
@@ -113,19 +128,25 @@ func (p *Pool) do(j job) (a answer, done bool) {
 			}
 			err = errors.Join(err, w.end())
 		}
-		if kept {
-			p.log.Warn("a process for password hashes is gone; there are others", slog.Any("error", err))
-			continue
-		}
-		if !errors.Is(err, errPause) {
+		switch {
+		case errors.Is(err, errPause):
+			return answer{}, false
+		case errors.Is(err, errLate):
+			p.log.Warn("a process for password hashes was ended; the server makes the hash", slog.Any("error", err))
+			return answer{}, false
+		case !kept:
 			p.pause()
-			p.log.Warn("no process for password hashes; they are made in the server itself, which answers more slowly meanwhile", slog.Any("error", err))
+			p.log.Warn("no process for password hashes; the server makes them itself, one at a time, and answers more slowly meanwhile", slog.Any("error", err))
+			return answer{}, false
 		}
-		return answer{}, false
+		p.log.Warn("a process for password hashes is gone; another takes its place", slog.Any("error", err))
 	}
 }
 
-var errPause = errors.New("a start has failed a moment ago")
+var (
+	errPause = errors.New("a start has failed a moment ago")
+	errLate  = errors.New("it took too long")
+)
 
 // start starts a worker, unless that has failed a moment ago: each attempt takes
 // as long as some hashes.
@@ -165,7 +186,7 @@ func (p *Pool) put(w *worker) {
 	closed := p.closed
 	if !closed {
 		p.idle = append(p.idle, w)
-		p.rest.Reset(idleFor)
+		p.rest.Reset(p.idleFor)
 	}
 	p.mu.Unlock()
 	if closed {
@@ -195,12 +216,22 @@ func (p *Pool) Close() {
 // A worker is a process that does one job at a time.
 type worker struct {
 	cmd  *exec.Cmd
+	said *head // on its standard error
 	jobs *gob.Encoder
 	out  *gob.Decoder
 }
 
+// head keeps the beginning of what is written to it.
+type head struct{ text []byte }
+
+func (h *head) Write(p []byte) (int, error) {
+	h.text = append(h.text, p[:min(len(p), 200-len(h.text))]...)
+	return len(p), nil
+}
+
 func start(path string) (*worker, error) {
-	cmd := &exec.Cmd{Path: path, Args: []string{"latchkey", Command}, Env: []string{}, Stderr: os.Stderr} // variables hold secrets
+	said := new(head)
+	cmd := &exec.Cmd{Path: path, Args: []string{"latchkey", Command}, Env: []string{}, Stderr: said} // variables hold secrets
 	detach(cmd)
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -215,31 +246,35 @@ func start(path string) (*worker, error) {
 		return nil, err
 	}
 	yield(cmd.Process.Pid)
-	return &worker{cmd, gob.NewEncoder(in), gob.NewDecoder(out)}, nil
+	return &worker{cmd, said, gob.NewEncoder(in), gob.NewDecoder(out)}, nil
 }
 
 func (w *worker) do(j job, patience time.Duration) (a answer, err error) {
-	late := time.AfterFunc(patience, func() { w.cmd.Process.Kill() })
-	defer late.Stop()
-	if err := w.jobs.Encode(j); err != nil {
-		return a, fmt.Errorf("asking a worker: %w", err)
+	timer := time.AfterFunc(patience, func() { w.cmd.Process.Kill() })
+	err = w.jobs.Encode(j)
+	if err == nil {
+		err = w.out.Decode(&a)
 	}
-	if err := w.out.Decode(&a); err != nil {
-		return a, fmt.Errorf("hearing from a worker: %w", err)
+	if inTime := timer.Stop(); err != nil && !inTime {
+		err = errLate
 	}
-	return a, nil
+	return a, err
 }
 
 // end ends the process, whatever it is at, and says how it ended.
 func (w *worker) end() error {
 	w.cmd.Process.Kill()
-	return w.cmd.Wait()
+	err := w.cmd.Wait()
+	if len(w.said.text) > 0 {
+		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(w.said.text))
+	}
+	return err
 }
 
 // Work is what a worker does, and all that its process does: the jobs that it
 // reads, until there are no more.
 func Work(in io.Reader, out io.Writer) error {
-	rename()
+	beWorker()
 	// The end of its input ends it. A signal is for the server, which has
 	// requests to finish first.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -50,6 +50,7 @@ func (l *logged) count(message string) int {
 const (
 	here      = "no process for password hashes"
 	restarted = "a process for password hashes is gone"
+	late      = "a process for password hashes was ended"
 )
 
 func newPool(t *testing.T) (*Pool, *logged) {
@@ -146,15 +147,22 @@ func TestKilledWorkersAreReplaced(t *testing.T) {
 // TestWithoutProcesses: then this process makes the hashes, says so, and does not
 // try again with every hash.
 func TestWithoutProcesses(t *testing.T) {
-	for name, program := range map[string]string{"no program": "/nonexistent", "one that is none of ours": "/bin/true"} {
+	for name, c := range map[string]struct{ program, cause string }{
+		"no program":                {"/nonexistent", "no such file"},
+		"one that is none of ours":  {"/bin/true", "EOF"},
+		"one that says what it has": {"/bin/sh", "hash-worker"}, // it finds no such script
+	} {
 		t.Run(name, func(t *testing.T) {
 			p, log := newPool(t)
-			p.program = func() (string, error) { return program, nil }
+			p.program = func() (string, error) { return c.program, nil }
 			for range 3 {
 				check(t, p, password)
 			}
 			if n := log.count(here); n != 1 {
 				t.Errorf("it is said %d times, want once:\n%s", n, log.text.String())
+			}
+			if !strings.Contains(log.text.String(), c.cause) {
+				t.Errorf("the log does not say why:\n%s", log.text.String())
 			}
 			p.program, p.retry = executable, time.Now()
 			check(t, p, password)

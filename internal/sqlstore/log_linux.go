@@ -14,8 +14,10 @@ type logFile struct {
 	file atomic.Pointer[os.File]
 }
 
-// state fails when the log has no name any more: the database may have been
-// replaced, and what is written to that one does not show in ours.
+// state fails when the log has no name any more: the database was removed, and
+// what is written to the next one does not show in ours. One that was moved is
+// still the one that SQLite reads here; that the database is not where it was
+// shows when something is written (inPlace).
 func (l *logFile) state() (logState, bool) {
 	f, err := l.open()
 	if err != nil {

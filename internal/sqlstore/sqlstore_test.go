@@ -106,7 +106,8 @@ func TestLockedDatabaseIsUnavailable(t *testing.T) {
 }
 
 // TestReplacedDatabaseIsUnavailable: what is written to a file that is gone is lost,
-// and what others write elsewhere does not end what is remembered.
+// and what others write elsewhere does not end what is remembered when its log is
+// gone too. (A log that was moved is still the one that SQLite reads.)
 func TestReplacedDatabaseIsUnavailable(t *testing.T) {
 	for name, replace := range map[string]func(path string) error{
 		"removed": os.Remove,
