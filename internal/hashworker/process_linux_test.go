@@ -193,8 +193,8 @@ func TestWorkersHaveNothingThatTheyDoNotNeed(t *testing.T) {
 		}
 		return string(text)
 	}
-	if got := read("environ"); got != "" {
-		t.Errorf("it has variables: %q", got)
+	if n := strings.Count(read("environ"), "\x00"); n > 0 {
+		t.Errorf("it has %d variables", n)
 	}
 	if got := read("cmdline"); got != "latchkey\x00"+Command+"\x00" {
 		t.Errorf("its arguments are %q", got)
