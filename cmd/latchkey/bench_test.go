@@ -280,30 +280,10 @@ func BenchmarkMixed(b *testing.B) {
 		}
 		goroutines := start().goroutines(b)
 		p := start()
-		var wg sync.WaitGroup
-		for range connections { // until all connections to the database are open
-			wg.Go(func() { mustPost(b, http.DefaultClient, http.StatusOK, p.url+"/login", benchLogin, "") })
-		}
-		wg.Wait()
-		http.DefaultClient.CloseIdleConnections()
-		files := p.settled(b)
 		var number atomic.Int64
-		for range connections {
-			wg.Go(func() {
-				client := &http.Client{Transport: &http.Transport{}}
-				defer client.CloseIdleConnections()
-				for number.Load() < requests {
-					email := fmt.Sprintf("user%d@example.com", number.Add(5))
-					mustPost(b, client, http.StatusCreated, p.url+"/register", `{"email":"`+email+`","password":"correct horse battery"}`, "")
-					tokens := mustPost(b, client, http.StatusOK, p.url+"/login", `{"username":"`+email+`","password":"correct horse battery"}`, "")
-					tokens = mustPost(b, client, http.StatusOK, p.url+"/token/refresh", `{"refresh_token":"`+member(b, tokens, "refresh_token")+`"}`, "")
-					bearer := member(b, tokens, "token")
-					mustPost(b, client, http.StatusUnauthorized, p.url+"/password/change", `{"current_password":"wrong battery","new_password":"another battery"}`, bearer)
-					mustPost(b, client, http.StatusNoContent, p.url+"/logout", `{"scope":"all"}`, bearer)
-				}
-			})
-		}
-		wg.Wait()
+		mixed(b, p, &number, requests/10) // until all connections to the database are open
+		files := p.settled(b)
+		mixed(b, p, &number, requests/10+requests)
 		b.ReportMetric(p.memory(b, "VmHWM"), "peak-MB")
 		after := p.settled(b)
 		b.ReportMetric(p.memory(b, "VmRSS"), "rss-MB")
@@ -311,6 +291,27 @@ func BenchmarkMixed(b *testing.B) {
 		b.ReportMetric(float64(p.goroutines(b)-goroutines), "more-goroutines")
 		b.ReportMetric(0, "ns/op")
 	}
+}
+
+// mixed sends requests of all kinds until there have been so many.
+func mixed(b *testing.B, p *program, number *atomic.Int64, requests int64) {
+	var wg sync.WaitGroup
+	for range connections {
+		wg.Go(func() {
+			client := &http.Client{Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			for number.Load() < requests {
+				email := fmt.Sprintf("user%d@example.com", number.Add(5))
+				mustPost(b, client, http.StatusCreated, p.url+"/register", `{"email":"`+email+`","password":"correct horse battery"}`, "")
+				tokens := mustPost(b, client, http.StatusOK, p.url+"/login", `{"username":"`+email+`","password":"correct horse battery"}`, "")
+				tokens = mustPost(b, client, http.StatusOK, p.url+"/token/refresh", `{"refresh_token":"`+member(b, tokens, "refresh_token")+`"}`, "")
+				bearer := member(b, tokens, "token")
+				mustPost(b, client, http.StatusUnauthorized, p.url+"/password/change", `{"current_password":"wrong battery","new_password":"another battery"}`, bearer)
+				mustPost(b, client, http.StatusNoContent, p.url+"/logout", `{"scope":"all"}`, bearer)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func mustPost(b *testing.B, client *http.Client, status int, url, body, bearer string) []byte {

@@ -14,7 +14,7 @@ package hashworker
 
 import (
 	"bytes"
-	"encoding/gob"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -46,12 +46,11 @@ const (
 )
 
 // job is what a worker is asked: to make a hash of the password at a cost, or to
-// check the password against a hash.
+// check the password against a hash. Both may hold what is no text.
 type job struct {
-	Make     bool
-	Cost     passhash.Argon2
-	Hash     string
-	Password string
+	Cost     string // empty: to check
+	Hash     []byte
+	Password []byte
 }
 
 type answer struct {
@@ -85,7 +84,7 @@ func New(log *slog.Logger) *Pool {
 
 // New is passhash.New.
 func (p *Pool) New(cost passhash.Argon2, password string) (h passhash.Hash) {
-	if a, ok := p.do(job{Make: true, Cost: cost, Password: password}); ok {
+	if a, ok := p.do(job{Cost: cost.String(), Password: []byte(password)}); ok {
 		if h, err := passhash.Parse(a.Hash); err == nil {
 			return h
 		}
@@ -96,7 +95,7 @@ func (p *Pool) New(cost passhash.Argon2, password string) (h passhash.Hash) {
 
 // Matches is h.Matches.
 func (p *Pool) Matches(h passhash.Hash, password string) (ok bool) {
-	if a, done := p.do(job{Hash: h.String(), Password: password}); done {
+	if a, done := p.do(job{Hash: []byte(h.String()), Password: []byte(password)}); done {
 		return a.Matches
 	}
 	p.doHere(func() { ok = h.Matches(password) })
@@ -217,8 +216,8 @@ func (p *Pool) Close() {
 type worker struct {
 	cmd  *exec.Cmd
 	said *head // on its standard error
-	jobs *gob.Encoder
-	out  *gob.Decoder
+	jobs *json.Encoder
+	out  *json.Decoder
 }
 
 // head keeps the beginning of what is written to it.
@@ -246,7 +245,7 @@ func start(path string) (*worker, error) {
 		return nil, err
 	}
 	yield(cmd.Process.Pid)
-	return &worker{cmd, said, gob.NewEncoder(in), gob.NewDecoder(out)}, nil
+	return &worker{cmd, said, json.NewEncoder(in), json.NewDecoder(out)}, nil
 }
 
 func (w *worker) do(j job, patience time.Duration) (a answer, err error) {
@@ -287,7 +286,7 @@ func Work(in io.Reader, out io.Writer) error {
 }
 
 func work(in io.Reader, out io.Writer) error {
-	jobs, answers := gob.NewDecoder(in), gob.NewEncoder(out)
+	jobs, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var j job
 		if err := jobs.Decode(&j); errors.Is(err, io.EOF) {
@@ -311,12 +310,16 @@ func work(in io.Reader, out io.Writer) error {
 }
 
 func (j job) do() (answer, error) {
-	if j.Make {
-		return answer{Hash: passhash.New(j.Cost, j.Password).String()}, nil
+	if j.Cost != "" {
+		cost, err := passhash.ParseArgon2(j.Cost)
+		if err != nil {
+			return answer{}, err
+		}
+		return answer{Hash: passhash.New(cost, string(j.Password)).String()}, nil
 	}
-	h, err := passhash.Parse(j.Hash)
+	h, err := passhash.Parse(string(j.Hash))
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{Matches: h.Matches(j.Password)}, nil
+	return answer{Matches: h.Matches(string(j.Password))}, nil
 }

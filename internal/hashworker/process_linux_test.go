@@ -69,7 +69,8 @@ func TestAnswersAreRightWhileWorkersAreKilled(t *testing.T) {
 		})
 	}
 	kept := make(map[int]bool) // a new one that ends is another matter
-	for kills := 0; kills < 20; time.Sleep(10 * time.Millisecond) {
+	deadline := time.Now().Add(30 * time.Second)
+	for kills := 0; kills < 20 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		p.mu.Lock()
 		for _, w := range p.idle {
 			kept[w.cmd.Process.Pid] = true
