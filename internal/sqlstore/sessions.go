@@ -3,23 +3,21 @@ package sqlstore
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
-// sessions remembers look-ups. They hold for as long as nobody has written, this
+// sessions remembers look-ups. They hold for as long as nobody has committed, this
 // process or another, and after that they are good for changes that are bound to
-// their versions (RecentSessionUser). Every commit, whoever makes it, goes into the
-// write-ahead log before it is acknowledged, so a log that has not changed means
-// that what was read is still true. Looking at the file is a small part of the
-// work of reading.
+// their versions (RecentSessionUser).
 //
-// A change within the grain of the file system's clock would not show. What is
-// read while the log is that young is not remembered.
+// SQLite tells its connections what has been committed by the header of the
+// wal-index, the file DATA/latchkey.db-shm: a commit shows once it is there, and is
+// there before it is acknowledged. (The log itself is written, and synced, before
+// that.) So a header that has not changed means that what was read is still true.
+// Looking at it is a small part of the work of reading.
 type sessions struct {
-	log logFile          // without one nothing is remembered
-	now func() time.Time // the clock that stamps files
+	index index // not open: nothing is remembered
 
 	mu    sync.RWMutex
 	known map[auth.SessionID]sessionUser
@@ -28,39 +26,27 @@ type sessions struct {
 type sessionUser struct {
 	session auth.Session
 	user    auth.User
-	state   logState // in which this was true; zero: no more can be said of it
+	state   indexState // in which this was true; zero: no more can be said of it
 }
 
-// logState tells two states of the log apart.
-type logState struct {
-	size     int64
-	modified time.Time
+// indexState is one copy of the header: the number of commits, the end of the log
+// and a checksum of all of it, among others (sqlite.org/walformat.html).
+type indexState [48]byte
+
+// isInit is where the header says that there is one.
+const isInit = 12
+
+// headerState takes the two copies of the header. They differ while a commit is
+// being shown.
+func headerState(copies [2 * len(indexState{})]byte, read bool) (indexState, bool) {
+	first, second := indexState(copies[:len(indexState{})]), indexState(copies[len(indexState{}):])
+	return first, read && first == second && first[isInit] != 0
 }
 
-const (
-	// grain is above that of every clock that stamps files in fractions of a
-	// second (Linux: 10 ms at most).
-	grain = 100 * time.Millisecond
-	// coarseGrain is above that of clocks that stamp whole seconds (FAT: 2 s).
-	coarseGrain = 3 * time.Second
-	maxSessions = 2048
-)
+const maxSessions = 2048
 
-// look returns the state of the log and whether it may be relied on.
-func (c *sessions) look() (logState, bool) {
-	if c.log.path == "" {
-		return logState{}, false
-	}
-	state, ok := c.log.state()
-	settled := grain
-	if state.modified.Nanosecond() == 0 {
-		settled = coarseGrain
-	}
-	return state, ok && c.now().Sub(state.modified) > settled
-}
-
-// get returns what was read while the log was in the state.
-func (c *sessions) get(id auth.SessionID, state logState) (sessionUser, bool) {
+// get returns what was read while the index was in the state.
+func (c *sessions) get(id auth.SessionID, state indexState) (sessionUser, bool) {
 	found, ok := c.recent(id)
 	return found, ok && found.state == state
 }
@@ -114,8 +100,8 @@ func (s *Store) RecentSessionUser(ctx context.Context, id auth.SessionID) (auth.
 
 // SessionUser returns a session with its user.
 func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
-	state, settled := s.sessions.look() // before reading: what is written meanwhile shows
-	if settled {
+	state, ok := s.sessions.index.state() // before reading: what is committed meanwhile shows
+	if ok {
 		if found, ok := s.sessions.get(id, state); ok {
 			return found.session, found.user, nil
 		}
@@ -128,7 +114,7 @@ func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessio
 	if err := fields.scan(row); err != nil {
 		return auth.Session{}, auth.User{}, unavailable(err)
 	}
-	if settled {
+	if ok {
 		found.state = state
 	}
 	s.sessions.put(found)

@@ -88,7 +88,6 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 			return nil, fmt.Errorf("opening store %s: %w", path, err)
 		}
 		s.write, s.read = openDB(path), openDB(path)
-		s.sessions.log.path, s.sessions.now = path+"-wal", time.Now
 		s.read.SetMaxOpenConns(runtime.GOMAXPROCS(0) + 2)
 		s.read.SetMaxIdleConns(runtime.GOMAXPROCS(0) + 2)
 	}
@@ -98,6 +97,11 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
+	}
+	if s.path != "" {
+		if err := s.sessions.index.open(path + "-shm"); err != nil {
+			return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
+		}
 	}
 	return s, nil
 }
@@ -162,7 +166,9 @@ func (s *Store) Close() error {
 	if s.read == s.write {
 		return s.write.Close()
 	}
-	return errors.Join(s.read.Close(), s.write.Close(), s.sessions.log.close())
+	err := errors.Join(s.read.Close(), s.write.Close())
+	s.sessions.index.close()
+	return err
 }
 
 // transact runs f in a transaction on the write connection. Once begun it is
