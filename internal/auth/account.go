@@ -58,6 +58,9 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 	if scope != LogoutThis && scope != LogoutOthers && scope != LogoutAll {
 		return invalid("scope", "must be this, others or all")
 	}
+	if claims.SessionID == "" && s.Legacy {
+		return s.legacyLogout(ctx, claims, scope, c)
+	}
 	return retry("logging out", func() error {
 		session, user, err := s.bearer(ctx, claims)
 		if errors.Is(err, ErrInvalidToken) {
@@ -76,10 +79,60 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 			user.endSessions(now)
 			b.UpdateUsers = []User{user}
 		case LogoutOthers:
-			b.endOthers(&user, &session, now)
+			if err := s.stayHome(ctx, &b, &user, c, func() { b.endOthers(&user, &session, now) }); err != nil {
+				return err
+			}
 		}
 		return s.Store.Commit(ctx, b)
 	})
+}
+
+// legacyLogout ends a token of the old system, which has no session: it is
+// remembered for as long as it would live. With it go all sessions of its user, if
+// they are to go; then there is none that could stay.
+func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scope LogoutScope, c Client) error {
+	return retry("logging out", func() error {
+		now := s.Now()
+		e := c.event(EventLogout, Outcome(scope), now)
+		e.UserID = UserID(claims.Subject)
+		b := Batch{Events: []Event{e}, PutTickets: []Ticket{{
+			ID: s.endedToken(claims), Purpose: purposeEnded, CreatedAt: now, ExpiresAt: claims.ExpiresAt,
+		}}}
+		user, err := s.Store.User(ctx, UserID(claims.Subject))
+		switch {
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return fmt.Errorf("reading user: %w", err)
+		case err == nil && scope != LogoutThis:
+			user.endSessions(now)
+			b.UpdateUsers = []User{user}
+		}
+		return s.Store.Commit(ctx, b)
+	})
+}
+
+// endedToken is the ticket that says that a token without session has ended. Such
+// a token has no id either; two of one user and second are as good as one.
+func (s *Service) endedToken(c latchkey.Claims) TicketID {
+	return s.ticketID(purposeEnded, fmt.Sprintf("%s %d %d", c.Subject, c.IssuedAt.Unix(), c.ExpiresAt.Unix()))
+}
+
+// stayHome does what ends the user's sessions, and the client's network stays one
+// of the user's if it was.
+func (s *Service) stayHome(ctx context.Context, b *Batch, user *User, c Client, end func()) error {
+	before, err := s.homeOf(ctx, *user, c)
+	if err != nil {
+		return err
+	}
+	end()
+	if !before.known {
+		return nil
+	}
+	after, err := s.homeOf(ctx, *user, c)
+	if err != nil {
+		return err
+	}
+	after.stay(b, s.Now())
+	return nil
 }
 
 // endOthers ends all of the user's sessions but the given one, in one write

@@ -91,7 +91,11 @@ func (l Limit) wait(c Count, now time.Time) time.Duration {
 	if over < 40 { // or else it would overflow
 		delay = min(l.Longest, l.First<<uint(over))
 	}
-	return min(delay, c.Last.Add(delay).Sub(now)) // the clock may have been set back
+	wait := c.Last.Add(delay).Sub(now)
+	if wait > l.Longest+delay {
+		return 0 // the clock was set back: they are not to wait for it to come here again
+	}
+	return min(delay, wait)
 }
 
 // limited is one attempt under its limits.

@@ -598,6 +598,25 @@ func TestHomeShowsToNobodyThere(t *testing.T) {
 	}
 }
 
+// TestHomeStaysAfterALogoutOfOthers, and no other network becomes one by it.
+func TestHomeStaysAfterALogoutOfOthers(t *testing.T) {
+	for client, atHome := range map[string]bool{"192.0.2.1": true, "198.51.100.1": false} {
+		f := newFixture(t, limits)
+		f.addAda()
+		if _, err := f.try("ada", password, "192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
+		tokens := f.mustLogin("ada", password)
+		if err := f.Logout(t.Context(), f.claimsOf(tokens), auth.LogoutOthers, auth.Client{Address: client}); err != nil {
+			t.Fatal(err)
+		}
+		f.checked("ada", "203.0.113.1")
+		if wait, err := f.try("ada", password, client); err != nil || (wait == 0) != atHome {
+			t.Errorf("from %s: got %v, %v; want at home %v", client, wait, err, atHome)
+		}
+	}
+}
+
 // TestHomeEndsWithAllSessions: whoever had the old password is at home no more, and
 // the owner is where the new one was set.
 func TestHomeEndsWithAllSessions(t *testing.T) {
@@ -846,6 +865,10 @@ func TestClockSetBack(t *testing.T) {
 	f.clock.Advance(-365 * 24 * time.Hour)
 	if wait, _ := f.try("ada", password, "192.0.2.9"); wait > auth.DefaultLimits.Account.Longest {
 		t.Errorf("the owner waits %v", wait)
+	}
+	f.clock.Advance(time.Minute)
+	if wait, err := f.try("ada", password, "192.0.2.9"); wait > 0 || err != nil {
+		t.Errorf("a minute later the owner waits %v, %v", wait, err)
 	}
 	g := newFixture(t, limits)
 	g.addAda()

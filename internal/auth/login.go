@@ -66,11 +66,11 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 		return Tokens{}, err
 	}
 	registering := false
-	if !ok {
-		// The password was wrong for the account, and that counts, whatever becomes
+	if !ok || user.Disabled {
+		// The attempt has failed for the account, and that counts, whatever becomes
 		// of the other check and of the client.
 		if registering, err = s.registering(context.WithoutCancel(ctx), r); err != nil {
-			if refused := s.refuseLogin(ctx, r.Client, user, false, attempt); !errors.Is(refused, ErrInvalidCredentials) {
+			if refused := s.refuseLogin(ctx, r.Client, user, ok, attempt); !errors.Is(refused, ErrInvalidCredentials) {
 				return Tokens{}, refused
 			}
 			return Tokens{}, err
@@ -196,7 +196,7 @@ func (s *Service) newSession(ctx context.Context, user User, c Client, now time.
 	session := Session{
 		ID: SessionID(newID()), UserID: user.ID, RefreshHash: hashSecret(secret),
 		Device: shorten(c.Device, maxDevice), Address: c.Address,
-		CreatedAt: now, Since: user.since(now), LastUsedAt: now, ExpiresAt: now.Add(s.SessionLifetime),
+		CreatedAt: now, Since: user.SessionsFrom, LastUsedAt: now, ExpiresAt: now.Add(s.SessionLifetime),
 	}
 	access, err := s.mint(ctx, user, session.ID, now)
 	if err != nil {
@@ -324,6 +324,12 @@ func (s *Service) Me(ctx context.Context, c latchkey.Claims) (Identity, error) {
 }
 
 func (s *Service) legacyMe(ctx context.Context, c latchkey.Claims) (Identity, error) {
+	switch _, err := s.Store.Ticket(ctx, s.endedToken(c)); {
+	case err == nil:
+		return Identity{}, ErrInvalidToken
+	case !errors.Is(err, ErrNotFound):
+		return Identity{}, fmt.Errorf("reading ended token: %w", err)
+	}
 	user, err := s.Store.User(ctx, UserID(c.Subject))
 	switch {
 	case errors.Is(err, ErrNotFound):

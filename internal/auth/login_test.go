@@ -110,7 +110,7 @@ func TestLoginOpensASessionAndWritesAnEvent(t *testing.T) {
 	session := f.session(tokens)
 	want := auth.Session{
 		ID: sessionID(tokens), UserID: "u1", RefreshHash: session.RefreshHash, Device: device, Address: "192.0.2.7",
-		CreatedAt: start, Since: start, LastUsedAt: start, ExpiresAt: start.Add(90 * 24 * time.Hour), Version: 1,
+		CreatedAt: start, LastUsedAt: start, ExpiresAt: start.Add(90 * 24 * time.Hour), Version: 1,
 	}
 	if diff := cmp.Diff(want, session); diff != "" {
 		t.Errorf("session (-want +got):\n%s", diff)
@@ -363,6 +363,51 @@ func TestConfigurationIsChecked(t *testing.T) {
 		if _, err := auth.New(cfg); err == nil {
 			t.Errorf("%s: New takes it", name)
 		}
+	}
+}
+
+// TestLogoutOfTheOldSystem: its tokens belong to no session.
+func TestLogoutOfTheOldSystem(t *testing.T) {
+	for _, c := range []struct {
+		subject    string
+		scope      auth.LogoutScope
+		otherToken bool // whether one of the same user that was issued before goes on
+		session    bool // and a session of the imported user
+	}{
+		{"u1", auth.LogoutThis, true, true},
+		{"u1", auth.LogoutAll, false, false},
+		{"u1", auth.LogoutOthers, false, false},
+		{"u9", auth.LogoutThis, true, true}, // nobody has imported u9
+		{"u9", auth.LogoutAll, true, true},
+	} {
+		t.Run(c.subject+" "+string(c.scope), func(t *testing.T) {
+			f := newFixture(t, legacy)
+			f.addAda()
+			tokens := f.mustLogin("ada", password)
+			session := latchkey.Claims{Subject: "u1", SessionID: string(sessionID(tokens))}
+			issued := func(ago time.Duration) latchkey.Claims {
+				at := f.clock.Now().Add(-ago)
+				return latchkey.Claims{Subject: c.subject, IssuedAt: at, ExpiresAt: at.Add(time.Hour)}
+			}
+			own, other := issued(time.Minute), issued(2*time.Minute)
+			for range 2 { // it is idempotent
+				if err := f.Logout(t.Context(), own, c.scope, auth.Client{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.clock.Advance(time.Second)
+			for saying, want := range map[string]struct {
+				claims latchkey.Claims
+				good   bool
+			}{
+				"the token": {own, false}, "another one": {other, c.otherToken},
+				"a younger one": {issued(0), true}, "a session": {session, c.session},
+			} {
+				if _, err := f.Me(t.Context(), want.claims); want.good && err != nil || !want.good && !errors.Is(err, auth.ErrInvalidToken) {
+					t.Errorf("%s: Me says %v, want good %v", saying, err, want.good)
+				}
+			}
+		})
 	}
 }
 

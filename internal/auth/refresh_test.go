@@ -54,6 +54,74 @@ func (f *fixture) wantAlive(saying string, t auth.Tokens, alive bool) {
 	}
 }
 
+// TestEndingSessionsGoesByNoClock: one that was fast when a session began, or when
+// all were ended before, keeps none alive.
+func TestEndingSessionsGoesByNoClock(t *testing.T) {
+	for name, end := range map[string]func(*fixture, latchkey.Claims) error{
+		"logout": func(f *fixture, c latchkey.Claims) error {
+			return f.Logout(f.t.Context(), c, auth.LogoutAll, auth.Client{})
+		},
+		"logout of others": func(f *fixture, _ latchkey.Claims) error {
+			return f.Logout(f.t.Context(), f.claimsOf(f.mustLogin("ada", password)), auth.LogoutOthers, auth.Client{})
+		},
+		"password": func(f *fixture, _ latchkey.Claims) error {
+			_, err := f.SetPassword(f.t.Context(), "ada", password)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.addAda()
+			f.clock.Advance(time.Hour)
+			first := f.claimsOf(f.mustLogin("ada", password))
+			if _, err := f.EndSessions(t.Context(), "ada"); err != nil {
+				t.Fatal(err)
+			}
+			second := f.claimsOf(f.mustLogin("ada", password))
+			f.clock.Advance(-time.Hour)
+			if err := end(f, second); err != nil {
+				t.Fatal(err)
+			}
+			for saying, claims := range map[string]latchkey.Claims{"ended before": first, "ended now": second} {
+				if _, err := f.Me(t.Context(), claims); !errors.Is(err, auth.ErrInvalidToken) {
+					t.Errorf("a session %s: Me says %v, want ErrInvalidToken", saying, err)
+				}
+			}
+			f.wantAlive("a login after it", f.mustLogin("ada", password), true)
+		})
+	}
+}
+
+// TestGraceGoesByNoClock: one that was set back does not prolong it.
+func TestGraceGoesByNoClock(t *testing.T) {
+	f := newFixture(t)
+	f.addAda()
+	first := f.mustLogin("ada", password)
+	f.mustRefresh(first.RefreshToken)
+	f.clock.Advance(-time.Hour)
+	f.wantRefused("a spent token, after the clock was set back", first.RefreshToken, auth.OutcomeReused)
+}
+
+// TestASessionEndsBeforeItsChainIsTooLong: whoever has stolen a token must not be
+// able to refresh until it is not known any more as one that was spent.
+func TestASessionEndsBeforeItsChainIsTooLong(t *testing.T) {
+	f := newFixture(t)
+	f.addAda()
+	tokens := f.mustLogin("ada", password)
+	stolen := tokens.RefreshToken
+	session := f.session(tokens)
+	session.Rotations = 99_998
+	if err := f.store.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{session}}); err != nil {
+		t.Fatal(err)
+	}
+	tokens = f.mustRefresh(tokens.RefreshToken)
+	f.wantAlive("after 99,999 rotations", tokens, true)
+	tokens = f.mustRefresh(tokens.RefreshToken)
+	f.wantAlive("after 100,000 rotations", tokens, false)
+	f.wantRefused("after 100,000 rotations", tokens.RefreshToken, auth.OutcomeDeadSession)
+	f.wantRefused("the stolen one", stolen, auth.OutcomeDeadSession)
+}
+
 func TestRefreshRotates(t *testing.T) {
 	f := newFixture(t)
 	f.addAda()

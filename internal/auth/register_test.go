@@ -124,6 +124,16 @@ func TestTheSameWorkForTakenAddresses(t *testing.T) {
 			t.Errorf("login as %s after it: %d hashes, want 2", email, n)
 		}
 	}
+	// Nor does the time tell who knows the password of a disabled account.
+	if _, err := f.Disable(t.Context(), "ada", true); err != nil {
+		t.Fatal(err)
+	}
+	for _, given := range []string{"wrong battery", password} {
+		var err error
+		if n := hashes(costly, func() { _, err = f.login("ada@example.com", given) }); n != 2 || !errors.Is(err, auth.ErrInvalidCredentials) {
+			t.Errorf("login as a disabled user by %q: %d hashes, %v; want 2, ErrInvalidCredentials", given, n, err)
+		}
+	}
 }
 
 func TestDisabledOwnersGetNoLink(t *testing.T) {

@@ -35,6 +35,8 @@ const (
 	purposeDeleted Purpose = "deleted"
 	// purposeHome opens nothing either: see home.
 	purposeHome Purpose = "home"
+	// purposeEnded says of a token that belongs to no session that it has ended.
+	purposeEnded Purpose = "ended"
 )
 
 // A Ticket is a one-time secret that was mailed to somebody: a link with 256

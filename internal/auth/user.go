@@ -33,7 +33,7 @@ type User struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	// SessionsFrom ends sessions in one write: those whose Since is before it
-	// are dead. It may lie a few seconds ahead.
+	// are dead. It only ever grows, whatever becomes of the clock.
 	SessionsFrom time.Time
 	// Version counts the changes; an update is refused unless it is based on
 	// the stored one.
@@ -53,8 +53,8 @@ type Session struct {
 	Device       string // the User-Agent, shortened
 	Address      string // the client's address
 	CreatedAt    time.Time
-	// Since is what User.SessionsFrom is held against: when the session began,
-	// or when its user ended all the others from it.
+	// Since is User.SessionsFrom as it was when the session began, or when its
+	// user ended all the others from it.
 	Since      time.Time
 	LastUsedAt time.Time
 	ExpiresAt  time.Time
@@ -63,27 +63,20 @@ type Session struct {
 	Version int64
 }
 
-// cutMargin is how far ahead SessionsFrom is set: more than passes between the
-// taking of that moment and the end of the commit, and more than the clocks of
-// two processes differ. A login that read the user before the change opens its
-// session before that moment; one that reads it afterwards begins there.
-const cutMargin = 5 * time.Second
-
-// endSessions ends the user's sessions as of now.
-func (u *User) endSessions(now time.Time) { u.SessionsFrom = now.Add(cutMargin) }
-
-// since is when a session begins that is opened now.
-func (u *User) since(now time.Time) time.Time {
-	if now.Before(u.SessionsFrom) {
-		return u.SessionsFrom
+// endSessions ends the user's sessions, those that begin by what was read of the
+// user before, too.
+func (u *User) endSessions(now time.Time) {
+	next := u.SessionsFrom.Add(time.Microsecond) // as finely as stores keep it
+	if now.After(next) {
+		next = now
 	}
-	return now
+	u.SessionsFrom = next
 }
 
 // alive reports whether the session may still be used by its user at now, when
 // it ends after so long without use.
 func (s Session) alive(u User, now time.Time, idle time.Duration) bool {
-	return s.UserID == u.ID && !u.Disabled && s.EndedAt.IsZero() &&
+	return s.UserID == u.ID && !u.Disabled && s.EndedAt.IsZero() && s.Rotations < maxRotations &&
 		now.Before(s.ExpiresAt) && now.Sub(s.LastUsedAt) < idle && !s.Since.Before(u.SessionsFrom)
 }
 

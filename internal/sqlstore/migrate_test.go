@@ -9,8 +9,9 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
-// TestSchemaOneIsBroughtForward opens a database of the first schema, with a user
-// in it: operators have vouched for the address.
+// TestSchemaOneIsBroughtForward opens a database of the first schema, with users
+// in it: operators have vouched for the address, and sessions that have been ended
+// stay so.
 func TestSchemaOneIsBroughtForward(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	schema, err := os.ReadFile("migrations/0001_accounts.sql")
@@ -30,6 +31,11 @@ func TestSchemaOneIsBroughtForward(t *testing.T) {
 			created_at, updated_at, sessions_from, version)
 			VALUES ('u1', 'Ada', 'ada', 'ada@example.com', 'ada@example.com', 'Ada L.', 'read', '$hash', FALSE, 1, 2, 0, 7)`,
 		`INSERT INTO sessions VALUES ('s1', 'u1', x'01', x'', 0, 0, '', '', 1, 1, 1, 9000000000000000, 0, 1)`,
+		`INSERT INTO users (id, username, username_key, email, email_key, name, scope, password_hash, disabled,
+			created_at, updated_at, sessions_from, version)
+			VALUES ('u2', 'Grace', 'grace', '', NULL, '', '', '$hash', FALSE, 1, 2, 5, 1)`,
+		`INSERT INTO sessions VALUES ('s2', 'u2', x'02', x'', 0, 0, '', '', 1, 4, 1, 9000000000000000, 0, 1)`,
+		`INSERT INTO sessions VALUES ('s3', 'u2', x'03', x'', 0, 0, '', '', 1, 6, 1, 9000000000000000, 0, 1)`,
 		`INSERT INTO events VALUES (1, 1, 'login', 'ok', 'u1', 's1', '', '', '')`,
 		`UPDATE counters SET value = 1 WHERE name = 'events'`,
 	} {
@@ -41,6 +47,15 @@ func TestSchemaOneIsBroughtForward(t *testing.T) {
 	session, u, err := s.SessionUser(t.Context(), "s1")
 	if err != nil || session.Version != 1 || u.Email != "ada@example.com" || !u.EmailVerified || u.PendingEmail != "" || u.Version != 7 {
 		t.Errorf("got %+v, %v", u, err)
+	}
+	if !session.Since.Equal(u.SessionsFrom) {
+		t.Errorf("the session is since %v, its user's are from %v", session.Since, u.SessionsFrom)
+	}
+	for id, alive := range map[auth.SessionID]bool{"s2": false, "s3": true} {
+		session, u, err := s.SessionUser(t.Context(), id)
+		if err != nil || session.Since.Equal(u.SessionsFrom) != alive || session.Since.After(u.SessionsFrom) {
+			t.Errorf("%s is since %v, its user's are from %v, %v; want alive %v", id, session.Since, u.SessionsFrom, err, alive)
+		}
 	}
 	if err := s.Commit(t.Context(), auth.Batch{
 		UpdateUsers: []auth.User{u}, PutTickets: []auth.Ticket{{ID: "t"}}, QueueMails: []auth.Mail{{ID: "m"}}, Events: []auth.Event{{Kind: "x"}},
