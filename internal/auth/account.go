@@ -173,7 +173,7 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Clie
 			return s.endSession(ctx, session, c, now)
 		}
 		e := sessionEvent(c, EventLogout, OutcomeWrongToken, session, now)
-		return wrap("recording wrong token", s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: s.attempt("", c).hits(now)}))
+		return wrap("recording wrong token", s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: s.stray(c).hits(now)}))
 	})
 }
 

@@ -42,11 +42,15 @@ type Limit struct {
 // client's address.
 type Limits struct {
 	Account, Address Limit
+	// Stray is of what a client address presents that nobody was given: tokens,
+	// links, and registrations where there are none. It counts besides Address.
+	// Whatever is good gets through all the same, so few are free.
+	Stray Limit
 	// Mail is of the requests that may send mail to one address.
 	Mail Limit
-	// Alarm is of all clients together. It does not make anybody wait: that would
-	// let a stranger lock everybody out. While more than Free failures count,
-	// accounts and addresses have a quarter of theirs free.
+	// Alarm is of all clients together, once for failures and once for requests for
+	// mail. It does not make anybody wait: that would let a stranger lock everybody
+	// out. While more than Free count, the others have a quarter of theirs free.
 	Alarm Limit
 }
 
@@ -55,6 +59,7 @@ type Limits struct {
 var DefaultLimits = Limits{
 	Account: Limit{Free: 5, First: 5 * time.Second, Longest: 15 * time.Minute, Fade: 15 * time.Minute},
 	Address: Limit{Free: 30, First: time.Second, Longest: 5 * time.Minute, Fade: time.Minute},
+	Stray:   Limit{Free: 8, First: time.Second, Longest: 5 * time.Minute, Fade: time.Minute},
 	Mail:    Limit{Free: 5, First: time.Minute, Longest: time.Hour, Fade: time.Hour},
 	Alarm:   Limit{Free: 300, Fade: time.Second},
 }
@@ -102,7 +107,7 @@ func (l Limit) wait(c Count, now time.Time) time.Duration {
 type limited struct {
 	keys    []string // what it counts under if it fails
 	limits  []Limit
-	alarmed bool    // the last one is the alarm
+	alarmed bool    // the first one is the alarm
 	places  []place // what it holds besides, whatever becomes of it
 	crowd   string  // with whom it stands by
 }
@@ -114,14 +119,28 @@ func (s *Service) attempt(account string, c Client) limited {
 	if s.Limits == nil {
 		return a
 	}
+	s.alarmed(&a, "alarm")
 	if account != "" {
 		a.add(s.limitKey("account", account), s.Limits.Account)
 	}
 	if c.Address != "" {
 		a.add(s.limitKey("address", network(c.Address)), s.Limits.Address)
 	}
+	return a
+}
+
+// alarmed has the attempt count for the alarm, and be tightened by it.
+func (s *Service) alarmed(a *limited, name string) {
 	if a.alarmed = s.Limits.Alarm.Free > 0; a.alarmed {
-		a.add(s.limitKey("alarm", ""), s.Limits.Alarm)
+		a.add(s.limitKey(name, ""), s.Limits.Alarm)
+	}
+}
+
+// stray is an attempt with what nobody was given: see Limits.
+func (s *Service) stray(c Client) limited {
+	a := s.attempt("", c)
+	if s.Limits != nil && c.Address != "" {
+		a.add(s.limitKey("stray", network(c.Address)), s.Limits.Stray)
 	}
 	return a
 }
@@ -168,7 +187,7 @@ func (s *Service) goodLink(t Ticket, c Client) limited {
 
 // badLink counts for the address. It costs nothing, and so holds no place.
 func (s *Service) badLink(c Client) limited {
-	a := s.attempt("", c)
+	a := s.stray(c)
 	a.places = nil
 	return a
 }
@@ -181,6 +200,7 @@ func (s *Service) mailAttempt(emailKey string, c Client) limited {
 	if s.Limits == nil {
 		return a
 	}
+	s.alarmed(&a, "mail alarm")
 	a.add(s.limitKey("mail to", emailKey), s.Limits.Mail)
 	if c.Address != "" {
 		a.add(s.limitKey("mail for", network(c.Address)), s.Limits.Address)
@@ -280,18 +300,20 @@ func fits(nth []int, places []place) bool {
 	return true
 }
 
-// tried are the keys that attempts stand by for: the alarm stops nobody.
-func (a limited) tried() []string {
+// untried is how many of the first keys attempts do not stand by for: the alarm stops
+// nobody.
+func (a limited) untried() int {
 	if a.alarmed {
-		return a.keys[:len(a.keys)-1]
+		return 1
 	}
-	return a.keys
+	return 0
 }
 
 // room returns the places of the attempt. *LimitError when it has to wait.
 func (s *Service) room(ctx context.Context, a limited) ([]place, error) {
 	places := slices.Clone(a.places)
-	for _, key := range a.tried() {
+	first := a.untried()
+	for _, key := range a.keys[first:] {
 		places = append(places, place{key, 1})
 	}
 	if len(a.keys) == 0 {
@@ -302,19 +324,15 @@ func (s *Service) room(ctx context.Context, a limited) ([]place, error) {
 		return nil, fmt.Errorf("reading limits: %w", err)
 	}
 	now := s.Now()
-	alarm := false
-	if a.alarmed {
-		last := len(counts) - 1
-		alarm = a.limits[last].over(counts[last].at(now, a.limits[last].Fade)) >= 0
-	}
+	alarm := a.alarmed && a.limits[0].over(counts[0].at(now, a.limits[0].Fade)) >= 0
 	var longest time.Duration
-	for i := range a.tried() {
+	for i := first; i < len(a.keys); i++ {
 		limit := a.limits[i]
 		if alarm {
 			limit = limit.tightened()
 		}
 		longest = max(longest, limit.wait(counts[i], now))
-		places[len(a.places)+i].room = max(1, int(-limit.over(counts[i].at(now, limit.Fade))))
+		places[len(a.places)+i-first].room = max(1, int(-limit.over(counts[i].at(now, limit.Fade))))
 	}
 	if longest > 0 {
 		return nil, &LimitError{longest}

@@ -184,6 +184,8 @@ func TestOwnersGetThrough(t *testing.T) {
 	}
 }
 
+// What nobody was given is refused before the tenth time in a row. What was given
+// gets through from the same address.
 func TestMadeUpRefreshTokensAreLimited(t *testing.T) {
 	f := newFixture(t, limits)
 	f.addAda()
@@ -196,11 +198,28 @@ func TestMadeUpRefreshTokensAreLimited(t *testing.T) {
 			limited++
 		}
 	}
-	if limited != 10 {
-		t.Errorf("%d of 40 were limited, want 10", limited)
+	if limited != 32 {
+		t.Errorf("%d of 40 were limited, want 32", limited)
 	}
-	if _, err := f.Refresh(t.Context(), tokens.RefreshToken, auth.Client{Address: "192.0.2.2"}); err != nil {
-		t.Errorf("somebody else: %v", err)
+	for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
+		var err error
+		if tokens, err = f.Refresh(t.Context(), tokens.RefreshToken, auth.Client{Address: address}); err != nil {
+			t.Errorf("a good one from %s: %v", address, err)
+		}
+	}
+	if wait, err := f.try("ada", password, "192.0.2.1"); wait > 0 || err != nil {
+		t.Errorf("a login from there: %v, %v", wait, err)
+	}
+}
+
+// Nor can anybody ask for ever where there are no registrations.
+func TestRefusedRegistrationsAreLimited(t *testing.T) {
+	f := newFixture(t, limits)
+	for i := range 10 {
+		_, err := f.Register(t.Context(), auth.RegisterRequest{Email: "ada@example.com", Password: password, Client: auth.Client{Address: "192.0.2.1"}})
+		if isLimit(err) != (i >= 8) || i < 8 && !errors.Is(err, auth.ErrRegistrationClosed) {
+			t.Fatalf("request %d: %v", i, err)
+		}
 	}
 }
 
@@ -713,8 +732,8 @@ func TestBadLinksHoldNoPlace(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if refused.Load() != 30 || limited.Load() != 170 {
-		t.Errorf("%d were refused and %d limited, want 30 and 170", refused.Load(), limited.Load())
+	if refused.Load() != 8 || limited.Load() != 192 {
+		t.Errorf("%d were refused and %d limited, want 8 and 192", refused.Load(), limited.Load())
 	}
 }
 
@@ -889,7 +908,7 @@ func TestMadeUpTokensCountAtTheLogout(t *testing.T) {
 	id, _, _ := strings.Cut(tokens.RefreshToken, ".")
 	madeUp := id + "." + strings.Repeat("A", 43)
 	var limit *auth.LimitError
-	for range auth.DefaultLimits.Address.Free {
+	for range auth.DefaultLimits.Stray.Free {
 		if err := f.LogoutByRefreshToken(t.Context(), madeUp, c); err != nil {
 			t.Fatal(err)
 		}

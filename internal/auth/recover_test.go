@@ -226,8 +226,8 @@ func TestCodesAreLimited(t *testing.T) {
 			limited++
 		}
 	}
-	if limited != 10 {
-		t.Errorf("%d of 40 guesses at a link were limited, want 10", limited)
+	if limited != 32 {
+		t.Errorf("%d of 40 guesses at a link were limited, want 32", limited)
 	}
 }
 
@@ -253,6 +253,36 @@ func TestTheAlarmTightensLimits(t *testing.T) {
 		if wait, err := f.try("ada", "wrong password", "192.0.2.4"); wait != 0 {
 			t.Errorf("after the alarm: wait %v, %v", wait, err)
 		}
+	}
+}
+
+// TestMailHasAnAlarmOfItsOwn: requests for mail tighten each other's limits, and
+// nobody's logins.
+func TestMailHasAnAlarmOfItsOwn(t *testing.T) {
+	f := newFixture(t, limits, open(&mailbox{}))
+	f.addAda()
+	forgot := func(email, address string) error {
+		return f.ForgotPassword(t.Context(), email, auth.Client{Address: address})
+	}
+	for i := range 310 {
+		if err := forgot(fmt.Sprintf("user%d@example.com", i), fmt.Sprintf("2001:db8:%x::1", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := forgot("ada@example.com", "192.0.2.1"); err != nil {
+		t.Errorf("the first request for a mailbox: %v", err)
+	}
+	if err := forgot("ada@example.com", "192.0.2.2"); !isLimit(err) {
+		t.Errorf("a second one under the alarm: %v, want a LimitError", err)
+	}
+	for range 3 {
+		if wait, err := f.try("ada", "wrong password", "192.0.2.4"); wait != 0 {
+			t.Errorf("a login: wait %v, %v", wait, err)
+		}
+	}
+	f.clock.Advance(5 * time.Minute) // the alarm has faded
+	if err := forgot("ada@example.com", "192.0.2.2"); err != nil {
+		t.Errorf("after the alarm: %v", err)
 	}
 }
 

@@ -129,7 +129,7 @@ func (s *Service) wrongRefresh(ctx context.Context, c Client, session Session, s
 	if spent {
 		return s.endReused(ctx, c, session, now)
 	}
-	return s.refuseRefresh(ctx, c, session, OutcomeWrongToken, s.attempt("", c).hits(now))
+	return s.refuseRefresh(ctx, c, session, OutcomeWrongToken, s.stray(c).hits(now))
 }
 
 // refuseRefresh records why, and returns the one error that does not say so.
@@ -203,7 +203,7 @@ func (s *Service) wasSpent(ctx context.Context, c Client, session Session, secre
 	if short && s.spentBefore(session, secret) {
 		return true, func() {}, nil
 	}
-	done, err = s.allow(ctx, s.attempt("", c))
+	done, err = s.allow(ctx, s.stray(c))
 	if err != nil {
 		return false, nil, err
 	}

@@ -36,7 +36,7 @@ type RegisterRequest struct {
 // *InvalidError, *LimitError, ErrRegistrationClosed.
 func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, error) {
 	if s.Registration != RegistrationOpen {
-		return nil, s.refuseRegistration(ctx, s.attempt("", r.Client), r.Client)
+		return nil, s.refuseRegistration(ctx, s.stray(r.Client), r.Client)
 	}
 	if r.Email == "" {
 		return nil, invalid("email", "must not be empty")
