@@ -28,7 +28,7 @@ type offlineCmd struct {
 	Addr          string        `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT"`
 	AuthorizerTTL time.Duration `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION"`
 	serviceFlags
-	httpFlags
+	corsFlags
 }
 
 // writeTimeoutOffline leaves room for an integration's 29 seconds.
@@ -50,7 +50,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer sys.Close()
-	functions, table, err := sys.functions(p, c.httpFlags, log)
+	functions, table, err := sys.functions(p, c.corsFlags, log)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (p *process) table() (*gateway.Table, error) {
 }
 
 // functions are the system's Lambda functions, by their names.
-func (s *system) functions(p *process, h httpFlags, log *slog.Logger) (map[string]gateway.Function, *gateway.Table, error) {
+func (s *system) functions(p *process, cors corsFlags, log *slog.Logger) (map[string]gateway.Function, *gateway.Table, error) {
 	table, err := p.table()
 	if err != nil {
 		return nil, nil, err
@@ -139,8 +139,8 @@ func (s *system) functions(p *process, h httpFlags, log *slog.Logger) (map[strin
 	if err != nil {
 		return nil, nil, err
 	}
-	h.TrustedProxies = 0 // the gateway tells the client's address
-	service, err := s.handler(h, log, nil)
+	// No proxies: the gateway tells the client's address.
+	service, err := s.handler(httpFlags{corsFlags: cors}, log, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -48,7 +48,7 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 	if !json.Valid(event) {
 		return usagef("the event is not JSON: %s; give its file with --path", strings.Replace(c.Path, "-", "standard input", 1))
 	}
-	functions, _, err := sys.functions(p, httpFlags{}, log)
+	functions, _, err := sys.functions(p, corsFlags{}, log)
 	if err != nil {
 		return err
 	}

@@ -107,10 +107,15 @@ func (f serviceFlags) Validate() error {
 	return errors.Join(f.tokenTTL.Validate(), f.issueFlags.Validate())
 }
 
+// corsFlags say from where browsers may call.
+type corsFlags struct {
+	CORSOrigins []string `name:"cors-origins" help:"Origins whose pages may call from a browser, separated by commas." env:"LATCHKEY_CORS_ORIGINS" placeholder:"ORIGIN"`
+}
+
 // httpFlags say how requests come in.
 type httpFlags struct {
-	CORSOrigins    []string `name:"cors-origins" help:"Origins whose pages may call from a browser, separated by commas." env:"LATCHKEY_CORS_ORIGINS" placeholder:"ORIGIN"`
-	TrustedProxies int      `help:"How many proxies stand in front and append to X-Forwarded-For." env:"LATCHKEY_TRUSTED_PROXIES" default:"0" placeholder:"N"`
+	corsFlags
+	TrustedProxies int `help:"How many proxies stand in front and append to X-Forwarded-For." env:"LATCHKEY_TRUSTED_PROXIES" default:"0" placeholder:"N"`
 }
 
 // logger returns the program's log, to standard error.

@@ -178,6 +178,23 @@ func TestMailIsTriedAgainWithGrowingWaits(t *testing.T) {
 	}
 }
 
+// A process that is told to end leaves alone what it has not begun to send: it is
+// due at once for the next one.
+func TestMailThatWasNotBegunIsNotPutOff(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	box := &mailbox{fail: func(auth.Message) error { end(); return errors.New("connection lost") }}
+	f := newFixture(t, open(box))
+	const all = 12
+	for i := range all {
+		f.register(fmt.Sprintf("user%d@example.com", i), password)
+	}
+	f.Deliver(ctx)
+	due, err := f.store.DueMails(t.Context(), f.clock.Now(), all)
+	if begun := all - len(due); err != nil || begun < 1 || begun > 4 {
+		t.Errorf("%d of %d were put off, %v; want those that were under way, 4 at most", begun, all, err)
+	}
+}
+
 func TestUselessMailIsGivenUp(t *testing.T) {
 	box := &mailbox{fail: func(auth.Message) error { return errors.New("connection refused") }}
 	f := newFixture(t, open(box))

@@ -148,6 +148,9 @@ func (s *Service) deliverPage(ctx context.Context, page []Mail) []error {
 
 // deliver claims the mail, so that no other process takes it, and sends it.
 func (s *Service) deliver(ctx context.Context, mail Mail) error {
+	if ctx.Err() != nil {
+		return nil // it would be put off untried
+	}
 	now := s.Now()
 	claimed := mail
 	claimed.DueAt = now.Add(retryAfter(mail.Attempts))

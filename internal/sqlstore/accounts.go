@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -145,27 +146,52 @@ func userArgs(u auth.User) ([]any, error) {
 		u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.SessionsFrom), u.EmailVerified, u.PendingEmail}, nil
 }
 
+// purgeAtOnce is how many rows a purge deletes in one transaction: others wait for
+// no more.
+const purgeAtOnce = 1000
+
 // Purge deletes what nobody has a use for any more.
 func (s *Store) Purge(ctx context.Context, before auth.Moments) error {
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for _, d := range []struct {
-			text   string
-			before time.Time
-		}{
-			{`DELETE FROM sessions WHERE expires_at < $1`, before.Expired},
-			{`DELETE FROM tickets WHERE expires_at < $1`, before.Expired},
-			{`DELETE FROM mails WHERE give_up_at < $1`, before.Expired},
-			{`DELETE FROM signing_keys WHERE expires_at > 0 AND expires_at < $1`, before.Expired},
-			// Numbers grow with time, but for clocks that differ; this finds the first
-			// one to keep without an index on time, which every event would pay for.
-			{`DELETE FROM events WHERE number < COALESCE((SELECT MIN(number) FROM events WHERE time >= $1),
-				(SELECT value + 1 FROM counters WHERE name = 'events'))`, before.Events},
-			{`DELETE FROM counts WHERE last_hit < $1`, before.Hits},
-		} {
-			if _, err := tx.ExecContext(ctx, d.text, micros(d.before)); err != nil {
-				return unavailable(err)
-			}
+	// Numbers grow with time, but for clocks that differ; this finds the first one
+	// to keep without an index on time, which every event would pay for.
+	var firstKept int64
+	const find = `SELECT COALESCE((SELECT MIN(number) FROM events WHERE time >= $1),
+		(SELECT value + 1 FROM counters WHERE name = 'events'))`
+	if err := s.read.QueryRowContext(ctx, find, micros(before.Events)).Scan(&firstKept); err != nil {
+		return unavailable(err)
+	}
+	for _, d := range []struct {
+		table, key, which string
+		before            int64
+	}{
+		{"sessions", "id", `expires_at < $1`, micros(before.Expired)},
+		{"tickets", "id", `expires_at < $1`, micros(before.Expired)},
+		{"mails", "id", `give_up_at < $1`, micros(before.Expired)},
+		{"signing_keys", "number", `expires_at > 0 AND expires_at < $1`, micros(before.Expired)},
+		{"events", "number", `number < $1`, firstKept},
+		{"counts", "key", `last_hit < $1`, micros(before.Hits)},
+	} {
+		text := fmt.Sprintf(`DELETE FROM %s WHERE %s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s LIMIT %d)`, d.table, d.key, d.which, purgeAtOnce)
+		if err := s.purge(ctx, text, d.before); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// purge runs the statement until there is nothing left for it.
+func (s *Store) purge(ctx context.Context, text string, before int64) error {
+	for deleted := int64(purgeAtOnce); deleted == purgeAtOnce; {
+		if err := ctx.Err(); err != nil {
+			return unavailable(err)
+		}
+		err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+			deleted, err = affected(tx.ExecContext(ctx, text, before))
+			return unavailable(err)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

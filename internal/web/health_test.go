@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -46,6 +47,31 @@ func TestHealth(t *testing.T) {
 	f.store.set(nil)
 	f.clock.Advance(time.Second)
 	want("/readyz", 200, `{"status":"ready"}`+"\n")
+}
+
+// slow is a store whose ping takes as long as wait.
+type slow struct {
+	auth.Store
+	wait func()
+}
+
+func (s slow) Ping(ctx context.Context) error {
+	s.wait()
+	return s.Store.Ping(ctx)
+}
+
+// TestSlowReadinessIsAskedOnce: those who have waited for an answer, which takes as
+// long as the database is locked, do not ask one after the other.
+func TestSlowReadinessIsAskedOnce(t *testing.T) {
+	f := newFixture(t)
+	asked := 0
+	f.service.Store = slow{f.service.Store, func() { asked++; f.clock.Advance(2 * time.Second) }}
+	for range 3 {
+		f.get("/readyz", nil)
+	}
+	if asked != 1 {
+		t.Errorf("the store was asked %d times, want once", asked)
+	}
 }
 
 func TestPublishedKeySet(t *testing.T) {

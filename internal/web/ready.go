@@ -23,7 +23,8 @@ func (r *readiness) check(ctx context.Context, s *auth.Service) error {
 	defer r.mu.Unlock()
 	if now := s.Now(); r.asked.IsZero() || now.Sub(r.asked) >= readyFor || now.Before(r.asked) {
 		// The answer is everybody's: it does not hang on this caller.
-		r.err, r.asked = s.Ready(context.WithoutCancel(ctx)), now
+		r.err = s.Ready(context.WithoutCancel(ctx))
+		r.asked = s.Now() // those who have waited for it do not ask again, however long it took
 	}
 	return r.err
 }

@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 		{"events are numbered in the order of commits", eventsAreNumbered},
 		{"racing commits leave no gap in the events", racingEvents},
 		{"purge deletes what expired and nothing else", purge},
+		{"purge deletes many", purgeMany},
 		{"keys come back by number", keysRoundTrip},
 		{"a new key retires the old one in the same step", keyRetiresOld},
 		{"one of many racing rotations wins", racingKeys},
@@ -389,6 +390,30 @@ func purge(t *testing.T, s, _ Store) {
 	}
 	if events, err := s.Events(t.Context(), 0, 10); err != nil || len(events) != 1 || events[0].Number != 2 {
 		t.Errorf("events after purge: got %v, %v; want number 2 alone", events, err)
+	}
+}
+
+// purgeMany deletes more than a store would in one go.
+func purgeMany(t *testing.T, s, _ Store) {
+	const many = 5000
+	b := auth.Batch{Events: make([]auth.Event, many)}
+	for i := range b.Events {
+		b.Events[i] = auth.Event{Time: at, Kind: "old"}
+	}
+	for i := range 2100 {
+		b.PutTickets = append(b.PutTickets, auth.Ticket{ID: auth.TicketID(fmt.Sprint(i)), ExpiresAt: at})
+	}
+	b.Events = append(b.Events, auth.Event{Time: at.Add(2 * time.Hour), Kind: "young"})
+	mustCommit(t, s, b)
+	if err := s.Purge(t.Context(), auth.Moments{Expired: at.Add(time.Hour), Events: at.Add(time.Hour)}); err != nil {
+		t.Fatalf("Purge: %v", err)
+	}
+	if events, err := s.Events(t.Context(), 0, 10); err != nil || len(events) != 1 || events[0].Number != many+1 {
+		t.Errorf("%d events after purge, %v; want the young one alone", len(events), err)
+	}
+	for i := range 2100 {
+		_, err := s.Ticket(t.Context(), auth.TicketID(fmt.Sprint(i)))
+		wantError(t, "expired ticket", err, auth.ErrNotFound)
 	}
 }
 
