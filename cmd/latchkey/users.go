@@ -74,7 +74,7 @@ func (f newPasswordFlags) apply(cfg *auth.Config) (err error) {
 func explainUser(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrTaken):
-		return errors.New("the id, username or e-mail address belongs to another user; see `latchkey users list`")
+		return errors.New("the id, username or e-mail address belongs to another user, see `latchkey users list`, or the id to one who has been deleted")
 	case errors.Is(err, auth.ErrNotFound):
 		return errors.New("there is no such user; see `latchkey users list`")
 	}

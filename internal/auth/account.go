@@ -308,17 +308,6 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 	return ErrInvalidCredentials
 }
 
-// deleteUser deletes the user with all sessions. Tokens of the old system name no
-// session that would have ended: the id is remembered for longer than they live.
-func (s *Service) deleteUser(b *Batch, u User) {
-	b.DeleteUsers = []User{u}
-	if now := s.Now(); s.Legacy {
-		b.PutTickets = append(b.PutTickets, Ticket{
-			ID: s.ticketID(purposeDeleted, string(u.ID)), Purpose: purposeDeleted, CreatedAt: now, ExpiresAt: now.AddDate(10, 0, 0),
-		})
-	}
-}
-
 // Rename changes the bearer's name and returns who that is now.
 func (s *Service) Rename(ctx context.Context, claims latchkey.Claims, name string, c Client) (Identity, error) {
 	var now Identity
@@ -357,8 +346,7 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 		if err != nil {
 			return err
 		}
-		b := Batch{Events: []Event{sessionEvent(c, EventUserDeleted, OutcomeOK, session, s.Now())}}
-		s.deleteUser(&b, user)
+		b := Batch{DeleteUsers: []User{user}, Events: []Event{sessionEvent(c, EventUserDeleted, OutcomeOK, session, s.Now())}}
 		if err := s.notify(&b, user, MessageAccountDeleted, c); err != nil {
 			return err
 		}

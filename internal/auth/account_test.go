@@ -229,4 +229,7 @@ func TestDeleteAccount(t *testing.T) {
 		t.Error("a later account got the same id")
 	}
 	f.wantAlive("the old session under the new account", laptop, false)
+	if _, err := f.AddUser(t.Context(), auth.NewUser{ID: ada.ID, Username: "grace"}); !errors.Is(err, auth.ErrTaken) {
+		t.Errorf("somebody else with the id: %v, want ErrTaken", err)
+	}
 }

@@ -235,6 +235,13 @@ func (im *Importer) look(ctx context.Context, r *ImportRow) error {
 		r.There, r.Refused = r.Record.is(found, n)
 		return nil
 	}
+	deleted, err := im.service.Store.UserDeleted(ctx, r.user.ID)
+	if err != nil {
+		return fmt.Errorf("looking up user: %w", err)
+	}
+	if deleted {
+		r.Refused = fmt.Errorf("the user with the id %s has been deleted; leave the id out to add somebody anew", r.user.ID)
+	}
 	return nil
 }
 

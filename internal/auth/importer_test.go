@@ -48,6 +48,29 @@ const (
 	otherHash = "$2b$05$ioRAyCHVX9LTmPSM9N969.91npb1d8D/cm5quKSbRDuk.TKyMiotK"
 )
 
+// TestDeletedUsersAreNotImportedAgain: an import that is run again, to resume it,
+// brings nobody back who has deleted the account since, nor the old password.
+func TestDeletedUsersAreNotImportedAgain(t *testing.T) {
+	f := newFixture(t)
+	rows := []string{
+		`{"id":"u1","username":"ada","password_hash":"` + someHash + `"}`,
+		`{"id":"u2","username":"grace","password_hash":"` + someHash + `"}`,
+	}
+	take(t, f.NewImporter(false), rows...)
+	if err := f.DeleteUser(t.Context(), "u1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, dryRun := range []bool{true, false} {
+		want := []string{"the user with the id u1 has been deleted; leave the id out to add somebody anew", "there"}
+		if diff := cmp.Diff(want, outcomes(take(t, f.NewImporter(dryRun), rows...))); diff != "" {
+			t.Errorf("dry run %v: outcomes (-want +got):\n%s", dryRun, diff)
+		}
+	}
+	if _, err := f.UserByLogin(t.Context(), "ada"); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("ada is back: %v", err)
+	}
+}
+
 func TestEveryMemberOfARecordIsImported(t *testing.T) {
 	f := newFixture(t)
 	rows := take(t, f.NewImporter(false),

@@ -344,13 +344,13 @@ func (s *Service) legacyMe(ctx context.Context, c latchkey.Claims) (Identity, er
 
 // strangerMe answers from the claims of somebody who was never imported.
 func (s *Service) strangerMe(ctx context.Context, c latchkey.Claims) (Identity, error) {
-	switch _, err := s.Store.Ticket(ctx, s.ticketID(purposeDeleted, c.Subject)); {
-	case errors.Is(err, ErrNotFound):
-		return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
+	switch deleted, err := s.Store.UserDeleted(ctx, UserID(c.Subject)); {
 	case err != nil:
 		return Identity{}, fmt.Errorf("reading deletion: %w", err)
+	case deleted:
+		return Identity{}, ErrInvalidToken
 	}
-	return Identity{}, ErrInvalidToken
+	return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
 }
 
 func identity(u User, sid SessionID) Identity {

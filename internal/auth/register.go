@@ -190,7 +190,7 @@ func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) (Batch, 
 	gone := c.event(EventUserDeleted, OutcomeReplaced, now)
 	gone.UserID = holder.ID
 	b.Events = append(b.Events, gone)
-	s.deleteUser(&b, holder)
+	b.DeleteUsers = []User{holder}
 	return b, nil
 }
 

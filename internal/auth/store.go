@@ -16,6 +16,8 @@ type Store interface {
 	// ErrNotFound.
 	UserByUsername(ctx context.Context, key string) (User, error)
 	UserByEmail(ctx context.Context, key string) (User, error)
+	// UserDeleted reports whether there was a user of that id.
+	UserDeleted(ctx context.Context, id UserID) (bool, error)
 	// Users returns up to limit users with ids after the given one, by id.
 	Users(ctx context.Context, after UserID, limit int) ([]User, error)
 	// SessionUser returns a session and the user it belongs to in one read, or
@@ -62,9 +64,11 @@ type Batch struct {
 	// user is the given one. It binds other changes to what was read.
 	CheckUsers []User
 	// DeleteUsers deletes users with their sessions, by compare-and-swap:
-	// ErrConflict unless the stored Version is the given one.
+	// ErrConflict unless the stored Version is the given one. Their ids stay known
+	// for ever, see UserDeleted.
 	DeleteUsers []User
-	// CreateUsers: ErrTaken when an id, username or e-mail address is in use.
+	// CreateUsers: ErrTaken when an id, username or e-mail address is in use, or the
+	// id is that of a deleted user.
 	// They are stored with Version 1.
 	CreateUsers []User
 	// UpdateUsers replaces users by compare-and-swap: ErrConflict unless the

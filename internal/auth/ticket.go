@@ -31,11 +31,9 @@ const (
 	// PurposeReset and PurposeInvite set a new or first password.
 	PurposeReset  Purpose = "reset"
 	PurposeInvite Purpose = "invite"
-	// purposeDeleted opens nothing: it says that there was a user of that id.
-	purposeDeleted Purpose = "deleted"
-	// purposeHome opens nothing either: see home.
+	// purposeHome opens nothing: see home.
 	purposeHome Purpose = "home"
-	// purposeEnded says of a token that belongs to no session that it has ended.
+	// purposeEnded opens nothing either: it says of a token that belongs to no session that it has ended.
 	purposeEnded Purpose = "ended"
 )
 

@@ -216,8 +216,7 @@ func (s *Service) DeleteUser(ctx context.Context, id UserID) error {
 		if err != nil {
 			return fmt.Errorf("user %q: %w", id, err)
 		}
-		b := Batch{Events: []Event{s.adminEvent(EventUserDeleted, u)}}
-		s.deleteUser(&b, u)
+		b := Batch{DeleteUsers: []User{u}, Events: []Event{s.adminEvent(EventUserDeleted, u)}}
 		return wrap(fmt.Sprintf("deleting user %q", id), s.Store.Commit(ctx, b))
 	})
 }

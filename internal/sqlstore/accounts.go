@@ -32,6 +32,13 @@ func (s *Store) oneUser(ctx context.Context, stmt *sql.Stmt, key string) (auth.U
 	return u, unavailable(err)
 }
 
+// UserDeleted reports whether there was a user of that id.
+func (s *Store) UserDeleted(ctx context.Context, id auth.UserID) (bool, error) {
+	var n int
+	err := s.stmts.deletedUser.QueryRowContext(context.WithoutCancel(ctx), string(id)).Scan(&n)
+	return n > 0, unavailable(err)
+}
+
 // Users returns users by id.
 func (s *Store) Users(ctx context.Context, after auth.UserID, limit int) ([]auth.User, error) {
 	return collect(ctx, s.stmts.users, scanUser, string(after), limit)
@@ -118,7 +125,11 @@ func blob(b []byte) []byte {
 
 func (s *Store) deleteUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
 	n, err := affected(tx.StmtContext(ctx, s.stmts.deleteUser).ExecContext(ctx, string(u.ID), u.Version))
-	return one(n, err, auth.ErrConflict)
+	if err := one(n, err, auth.ErrConflict); err != nil {
+		return err
+	}
+	_, err = tx.StmtContext(ctx, s.stmts.insertDeletedUser).ExecContext(ctx, string(u.ID))
+	return unavailable(err)
 }
 
 // one turns "no row was touched" into the error that it means.

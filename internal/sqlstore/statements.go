@@ -55,7 +55,8 @@ const (
 
 	insertUser = `INSERT INTO users (id, username, username_key, email, email_key, name, scope,
 			password_hash, disabled, created_at, updated_at, sessions_from, email_verified, pending_email, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1
+		WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE id = $1)
 		ON CONFLICT DO NOTHING`
 
 	updateUser = `UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, name = $6,
@@ -64,6 +65,10 @@ const (
 		WHERE id = $1 AND version = $15`
 
 	deleteUser = `DELETE FROM users WHERE id = $1 AND version = $2`
+
+	insertDeletedUser = `INSERT INTO deleted_users (id) VALUES ($1)`
+
+	selectDeletedUser = `SELECT COUNT(*) FROM deleted_users WHERE id = $1`
 
 	insertSession = `INSERT INTO sessions (id, user_id, refresh_hash, previous_hash, rotated_at, rotations, device, address,
 			created_at, since, last_used_at, expires_at, ended_at, version)
@@ -132,6 +137,7 @@ const (
 type statements struct {
 	user, userByUsername, userByEmail, users, sessionUser, userSessions, events, keys *sql.Stmt
 	userVersion, insertUser, updateUser, deleteUser                                   *sql.Stmt
+	deletedUser, insertDeletedUser                                                    *sql.Stmt
 	insertSession, updateSession, rotateSession                                       *sql.Stmt
 	insertEvent, insertFourEvents, countEvents                                        *sql.Stmt
 	counts, addHit                                                                    *sql.Stmt
@@ -162,6 +168,8 @@ func (s *Store) statements() []prepared {
 		{&st.insertUser, s.write, insertUser},
 		{&st.updateUser, s.write, updateUser},
 		{&st.deleteUser, s.write, deleteUser},
+		{&st.deletedUser, s.read, selectDeletedUser},
+		{&st.insertDeletedUser, s.write, insertDeletedUser},
 		{&st.insertSession, s.write, insertSession},
 		{&st.updateSession, s.write, updateSession},
 		{&st.rotateSession, s.write, rotateSession},

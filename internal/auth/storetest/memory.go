@@ -28,6 +28,7 @@ type Memory struct {
 
 	mu       sync.Mutex // guards everything below
 	users    map[auth.UserID]auth.User
+	deleted  map[auth.UserID]bool
 	sessions map[auth.SessionID]auth.Session
 	tickets  map[auth.TicketID]auth.Ticket
 	mails    map[string]auth.Mail
@@ -84,6 +85,16 @@ func usernameKey(u auth.User) string {
 func emailKey(u auth.User) string {
 	key, _ := auth.EmailKey(u.Email)
 	return key
+}
+
+// UserDeleted reports whether there was a user of that id.
+func (m *Memory) UserDeleted(_ context.Context, id auth.UserID) (bool, error) {
+	unlock, err := m.lock("UserDeleted")
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	return m.deleted[id], nil
 }
 
 // Users returns users by id.
@@ -211,7 +222,7 @@ func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
 		return err
 	}
 	defer unlock()
-	c := &Memory{users: clone(m.users), sessions: clone(m.sessions), tickets: clone(m.tickets), mails: clone(m.mails), counts: clone(m.counts)}
+	c := &Memory{users: clone(m.users), deleted: clone(m.deleted), sessions: clone(m.sessions), tickets: clone(m.tickets), mails: clone(m.mails), counts: clone(m.counts)}
 	for _, change := range []func(auth.Batch) error{c.changeUsers, c.changeSessions, c.changeTickets, c.changeMails} {
 		if err := change(b); err != nil {
 			return err
@@ -229,7 +240,7 @@ func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
 		e.Number = m.number
 		m.events = append(m.events, e)
 	}
-	m.users, m.sessions, m.tickets, m.mails, m.counts = c.users, c.sessions, c.tickets, c.mails, c.counts
+	m.users, m.deleted, m.sessions, m.tickets, m.mails, m.counts = c.users, c.deleted, c.sessions, c.tickets, c.mails, c.counts
 	return nil
 }
 
@@ -248,10 +259,11 @@ func (m *Memory) changeUsers(b auth.Batch) error {
 			return auth.ErrConflict
 		}
 		delete(m.users, u.ID)
+		m.deleted[u.ID] = true
 		maps.DeleteFunc(m.sessions, func(_ auth.SessionID, s auth.Session) bool { return s.UserID == u.ID })
 	}
 	for _, u := range b.CreateUsers {
-		if _, taken := m.users[u.ID]; taken || namesTaken(m.users, u) {
+		if _, taken := m.users[u.ID]; taken || m.deleted[u.ID] || namesTaken(m.users, u) {
 			return auth.ErrTaken
 		}
 		u.Version = 1

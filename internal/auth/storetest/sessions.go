@@ -184,9 +184,16 @@ func deletion(t *testing.T, s, other Store) {
 	wantError(t, "User", err, auth.ErrNotFound)
 	_, _, err = other.SessionUser(t.Context(), "s1")
 	wantError(t, "SessionUser", err, auth.ErrNotFound)
+	// The id stays known, and is nobody's any more.
 	again := user("ada")
+	wantError(t, "the same id again", s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{again}}), auth.ErrTaken)
 	again.ID = "another"
 	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{again}})
+	for id, want := range map[auth.UserID]bool{u.ID: true, again.ID: false, "nobody": false} {
+		if deleted, err := other.UserDeleted(t.Context(), id); err != nil || deleted != want {
+			t.Errorf("%s: deleted %v, %v; want %v", id, deleted, err, want)
+		}
+	}
 }
 
 func hitsAreCounted(t *testing.T, s, other Store) {
