@@ -12,8 +12,8 @@ type Registration string
 
 const (
 	RegistrationOpen   Registration = "open"   // anybody
-	RegistrationInvite Registration = "invite" // whom an operator has invited
-	RegistrationClosed Registration = "closed" // nobody; operators add users
+	RegistrationInvite Registration = "invite" // whom an operator invites, by mail
+	RegistrationClosed Registration = "closed" // operators, who may invite as well
 )
 
 // A RegisterRequest asks for an account.
@@ -257,18 +257,22 @@ func (s *Service) unproved(ctx context.Context, key string) (Ticket, Message, er
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Ticket{}, Message{}, fmt.Errorf("looking up user: %w", err)
 	}
-	if u.ID != "" { // whoever may have registered the address anew
-		if u.EmailVerified || u.Disabled {
-			return Ticket{}, Message{}, nil
-		}
-		return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm}, nil
-	}
 	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-	if err == nil && !s.Now().Add(LinkLifetime).After(t.ExpiresAt) && s.Registration == RegistrationOpen {
-		return t, Message{Kind: MessageVerify}, nil
-	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
+	}
+	registered := err == nil && !s.Now().Add(LinkLifetime).After(t.ExpiresAt) && s.Registration == RegistrationOpen
+	switch {
+	case u.EmailVerified || u.Disabled:
+		return Ticket{}, Message{}, nil
+	case u.ID != "" && registered:
+		// Which of the two passwords is the owner's of the mailbox, nobody knows: a new
+		// one is, whoever asks.
+		return Ticket{Purpose: PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageReset}, nil
+	case u.ID != "":
+		return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm}, nil
+	case registered:
+		return t, Message{Kind: MessageVerify}, nil
 	}
 	return s.pendingChange(ctx, key)
 }

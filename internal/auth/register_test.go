@@ -283,22 +283,50 @@ func TestUnprovedAddressOfAnImportedUser(t *testing.T) {
 	f.mustLogin("ada", password)
 }
 
-// Whoever asks for another mail for an account gets one for that account, even if
-// somebody has registered its address meanwhile.
+// Whoever asks for another mail for an account gets one for that account. If
+// somebody has registered its address meanwhile, or had it before, that mail sets a
+// new password: neither stranger's is confirmed by it.
 func TestAnotherMailIsForTheAccount(t *testing.T) {
-	f := newFixture(t, open(&mailbox{}))
-	u := f.add(auth.NewUser{Username: "ada", Email: "ada@example.com", EmailUnverified: true, Password: password})
-	f.register("ada@example.com", "a strangers battery")
-	f.mails()
-	if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
-		t.Fatal(err)
-	}
-	m := f.mail(auth.MessageConfirm, "ada@example.com")
-	if err := f.verify(token(t, m)); err != nil {
-		t.Fatal(err)
-	}
-	if who, err := f.me(f.mustLogin("ada", password)); err != nil || who.ID != u.ID {
-		t.Errorf("got %+v, %v; want the account of before", who, err)
+	for name, registered := range map[string]bool{"alone": false, "and somebody has registered": true} {
+		t.Run(name, func(t *testing.T) {
+			path := tempDatabase(t)
+			f := fixtureOn(t, path, open(&mailbox{}))
+			loose := reopen(t, f, path, func(c *auth.Config) { c.Registration = auth.RegistrationOpen })
+			tokens, err := loose.Register(t.Context(), auth.RegisterRequest{Email: "ada@example.com", Password: password})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if registered {
+				f.register("ada@example.com", "another battery")
+				f.mails()
+			}
+			if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+				t.Fatal(err)
+			}
+			if !registered {
+				if err := f.verify(token(t, f.mail(auth.MessageConfirm, "ada@example.com"))); err != nil {
+					t.Fatal(err)
+				}
+				f.mustLogin("ada@example.com", password)
+				return
+			}
+			m := f.mail(auth.MessageReset, "ada@example.com")
+			if err := f.verify(token(t, m)); !errors.Is(err, auth.ErrInvalidTicket) {
+				t.Errorf("the link confirms: %v", err)
+			}
+			if err := f.ResetPassword(t.Context(), auth.TicketRequest{Token: token(t, m)}, "the owners battery"); err != nil {
+				t.Fatal(err)
+			}
+			for _, given := range []string{password, "another battery"} {
+				if _, err := f.login("ada@example.com", given); !errors.Is(err, auth.ErrInvalidCredentials) && !errors.Is(err, auth.ErrEmailNotVerified) {
+					t.Errorf("login by %q: %v, want it refused", given, err)
+				}
+			}
+			if _, err := f.me(*tokens); !errors.Is(err, auth.ErrInvalidToken) {
+				t.Errorf("the session of before: %v, want ErrInvalidToken", err)
+			}
+			f.mustLogin("ada@example.com", "the owners battery")
+		})
 	}
 }
 
