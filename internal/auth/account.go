@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -214,17 +215,18 @@ const maxSessions = 100
 // living one of that id.
 func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id SessionID, c Client) error {
 	return retry("ending session", func() error {
-		_, user, err := s.bearer(ctx, claims)
+		own, user, err := s.bearer(ctx, claims)
 		if err != nil {
 			return err
 		}
 		session, _, err := s.Store.SessionUser(ctx, id)
-		if err != nil {
-			return wrap("reading session", err)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("reading session: %w", err)
 		}
 		now := s.Now()
-		if !session.alive(user, now, s.SessionIdle) { // nor is somebody else's
-			return ErrNotFound
+		if err != nil || !session.alive(user, now, s.SessionIdle) { // nor is somebody else's
+			e := sessionEvent(c, EventLogout, OutcomeDeadSession, own, now)
+			return cmp.Or(wrap("recording refused logout", s.Store.Commit(ctx, Batch{Events: []Event{e}})), ErrNotFound)
 		}
 		return s.endSession(ctx, session, c, now)
 	})

@@ -133,6 +133,7 @@ func TestSessions(t *testing.T) {
 	if err := f.EndSession(t.Context(), claims, sessionID(phone), auth.Client{}); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("again: %v, want ErrNotFound", err)
 	}
+	f.wantOutcome(auth.EventLogout, auth.OutcomeDeadSession)
 	if list, _, err := f.Sessions(t.Context(), claims); err != nil || len(list) != 1 {
 		t.Errorf("%d sessions are left, %v; want 1", len(list), err)
 	}

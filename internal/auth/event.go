@@ -63,7 +63,7 @@ const (
 	OutcomeDisabledUser  Outcome = "disabled_user"
 	OutcomeUnverified    Outcome = "unverified"    // the right password of an address that is not proved
 	OutcomeTaken         Outcome = "taken"         // the address has an account
-	OutcomeClosed        Outcome = "closed"        // registration is not open
+	OutcomeClosed        Outcome = "closed"        // registration is not open, or no mail is sent
 	OutcomeWeakPassword  Outcome = "weak_password" // the new password breaks a rule
 	OutcomeReplaced      Outcome = "replaced"      // took the place of an account whose address nobody had proved
 	OutcomeWrongTicket   Outcome = "wrong_ticket"  // link or code wrong, used or expired

@@ -74,12 +74,12 @@ func (s *Service) notify(b *Batch, u User, kind MessageKind, c Client) error {
 // somebody else has the new one does not show: then its owner is told.
 // *InvalidError, *LimitError, ErrInvalidCredentials, ErrNoMail.
 func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, password, email string, c Client) error {
-	if !s.SendsMail {
-		return ErrNoMail
-	}
 	_, user, err := s.bearer(ctx, claims)
 	if err != nil {
 		return err
+	}
+	if !s.SendsMail {
+		return s.refuseClosed(ctx, EventEmailChange, user, c, ErrNoMail)
 	}
 	wanted, err := s.newUser(NewUser{Email: email})
 	if err != nil {

@@ -36,7 +36,7 @@ type RegisterRequest struct {
 // *InvalidError, *LimitError, ErrRegistrationClosed.
 func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, error) {
 	if s.Registration != RegistrationOpen {
-		return nil, s.refuseRegistration(ctx, s.stray(r.Client), r.Client)
+		return nil, s.refuseClosed(ctx, EventRegister, User{}, r.Client, ErrRegistrationClosed)
 	}
 	if r.Email == "" {
 		return nil, invalid("email", "must not be empty")
@@ -67,18 +67,22 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 	return nil, s.registerByMail(ctx, u, key, r.Client, attempt)
 }
 
-func (s *Service) refuseRegistration(ctx context.Context, attempt limited, c Client) error {
+// refuseClosed records that somebody has asked for what is not to be had here, and
+// returns why. *LimitError.
+func (s *Service) refuseClosed(ctx context.Context, kind EventKind, user User, c Client, why error) error {
+	attempt := s.stray(c)
 	done, err := s.allow(ctx, attempt)
 	if err != nil {
-		return s.recordLimited(ctx, c, EventRegister, User{}, err)
+		return s.recordLimited(ctx, c, kind, user, err)
 	}
 	defer done()
 	now := s.Now()
-	b := Batch{Events: []Event{c.event(EventRegister, OutcomeClosed, now)}, Hits: attempt.hits(now)}
-	if err := s.Store.Commit(ctx, b); err != nil {
-		return fmt.Errorf("recording refused registration: %w", err)
+	e := c.event(kind, OutcomeClosed, now)
+	e.UserID = user.ID
+	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: attempt.hits(now)}); err != nil {
+		return wrap("recording what is not to be had", err)
 	}
-	return ErrRegistrationClosed
+	return why
 }
 
 // registerNow creates the account and opens its first session.
@@ -298,7 +302,7 @@ func (s *Service) pendingChange(ctx context.Context, key string) (Ticket, Messag
 // what is particular to the batch.
 func (s *Service) requestMail(ctx context.Context, email string, kind EventKind, c Client, prepare func(key string, b *Batch) error) error {
 	if !s.SendsMail {
-		return ErrNoMail
+		return s.refuseClosed(ctx, kind, User{}, c, ErrNoMail)
 	}
 	key, err := EmailKey(email)
 	if err != nil {

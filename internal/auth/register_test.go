@@ -229,14 +229,24 @@ func TestRegisterWithoutVerification(t *testing.T) {
 	}
 	f.wantOutcome(auth.EventRegister, auth.OutcomeTaken)
 	f.mustLogin("ada@example.com", password)
-	for _, err := range []error{
-		f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}),
-		f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}),
-		f.ChangeEmail(t.Context(), f.claimsOf(*tokens), password, "new@example.com", auth.Client{}),
+}
+
+// TestWithoutMailNothingIsPromised, and who has asked is on record.
+func TestWithoutMailNothingIsPromised(t *testing.T) {
+	f := newFixture(t)
+	f.addAda()
+	claims := f.claimsOf(f.mustLogin("ada", password))
+	for kind, ask := range map[auth.EventKind]func() error{
+		auth.EventForgot:     func() error { return f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}) },
+		auth.EventVerifyMail: func() error { return f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}) },
+		auth.EventEmailChange: func() error {
+			return f.ChangeEmail(t.Context(), claims, password, "new@example.com", auth.Client{})
+		},
 	} {
-		if !errors.Is(err, auth.ErrNoMail) {
-			t.Errorf("without mail: %v, want ErrNoMail", err)
+		if err := ask(); !errors.Is(err, auth.ErrNoMail) {
+			t.Errorf("%s: %v, want ErrNoMail", kind, err)
 		}
+		f.wantOutcome(kind, auth.OutcomeClosed)
 	}
 }
 
