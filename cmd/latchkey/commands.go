@@ -69,7 +69,10 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	if sys.inbox != nil {
 		fmt.Fprintf(p.stdout, "\nmail: %s/inbox", srv.base())
 	}
-	fmt.Fprintf(p.stdout, "\ndemo user: %s / %s\nlistening on %s\n", demoUsername, demoPassword, srv.base())
+	if _, err := sys.service.UserByLogin(ctx, demoUsername); err == nil { // who may have been deleted
+		fmt.Fprintf(p.stdout, "\ndemo user: %s / %s", demoUsername, demoPassword)
+	}
+	fmt.Fprintf(p.stdout, "\nlistening on %s\n", srv.base())
 	return srv.serve(ctx, g)
 }
 

@@ -44,7 +44,7 @@ func addDemoUser(ctx context.Context, s *auth.Service) error {
 	// Imported: no password that everybody knows could be added.
 	err = s.Import(ctx, []auth.ImportRecord{{NewUser: demoUser, PasswordHash: hash}})
 	if errors.Is(err, auth.ErrTaken) {
-		return nil // by another process, just now
+		return nil // by another process, just now; or it was deleted, and stays so
 	}
 	return err
 }
