@@ -551,6 +551,35 @@ func BenchmarkAuthorizerProcess(b *testing.B) {
 	})
 }
 
+// BenchmarkImport brings 100,000 users with argon2id hashes into an empty database,
+// again when all are there, and out.
+func BenchmarkImport(b *testing.B) {
+	const users = 100_000
+	in := b.TempDir()
+	write(b, in, "users.jsonl", manyUsers("user", users))
+	for b.Loop() {
+		dir := b.TempDir()
+		runLatchkey(b, dir, nil, "", "init")
+		for _, step := range []struct {
+			name string
+			args []string
+			says string
+		}{
+			{"import", []string{"users", "import", filepath.Join(in, "users.jsonl")}, "imported 100,000 users\n"},
+			{"again", []string{"users", "import", filepath.Join(in, "users.jsonl")}, "imported 0 users, 100,000 were there already\n"},
+			{"export", []string{"users", "export", "--out", "all.jsonl"}, "exported 100,000 users"},
+		} {
+			began := time.Now()
+			said := runLatchkey(b, dir, nil, "", step.args...)
+			b.ReportMetric(time.Since(began).Seconds(), step.name+"-s")
+			if !strings.HasPrefix(said, step.says) {
+				b.Fatalf("%s: %q, want %q", step.name, said, step.says)
+			}
+		}
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
 // BenchmarkSize reports the stripped programs.
 func BenchmarkSize(b *testing.B) {
 	bin, err := buildBootstraps()

@@ -15,7 +15,7 @@ import (
 type eventsCmd struct {
 	Kind    string        `help:"Only events of this kind: login, refresh, logout, user.added, …" placeholder:"KIND"`
 	Outcome string        `help:"Only events that ended so: ok, wrong_password, limited, reused, …" placeholder:"OUTCOME"`
-	User    string        `help:"Only events of the user with this id." placeholder:"ID"`
+	User    string        `help:"Only events of this user: username, e-mail address or id." placeholder:"USER"`
 	Since   time.Duration `help:"Only events of the last so many hours or minutes." placeholder:"DURATION"`
 	Follow  bool          `short:"f" help:"Wait for new events and show them too."`
 	JSON    bool          `help:"Print one JSON object per line."`
@@ -25,7 +25,12 @@ type eventsCmd struct {
 // Validate refuses filters that nothing can pass: a typing error would look like
 // an empty trail.
 func (c *eventsCmd) Validate() error {
+	var since error
+	if c.Since < 0 {
+		since = fmt.Errorf("--since %s: must not be negative", c.Since)
+	}
 	return errors.Join(
+		since,
 		oneOf("--kind", auth.EventKind(c.Kind), auth.EventKinds()),
 		oneOf("--outcome", auth.Outcome(c.Outcome), auth.Outcomes()),
 	)
@@ -70,6 +75,11 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer s.Close()
+	if c.User != "" {
+		if c.User, err = userID(ctx, s.Store, c.User); err != nil {
+			return err
+		}
+	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	if !c.JSON {
 		fmt.Fprintln(t, "TIME\tKIND\tOUTCOME\tUSER\tADDRESS\tDEVICE")
@@ -98,6 +108,22 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 		case <-time.After(followPeriod):
 		}
 	}
+}
+
+// userID finds the id of a user, who may have been deleted.
+func userID(ctx context.Context, store auth.Store, user string) (string, error) {
+	u, err := auth.FindUser(ctx, store, user)
+	if errors.Is(err, auth.ErrNotFound) {
+		u, err = store.User(ctx, auth.UserID(user))
+	}
+	if errors.Is(err, auth.ErrNotFound) {
+		u.ID = auth.UserID(user)
+		var deleted bool
+		if deleted, err = store.UserDeleted(ctx, u.ID); err == nil && !deleted {
+			err = auth.ErrNotFound
+		}
+	}
+	return string(u.ID), explainUser(err)
 }
 
 func (c *eventsCmd) show(p *process, t *tabwriter.Writer, e auth.Event) error {

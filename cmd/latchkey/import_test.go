@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -49,10 +50,9 @@ func cmdKinds(ts *testscript.TestScript, _ bool, args []string) {
 		for _, k := range kinds {
 			body, err := json.Marshal(map[string]string{"username": k["username"], "password": k["plain"]})
 			ts.Check(err)
-			res, err := http.Post(ts.Getenv("URL")+"/login", "application/json", strings.NewReader(string(body)))
+			r, err := http.NewRequest("POST", ts.Getenv("URL")+"/login", strings.NewReader(string(body)))
 			ts.Check(err)
-			res.Body.Close()
-			if res.StatusCode != http.StatusOK {
+			if res, _ := converse(ts, r, string(body)); res.StatusCode != http.StatusOK {
 				ts.Fatalf("%s cannot log in: %s", k["username"], res.Status)
 			}
 		}
@@ -68,6 +68,23 @@ func cmdKinds(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }
 
+// cmdPeople writes an import file of so many users: people N FILE
+func cmdPeople(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(manyUsers("user", n)), 0o600))
+}
+
+// manyUsers is an import file: name0, name1 and so on, each with an address and a
+// hash.
+func manyUsers(name string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{"username":"%[1]s%[2]d","email":"%[1]s%[2]d@example.com","password_hash":"$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`+"\n", name, i)
+	}
+	return b.String()
+}
+
 // TestInterruptedImportGoesOn kills an import in the middle: what is there is
 // whole, and the same command takes the rest.
 func TestInterruptedImportGoesOn(t *testing.T) {
@@ -76,13 +93,8 @@ func TestInterruptedImportGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir, n := t.TempDir(), 20_000
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, `{"username":"user%d","email":"user%d@example.com","password_hash":"$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`+"\n", i, i)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "users.jsonl"), []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	rows := manyUsers("user", n)
+	write(t, dir, "users.jsonl", rows)
 	latchkey := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(filepath.Join(bin, "latchkey"), args...)
 		cmd.Dir = dir
@@ -109,7 +121,7 @@ func TestInterruptedImportGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := bufio.NewWriter(in)
-	w.WriteString(b.String()[:b.Len()/2])
+	w.WriteString(rows[:len(rows)/2])
 	w.Flush()
 	for users() == 0 {
 	}

@@ -18,6 +18,7 @@ import (
 type program struct {
 	*exec.Cmd
 	url   string
+	said  string        // on standard output, before and when it listened
 	ready time.Duration // from exec to listening
 	log   bytes.Buffer  // standard error, to be read once the process has ended
 }
@@ -51,6 +52,7 @@ func (p *program) launch(t testing.TB) {
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
+		p.said += lines.Text() + "\n"
 		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
 			p.url, p.ready = url, time.Since(began)
 			return

@@ -35,7 +35,7 @@ func (p *process) newProgress(doing string, size int64) *progress {
 	}
 	width := func() int {
 		w, _, err := term.GetSize(int(f.Fd()))
-		if err != nil {
+		if err != nil || w == 0 { // nobody has said how wide it is
 			return 80
 		}
 		return w

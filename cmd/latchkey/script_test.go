@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": cmdStart, "stop": cmdStop, "http": cmdHTTP, "member": cmdMember, "legacytoken": cmdLegacyToken,
-			"oldrecord": cmdOldRecord, "mode": cmdMode, "mail": cmdMail, "kinds": cmdKinds, "smtpsink": cmdSMTPSink, "received": cmdReceived,
+			"oldrecord": cmdOldRecord, "mode": cmdMode, "mail": cmdMail, "kinds": cmdKinds, "people": cmdPeople, "smtpsink": cmdSMTPSink, "received": cmdReceived,
 		},
 	})
 }
@@ -151,17 +151,23 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		r.Header.Add(name, value)
 	}
+	res, content := converse(ts, r, sent)
+	fmt.Fprintln(ts.Stdout(), res.StatusCode)
+	var head strings.Builder
+	ts.Check(res.Header.Write(&head))
+	fmt.Fprintf(ts.Stdout(), "%s\n%s\n", strings.ReplaceAll(head.String(), "\r", ""), content)
+	ts.Check(os.WriteFile(ts.MkAbs("body"), content, 0o600))
+}
+
+// converse makes a request and holds it and its answer against the OpenAPI document.
+func converse(ts *testscript.TestScript, r *http.Request, sent string) (*http.Response, []byte) {
 	res, err := http.DefaultTransport.RoundTrip(r)
 	ts.Check(err)
 	defer res.Body.Close()
 	content, err := io.ReadAll(res.Body)
 	ts.Check(err)
 	ts.Check(checkService(ts, contract.Exchange{Request: r, Sent: []byte(sent), Status: res.StatusCode, Header: res.Header, Body: string(content)}))
-	fmt.Fprintln(ts.Stdout(), res.StatusCode)
-	var head strings.Builder
-	ts.Check(res.Header.Write(&head))
-	fmt.Fprintf(ts.Stdout(), "%s\n%s\n", strings.ReplaceAll(head.String(), "\r", ""), content)
-	ts.Check(os.WriteFile(ts.MkAbs("body"), content, 0o600))
+	return res, content
 }
 
 // checkService holds the request and its answer against the OpenAPI document, where

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log"
 	"mime"
 	"mime/quotedprintable"
 	"net"
@@ -35,12 +36,18 @@ func newSink() (s *sink, stop func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	s, stop = newSinkOn(l)
+	return s, stop, nil
+}
+
+func newSinkOn(l net.Listener) (s *sink, stop func()) {
 	s = &sink{url: "smtp://" + l.Addr().String(), taken: make(map[string]int), came: make(chan struct{})}
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &sinkSession{sink: s}, nil }))
 	server.Domain = "localhost"
+	server.ErrorLog = log.New(io.Discard, "", 0) // clients are killed
 	var done sync.WaitGroup
 	done.Go(func() { server.Serve(l) })
-	return s, func() { server.Close(); done.Wait() }, nil
+	return s, func() { server.Close(); done.Wait() }
 }
 
 // startSink is newSink for tests.
@@ -86,7 +93,11 @@ func (s *sinkSession) Data(r io.Reader) error {
 
 // wait returns what find finds among the mails, once it does.
 func (s *sink) wait(find func([]delivery) (string, bool)) (string, bool) {
-	patience := time.After(startTimeout)
+	return s.waitFor(startTimeout, find)
+}
+
+func (s *sink) waitFor(long time.Duration, find func([]delivery) (string, bool)) (string, bool) {
+	patience := time.After(long)
 	for {
 		s.mu.Lock()
 		came := s.came

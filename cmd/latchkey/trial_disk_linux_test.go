@@ -29,9 +29,10 @@ func TestTrialDiskFull(t *testing.T) {
 		"$LATCHKEY" init --data data >&2
 		echo "correct horse battery" | "$LATCHKEY" users add --data data --username ada --password-stdin >&2
 		exec "$LATCHKEY" serve --addr 127.0.0.1:0 --data data --public-url http://auth.example.com \
-			--registration open --no-verify-email --limits off --log-level error`)}
+			--registration open --mail-from mail@example.com --limits off --log-level error`)}
 	p.Dir = t.TempDir()
-	p.Env = append(cheapHash, "PATH="+os.Getenv("PATH"), "LATCHKEY="+filepath.Join(bin, "latchkey"))
+	mails := startSink(t)
+	p.Env = append(cheapHash, "PATH="+os.Getenv("PATH"), "LATCHKEY_SMTP_URL="+mails.url, "LATCHKEY="+filepath.Join(bin, "latchkey"))
 	if err := os.Mkdir(filepath.Join(p.Dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -49,10 +50,11 @@ func TestTrialDiskFull(t *testing.T) {
 	}
 	p.launch(t)
 	t.Cleanup(p.stop)
-	s := newPatient(t, p)
+	s := newPatient(t, p, mails)
 	disk := fmt.Sprintf("/proc/%d/root%s", p.Process.Pid, filepath.Join(p.Dir, "data"))
 	s.must(t, http.StatusOK, s.url, "", "GET /readyz")
 	for range inForm(1, 5) {
+		s.register(t) // its mail is yet to go out
 		s.fill(t, filepath.Join(disk, "filler"))
 		s.suffer(t)
 		s.awaitReadiness(t, http.StatusServiceUnavailable)
@@ -112,7 +114,7 @@ func (s *patient) fill(t *testing.T, name string) {
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
 	// The smallest writes there are: an event, and a count of events.
-	for status := http.StatusUnauthorized; status == http.StatusUnauthorized || s.register(t) == http.StatusCreated; {
+	for status := http.StatusUnauthorized; status == http.StatusUnauthorized || s.register(t) == http.StatusAccepted; {
 		if ctx.Err() != nil {
 			t.Fatal("the service goes on writing to a full disk")
 		}

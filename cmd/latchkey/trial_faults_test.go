@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,17 +15,39 @@ import (
 type patient struct {
 	*caller
 	*program
+	mails           *sink
 	access, refresh string
+	proof           string   // of grace's address, from her mail
+	reset           string   // of francesco's password, from his
 	kept            []string // addresses whose registration was acknowledged
 	refused         []string // addresses whose registration was not
 }
 
-func newPatient(t *testing.T, p *program) *patient {
+const (
+	graceEmail     = "grace@example.com"     // is yet to be proved
+	francescoEmail = "francesco@example.com" // has an account
+)
+
+func newPatient(t *testing.T, p *program, mails *sink) *patient {
 	t.Helper()
-	s := &patient{caller: newCaller(t), program: p}
+	s := &patient{caller: newCaller(t), program: p, mails: mails}
 	answer := s.must(t, http.StatusOK, p.url, "", "POST /login", "username", "ada", "password", trialPassword)
 	s.access, s.refresh = answer.text("token"), answer.text("refresh_token")
+	for _, email := range []string{francescoEmail, graceEmail} {
+		s.must(t, http.StatusAccepted, p.url, "", "POST /register", "email", email, "password", trialPassword)
+	}
+	s.begin(t, francescoEmail)
+	s.must(t, http.StatusAccepted, p.url, "", "POST /password/forgot", "email", francescoEmail)
+	s.proof, s.reset = mails.token(t, graceEmail), mails.token(t, francescoEmail)
 	return s
+}
+
+// begin proves an address that was registered, by the mail that has come, and
+// logs in.
+func (s *patient) begin(t *testing.T, email string) {
+	t.Helper()
+	s.must(t, http.StatusNoContent, s.url, "", "POST /email/verify", "token", s.mails.token(t, email))
+	s.must(t, http.StatusOK, s.url, "", "POST /login", "username", email, "password", trialPassword)
 }
 
 // register tries to register the next address, and notes what came of it.
@@ -35,7 +58,7 @@ func (s *patient) register(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer.status == http.StatusCreated {
+	if answer.status == http.StatusAccepted {
 		s.kept = append(s.kept, email)
 	} else {
 		wantUnavailable(t, "POST /register", answer)
@@ -67,8 +90,14 @@ func (s *patient) suffer(t *testing.T) {
 		{"", "POST /token/refresh", []string{"refresh_token", "garbage"}},
 		{"", "POST /logout", []string{"refresh_token", s.refresh}},
 		{"", "POST /email/verify", []string{"token", "garbage"}},
+		{"", "POST /email/verify", []string{"token", s.proof}},
+		{"", "POST /email/verify/resend", []string{"email", graceEmail}},
+		{"", "POST /password/forgot", []string{"email", francescoEmail}},
+		{"", "POST /password/forgot", []string{"email", "nobody@example.com"}},
+		{"", "POST /password/reset", []string{"token", s.reset, "password", "another battery staple"}},
 		{s.access, "POST /logout", []string{"scope", "all"}},
 		{s.access, "POST /password/change", []string{"current_password", trialPassword, "new_password", "another battery staple"}},
+		{s.access, "POST /email/change", []string{"password", trialPassword, "email", "nobody@example.com"}},
 		{s.access, "PATCH /me", []string{"name", "Ada"}},
 		{s.access, "DELETE /me", []string{"password", trialPassword}},
 	}
@@ -106,30 +135,42 @@ func (s *patient) awaitReadiness(t *testing.T, status int) {
 	t.Fatalf("/readyz is answered %v for %v, want %d", last, startTimeout, status)
 }
 
-// recovered checks that the outage has left nothing behind.
+// recovered checks that the outage has left nothing behind: what was acknowledged
+// is kept, its mail too, and of what was refused there is nothing.
 func (s *patient) recovered(t *testing.T) {
 	t.Helper()
-	if got := s.register(t); got != http.StatusCreated {
+	if got := s.register(t); got != http.StatusAccepted {
 		t.Fatalf("registering is answered %d", got)
 	}
 	for _, email := range s.kept {
-		s.must(t, http.StatusOK, s.url, "", "POST /login", "username", email, "password", trialPassword)
+		s.begin(t, email)
+	}
+	for _, d := range s.mails.all() {
+		if d.to == "nobody@example.com" || slices.Contains(s.refused, d.to) {
+			t.Errorf("%s has got a mail %q by a request that was refused", d.to, d.subject)
+		}
 	}
 	for _, email := range s.refused {
-		s.must(t, http.StatusCreated, s.url, "", "POST /register", "email", email, "password", trialPassword)
+		s.must(t, http.StatusAccepted, s.url, "", "POST /register", "email", email, "password", trialPassword)
+		s.begin(t, email)
 	}
 	s.must(t, http.StatusOK, s.url, s.access, "GET /me")
 	s.must(t, http.StatusOK, s.url, "", "POST /token/refresh", "refresh_token", s.refresh)
 	s.must(t, http.StatusOK, s.url, "", "POST /login", "username", "ada", "password", trialPassword)
+	s.must(t, http.StatusNoContent, s.url, "", "POST /email/verify", "token", s.proof)
+	s.must(t, http.StatusOK, s.url, "", "POST /login", "username", francescoEmail, "password", trialPassword)
+	s.must(t, http.StatusNoContent, s.url, "", "POST /password/reset", "token", s.reset, "password", "another battery staple")
 }
 
 // TestTrialDatabaseLocked takes the write lock, as a stuck program would, for
 // longer than the service waits.
 func TestTrialDatabaseLocked(t *testing.T) {
 	t.Parallel()
-	dir := initialized(t, cheapHash)
-	s := newPatient(t, startService(t, dir, cheapHash, "--no-verify-email"))
-	db, err := sql.Open("sqlite", filepath.Join(dir, "data", "latchkey.db"))
+	mails := startSink(t)
+	env := append([]string{"LATCHKEY_SMTP_URL=" + mails.url}, cheapHash...)
+	dir := initialized(t, env)
+	s := newPatient(t, startService(t, dir, env, "--mail-from", "mail@example.com"), mails)
+	db, err := sql.Open("sqlite", filepath.Join(dir, "data", "latchkey.db")+"?_pragma=busy_timeout(10000)") // mail may be going out
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +182,7 @@ func TestTrialDatabaseLocked(t *testing.T) {
 	defer lock.Close()
 	for range inForm(1, 5) {
 		s.must(t, http.StatusOK, s.url, "", "GET /readyz")
+		s.register(t) // its mail is yet to go out
 		if _, err := lock.ExecContext(t.Context(), `BEGIN IMMEDIATE`); err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/web/contract"
 )
 
 // TestTrialTermination ends serve by SIGTERM while clients ask, each request over
@@ -40,7 +42,7 @@ func TestTrialTermination(t *testing.T) {
 			n := inForm(2, 100)
 			for range n {
 				p := startService(t, dir, cheapHash, "--no-verify-email")
-				load := startLoad(p, c.kept)
+				load := startLoad(t, p, c.kept)
 				load.await(t, 200)
 				p.terminate(t)
 				load.wait()
@@ -58,6 +60,7 @@ func TestTrialTermination(t *testing.T) {
 // load is clients that ask for as long as there is somebody to ask.
 type load struct {
 	addr              string
+	service           *contract.Contract // of requests and answers
 	kept              bool
 	answered, refused atomic.Int64
 	clients           sync.WaitGroup
@@ -67,8 +70,13 @@ type load struct {
 
 const loadClients = 16
 
-func startLoad(p *program, kept bool) *load {
-	l := &load{addr: strings.TrimPrefix(p.url, "http://"), kept: kept, enough: make(chan struct{}), faults: make(chan error, loadClients)}
+func startLoad(t *testing.T, p *program, kept bool) *load {
+	t.Helper()
+	service, err := contract.Service()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &load{addr: strings.TrimPrefix(p.url, "http://"), service: service, kept: kept, enough: make(chan struct{}), faults: make(chan error, loadClients)}
 	for i := range loadClients {
 		l.clients.Go(func() {
 			if err := l.ask(i%2 == 0); err != nil {
@@ -140,6 +148,14 @@ func (l *load) ask(writes bool) error {
 // as it bears.
 func (l *load) converse(conn net.Conn, request string, want int) error {
 	in := bufio.NewReader(conn)
+	asked, err := http.ReadRequest(bufio.NewReader(strings.NewReader(request)))
+	if err != nil {
+		return err
+	}
+	sent, err := io.ReadAll(asked.Body)
+	if err != nil {
+		return err
+	}
 	for first := true; first || l.kept; first = false {
 		_, err := io.WriteString(conn, request)
 		if err == nil {
@@ -155,11 +171,15 @@ func (l *load) converse(conn net.Conn, request string, want int) error {
 		if err != nil {
 			return fmt.Errorf("an answer broke off: %w", err)
 		}
-		if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
 			return fmt.Errorf("an answer broke off: %w", err)
 		}
 		if res.StatusCode != want {
 			return fmt.Errorf("a request was answered %s, want %d", res.Status, want)
+		}
+		if err := l.service.Check(contract.Exchange{Request: asked, Sent: sent, Status: res.StatusCode, Header: res.Header, Body: string(body)}); err != nil {
+			return err
 		}
 		l.answered.Add(1)
 		select {

@@ -141,20 +141,25 @@ func checkLogin(r LoginRequest) error {
 	return nil
 }
 
-// userByLogin returns ErrNotFound also for names nobody can have.
 func (s *Service) userByLogin(ctx context.Context, login string) (User, error) {
+	return FindUser(ctx, s.Store, login)
+}
+
+// FindUser finds a user by username or e-mail address. ErrNotFound also for names
+// that nobody can have.
+func FindUser(ctx context.Context, store Store, login string) (User, error) {
 	if strings.Contains(login, "@") {
 		key, err := EmailKey(login)
 		if err != nil {
 			return User{}, ErrNotFound
 		}
-		return s.Store.UserByEmail(ctx, key)
+		return store.UserByEmail(ctx, key)
 	}
 	key, err := UsernameKey(login)
 	if err != nil {
 		return User{}, ErrNotFound
 	}
-	return s.Store.UserByUsername(ctx, key)
+	return store.UserByUsername(ctx, key)
 }
 
 // refuseLogin records why, and returns the one error that does not say so.
