@@ -89,21 +89,24 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 }
 
 // legacyLogout ends a token of the old system, which has no session: it is
-// remembered for as long as it would live. With it go all sessions of its user, if
-// they are to go; then there is none that could stay.
+// remembered as ended for as long as it would live. With it end all sessions of its
+// user, unless it is to go alone; there is none that it could spare.
 func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scope LogoutScope, c Client) error {
 	return retry("logging out", func() error {
+		user, err := s.legacyBearer(ctx, claims)
+		if errors.Is(err, ErrInvalidToken) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 		now := s.Now()
 		e := c.event(EventLogout, Outcome(scope), now)
 		e.UserID = UserID(claims.Subject)
 		b := Batch{Events: []Event{e}, PutTickets: []Ticket{{
 			ID: s.endedToken(claims), Purpose: purposeEnded, CreatedAt: now, ExpiresAt: claims.ExpiresAt,
 		}}}
-		user, err := s.Store.User(ctx, UserID(claims.Subject))
-		switch {
-		case err != nil && !errors.Is(err, ErrNotFound):
-			return fmt.Errorf("reading user: %w", err)
-		case err == nil && scope != LogoutThis:
+		if user.ID != "" && scope != LogoutThis {
 			user.endSessions(now)
 			b.UpdateUsers = []User{user}
 		}
@@ -215,7 +218,7 @@ const maxSessions = 100
 // living one of that id.
 func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id SessionID, c Client) error {
 	return retry("ending session", func() error {
-		own, user, err := s.bearer(ctx, claims)
+		_, user, err := s.bearer(ctx, claims)
 		if err != nil {
 			return err
 		}
@@ -225,7 +228,8 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id Ses
 		}
 		now := s.Now()
 		if err != nil || !session.alive(user, now, s.SessionIdle) { // nor is somebody else's
-			e := sessionEvent(c, EventLogout, OutcomeDeadSession, own, now)
+			e := c.event(EventLogout, OutcomeDeadSession, now)
+			e.UserID = user.ID
 			return cmp.Or(wrap("recording refused logout", s.Store.Commit(ctx, Batch{Events: []Event{e}})), ErrNotFound)
 		}
 		return s.endSession(ctx, session, c, now)

@@ -235,6 +235,9 @@ func (im *Importer) look(ctx context.Context, r *ImportRow) error {
 		r.There, r.Refused = r.Record.is(found, n)
 		return nil
 	}
+	if r.Record.ID == "" {
+		return nil
+	}
 	deleted, err := im.service.Store.UserDeleted(ctx, r.user.ID)
 	if err != nil {
 		return fmt.Errorf("looking up user: %w", err)

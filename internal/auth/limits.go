@@ -42,9 +42,9 @@ type Limit struct {
 // client's address.
 type Limits struct {
 	Account, Address Limit
-	// Stray is of what a client address presents that nobody was given: tokens,
-	// links, and registrations where there are none. It counts besides Address.
-	// Whatever is good gets through all the same, so few are free.
+	// Stray is of what a client address presents that nobody was given: tokens and
+	// links. They count under Address as well. What is good gets through all the same,
+	// so few are free. It is also of requests for what is not to be had here.
 	Stray Limit
 	// Mail is of the requests that may send mail to one address.
 	Mail Limit
@@ -139,10 +139,14 @@ func (s *Service) alarmed(a *limited, name string) {
 // stray is an attempt with what nobody was given: see Limits.
 func (s *Service) stray(c Client) limited {
 	a := s.attempt("", c)
+	s.addStray(&a, c)
+	return a
+}
+
+func (s *Service) addStray(a *limited, c Client) {
 	if s.Limits != nil && c.Address != "" {
 		a.add(s.limitKey("stray", network(c.Address)), s.Limits.Stray)
 	}
-	return a
 }
 
 // uncounted is an attempt that counts nothing: so many of one network are under way

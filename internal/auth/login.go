@@ -329,33 +329,45 @@ func (s *Service) Me(ctx context.Context, c latchkey.Claims) (Identity, error) {
 }
 
 func (s *Service) legacyMe(ctx context.Context, c latchkey.Claims) (Identity, error) {
-	switch _, err := s.Store.Ticket(ctx, s.endedToken(c)); {
-	case err == nil:
-		return Identity{}, ErrInvalidToken
-	case !errors.Is(err, ErrNotFound):
-		return Identity{}, fmt.Errorf("reading ended token: %w", err)
+	user, err := s.legacyBearer(ctx, c)
+	if err != nil {
+		return Identity{}, err
 	}
-	user, err := s.Store.User(ctx, UserID(c.Subject))
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return s.strangerMe(ctx, c)
-	case err != nil:
-		return Identity{}, fmt.Errorf("reading user: %w", err)
-	case user.Disabled || c.IssuedAt.Before(user.SessionsFrom.Truncate(time.Second)):
-		return Identity{}, ErrInvalidToken
+	if user.ID == "" {
+		return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
 	}
 	return identity(user, ""), nil
 }
 
-// strangerMe answers from the claims of somebody who was never imported.
-func (s *Service) strangerMe(ctx context.Context, c latchkey.Claims) (Identity, error) {
-	switch deleted, err := s.Store.UserDeleted(ctx, UserID(c.Subject)); {
-	case err != nil:
-		return Identity{}, fmt.Errorf("reading deletion: %w", err)
-	case deleted:
-		return Identity{}, ErrInvalidToken
+// legacyBearer finds the user of a token without session; without ID: somebody who
+// was never imported. ErrInvalidToken.
+func (s *Service) legacyBearer(ctx context.Context, c latchkey.Claims) (User, error) {
+	switch _, err := s.Store.Ticket(ctx, s.endedToken(c)); {
+	case err == nil:
+		return User{}, ErrInvalidToken
+	case !errors.Is(err, ErrNotFound):
+		return User{}, fmt.Errorf("reading ended token: %w", err)
 	}
-	return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
+	user, err := s.Store.User(ctx, UserID(c.Subject))
+	if errors.Is(err, ErrNotFound) {
+		return User{}, s.neverDeleted(ctx, UserID(c.Subject))
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("reading user: %w", err)
+	}
+	if user.Disabled || c.IssuedAt.Before(user.SessionsFrom.Truncate(time.Second)) {
+		return User{}, ErrInvalidToken
+	}
+	return user, nil
+}
+
+// neverDeleted is ErrInvalidToken when there was a user of the id.
+func (s *Service) neverDeleted(ctx context.Context, id UserID) error {
+	deleted, err := s.Store.UserDeleted(ctx, id)
+	if err == nil && deleted {
+		return ErrInvalidToken
+	}
+	return wrap("reading deletion", err)
 }
 
 func identity(u User, sid SessionID) Identity {

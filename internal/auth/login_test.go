@@ -396,6 +396,9 @@ func TestLogoutOfTheOldSystem(t *testing.T) {
 				}
 			}
 			f.clock.Advance(time.Second)
+			if err := f.Purge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			for saying, want := range map[string]struct {
 				claims latchkey.Claims
 				good   bool
@@ -408,6 +411,24 @@ func TestLogoutOfTheOldSystem(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDeadTokensOfTheOldSystemEndNothing: a new password has ended them, and whoever
+// has one can do nothing by it.
+func TestDeadTokensOfTheOldSystemEndNothing(t *testing.T) {
+	f := newFixture(t, legacy)
+	f.addAda()
+	stolen := latchkey.Claims{Subject: "u1", IssuedAt: f.clock.Now().Add(-time.Hour), ExpiresAt: f.clock.Now().Add(time.Hour)}
+	if _, err := f.SetPassword(t.Context(), "ada", password); err != nil {
+		t.Fatal(err)
+	}
+	tokens := f.mustLogin("ada", password)
+	if err := f.Logout(t.Context(), stolen, auth.LogoutAll, auth.Client{}); err != nil {
+		t.Errorf("Logout: %v", err)
+	}
+	if _, err := f.Me(t.Context(), latchkey.Claims{Subject: "u1", SessionID: string(sessionID(tokens))}); err != nil {
+		t.Errorf("the owner's new session: %v", err)
 	}
 }
 

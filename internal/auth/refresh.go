@@ -51,7 +51,7 @@ func (s *Service) refreshRecent(ctx context.Context, id SessionID, secret []byte
 		return Tokens{}, err
 	}
 	now := s.Now()
-	if !session.alive(user, now, s.SessionIdle) || !session.live(secret) {
+	if !session.alive(user, now, s.SessionIdle) || !session.live(secret) || session.Rotations >= maxRotations {
 		return Tokens{}, ErrConflict
 	}
 	return s.rotate(ctx, session, user, secret, c, now)
@@ -94,7 +94,7 @@ func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Cl
 	now := s.Now()
 	justSpent := subtle.ConstantTimeCompare(hashSecret(secret), session.PreviousHash) == 1 && now.Sub(session.RotatedAt).Abs() <= RefreshGrace
 	switch {
-	case !session.alive(user, now, s.SessionIdle):
+	case !session.alive(user, now, s.SessionIdle), session.live(secret) && session.Rotations >= maxRotations:
 		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeDeadSession, nil)
 	case session.live(secret):
 		return s.rotate(ctx, session, user, secret, c, now)
@@ -174,8 +174,8 @@ func follow(mac hash.Hash, id SessionID, secret []byte) []byte {
 }
 
 // maxRotations bounds the look back: a session that has been refreshed so often,
-// every 78 s for 90 days, is over. If it went on, whoever has stolen a token could
-// refresh until it is not known any more as one that was spent.
+// every 78 s for 90 days, is refreshed no more. If it were, whoever has stolen a token
+// could go on until it is not known any more as one that was spent.
 const maxRotations = 100_000
 
 // spentBefore reports whether the secret was once the session's: whether the
@@ -192,7 +192,8 @@ func (s *Service) spentBefore(session Session, secret []byte) bool {
 	return false
 }
 
-// shortChain is how far anybody may have us look back: a millisecond.
+// shortChain is how far anybody may have us look back: a millisecond. Further back it
+// is one at a time.
 const shortChain = 1000
 
 // wasSpent is spentBefore, limited where a made-up secret would cost much, and
@@ -203,7 +204,11 @@ func (s *Service) wasSpent(ctx context.Context, c Client, session Session, secre
 	if short && s.spentBefore(session, secret) {
 		return true, func() {}, nil
 	}
-	done, err = s.allow(ctx, s.stray(c))
+	attempt := s.stray(c)
+	if !short {
+		attempt.places = append(attempt.places, place{"long chain", 1})
+	}
+	done, err = s.allow(ctx, attempt)
 	if err != nil {
 		return false, nil, err
 	}

@@ -70,7 +70,8 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 // refuseClosed records that somebody has asked for what is not to be had here, and
 // returns why. *LimitError.
 func (s *Service) refuseClosed(ctx context.Context, kind EventKind, user User, c Client, why error) error {
-	attempt := s.stray(c)
+	attempt := s.uncounted("strangers", c) // it is no failure: many may not know
+	s.addStray(&attempt, c)
 	done, err := s.allow(ctx, attempt)
 	if err != nil {
 		return s.recordLimited(ctx, c, kind, user, err)

@@ -146,6 +146,13 @@ func TestDisabledOwnersGetNoLink(t *testing.T) {
 	if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
+	f.add(auth.NewUser{Username: "bob", Email: "bob@example.com", EmailUnverified: true, Password: password})
+	if _, err := f.Disable(t.Context(), "bob", true); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.ResendVerification(t.Context(), "bob@example.com", auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
 	if mails := f.mails(); len(mails) != 0 {
 		t.Errorf("got %+v", mails)
 	}

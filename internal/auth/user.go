@@ -76,7 +76,7 @@ func (u *User) endSessions(now time.Time) {
 // alive reports whether the session may still be used by its user at now, when
 // it ends after so long without use.
 func (s Session) alive(u User, now time.Time, idle time.Duration) bool {
-	return s.UserID == u.ID && !u.Disabled && s.EndedAt.IsZero() && s.Rotations < maxRotations &&
+	return s.UserID == u.ID && !u.Disabled && s.EndedAt.IsZero() &&
 		now.Before(s.ExpiresAt) && now.Sub(s.LastUsedAt) < idle && !s.Since.Before(u.SessionsFrom)
 }
 

@@ -1,6 +1,26 @@
 package sqlstore
 
-import "github.com/latchkey-auth/latchkey/internal/auth"
+import (
+	"database/sql"
+	"encoding/binary"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+// Write is the connection for writing.
+func (s *Store) Write() *sql.DB { return s.write }
+
+// Commits is a number that grows by one with every transaction that is committed.
+func (s *Store) Commits() uint32 {
+	state, _ := s.sessions.index.state()
+	return binary.NativeEndian.Uint32(state[8:])
+}
+
+// HeaderState is what two copies of the header say.
+func HeaderState(first, second [48]byte) bool {
+	_, ok := headerState([2 * headerSize]byte(append(first[:], second[:]...)))
+	return ok
+}
 
 // Remembers reports whether a look-up of the session would spare the query.
 func (s *Store) Remembers(id auth.SessionID) bool {

@@ -37,7 +37,8 @@ func TestSchemaOneIsBroughtForward(t *testing.T) {
 		`INSERT INTO sessions VALUES ('s2', 'u2', x'02', x'', 0, 0, '', '', 1, 4, 1, 9000000000000000, 0, 1)`,
 		`INSERT INTO sessions VALUES ('s3', 'u2', x'03', x'', 0, 0, '', '', 1, 6, 1, 9000000000000000, 0, 1)`,
 		`INSERT INTO events VALUES (1, 1, 'login', 'ok', 'u1', 's1', '', '', '')`,
-		`UPDATE counters SET value = 1 WHERE name = 'events'`,
+		`INSERT INTO events VALUES (2, 1, 'user.deleted', 'ok', 'u9', '', '', '', '')`,
+		`UPDATE counters SET value = 2 WHERE name = 'events'`,
 	} {
 		if _, err := raw.Exec(text); err != nil {
 			t.Fatalf("%.60s: %v", text, err)
@@ -51,6 +52,9 @@ func TestSchemaOneIsBroughtForward(t *testing.T) {
 	if !session.Since.Equal(u.SessionsFrom) {
 		t.Errorf("the session is since %v, its user's are from %v", session.Since, u.SessionsFrom)
 	}
+	if deleted, err := s.UserDeleted(t.Context(), "u9"); err != nil || !deleted {
+		t.Errorf("who was deleted before is known as such: %v, %v", deleted, err)
+	}
 	for id, alive := range map[auth.SessionID]bool{"s2": false, "s3": true} {
 		session, u, err := s.SessionUser(t.Context(), id)
 		if err != nil || session.Since.Equal(u.SessionsFrom) != alive || session.Since.After(u.SessionsFrom) {
@@ -62,7 +66,7 @@ func TestSchemaOneIsBroughtForward(t *testing.T) {
 	}); err != nil {
 		t.Errorf("Commit: %v", err)
 	}
-	if events, err := s.Events(t.Context(), 0, 10); err != nil || len(events) != 2 || events[1].Number != 2 {
+	if events, err := s.Events(t.Context(), 0, 10); err != nil || len(events) != 3 || events[2].Number != 3 {
 		t.Errorf("got events %v, %v", events, err)
 	}
 }

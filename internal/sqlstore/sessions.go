@@ -31,16 +31,22 @@ type sessionUser struct {
 
 // indexState is one copy of the header: the number of commits, the end of the log
 // and a checksum of all of it, among others (sqlite.org/walformat.html).
-type indexState [48]byte
+type indexState [headerSize]byte
 
-// isInit is where the header says that there is one.
-const isInit = 12
+const headerSize = 48
+
+// Where a header says that it is one, and which log it is of: zero for none that has
+// been written to.
+const (
+	isInit = 12
+	salts  = 32
+)
 
 // headerState takes the two copies of the header. They differ while a commit is
 // being shown.
-func headerState(copies [2 * len(indexState{})]byte, read bool) (indexState, bool) {
-	first, second := indexState(copies[:len(indexState{})]), indexState(copies[len(indexState{}):])
-	return first, read && first == second && first[isInit] != 0
+func headerState(copies [2 * headerSize]byte) (indexState, bool) {
+	first, second := indexState(copies[:headerSize]), indexState(copies[headerSize:])
+	return first, first == second && first[isInit] != 0 && [8]byte(first[salts:]) != [8]byte{}
 }
 
 const maxSessions = 2048

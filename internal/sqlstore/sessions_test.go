@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,6 +75,113 @@ func TestSessionsAreNeverBehind(t *testing.T) {
 	}
 }
 
+// TestSessionsUnderWrites reads while another handle writes: what was acknowledged
+// before a read began is in it, also when the commit came between the look at the
+// index and the reading.
+func TestSessionsUnderWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	s, other := open(t, path, true), open(t, path, false)
+	u, e := auth.User{ID: "u", Username: "ada"}, auth.Session{ID: "s", UserID: "u", RefreshHash: []byte{1}}
+	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}}); err != nil {
+		t.Fatal(err)
+	}
+	var acknowledged atomic.Int64 // versions
+	acknowledged.Store(1)
+	var readers sync.WaitGroup
+	done := make(chan struct{})
+	for range 2 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				want := acknowledged.Load()
+				if _, user, err := s.SessionUser(t.Context(), "s"); err != nil || user.Version < want {
+					t.Errorf("version %d, %v; want %d at least", user.Version, err, want)
+					return
+				}
+			}
+		})
+	}
+	for range 1500 {
+		u.Version = acknowledged.Load()
+		if err := other.Commit(t.Context(), auth.Batch{UpdateUsers: []auth.User{u}}); err != nil {
+			t.Error(err)
+			break
+		}
+		acknowledged.Add(1)
+	}
+	close(done)
+	readers.Wait()
+}
+
+func TestHeaderState(t *testing.T) {
+	good := [48]byte{8: 1, 12: 1, 32: 7}
+	changed, empty, unwritten := good, good, good
+	changed[8], empty[12], unwritten[32] = 2, 0, 0
+	for name, c := range map[string]struct {
+		first, second [48]byte
+		want          bool
+	}{
+		"a header":         {good, good, true},
+		"a commit showing": {changed, good, false},
+		"none yet":         {empty, empty, false},
+		"an empty log":     {unwritten, unwritten, false},
+	} {
+		if got := sqlstore.HeaderState(c.first, c.second); got != c.want {
+			t.Errorf("%s: to be relied on %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// TestLinkedDatabase: the index is beside the file, whatever lies beside the link.
+func TestLinkedDatabase(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link.db")
+	path := filepath.Join(dir, "target", "latchkey.db")
+	open(t, path, true).Close()
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip(err)
+	}
+	if err := os.WriteFile(link+"-shm", make([]byte, 1<<15), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, other := open(t, link, false), open(t, path, false)
+	u, e := auth.User{ID: "u", Username: "ada"}, auth.Session{ID: "s", UserID: "u", RefreshHash: []byte{1}}
+	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}}); err != nil {
+		t.Fatal(err)
+	}
+	s.SessionUser(t.Context(), "s")
+	if !s.Remembers("s") {
+		t.Error("nothing is remembered")
+	}
+	u.Version, u.Disabled = 1, true
+	if err := other.Commit(t.Context(), auth.Batch{UpdateUsers: []auth.User{u}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, user, err := s.SessionUser(t.Context(), "s"); err != nil || !user.Disabled {
+		t.Errorf("a change by the file's own name: disabled %v, %v", user.Disabled, err)
+	}
+}
+
+// TestPurgeLetsOthersIn: it is no one transaction that everybody waits for.
+func TestPurgeLetsOthersIn(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "latchkey.db"), true)
+	now := time.Now()
+	if err := s.Commit(t.Context(), auth.Batch{Events: make([]auth.Event, 5000)}); err != nil {
+		t.Fatal(err)
+	}
+	before := s.Commits()
+	if err := s.Purge(t.Context(), auth.Moments{Events: now}); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Commits() - before; n < 5 {
+		t.Errorf("5,000 events went in %d transactions, want 5 at least", n)
+	}
+}
+
 func TestMemoryRemembersNothing(t *testing.T) {
 	s := open(t, sqlstore.Memory, true)
 	u, e := auth.User{ID: "u", Username: "ada"}, auth.Session{ID: "s", UserID: "u", RefreshHash: []byte{1}}
@@ -81,6 +190,6 @@ func TestMemoryRemembersNothing(t *testing.T) {
 	}
 	s.SessionUser(t.Context(), "s")
 	if s.Known("s") {
-		t.Error("there is no log to tell changes by")
+		t.Error("there is no index to tell changes by")
 	}
 }

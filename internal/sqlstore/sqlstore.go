@@ -99,7 +99,7 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
 	}
 	if s.path != "" {
-		if err := s.sessions.index.open(path + "-shm"); err != nil {
+		if err := s.sessions.index.open(path); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
 		}
 	}
@@ -166,9 +166,7 @@ func (s *Store) Close() error {
 	if s.read == s.write {
 		return s.write.Close()
 	}
-	err := errors.Join(s.read.Close(), s.write.Close())
-	s.sessions.index.close()
-	return err
+	return errors.Join(s.read.Close(), s.write.Close())
 }
 
 // transact runs f in a transaction on the write connection. Once begun it is

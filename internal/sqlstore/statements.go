@@ -66,7 +66,7 @@ const (
 
 	deleteUser = `DELETE FROM users WHERE id = $1 AND version = $2`
 
-	insertDeletedUser = `INSERT INTO deleted_users (id) VALUES ($1)`
+	insertDeletedUser = `INSERT INTO deleted_users (id) VALUES ($1) ON CONFLICT DO NOTHING`
 
 	selectDeletedUser = `SELECT COUNT(*) FROM deleted_users WHERE id = $1`
 

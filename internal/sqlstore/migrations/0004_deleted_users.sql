@@ -2,3 +2,6 @@
 CREATE TABLE deleted_users (
     id TEXT NOT NULL PRIMARY KEY
 );
+INSERT INTO deleted_users (id)
+SELECT DISTINCT user_id FROM events
+WHERE kind = 'user.deleted' AND user_id <> '' AND user_id NOT IN (SELECT id FROM users);
