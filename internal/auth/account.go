@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
@@ -34,16 +35,6 @@ func (s *Service) bearerWith(ctx context.Context, c latchkey.Claims, proved stri
 	return session, user, err
 }
 
-// retry repeats f for as long as it loses a compare-and-swap.
-func retry(doing string, f func() error) error {
-	for range maxAttempts {
-		if err := f(); !errors.Is(err, ErrConflict) {
-			return err
-		}
-	}
-	return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, ErrConflict)
-}
-
 // LogoutScope says which sessions a logout ends.
 type LogoutScope string
 
@@ -62,7 +53,7 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 	if claims.SessionID == "" && s.Legacy {
 		return s.legacyLogout(ctx, claims, scope, c)
 	}
-	return retry("logging out", func() error {
+	return s.alone(ctx, UserID(claims.Subject), anyTurns, "logging out", func() error {
 		session, user, err := s.bearer(ctx, claims)
 		if errors.Is(err, ErrInvalidToken) {
 			return nil
@@ -92,7 +83,7 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 // remembered as ended for as long as it would live. With it end all sessions of its
 // user, unless it is to go alone; there is none that it could spare.
 func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scope LogoutScope, c Client) error {
-	return retry("logging out", func() error {
+	return s.alone(ctx, UserID(claims.Subject), anyTurns, "logging out", func() error {
 		user, err := s.legacyBearer(ctx, claims)
 		if errors.Is(err, ErrInvalidToken) {
 			return nil
@@ -198,7 +189,7 @@ func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]Sessi
 		return nil, "", err
 	}
 	now := s.Now()
-	all, err := s.Store.UserSessions(ctx, user.ID, user.SessionsFrom, now, maxSessions)
+	all, err := s.Store.UserSessions(ctx, user.ID, user.SessionsFrom, now, s.SessionIdle, maxSessions)
 	if err != nil {
 		return nil, "", fmt.Errorf("reading sessions: %w", err)
 	}
@@ -208,10 +199,15 @@ func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]Sessi
 			living = append(living, session)
 		}
 	}
+	if !slices.ContainsFunc(living, func(s Session) bool { return s.ID == own.ID }) {
+		living = append(living[:min(len(living), maxSessions-1)], own) // it began before all of these
+	}
+	slices.SortStableFunc(living, func(a, b Session) int { return b.LastUsedAt.Compare(a.LastUsedAt) })
 	return living, own.ID, nil
 }
 
-// maxSessions is how many sessions a list shows.
+// maxSessions is how many sessions a list shows: those that began last. No index
+// knows which were used last, every refresh would pay for it.
 const maxSessions = 100
 
 // EndSession ends one of the bearer's sessions; ErrNotFound when there is no
@@ -258,7 +254,7 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 		return named(s.recordRefused(ctx, e, err), "new_password")
 	}
 	proved := user.PasswordHash
-	return retry("changing password", func() error {
+	return s.alone(ctx, user.ID, anyTurns, "changing password", func() error {
 		session, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err
@@ -317,7 +313,7 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 // Rename changes the bearer's name and returns who that is now.
 func (s *Service) Rename(ctx context.Context, claims latchkey.Claims, name string, c Client) (Identity, error) {
 	var now Identity
-	err := retry("changing name", func() error {
+	err := s.alone(ctx, UserID(claims.Subject), fewTurns, "changing name", func() error {
 		session, user, err := s.bearer(ctx, claims)
 		if err != nil {
 			return err
@@ -347,7 +343,7 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 		return err
 	}
 	proved := user.PasswordHash
-	return retry("deleting account", func() error {
+	return s.alone(ctx, user.ID, anyTurns, "deleting account", func() error {
 		session, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -136,6 +137,41 @@ func TestSessions(t *testing.T) {
 	f.wantOutcome(auth.EventLogout, auth.OutcomeDeadSession)
 	if list, _, err := f.Sessions(t.Context(), claims); err != nil || len(list) != 1 {
 		t.Errorf("%d sessions are left, %v; want 1", len(list), err)
+	}
+	f.clock.Advance(time.Minute)
+	tablet := f.mustLogin("ada", password)
+	f.clock.Advance(time.Minute)
+	f.mustRefresh(laptop.RefreshToken)
+	list, _, err = f.Sessions(t.Context(), claims)
+	if err != nil || len(list) != 2 || list[0].ID != sessionID(laptop) || list[1].ID != sessionID(tablet) {
+		t.Fatalf("got %v, %v; want the one that was used last first, laptop and tablet", list, err)
+	}
+	// Sessions that nobody uses any more take no place in the list.
+	var unused auth.Batch
+	for i := range 100 {
+		e := list[0]
+		e.ID, e.CreatedAt, e.LastUsedAt = auth.SessionID(fmt.Sprint(i)), f.clock.Now(), f.clock.Now().Add(-auth.DefaultSessionIdle)
+		unused.CreateSessions = append(unused.CreateSessions, e)
+	}
+	if err := f.store.Commit(t.Context(), unused); err != nil {
+		t.Fatal(err)
+	}
+	if list, _, err := f.Sessions(t.Context(), claims); err != nil || len(list) != 2 {
+		t.Errorf("with unused ones %d sessions are listed, %v; want 2", len(list), err)
+	}
+	// Of very many the bearer's own is shown, however old it is.
+	var many auth.Batch
+	for i := range 200 {
+		e := list[0]
+		e.ID, e.CreatedAt = auth.SessionID(fmt.Sprint("used ", i)), f.clock.Now().Add(time.Second)
+		many.CreateSessions = append(many.CreateSessions, e)
+	}
+	if err := f.store.Commit(t.Context(), many); err != nil {
+		t.Fatal(err)
+	}
+	list, own, err = f.Sessions(t.Context(), claims)
+	if err != nil || len(list) != 100 || !slices.ContainsFunc(list, func(s auth.Session) bool { return s.ID == own }) {
+		t.Errorf("of many sessions %d are listed, %v; want 100, the bearer's own among them", len(list), err)
 	}
 }
 

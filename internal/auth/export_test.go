@@ -32,3 +32,14 @@ func (run makerBy) Matches(h passhash.Hash, password string) (ok bool) {
 	run(func() { ok = h.Matches(password) })
 	return ok
 }
+
+// Turns are turns.
+type Turns struct{ turns turns }
+
+// Take takes the turn at a user.
+func (t *Turns) Take(ctx context.Context, id UserID, most int) (done func(), err error) {
+	return t.turns.take(ctx, id, most)
+}
+
+// Users is at how many users somebody has the turn or waits for it.
+func (t *Turns) Users() int { return len(t.turns.users) }

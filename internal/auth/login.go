@@ -37,12 +37,15 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	// that is changed while the old one is being checked must not open a session.
 	for range maxAttempts {
 		tokens, err := s.login(ctx, r)
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, errOtherUser) {
 			return tokens, err
 		}
 	}
-	return Tokens{}, fmt.Errorf("logging in: %w: %w", ErrUnavailable, ErrConflict)
+	return Tokens{}, fmt.Errorf("logging in: %w: %w", ErrUnavailable, errOtherUser)
 }
+
+// errOtherUser: what has been checked of the user does not hold any more.
+var errOtherUser = errors.New("the user has changed")
 
 func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	user, err := s.userByLogin(ctx, r.Username)
@@ -81,7 +84,7 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 		return Tokens{}, s.refuseUnverified(ctx, r.Client, user, attempt)
 	case !ok || user.Disabled:
 		return Tokens{}, s.refuseLogin(ctx, r.Client, user, ok, attempt)
-	case s.VerifyEmail && user.Email != "" && !user.EmailVerified:
+	case s.awaited(user):
 		return Tokens{}, s.refuseUnverified(ctx, r.Client, user, attempt)
 	}
 	return s.openSession(ctx, r, user, weak, home, s.Now())
@@ -210,35 +213,48 @@ func (s *Service) newSession(ctx context.Context, user User, c Client, now time.
 	return session, Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, secret)}, nil
 }
 
-func (s *Service) openSession(ctx context.Context, r LoginRequest, user User, weakHash bool, home home, now time.Time) (Tokens, error) {
-	session, tokens, err := s.newSession(ctx, user, r.Client, now)
-	if err != nil {
-		return Tokens{}, err
+// openSession stores a session of the user whose password was checked, with a
+// stronger hash of it when the stored one is weak. That hash is a bonus: when hashing
+// is too busy the login goes on without it. errOtherUser.
+func (s *Service) openSession(ctx context.Context, r LoginRequest, checked User, weakHash bool, home home, now time.Time) (tokens Tokens, err error) {
+	stronger := ""
+	if weakHash {
+		stronger, _ = s.Hasher.Hash(ctx, r.Password)
 	}
-	batch := Batch{CreateSessions: []Session{session}, Events: []Event{sessionEvent(r.Client, EventLogin, OutcomeOK, session, now)}}
-	home.stay(&batch, now)
-	if err := s.commitLogin(ctx, batch, user, r.Password, weakHash); err != nil {
+	user, read := checked, true
+	err = s.inTurn(ctx, checked.ID, "storing session", func() error {
+		if !read {
+			if user, err = s.Store.User(ctx, checked.ID); err != nil && !errors.Is(err, ErrNotFound) {
+				return fmt.Errorf("reading user: %w", err)
+			}
+			if user.PasswordHash != checked.PasswordHash || user.Disabled || s.awaited(user) {
+				return errOtherUser
+			}
+		}
+		read = false
+		var session Session
+		if session, tokens, err = s.newSession(ctx, user, r.Client, now); err != nil {
+			return err
+		}
+		b := Batch{CreateSessions: []Session{session}, Events: []Event{sessionEvent(r.Client, EventLogin, OutcomeOK, session, now)}}
+		home.stay(&b, now)
+		if stronger == "" {
+			b.CheckUsers = []User{user}
+		} else {
+			better := user
+			better.PasswordHash, better.UpdatedAt = stronger, now
+			b.UpdateUsers = []User{better}
+		}
+		return wrap("storing session", s.Store.Commit(ctx, b))
+	})
+	if err != nil {
 		return Tokens{}, err
 	}
 	return tokens, nil
 }
 
-// commitLogin stores the batch, with a stronger hash of the password when the
-// stored one is weak. That hash is a bonus: when hashing is too busy the login
-// goes on without it. ErrConflict when the user has changed since it was read.
-func (s *Service) commitLogin(ctx context.Context, batch Batch, user User, password string, weakHash bool) error {
-	if weakHash {
-		hash, err := s.Hasher.Hash(ctx, password)
-		if err == nil {
-			user.PasswordHash, user.UpdatedAt = hash, s.Now()
-			withHash := batch
-			withHash.UpdateUsers = []User{user}
-			return wrap("storing session and new hash", s.Store.Commit(ctx, withHash))
-		}
-	}
-	batch.CheckUsers = []User{user}
-	return wrap("storing session", s.Store.Commit(ctx, batch))
-}
+// awaited reports whether the user is yet to prove the address.
+func (s *Service) awaited(u User) bool { return s.VerifyEmail && u.Email != "" && !u.EmailVerified }
 
 func wrap(doing string, err error) error {
 	if err == nil {
@@ -355,11 +371,15 @@ func (s *Service) legacyBearer(ctx context.Context, c latchkey.Claims) (User, er
 	if err != nil {
 		return User{}, fmt.Errorf("reading user: %w", err)
 	}
-	if user.Disabled || c.IssuedAt.Before(user.SessionsFrom.Truncate(time.Second)) {
+	if user.Disabled || !user.SessionsFrom.IsZero() && !c.IssuedAt.After(user.SessionsFrom.Add(legacySkew)) {
 		return User{}, ErrInvalidToken
 	}
 	return user, nil
 }
+
+// legacySkew is how far ahead a token may be issued: whole seconds, by another clock,
+// within the verifier's leeway.
+const legacySkew = 10 * time.Second
 
 // neverDeleted is ErrInvalidToken when there was a user of the id.
 func (s *Service) neverDeleted(ctx context.Context, id UserID) error {

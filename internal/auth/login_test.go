@@ -395,7 +395,7 @@ func TestLogoutOfTheOldSystem(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			f.clock.Advance(time.Second)
+			f.clock.Advance(11 * time.Second)
 			if err := f.Purge(t.Context()); err != nil {
 				t.Fatal(err)
 			}

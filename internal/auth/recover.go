@@ -32,6 +32,7 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 // first one of somebody who was invited. It ends all sessions and begins none. A
 // password that is refused leaves the ticket good. ErrInvalidTicket.
 func (s *Service) ResetPassword(ctx context.Context, r TicketRequest, password string) error {
+	hash := "" // made once, whoever changes the user meanwhile
 	return s.redeem(ctx, r, EventPasswordReset, []Purpose{PurposeReset, PurposeInvite}, func(t Ticket) (Batch, error) {
 		u, err := s.owner(ctx, t)
 		if err != nil {
@@ -40,9 +41,13 @@ func (s *Service) ResetPassword(ctx context.Context, r TicketRequest, password s
 		now := s.Now()
 		e := r.Client.event(EventPasswordReset, OutcomeOK, now)
 		e.UserID = u.ID
-		hash, err := s.hashNew(ctx, password, u)
-		if err != nil {
+		if err := s.checkPassword(password, u); err != nil {
 			return Batch{}, s.recordRefused(ctx, e, err)
+		}
+		if hash == "" {
+			if hash, err = s.Hasher.Hash(ctx, password); err != nil {
+				return Batch{}, err
+			}
 		}
 		u.PasswordHash, u.UpdatedAt, u.PendingEmail = hash, now, ""
 		u.EmailVerified = true // whoever reads its mail has the link
@@ -99,7 +104,7 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 	}
 	defer done()
 	proved := user.PasswordHash
-	return retry("storing change of address", func() error {
+	return s.alone(ctx, user.ID, anyTurns, "storing change of address", func() error {
 		_, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err

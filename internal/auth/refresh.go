@@ -31,15 +31,17 @@ func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, 
 	if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 		return tokens, err
 	}
-	for range maxAttempts {
-		tokens, err := s.refresh(ctx, id, secret, c)
-		if !errors.Is(err, ErrConflict) {
-			return tokens, err
-		}
-		// Somebody else has changed the session: most likely the same token,
-		// whose successor is there now.
+	// Somebody else has changed the session, most likely by the same token, whose
+	// successor is there now; or the user.
+	tokens, user, err := s.refresh(ctx, id, secret, c)
+	if !errors.Is(err, ErrConflict) {
+		return tokens, err
 	}
-	return Tokens{}, fmt.Errorf("refreshing session: %w: %w", ErrUnavailable, ErrConflict)
+	err = s.alone(ctx, user, anyTurns, "refreshing session", func() error {
+		tokens, _, err = s.refresh(ctx, id, secret, c)
+		return err
+	})
+	return tokens, err
 }
 
 // refreshRecent goes by what is remembered of the session and its user. That may
@@ -83,14 +85,20 @@ func (s *Service) rotate(ctx context.Context, session Session, user User, secret
 	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, next)}, nil
 }
 
-func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, error) {
+// refresh also returns the user whose session it is.
+func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, UserID, error) {
 	session, user, err := s.Store.SessionUser(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return Tokens{}, s.wrongRefresh(ctx, c, Session{}, nil)
+		return Tokens{}, "", s.wrongRefresh(ctx, c, Session{}, nil)
 	}
 	if err != nil {
-		return Tokens{}, fmt.Errorf("reading session: %w", err)
+		return Tokens{}, "", fmt.Errorf("reading session: %w", err)
 	}
+	tokens, err := s.refreshAs(ctx, session, user, secret, c)
+	return tokens, user.ID, err
+}
+
+func (s *Service) refreshAs(ctx context.Context, session Session, user User, secret []byte, c Client) (Tokens, error) {
 	now := s.Now()
 	justSpent := subtle.ConstantTimeCompare(hashSecret(secret), session.PreviousHash) == 1 && now.Sub(session.RotatedAt).Abs() <= RefreshGrace
 	switch {

@@ -39,7 +39,8 @@ func (s *Service) checkPassword(password string, u User) error {
 		return err
 	}
 	rules := s.Passwords
-	if utf8.RuneCountInString(normalize(password)) < rules.Min {
+	// One character may stand for many, or many for one: the fewer count.
+	if min(utf8.RuneCountInString(password), utf8.RuneCountInString(normalize(password))) < rules.Min {
 		return invalid("password", "must have at least %d characters; a few random words make a good one", rules.Min)
 	}
 	if rules.Common != nil && rules.Common(password) {

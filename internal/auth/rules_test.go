@@ -26,10 +26,12 @@ func TestPasswordRulesAreTheOperators(t *testing.T) {
 	}
 	f := newFixture(t, rules)
 	for password, reason := range map[string]string{
-		"fourteen chars":      "at least 15 characters",
-		"passwordpassword":    "guessed first",
-		"a breached battery":  "published in a leak",
-		"LOVELACE's battery.": "your own name",
+		"fourteen chars":              "at least 15 characters",
+		"\ufdfa":                      "at least 15 characters", // one that stands for 18
+		strings.Repeat("e\u0301", 10): "at least 15 characters", // twenty that are ten
+		"passwordpassword":            "guessed first",
+		"a breached battery":          "published in a leak",
+		"LOVELACE's battery.":         "your own name",
 	} {
 		_, err := f.AddUser(t.Context(), auth.NewUser{Username: "ada", Email: "lovelace@example.com", Password: password})
 		wantInvalid(t, err, "password")

@@ -82,6 +82,7 @@ type Config struct {
 type Service struct {
 	Config
 	trying trying
+	turns  turns
 	mail   chan struct{} // has one when there may be mail to deliver
 	// delivering makes Deliver wait for what another call of it has begun.
 	delivering sync.Mutex

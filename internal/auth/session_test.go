@@ -220,6 +220,7 @@ func TestTokensOfTheOldSystem(t *testing.T) {
 		"of a disabled user":               {"u1", func(f *fixture) { f.Disable(f.t.Context(), "ada", true) }, false, auth.Identity{}},
 		"of a user that was enabled":       {"u1", func(f *fixture) { f.Disable(f.t.Context(), "ada", false) }, false, imported},
 		"older than the user's password":   {"u1", func(f *fixture) { f.SetPassword(f.t.Context(), "ada", password) }, false, auth.Identity{}},
+		"of the same second":               {"u1", func(f *fixture) { f.SetPassword(f.t.Context(), "ada", password); f.clock.Advance(-time.Minute) }, true, auth.Identity{}},
 		"older than another one's change":  {"u1", func(f *fixture) { f.SetPassword(f.t.Context(), "grace", password) }, false, imported},
 		"of a disabled user, but younger":  {"u1", func(f *fixture) { f.Disable(f.t.Context(), "ada", true) }, true, auth.Identity{}},
 		"younger than the user's password": {"u1", func(f *fixture) { f.SetPassword(f.t.Context(), "ada", password) }, true, imported},

@@ -27,8 +27,10 @@ type Store interface {
 	// is for changes that are bound to the versions of both.
 	RecentSessionUser(ctx context.Context, id SessionID) (Session, User, error)
 	// UserSessions returns up to limit sessions of a user that have not ended,
-	// expire after now and have a Since of from or later, latest used first.
-	UserSessions(ctx context.Context, id UserID, from, now time.Time, limit int) ([]Session, error)
+	// expire after now, were used less than idle before now and whose Since is the
+	// given one, latest begun first. It must not take longer for a user who has very
+	// many: behind a thousand that have not ended it need not look for more.
+	UserSessions(ctx context.Context, id UserID, since, now time.Time, idle time.Duration, limit int) ([]Session, error)
 	// Events returns up to limit events after the one numbered after, oldest
 	// first. Numbers grow in the order in which the events were committed.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)

@@ -241,7 +241,8 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 		return s.recordLimited(ctx, r.Client, kind, User{}, err)
 	}
 	defer done()
-	return retry("using a ticket", func() error {
+	var user UserID
+	once := func() error {
 		tickets, err := s.tickets(ctx, credentials)
 		if err != nil {
 			return err
@@ -250,6 +251,7 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 			if !slices.Contains(purposes, t.Purpose) || !s.opens(t, credentials[i], s.Now()) {
 				continue
 			}
+			user = t.UserID
 			b, err := use(t)
 			if errors.Is(err, ErrInvalidTicket) {
 				break
@@ -265,7 +267,14 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 			return err
 		}
 		return s.refuseTicket(ctx, r.Client, kind, tickets, credentials, attempt)
-	})
+	}
+	if err := once(); !errors.Is(err, ErrConflict) {
+		return err
+	}
+	if user == "" { // of a registration
+		return retry("using a ticket", once)
+	}
+	return s.alone(ctx, user, anyTurns, "using a ticket", once)
 }
 
 // ticketAttempt is what the request is held to.

@@ -221,10 +221,6 @@ func (s *Service) DeleteUser(ctx context.Context, id UserID) error {
 	})
 }
 
-// maxAttempts bounds the retries of a compare-and-swap: each one lost means
-// that another one won.
-const maxAttempts = 10
-
 func (s *Service) update(ctx context.Context, login string, kind EventKind, edit func(*User) error) (User, error) {
 	return s.change(ctx, login, Event{Kind: kind, Outcome: OutcomeOK}, edit)
 }

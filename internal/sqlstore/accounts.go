@@ -45,8 +45,8 @@ func (s *Store) Users(ctx context.Context, after auth.UserID, limit int) ([]auth
 }
 
 // UserSessions returns a user's sessions.
-func (s *Store) UserSessions(ctx context.Context, id auth.UserID, from, now time.Time, limit int) ([]auth.Session, error) {
-	return collect(ctx, s.stmts.userSessions, scanSession, string(id), micros(from), micros(now), limit)
+func (s *Store) UserSessions(ctx context.Context, id auth.UserID, since, now time.Time, idle time.Duration, limit int) ([]auth.Session, error) {
+	return collect(ctx, s.stmts.userSessions, scanSession, string(id), micros(since), micros(now), micros(now.Add(-idle)), limit)
 }
 
 func collect[T any](ctx context.Context, stmt *sql.Stmt, scan func(row) (T, error), args ...any) ([]T, error) {

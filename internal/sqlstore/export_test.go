@@ -7,6 +7,12 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
+// Statements whose plans matter.
+const (
+	SelectUserSessions = selectUserSessions
+	RotateSession      = rotateSession
+)
+
 // Write is the connection for writing.
 func (s *Store) Write() *sql.DB { return s.write }
 

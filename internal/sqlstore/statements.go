@@ -44,9 +44,14 @@ const (
 		FROM sessions JOIN users ON users.id = sessions.user_id
 		WHERE sessions.id = $1`
 
+	// The index sessions_listed has what is asked for in order. What it cannot know,
+	// because every refresh would have to write it, is looked for in a thousand rows:
+	// a user who has left more of them than that must not make others wait.
 	selectUserSessions = `SELECT ` + sessionColumns + ` FROM sessions
-		WHERE user_id = $1 AND ended_at = 0 AND since >= $2 AND expires_at > $3
-		ORDER BY last_used_at DESC, id LIMIT $4`
+		WHERE user_id = $1 AND since = $2 AND ended_at = 0 AND expires_at > $3 AND last_used_at > $4
+			AND created_at >= COALESCE((SELECT created_at FROM sessions
+				WHERE user_id = $1 AND since = $2 AND ended_at = 0 ORDER BY created_at DESC LIMIT 1 OFFSET 999), 0)
+		ORDER BY created_at DESC, id LIMIT $5`
 
 	selectEvents = `SELECT number, time, kind, outcome, user_id, session_id, request_id, address, device
 		FROM events WHERE number > $1 ORDER BY number LIMIT $2`
@@ -75,12 +80,13 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1)
 		ON CONFLICT DO NOTHING`
 
-	// What never changes is not set: user_id and expires_at stand in indexes.
+	// What never changes is not set: user_id, created_at and expires_at stand in indexes.
 	updateSession = `UPDATE sessions SET refresh_hash = $2, previous_hash = $3, rotated_at = $4, rotations = $5,
 			device = $6, address = $7, since = $8, last_used_at = $9, ended_at = $10, version = version + 1
 		WHERE id = $1 AND version = $11`
 
-	// The check of the user is in the statement: it is the one that runs most.
+	// The check of the user is in the statement: it is the one that runs most. It sets
+	// nothing that stands in an index.
 	rotateSession = `UPDATE sessions SET refresh_hash = $1, previous_hash = $2, rotated_at = $3, rotations = $4,
 			device = $5, address = $6, last_used_at = $7, version = version + 1
 		WHERE id = $8 AND version = $9 AND EXISTS (SELECT 1 FROM users WHERE id = $10 AND version = $11)`

@@ -42,10 +42,14 @@ func client(r *http.Request) auth.Client {
 	return auth.Client{RequestID: known.id, Address: known.address, Device: r.UserAgent()}
 }
 
-// answer turns a handler that returns errors into one that answers them.
+// answer turns a handler that returns errors into one that answers them. A client
+// that did not take the answer gets no other, and is no fault of ours.
 func (h *handler) answer(f func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := f(w, r); err != nil {
+		err := f(w, r)
+		if rec, ok := r.Context().Value(requestKey{}).(*recorder); ok && rec.lost != nil {
+			h.unwritten(r, rec.lost)
+		} else if err != nil {
 			h.fail(w, r, err)
 		}
 	})
@@ -124,6 +128,7 @@ type recorder struct {
 	http.ResponseWriter
 	request
 	status int
+	lost   error // why the client did not get the answer, or not all of it
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -137,7 +142,11 @@ func (r *recorder) Write(p []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	return r.ResponseWriter.Write(p)
+	n, err := r.ResponseWriter.Write(p)
+	if err != nil {
+		r.lost = err
+	}
+	return n, err
 }
 
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,17 +1,21 @@
 package web_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
 func TestAccessLogHasOneLinePerRequest(t *testing.T) {
@@ -124,6 +128,76 @@ func TestSecretsNeverReachALog(t *testing.T) {
 		if strings.Contains(f.log.String(), header) {
 			t.Errorf("the log holds %q", header)
 		}
+	}
+}
+
+// held is a store whose list of sessions is read when wait returns.
+type held struct {
+	auth.Store
+	wait func(context.Context)
+}
+
+func (s held) UserSessions(ctx context.Context, id auth.UserID, since, now time.Time, idle time.Duration, limit int) ([]auth.Session, error) {
+	s.wait(ctx)
+	return s.Store.UserSessions(ctx, id, since, now, idle, limit)
+}
+
+// TestClientsThatGoAreNoFaultOfOurs: nobody has to act when an answer is not taken,
+// or not waited for.
+func TestClientsThatGoAreNoFaultOfOurs(t *testing.T) {
+	for name, c := range map[string]struct {
+		path    string
+		timeout time.Duration // of writing; 0: the client hangs up
+		status  float64
+	}{
+		"too slow to take the answer":  {"/openapi.json", time.Nanosecond, 200},
+		"gone before the answer":       {"/.well-known/jwks.json", 0, 200},
+		"gone while the store is read": {"/me/sessions", 0, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reached := make(chan struct{})
+			wait := func(ctx context.Context) {
+				close(reached)
+				<-ctx.Done()
+			}
+			f := newFixture(t, func(cfg *web.Config) {
+				cfg.JWKS = func(ctx context.Context) []byte {
+					wait(ctx)
+					return []byte(`{"keys":[]}` + strings.Repeat(" ", 64<<10)) // more than is kept before it is sent
+				}
+			})
+			token := f.token()
+			f.service.Store = held{f.service.Store, wait}
+			f.server.Close()
+			f.server = httptest.NewUnstartedServer(f.handler)
+			f.server.Config.WriteTimeout = c.timeout
+			f.server.Start()
+			t.Cleanup(f.server.Close)
+
+			conn, err := net.Dial("tcp", f.server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", c.path, token)
+			if c.timeout == 0 {
+				<-reached
+				conn.(*net.TCPConn).SetLinger(0) // so that what is sent afterwards meets an error
+				conn.Close()
+			} else if _, err := conn.Read(make([]byte, 1)); err == nil {
+				t.Fatal("the answer was sent in time")
+			}
+			requests := f.lines("request")
+			if last := requests[len(requests)-1]; last["path"] != c.path || last["status"] != c.status {
+				t.Errorf("access log says %v, want %s with %v", last, c.path, c.status)
+			}
+			if strings.Contains(f.log.String(), `"level":"ERROR"`) {
+				t.Errorf("the log has an error:\n%s", f.log.String())
+			}
+			if lost := f.lines("writing answer"); len(lost) != 1 && c.status == 200 {
+				t.Errorf("the answer was lost %d times, want once: the test does not see it", len(lost))
+			}
+		})
 	}
 }
 

@@ -126,8 +126,14 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		_, err = w.Write(append(doc, '\n'))
 	}
 	if err != nil {
-		h.Log.Debug("writing answer", "request_id", requestID(r.Context()), "error", err)
+		h.unwritten(r, err)
 	}
+}
+
+// unwritten is for us alone: the client hung up or was too slow. The line of the
+// request has the status that was meant.
+func (h *handler) unwritten(r *http.Request, err error) {
+	h.Log.Debug("writing answer", "request_id", requestID(r.Context()), "error", err)
 }
 
 // noRoute answers paths that lead nowhere (404) and methods that a path does

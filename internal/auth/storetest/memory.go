@@ -135,7 +135,7 @@ func (m *Memory) RecentSessionUser(ctx context.Context, id auth.SessionID) (auth
 }
 
 // UserSessions returns a user's sessions.
-func (m *Memory) UserSessions(_ context.Context, id auth.UserID, from, now time.Time, limit int) ([]auth.Session, error) {
+func (m *Memory) UserSessions(_ context.Context, id auth.UserID, since, now time.Time, idle time.Duration, limit int) ([]auth.Session, error) {
 	unlock, err := m.lock("UserSessions")
 	if err != nil {
 		return nil, err
@@ -143,12 +143,12 @@ func (m *Memory) UserSessions(_ context.Context, id auth.UserID, from, now time.
 	defer unlock()
 	var page []auth.Session
 	for _, s := range m.sessions {
-		if s.UserID == id && s.EndedAt.IsZero() && s.ExpiresAt.After(now) && !s.Since.Before(from) {
+		if s.UserID == id && s.EndedAt.IsZero() && s.ExpiresAt.After(now) && now.Sub(s.LastUsedAt) < idle && s.Since.Equal(since) {
 			page = append(page, s)
 		}
 	}
 	slices.SortFunc(page, func(a, b auth.Session) int {
-		return cmp.Or(b.LastUsedAt.Compare(a.LastUsedAt), strings.Compare(string(a.ID), string(b.ID)))
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(string(a.ID), string(b.ID)))
 	})
 	return page[:min(limit, len(page))], nil
 }

@@ -138,24 +138,34 @@ func racingSessionUpdates(t *testing.T, s, other Store) {
 }
 
 func userSessionsAreListed(t *testing.T, s, other Store) {
+	const idle, latest = time.Hour, 2 * time.Hour // so that the dead stand before the living
+	now := at.Add(2 * time.Hour)
 	ada, bob := user("ada"), user("bob")
-	changed := func(id string, change func(*auth.Session)) auth.Session {
+	begun := func(id string, after time.Duration, changes ...func(*auth.Session)) auth.Session {
 		e := session(id, ada)
-		e.Since = at
-		change(&e)
+		e.Since, e.CreatedAt, e.LastUsedAt, e.ExpiresAt = at, at.Add(after), now, now.Add(time.Microsecond)
+		for _, change := range changes {
+			change(&e)
+		}
 		return e
 	}
+	used := func(before time.Duration) func(*auth.Session) {
+		return func(e *auth.Session) { e.LastUsedAt = now.Add(-before) }
+	}
 	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{ada, bob}, CreateSessions: []auth.Session{
-		changed("old", func(e *auth.Session) { e.LastUsedAt = at.Add(time.Second) }),
-		changed("new", func(e *auth.Session) { e.LastUsedAt = at.Add(time.Minute) }),
-		changed("newest", func(e *auth.Session) { e.LastUsedAt = at.Add(time.Hour) }),
-		changed("ended", func(e *auth.Session) { e.EndedAt = at }),
-		changed("expired", func(e *auth.Session) { e.ExpiresAt = at.Add(time.Second) }),
-		changed("before", func(e *auth.Session) { e.Since = at.Add(-time.Microsecond) }),
-		changed("another's", func(e *auth.Session) { e.UserID = bob.ID }),
+		begun("newest", time.Hour, used(idle-time.Microsecond)),
+		begun("old", time.Second, used(0)),
+		begun("twin 2", time.Minute),
+		begun("twin 1", time.Minute, used(time.Second)),
+		begun("ended", latest, func(e *auth.Session) { e.EndedAt = at }),
+		begun("expired", latest, func(e *auth.Session) { e.ExpiresAt = now }),
+		begun("idle", latest, used(idle)),
+		begun("before", latest, func(e *auth.Session) { e.Since = at.Add(-time.Microsecond) }),
+		begun("after", latest, func(e *auth.Session) { e.Since = at.Add(time.Microsecond) }),
+		begun("another's", latest, func(e *auth.Session) { e.UserID = bob.ID }),
 	}})
 	list := func(limit int) string {
-		page, err := other.UserSessions(t.Context(), ada.ID, at, at.Add(time.Second), limit)
+		page, err := other.UserSessions(t.Context(), ada.ID, at, now, idle, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,10 +175,10 @@ func userSessionsAreListed(t *testing.T, s, other Store) {
 		}
 		return fmt.Sprint(ids)
 	}
-	if got, want := list(10), "[newest new old]"; got != want {
+	if got, want := list(10), "[newest twin 1 twin 2 old]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := list(2), "[newest new]"; got != want {
+	if got, want := list(2), "[newest twin 1]"; got != want {
 		t.Errorf("the first two: got %s, want %s", got, want)
 	}
 }

@@ -48,7 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 		{"a session's rotation needs the stored versions", rotationIsCompareAndSwap},
 		{"what is remembered of a session changes nothing that has changed since", recentSessions},
 		{"one of many racing session updates wins", racingSessionUpdates},
-		{"a user's living sessions are listed, latest used first", userSessionsAreListed},
+		{"a user's living sessions are listed, latest begun first", userSessionsAreListed},
 		{"a deleted user takes the sessions along and frees the names", deletion},
 		{"a batch can be bound to a user's version", checkUsers},
 		{"hits fade, and are counted with their batch", hitsAreCounted},
