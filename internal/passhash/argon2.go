@@ -18,11 +18,13 @@ type Argon2 struct {
 var DefaultArgon2 = Argon2{Memory: 19456, Time: 2, Threads: 1}
 
 // Limits for costs, also for those read from stored hashes: a planted hash must
-// not make us allocate 4 GiB.
+// not make us allocate 4 GiB, nor keep a core busy for many seconds. The time
+// goes by memory times passes; with little memory each pass takes time of its own.
 const (
 	maxMemory  = 256 << 10 // KiB
-	maxTime    = 32
+	maxTime    = 64
 	maxThreads = 16
+	maxArgon2  = 1 << 20 // KiB times passes
 	saltLength = 16
 	keyLength  = 32
 )
@@ -34,8 +36,8 @@ func ParseArgon2(s string) (Argon2, error) {
 	if err != nil {
 		return a, fmt.Errorf("argon2 cost %q: %w", s, err)
 	}
-	if p[2] < 1 || p[2] > maxThreads || p[1] < 1 || p[1] > maxTime || p[0] < 8*p[2] || p[0] > maxMemory {
-		return a, fmt.Errorf("argon2 cost %q: out of range (m %d to %d KiB and at least 8 times p, t 1 to %d, p 1 to %d)", s, 8, maxMemory, maxTime, maxThreads)
+	if p[2] < 1 || p[2] > maxThreads || p[1] < 1 || p[1] > maxTime || p[0] < 8*p[2] || p[0] > maxMemory || p[0]*p[1] > maxArgon2 {
+		return a, fmt.Errorf("argon2 cost %q: out of range (m %d to %d KiB and at least 8 times p, t 1 to %d, p 1 to %d, m times t at most %d)", s, 8, maxMemory, maxTime, maxThreads, maxArgon2)
 	}
 	return Argon2{Memory: uint32(p[0]), Time: uint32(p[1]), Threads: uint8(p[2])}, nil
 }

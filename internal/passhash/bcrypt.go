@@ -19,10 +19,10 @@ type bcryptHash struct {
 	sha256 bool
 }
 
-// maxBcrypt bounds the cost: 16 takes about 5 s, each more doubles it.
+// maxBcrypt bounds the cost: 14 takes about a second, each more doubles it.
 const (
 	minBcrypt = 4
-	maxBcrypt = 16
+	maxBcrypt = 14
 )
 
 // The text of a salt of 16 bytes, followed by that of a key of 23.

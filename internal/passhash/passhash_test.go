@@ -362,7 +362,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 		"argon2d":                          {"$argon2d$v=19$m=8,t=1,p=1$" + salt + "$" + key, "argon2d is not for passwords"},
 		"bcrypt of a faulty program":       {"$2x$05$" + bcryptTail, "want the form $2b$COST"},
 		"bcrypt cut off":                   {"$2b$05$" + bcryptTail[:52], "want the form $2b$COST"},
-		"bcrypt that takes a day":          {"$2b$31$" + bcryptTail, "cost 31: out of range (4 to 16)"},
+		"bcrypt that takes a day":          {"$2b$31$" + bcryptTail, "cost 31: out of range (4 to 14)"},
 		"bcrypt of cost 3":                 {"$2b$03$" + bcryptTail, "cost 3: out of range"},
 		"bcrypt in another base64":         {"$2b$05$" + bcryptTail[:52] + "+", "want the form"},
 		"another version":                  {"$argon2id$v=16$m=8,t=1,p=1$" + salt + "$" + key, "want the form $argon2id$v=19"},
@@ -370,6 +370,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 		"associated data":                  {"$argon2id$v=19$m=8,t=1,p=1,data=AAAA$" + salt + "$" + key, "want the form m=N,t=N,p=N"},
 		"4 GiB":                            {"$argon2id$v=19$m=4194304,t=1,p=1$" + salt + "$" + key, "out of range"},
 		"a thousand passes":                {"$argon2id$v=19$m=8,t=1000,p=1$" + salt + "$" + key, "out of range"},
+		"argon2id that takes 6.5 s":        {"$argon2id$v=19$m=262144,t=32,p=1$" + salt + "$" + key, "m times t at most 1048576"},
 		"a short salt":                     {"$argon2id$v=19$m=8,t=1,p=1$" + b64(7) + "$" + key, "salt of 7"},
 		"a long salt":                      {"$argon2id$v=19$m=8,t=1,p=1$" + b64(65) + "$" + key, "salt of 65"},
 		"no key":                           {"$argon2id$v=19$m=8,t=1,p=1$" + salt + "$", "key of 0"},
@@ -380,7 +381,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 		"a line break":                     {"$argon2id$v=19$m=8,t=1,p=1$" + salt + "\n$" + key, "want the form"},
 		"one field more":                   {"$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key + "$", "want the form"},
 		"no iterations":                    {"$pbkdf2-sha512$i=0,l=32$" + textSalt + "$" + key, "rounds 0: out of range"},
-		"iterations without end":           {"$pbkdf2-sha512$i=1000001,l=32$" + textSalt + "$" + key, "out of range (1 to 1000000"},
+		"iterations without end":           {"$pbkdf2-sha512$i=2000001,l=32$" + textSalt + "$" + key, "out of range (1 to 2000000"},
 		"a length that is another one's":   {"$pbkdf2-sha512$i=4096,l=33$" + textSalt + "$" + key, "l=33 with a digest of 32"},
 		"a digest of 15 bytes":             {"$pbkdf2-sha512$i=4096,l=15$" + textSalt + "$" + b64(15), "digest of 15"},
 		"a digest of 1,025 bytes":          {"$pbkdf2-sha512$i=4096,l=1025$" + textSalt + "$" + b64(1025), "digest of 1025"},
@@ -389,9 +390,9 @@ func TestRefusalsSayWhy(t *testing.T) {
 		"a line break in the salt":         {"$pbkdf2-sha512$i=4096,l=32$" + textSalt[:8] + "\n" + textSalt[8:] + "$" + key, "want the form"},
 		"PBKDF2 with argon2's parameters":  {"$pbkdf2-sha512$m=8,t=1,p=1$" + textSalt + "$" + key, "want the form"},
 		"argon2id with PBKDF2's parameter": {"$argon2id$v=19$i=4096,l=32$" + salt + "$" + key, "want the form"},
-		"rounds that take 13 s":            {"$pbkdf2-sha512$i=1000000,l=1024$" + textSalt + "$" + b64(1024), "out of range (1 to 312500"},
-		"two billion rounds":               {"$pbkdf2-sha256$2147483647$" + salt + "$" + key, "out of range (1 to 10000000"},
-		"ten million rounds of a long key": {"$pbkdf2-sha256$10000000$" + salt + "$" + b64(64), "out of range (1 to 8000000"},
+		"rounds that take 13 s":            {"$pbkdf2-sha512$i=1000000,l=1024$" + textSalt + "$" + b64(1024), "out of range (1 to 125000"},
+		"two billion rounds":               {"$pbkdf2-sha256$2147483647$" + salt + "$" + key, "out of range (1 to 6000000"},
+		"six million rounds of a long key": {"$pbkdf2-sha256$6000000$" + salt + "$" + b64(64), "out of range (1 to 3000000"},
 		"rounds with a sign":               {"$pbkdf2-sha256$+1$" + salt + "$" + key, "want the form"},
 		"rounds in Django's form":          {"pbkdf2_sha256$999999999$salt$" + key, "out of range"},
 		"no salt in Django's form":         {"pbkdf2_sha256$1000$$" + key, "no salt"},
@@ -400,7 +401,8 @@ func TestRefusalsSayWhy(t *testing.T) {
 		"scrypt of 2^40":                   {"$scrypt$ln=40,r=8,p=1$" + salt + "$" + key, "ln=40,r=8,p=1: out of range"},
 		"scrypt of 512 MiB":                {"$scrypt$ln=19,r=8,p=1$" + salt + "$" + key, "at most 256 MiB"},
 		"scrypt with a wide r":             {"$scrypt$ln=1,r=2147483647,p=1$" + salt + "$" + key, "out of range"},
-		"scrypt with a long p":             {"$scrypt$ln=17,r=8,p=9$" + salt + "$" + key, "out of range"},
+		"scrypt with a long p":             {"$scrypt$ln=17,r=8,p=5$" + salt + "$" + key, "times p at most 512 MiB"},
+		"scrypt that begins with 512 MiB":  {"$scrypt$ln=1,r=8,p=524288$" + salt + "$" + key, "r·p at most 65536"},
 		"scrypt of N = 1,000":              {"scrypt$1000$salt$8$1$" + key, "N=1000: not a power of two"},
 		"scrypt of N = 0":                  {"scrypt:0:8:1$salt$00", "N=0: not a power of two"},
 		"scrypt without p":                 {"scrypt:1024:8$salt$00", "want the form scrypt:N:R:P"},
@@ -438,20 +440,86 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
+// dearest are the hashes that take the longest of each kind, by name, with the
+// first that is dearer.
+var dearest = []struct{ name, hash, dearer string }{
+	{"argon2id", "$argon2id$v=19$m=262144,t=4,p=1" + tail32, "$argon2id$v=19$m=262144,t=5,p=1" + tail32},
+	{"argon2id of 64 MiB", "$argon2id$v=19$m=65536,t=16,p=1" + tail32, "$argon2id$v=19$m=65536,t=17,p=1" + tail32},
+	{"argon2id of 19 MiB", "$argon2id$v=19$m=19456,t=53,p=1" + tail32, "$argon2id$v=19$m=19456,t=54,p=1" + tail32},
+	{"argon2i of 16 lanes", "$argon2i$v=19$m=16384,t=64,p=16" + tail32, "$argon2i$v=19$m=16384,t=65,p=16" + tail32},
+	{"bcrypt", "$2b$14$" + bcryptTail, "$2b$15$" + bcryptTail},
+	{"bcrypt of Django", "bcrypt_sha256$$2b$14$" + bcryptTail, "bcrypt_sha256$$2b$15$" + bcryptTail},
+	{"PBKDF2 with SHA-1", "$pbkdf2$6000000" + tail20, "$pbkdf2$6000001" + tail20},
+	{"PBKDF2 with SHA-256", "$pbkdf2-sha256$6000000" + tail32, "$pbkdf2-sha256$6000001" + tail32},
+	{"PBKDF2 with SHA-512", "$pbkdf2-sha512$2000000" + tail64, "$pbkdf2-sha512$2000001" + tail64},
+	{"scrypt", "$scrypt$ln=18,r=8,p=2" + tail32, "$scrypt$ln=18,r=8,p=3" + tail32},
+	{"scrypt of N = 2^17", "$scrypt$ln=17,r=8,p=4" + tail32, "$scrypt$ln=17,r=8,p=5" + tail32},
+	{"scrypt of a small N", "$scrypt$ln=6,r=8,p=8192" + tail32, "$scrypt$ln=6,r=8,p=8193" + tail32},
+	{"Firebase scrypt", "$firebase-scrypt$ln=18,r=8,sep=Bw,key=" + tail32[24:] + tail32, "$firebase-scrypt$ln=19,r=8,sep=Bw,key=" + tail32[24:] + tail32},
+	{"SHA-256-crypt", "$5$rounds=1000000$1234567890123456$" + zs[:42] + ".", "$5$rounds=1000001$1234567890123456$" + zs[:42] + "."},
+	{"SHA-512-crypt", "$6$rounds=1000000$1234567890123456$" + zs[:85] + ".", "$6$rounds=1000001$1234567890123456$" + zs[:85] + "."},
+}
+
+// A salt of 16 bytes and keys of 20, 32 and 64.
+var (
+	tail20 = "$" + b64(16) + "$" + b64(20)
+	tail32 = "$" + b64(16) + "$" + b64(32)
+	tail64 = "$" + b64(16) + "$" + b64(64)
+	zs     = strings.Repeat("z", 85)
+)
+
+// TestWorkIsBounded: no hash takes many seconds of a core. That the bounds are
+// where they say is what BenchmarkDearest is for.
+func TestWorkIsBounded(t *testing.T) {
+	for _, c := range dearest {
+		if memory, time := passhash.Work(mustParse(t, c.hash)); memory > 260<<20 || time < 500_000 || time > 1_500_000 {
+			t.Errorf("%s: %d bytes and %d µs", c.name, memory, time)
+		}
+		if h, err := passhash.Parse(c.dearer); err == nil {
+			t.Errorf("%s: a dearer one is taken: %s", c.name, h)
+		} else if !strings.Contains(err.Error(), "out of range (") {
+			t.Errorf("%s: got %q, want the bound", c.name, err)
+		}
+	}
+}
+
+func BenchmarkDearest(b *testing.B) {
+	for _, c := range dearest {
+		b.Run(c.name, func(b *testing.B) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // as hash-worker
+			h := mustParse(b, c.hash)
+			for b.Loop() {
+				h.Matches(strings.Repeat("x", 268))
+			}
+		})
+	}
+}
+
+// TestSHACryptBoundsThePassword: what every round hashes may not be long where the
+// rounds are many. A password of any real length is checked.
+func TestSHACryptBoundsThePassword(t *testing.T) {
+	const hash = "$6$rounds=1000000$1234567890123456$"
+	for n, want := range map[int]bool{268: true, 269: false, 1024: false} {
+		if got := passhash.SHACryptTakes(mustParse(t, hash+zs+"."), strings.Repeat("x", n)); got != want {
+			t.Errorf("a password of %d bytes is hashed a million times: %v, want %v", n, got, want)
+		}
+	}
+}
+
 // TestCostliestHashesAreTaken: the bounds themselves, with the longest parts.
 func TestCostliestHashesAreTaken(t *testing.T) {
 	salt, key := b64(16), b64(32)
 	for _, good := range []string{
-		"$argon2id$v=19$m=262144,t=32,p=16$" + b64(64) + "$" + b64(128),
+		"$argon2id$v=19$m=262144,t=4,p=16$" + b64(64) + "$" + b64(128),
 		"$argon2id$v=19$m=8,t=1,p=1$" + b64(8) + "$" + b64(16),
-		"$2b$16$" + bcryptTail,
+		"$2b$14$" + bcryptTail,
 		"$2a$04$" + bcryptTail,
-		"$pbkdf2$10000000$" + salt + "$" + b64(20),
-		"$pbkdf2-sha256$10000000$" + salt + "$" + key,
-		"$pbkdf2-sha512$i=1000000,l=320$" + textSalt + "$" + b64(320),
-		"$pbkdf2-sha512$i=312500,l=1024$" + textSalt + "$" + b64(1024),
+		"$pbkdf2$6000000$" + salt + "$" + b64(20),
+		"$pbkdf2-sha256$6000000$" + salt + "$" + key,
+		"$pbkdf2-sha512$i=400000,l=320$" + textSalt + "$" + b64(320),
+		"$pbkdf2-sha512$i=125000,l=1024$" + textSalt + "$" + b64(1024),
 		"$pbkdf2-sha256$1$" + b64(3<<10) + "$" + b64(1024),
-		"$scrypt$ln=18,r=8,p=4$" + salt + "$" + key,
+		"$scrypt$ln=18,r=8,p=2$" + salt + "$" + key,
 		"$scrypt$ln=1,r=1,p=1$" + b64(1) + "$" + b64(16),
 		"$6$rounds=1000000$1234567890123456$" + strings.Repeat("z", 85) + ".",
 	} {
@@ -465,7 +533,7 @@ func TestCostsBelowOWASPAreKnown(t *testing.T) {
 	for cost, want := range map[string]bool{
 		"m=19456,t=2,p=1": false, "m=47104,t=1,p=1": false, "m=12288,t=3,p=1": false, "m=9216,t=4,p=1": false,
 		"m=7168,t=5,p=1": false, "m=65536,t=3,p=4": false,
-		"m=19455,t=2,p=1": true, "m=47103,t=1,p=1": true, "m=7167,t=32,p=1": true, "m=8,t=1,p=1": true,
+		"m=19455,t=2,p=1": true, "m=47103,t=1,p=1": true, "m=7167,t=64,p=1": true, "m=8,t=1,p=1": true,
 	} {
 		a, err := passhash.ParseArgon2(cost)
 		if err != nil || a.BelowOWASP() != want {
@@ -475,14 +543,14 @@ func TestCostsBelowOWASPAreKnown(t *testing.T) {
 }
 
 func TestCostsAreBounded(t *testing.T) {
-	for _, good := range []string{"m=8,t=1,p=1", "m=262144,t=32,p=16", "m=128,t=1,p=16"} {
+	for _, good := range []string{"m=8,t=1,p=1", "m=262144,t=4,p=16", "m=65536,t=16,p=1", "m=19456,t=53,p=1", "m=16384,t=64,p=1", "m=128,t=1,p=16"} {
 		if a, err := passhash.ParseArgon2(good); err != nil || a.String() != good {
 			t.Errorf("%s: got %v, %v", good, a, err)
 		}
 	}
 	for _, bad := range []string{
-		"m=4194304,t=1,p=1", "m=262145,t=1,p=1", "m=7,t=1,p=1", "m=127,t=1,p=16", "m=0,t=1,p=1",
-		"m=8,t=0,p=1", "m=8,t=33,p=1", "m=8,t=1,p=0", "m=136,t=1,p=17", "m=2048,t=1,p=256",
+		"m=4194304,t=1,p=1", "m=262145,t=1,p=1", "m=262144,t=5,p=1", "m=19456,t=54,p=1", "m=7,t=1,p=1", "m=127,t=1,p=16", "m=0,t=1,p=1",
+		"m=8,t=0,p=1", "m=8,t=65,p=1", "m=8,t=1,p=0", "m=136,t=1,p=17", "m=2048,t=1,p=256",
 		"m=4294967304,t=1,p=1", "m=18446744073709551624,t=1,p=1", "m=-8,t=1,p=1", "m=+8,t=1,p=1", "m=08,t=1,p=1",
 		"", "m=8", "m=8,t=1", "t=1,m=8,p=1", "m=8,t=1,p=1,x=1", "m=8,t=1,p=", " m=8,t=1,p=1", "m=8, t=1,p=1", "M=8,t=1,p=1",
 	} {

@@ -11,18 +11,20 @@ import (
 // scryptCost is the cost of scrypt (RFC 7914), with N as its logarithm.
 type scryptCost struct{ ln, r, p int }
 
-// Limits of scrypt in bytes: of memory, and of memory times p, which is what
-// the time goes by.
+// Limits of scrypt: of memory in bytes; of memory times p, which is what the time
+// goes by, about 1.5 s at most; and of r times p, the blocks of 128 bytes that it
+// begins and ends with, which take memory and time whatever N is.
 const (
 	maxScryptMemory = 256 << 20
-	maxScryptWork   = 1 << 30
+	maxScryptWork   = 512 << 20
+	maxScryptBlocks = 1 << 16
 )
 
 func (c scryptCost) check() error {
-	inRange := c.ln >= 1 && c.ln <= 20 && c.r >= 1 && c.r <= 1<<20 && c.p >= 1 && c.p <= 1<<20
+	inRange := c.ln >= 1 && c.ln <= 20 && c.r >= 1 && c.r <= maxScryptBlocks && c.p >= 1 && c.p <= maxScryptBlocks/c.r
 	if !inRange || 128*c.r<<c.ln > maxScryptMemory || 128*c.r<<c.ln*c.p > maxScryptWork {
-		return fmt.Errorf("scrypt cost ln=%d,r=%d,p=%d: out of range (128·r·2^ln at most %d MiB, times p at most %d MiB)",
-			c.ln, c.r, c.p, maxScryptMemory>>20, maxScryptWork>>20)
+		return fmt.Errorf("scrypt cost ln=%d,r=%d,p=%d: out of range (128·r·2^ln at most %d MiB, times p at most %d MiB; r·p at most %d)",
+			c.ln, c.r, c.p, maxScryptMemory>>20, maxScryptWork>>20, maxScryptBlocks)
 	}
 	return nil
 }

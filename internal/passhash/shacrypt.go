@@ -19,7 +19,7 @@ type shaCryptHash struct {
 }
 
 // The specification's bounds are 1,000 and 999,999,999 rounds; a million takes
-// some seconds.
+// half a second with a password of usual length.
 const (
 	minSHACrypt     = 1000
 	defaultSHACrypt = 5000
@@ -27,9 +27,14 @@ const (
 	maxSHACryptSalt = 16
 )
 
-// maxSHACryptPassword bounds the password, which every round hashes; a longer
-// one matches nothing.
-const maxSHACryptPassword = 1024
+// Every round hashes the password up to three times. So a longer one than
+// maxSHACryptPassword matches nothing, nor one that takes the rounds times its
+// bytes over maxSHACryptWork, which is 1 to 1.5 s: with a million rounds it may
+// have 268 bytes.
+const (
+	maxSHACryptPassword = 1024
+	maxSHACryptWork     = 256 << 20
+)
 
 // shaCrypt64 is crypt's own base64.
 const shaCrypt64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -92,9 +97,13 @@ func (h shaCryptHash) sum(parts ...[]byte) []byte {
 	return d.Sum(nil)
 }
 
+func (h shaCryptHash) takes(password string) bool {
+	return len(password) <= min(maxSHACryptPassword, maxSHACryptWork/h.rounds)
+}
+
 // matches follows the steps of the specification, whose numbers it gives.
 func (h shaCryptHash) matches(password string) bool {
-	if len(password) > maxSHACryptPassword {
+	if !h.takes(password) {
 		return false
 	}
 	key, salt := []byte(password), []byte(h.salt)
