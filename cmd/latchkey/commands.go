@@ -94,7 +94,7 @@ func openDemo(ctx context.Context, f serviceFlags, base string, log *slog.Logger
 	}
 	sys, err := s.build(f, base, true, log)
 	if err == nil {
-		err = errors.Join(s.ensureKey(ctx, f.SigningAlg), addDemoUser(ctx, sys.service))
+		err = errors.Join(s.keys.Begin(ctx, f.SigningAlg), addDemoUser(ctx, sys.service))
 	}
 	if err != nil {
 		s.Close()
@@ -183,7 +183,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	}
 	defer s.Close()
 	if c.Data == sqlstore.Memory {
-		if err := s.ensureKey(ctx, c.SigningAlg); err != nil {
+		if err := s.keys.Begin(ctx, c.SigningAlg); err != nil {
 			return err
 		}
 	}
@@ -232,7 +232,7 @@ func (c *initCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer s.Close()
-	if err := s.ensureKey(ctx, c.SigningAlg); err != nil {
+	if err := s.keys.Begin(ctx, c.SigningAlg); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s is ready: database, master key, signing key\nnext: latchkey users add --data %s --username NAME, latchkey serve --data %s\n", c.Data, c.Data, c.Data)

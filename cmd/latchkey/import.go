@@ -117,7 +117,11 @@ func (c *usersImportCmd) openReport(p *process) (*os.File, error) {
 	if err := checkReport(c.Report); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(c.Report, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// A new file: an earlier one's mode would decide who may read the names in it.
+	if err := os.Remove(c.Report); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("replacing the earlier report: %w", err)
+	}
+	f, err := os.OpenFile(c.Report, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the report: %w", err)
 	}

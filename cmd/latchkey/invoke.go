@@ -135,7 +135,7 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.ensureKey(ctx, c.SigningAlg), refuseDemoUser(ctx, sys.service, c.Data)); err != nil {
+	if err := errors.Join(s.keys.Begin(ctx, c.SigningAlg), refuseDemoUser(ctx, sys.service, c.Data)); err != nil {
 		return nil, err
 	}
 	h, err := sys.handler(c.httpFlags, log, log)

@@ -191,15 +191,19 @@ func (f dataFlags) masterKey(ctx context.Context, store *sqlstore.Store, create 
 	}
 	path := filepath.Join(f.Data, "master.key")
 	key, err := readMasterKey(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		keys, err := store.Keys(ctx)
-		if err != nil {
-			return key, err
-		}
-		if !create || len(keys) > 0 {
-			return key, fmt.Errorf("there is no master key: %s is missing; put it back, or give it by LATCHKEY_MASTER_KEY or --master-key-file", path)
-		}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	keys, err := store.Keys(ctx)
+	if err != nil {
+		return key, err
+	}
+	if create && len(keys) == 0 {
 		return createMasterKey(path)
+	}
+	// Another process may have made it, and then the keys, since we looked.
+	if key, err = readMasterKey(path); errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("there is no master key: %s is missing; put it back, or give it by LATCHKEY_MASTER_KEY or --master-key-file", path)
 	}
 	return key, err
 }
@@ -233,18 +237,6 @@ func createMasterKey(path string) (keyring.MasterKey, error) {
 		return keyring.MasterKey{}, fmt.Errorf("creating the master key: %w", err)
 	}
 	return readMasterKey(path)
-}
-
-// ensureKey creates the first signing key where there is none.
-func (s *storage) ensureKey(ctx context.Context, alg latchkey.Algorithm) error {
-	if len(s.keys.Records(ctx)) > 0 {
-		return nil
-	}
-	_, err := s.keys.Rotate(ctx, alg, keyring.Planned)
-	if errors.Is(err, keyring.ErrExists) {
-		return nil // by another process, just now
-	}
-	return err
 }
 
 // system is the auth service, wired.

@@ -261,6 +261,30 @@ const (
 	Revoking
 )
 
+// Begin creates the first key, which signs at once, where there is none. Of any
+// number of processes that begin at the same time one creates it, and all use it:
+// a second key would retire the first in a moment.
+func (k *Keyring) Begin(ctx context.Context, alg latchkey.Algorithm) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.load(ctx); err != nil || len(k.keys) > 0 {
+		return err
+	}
+	private, err := generate(alg)
+	if err != nil {
+		return err
+	}
+	public, err := private.key()
+	if err != nil {
+		return err
+	}
+	_, err = k.store(ctx, key{public: public, private: private}, k.cfg.Now(), nil)
+	if errors.Is(err, ErrExists) { // its number is taken since we looked
+		return k.load(ctx)
+	}
+	return err
+}
+
 // Rotate creates a key that takes over. The first one signs at once.
 func (k *Keyring) Rotate(ctx context.Context, alg latchkey.Algorithm, how Rotation) (Record, error) {
 	private, err := generate(alg)

@@ -390,6 +390,34 @@ func TestTwoRotationsAtOnceHaveOneWinner(t *testing.T) {
 	}
 }
 
+// TestTheFirstKeyIsOne: whoever else begins meanwhile, there is one, and both use
+// it.
+func TestTheFirstKeyIsOne(t *testing.T) {
+	for moment, at := range map[string]func(*racing, func()){
+		"before the other looks":       func(_ *racing, act func()) { act() },
+		"after the other has looked":   func(r *racing, act func()) { r.after = act },
+		"before the other has written": func(r *racing, act func()) { r.before = act },
+	} {
+		t.Run(moment, func(t *testing.T) {
+			f := newFixture(t)
+			store := &racing{Store: f.store}
+			one, other := f.open(), f.openOn(store)
+			at(store, func() {
+				if err := one.Begin(t.Context(), latchkey.ES256); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if err := other.Begin(t.Context(), latchkey.EdDSA); err != nil {
+				t.Fatal(err)
+			}
+			f.wantPublished(one, f.kid(other))
+			if rs := one.Records(t.Context()); len(rs) != 1 || !rs[0].RetiresAt.IsZero() {
+				t.Errorf("the keys are %+v, want one without an end", rs)
+			}
+		})
+	}
+}
+
 // TestManyRotationsAtOnce: none is lost between two others, whoever wins.
 func TestManyRotationsAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
