@@ -64,6 +64,10 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // names its origin. Whatever a browser could send across origins without asking
 // (no type, text/plain, forms) is refused.
 func checkContentType(r *http.Request) error {
+	if r.Header.Get("Content-Encoding") != "" {
+		return &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
+			detail: "Send the body without a content encoding."}
+	}
 	values := r.Header.Values("Content-Type")
 	if len(values) == 0 && r.Header.Get("Origin") == "" {
 		return nil
@@ -73,10 +77,6 @@ func checkContentType(r *http.Request) error {
 	if err != nil || len(values) > 1 || media != "application/json" || charset != "" && charset != "utf-8" {
 		return &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
 			detail: "Send the body as application/json in UTF-8."}
-	}
-	if r.Header.Get("Content-Encoding") != "" {
-		return &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
-			detail: "Send the body without a content encoding."}
 	}
 	return nil
 }

@@ -196,6 +196,7 @@ func TestContentTypes(t *testing.T) {
 		"two types":                 {fields{"Content-Type": "application/json\ntext/plain"}, 415},
 		"two types in one":          {fields{"Content-Type": "text/plain, application/json"}, 415},
 		"JSON, compressed":          {fields{"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415},
+		"none, compressed":          {fields{"Content-Encoding": "gzip"}, 415},
 	} {
 		f := newFixture(t)
 		a := f.send("POST", "/login", good, c.header)
