@@ -5,7 +5,7 @@
 //
 // Writers queue for one connection, readers have their own and never wait for
 // writers. A database that stays locked, full or unreadable is
-// auth.ErrUnavailable within three seconds.
+// auth.ErrUnavailable within three seconds; opening one waits for ten.
 package sqlstore
 
 import (
@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"modernc.org/sqlite"
@@ -37,6 +38,7 @@ var (
 const Memory = ":memory:"
 
 const (
+	openTimeout = 10 * time.Second       // waiting for others who begin the same database
 	busyTimeout = time.Second            // waiting for another process's lock
 	waitTimeout = 900 * time.Millisecond // waiting for the write connection
 	// groupTimeout is waiting for the turn: as long as the group before it takes
@@ -92,7 +94,7 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 		s.read.SetMaxIdleConns(runtime.GOMAXPROCS(0) + 2)
 	}
 	s.write.SetMaxOpenConns(1)
-	if err := s.migrate(ctx); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
 	}
 	if err := s.prepare(ctx); err != nil {
@@ -106,6 +108,10 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 	return s, nil
 }
 
+// creating is held from opening a new file to closing it: a close takes every lock
+// away that this process has on the file, those of SQLite too.
+var creating sync.Mutex
+
 // prepareFile creates the file for its owner alone; SQLite gives the log files
 // beside it the same mode.
 func prepareFile(path string, create bool) error {
@@ -118,6 +124,11 @@ func prepareFile(path string, create bool) error {
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("creating data folder: %w", err)
+	}
+	creating.Lock()
+	defer creating.Unlock()
+	if _, err := os.Stat(path); err == nil {
+		return nil
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -158,6 +169,19 @@ func open(dsn string) *sql.DB {
 		panic(err)
 	}
 	return db
+}
+
+// begin makes a database of a new file, and one of today of an older database. SQLite
+// does not wait for others who give a new file its log, because all might wait for
+// each other; and of many at once some wait for longer than a request may.
+func (s *Store) begin(ctx context.Context) error {
+	for deadline := time.Now().Add(openTimeout); ; time.Sleep(time.Millisecond) {
+		err := s.migrate(ctx)
+		var e *sqlite.Error
+		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // Close closes the database.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +46,27 @@ func TestMissingDatabaseIsRefused(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the refused Open created the file")
+	}
+}
+
+// TestManyOpenAtOnce: all who create a database at the same moment get it.
+func TestManyOpenAtOnce(t *testing.T) {
+	for range 5 {
+		path := filepath.Join(t.TempDir(), "latchkey.db")
+		var all sync.WaitGroup
+		for range 16 {
+			all.Go(func() {
+				s, err := sqlstore.Open(t.Context(), path, true)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
 	}
 }
 
