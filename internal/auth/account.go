@@ -53,29 +53,56 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 	if claims.SessionID == "" && s.Legacy {
 		return s.legacyLogout(ctx, claims, scope, c)
 	}
-	return s.alone(ctx, UserID(claims.Subject), anyTurns, "logging out", func() error {
-		session, user, err := s.bearer(ctx, claims)
-		if errors.Is(err, ErrInvalidToken) {
-			return nil
+	end := s.logoutAll
+	switch scope {
+	case LogoutThis:
+		end = s.logoutThis
+	case LogoutOthers:
+		end = s.logoutOthers
+	}
+	if err := end(ctx, claims, c); !errors.Is(err, ErrInvalidToken) {
+		return err
+	}
+	return nil
+}
+
+func (s *Service) logoutThis(ctx context.Context, claims latchkey.Claims, c Client) error {
+	return retry("logging out", func() error {
+		session, _, err := s.bearer(ctx, claims)
+		if err != nil {
+			return err
 		}
+		return s.endSession(ctx, session, c, s.Now())
+	})
+}
+
+func (s *Service) logoutOthers(ctx context.Context, claims latchkey.Claims, c Client) error {
+	return s.bearerAlone(ctx, claims, EventLogout, c, "logging out", func(session Session, user User) error {
+		now := s.Now()
+		b := Batch{Events: []Event{sessionEvent(c, EventLogout, Outcome(LogoutOthers), session, now)}}
+		if err := s.stayHome(ctx, &b, &user, c, func() { b.endOthers(&user, &session, now) }); err != nil {
+			return err
+		}
+		return s.Store.Commit(ctx, b)
+	})
+}
+
+func (s *Service) logoutAll(ctx context.Context, claims latchkey.Claims, c Client) error {
+	_, user, err := s.bearer(ctx, claims)
+	if err != nil {
+		return err
+	}
+	return s.alone(ctx, user.ID, "", "logging out", func() error { // ends who asks, too
+		session, user, err := s.bearer(ctx, claims)
 		if err != nil {
 			return err
 		}
 		now := s.Now()
-		b := Batch{Events: []Event{sessionEvent(c, EventLogout, Outcome(scope), session, now)}}
-		switch scope {
-		case LogoutThis:
-			session.EndedAt = now
-			b.UpdateSessions = []Session{session}
-		case LogoutAll:
-			user.endSessions(now)
-			b.UpdateUsers = []User{user}
-		case LogoutOthers:
-			if err := s.stayHome(ctx, &b, &user, c, func() { b.endOthers(&user, &session, now) }); err != nil {
-				return err
-			}
-		}
-		return s.Store.Commit(ctx, b)
+		user.endSessions(now)
+		return s.Store.Commit(ctx, Batch{
+			UpdateUsers: []User{user},
+			Events:      []Event{sessionEvent(c, EventLogout, Outcome(LogoutAll), session, now)},
+		})
 	})
 }
 
@@ -83,7 +110,8 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 // remembered as ended for as long as it would live. With it end all sessions of its
 // user, unless it is to go alone; there is none that it could spare.
 func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scope LogoutScope, c Client) error {
-	return s.alone(ctx, UserID(claims.Subject), anyTurns, "logging out", func() error {
+	by := "bearer " + string(s.endedToken(claims))
+	err := s.alone(ctx, UserID(claims.Subject), by, "logging out", func() error {
 		user, err := s.legacyBearer(ctx, claims)
 		if errors.Is(err, ErrInvalidToken) {
 			return nil
@@ -103,6 +131,7 @@ func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scop
 		}
 		return s.Store.Commit(ctx, b)
 	})
+	return s.recordLimited(ctx, c, EventLogout, User{ID: UserID(claims.Subject)}, err)
 }
 
 // endedToken is the ticket that says that a token without session has ended. Such
@@ -254,7 +283,7 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 		return named(s.recordRefused(ctx, e, err), "new_password")
 	}
 	proved := user.PasswordHash
-	return s.alone(ctx, user.ID, anyTurns, "changing password", func() error {
+	return s.alone(ctx, user.ID, "", "changing password", func() error {
 		session, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err
@@ -313,11 +342,7 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 // Rename changes the bearer's name and returns who that is now.
 func (s *Service) Rename(ctx context.Context, claims latchkey.Claims, name string, c Client) (Identity, error) {
 	var now Identity
-	err := s.alone(ctx, UserID(claims.Subject), fewTurns, "changing name", func() error {
-		session, user, err := s.bearer(ctx, claims)
-		if err != nil {
-			return err
-		}
+	err := s.bearerAlone(ctx, claims, EventUserUpdated, c, "changing name", func(session Session, user User) error {
 		user.Name, user.UpdatedAt = name, s.Now()
 		if _, err := s.newUser(NewUser{ID: user.ID, Username: user.Username, Email: user.Email, Name: name, Scope: user.Scope}); err != nil {
 			return err
@@ -343,7 +368,7 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 		return err
 	}
 	proved := user.PasswordHash
-	return s.alone(ctx, user.ID, anyTurns, "deleting account", func() error {
+	return s.alone(ctx, user.ID, "", "deleting account", func() error {
 		session, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err

@@ -37,8 +37,8 @@ func (run makerBy) Matches(h passhash.Hash, password string) (ok bool) {
 type Turns struct{ turns turns }
 
 // Take takes the turn at a user.
-func (t *Turns) Take(ctx context.Context, id UserID, most int) (done func(), err error) {
-	return t.turns.take(ctx, id, most)
+func (t *Turns) Take(ctx context.Context, id UserID, by string) (done func(), err error) {
+	return t.turns.take(ctx, id, by)
 }
 
 // Users is at how many users somebody has the turn or waits for it.

@@ -230,6 +230,9 @@ func (s *Service) openSession(ctx context.Context, r LoginRequest, checked User,
 			if user.PasswordHash != checked.PasswordHash || user.Disabled || s.awaited(user) {
 				return errOtherUser
 			}
+			if home, err = s.homeOf(ctx, user, r.Client); err != nil { // of the sessions since
+				return err
+			}
 		}
 		read = false
 		var session Session

@@ -104,7 +104,7 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 	}
 	defer done()
 	proved := user.PasswordHash
-	return s.alone(ctx, user.ID, anyTurns, "storing change of address", func() error {
+	return s.alone(ctx, user.ID, "", "storing change of address", func() error {
 		_, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err

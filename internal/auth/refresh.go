@@ -33,16 +33,23 @@ func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, 
 	}
 	// Somebody else has changed the session, most likely by the same token, whose
 	// successor is there now; or the user.
-	tokens, user, err := s.refresh(ctx, id, secret, c)
-	if !errors.Is(err, ErrConflict) {
-		return tokens, err
+	tokens, session, err := s.refresh(ctx, id, secret, c)
+	if errors.Is(err, ErrConflict) {
+		err = s.alone(ctx, session.UserID, "refresh "+string(id), "refreshing session", func() error {
+			tokens, session, err = s.refresh(ctx, id, secret, c)
+			return err
+		})
+		err = s.recordLimited(ctx, c, EventRefresh, User{ID: session.UserID}, err)
 	}
-	err = s.alone(ctx, user, anyTurns, "refreshing session", func() error {
-		tokens, _, err = s.refresh(ctx, id, secret, c)
-		return err
-	})
+	if errors.Is(err, errWrongSecret) {
+		return Tokens{}, s.wrongRefresh(ctx, c, session, secret)
+	}
 	return tokens, err
 }
+
+// errWrongSecret: the token is neither the live one of its session nor was it spent
+// a moment ago.
+var errWrongSecret = errors.New("wrong refresh token")
 
 // refreshRecent goes by what is remembered of the session and its user. That may
 // be out of date, so it only ever rotates, and only if nothing has changed since:
@@ -85,17 +92,17 @@ func (s *Service) rotate(ctx context.Context, session Session, user User, secret
 	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, next)}, nil
 }
 
-// refresh also returns the user whose session it is.
-func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, UserID, error) {
+// refresh also returns the session as it was read. errWrongSecret.
+func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, Session, error) {
 	session, user, err := s.Store.SessionUser(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return Tokens{}, "", s.wrongRefresh(ctx, c, Session{}, nil)
+		return Tokens{}, Session{}, errWrongSecret
 	}
 	if err != nil {
-		return Tokens{}, "", fmt.Errorf("reading session: %w", err)
+		return Tokens{}, Session{}, fmt.Errorf("reading session: %w", err)
 	}
 	tokens, err := s.refreshAs(ctx, session, user, secret, c)
-	return tokens, user.ID, err
+	return tokens, session, err
 }
 
 func (s *Service) refreshAs(ctx context.Context, session Session, user User, secret []byte, c Client) (Tokens, error) {
@@ -109,7 +116,7 @@ func (s *Service) refreshAs(ctx context.Context, session Session, user User, sec
 	case justSpent:
 		return s.repeat(ctx, session, user, secret, c, now)
 	}
-	return Tokens{}, s.wrongRefresh(ctx, c, session, secret)
+	return Tokens{}, errWrongSecret
 }
 
 // repeat gives the successor of a token that was spent a moment ago again.
@@ -155,6 +162,9 @@ func (s *Service) endReused(ctx context.Context, c Client, session Session, now 
 		UpdateSessions: []Session{session},
 		Events:         []Event{sessionEvent(c, EventRefresh, OutcomeReused, session, now)},
 	})
+	if errors.Is(err, ErrConflict) { // somebody else has ended it
+		return s.refuseRefresh(ctx, c, session, OutcomeDeadSession, nil)
+	}
 	if err != nil {
 		return wrap("ending session", err)
 	}

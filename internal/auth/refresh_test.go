@@ -102,6 +102,27 @@ func TestGraceGoesByNoClock(t *testing.T) {
 	f.wantRefused("a spent token, after the clock was set back", first.RefreshToken, auth.OutcomeReused)
 }
 
+// TestReuseOfASessionThatEndsMeanwhile is refused like any other.
+func TestReuseOfASessionThatEndsMeanwhile(t *testing.T) {
+	store := &faulty{}
+	f := newFixture(t, withStore(store))
+	f.addAda()
+	first := f.mustLogin("ada", password)
+	f.mustRefresh(first.RefreshToken)
+	f.clock.Advance(time.Minute)
+	session := f.session(first)
+	session.EndedAt = f.clock.Now()
+	store.fault = func(operation string) error {
+		if operation == "Commit" && session.ID != "" {
+			end := auth.Batch{UpdateSessions: []auth.Session{session}}
+			session.ID = ""
+			return f.store.Commit(t.Context(), end)
+		}
+		return nil
+	}
+	f.wantRefused("a spent token", first.RefreshToken, auth.OutcomeDeadSession)
+}
+
 // TestASessionEndsBeforeItsChainIsTooLong: whoever has stolen a token must not be
 // able to refresh until it is not known any more as one that was spent.
 func TestASessionEndsBeforeItsChainIsTooLong(t *testing.T) {
@@ -111,7 +132,7 @@ func TestASessionEndsBeforeItsChainIsTooLong(t *testing.T) {
 	stolen := tokens.RefreshToken
 	session := f.session(tokens)
 	session.Rotations = 99_999
-	if err := f.store.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{session}}); err != nil {
+	if err := f.store.Commit(t.Context(), auth.Batch{RotateSessions: []auth.Rotation{{Session: session, User: f.user("u1")}}}); err != nil {
 		t.Fatal(err)
 	}
 	tokens = f.mustRefresh(tokens.RefreshToken)

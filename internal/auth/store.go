@@ -80,8 +80,10 @@ type Batch struct {
 	// CreateSessions: ErrTaken when an id is in use, ErrConflict when there is
 	// no such user. They are stored with Version 1.
 	CreateSessions []Session
-	// UpdateSessions replaces sessions by compare-and-swap, as UpdateUsers does
-	// users. Their UserID, CreatedAt and ExpiresAt never change.
+	// UpdateSessions sets Since and EndedAt of sessions and leaves alone what a
+	// refresh changes: whoever refreshes over and over must not keep a session from
+	// being ended. Its stored Version goes up by one, whatever it was. ErrConflict
+	// when there is no such session, or it has ended.
 	UpdateSessions []Session
 	// RotateSessions replaces what a refresh changes of sessions: ErrConflict
 	// unless the stored Versions of session and user are the given ones.

@@ -274,7 +274,7 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 	if user == "" { // of a registration
 		return retry("using a ticket", once)
 	}
-	return s.alone(ctx, user, anyTurns, "using a ticket", once)
+	return s.alone(ctx, user, "", "using a ticket", once)
 }
 
 // ticketAttempt is what the request is held to.

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/latchkey-auth/latchkey"
 )
 
 // turns has those who change a user take turns, in the order in which they come.
@@ -20,73 +22,95 @@ type turns struct {
 }
 
 type turn struct {
-	free chan struct{} // has one while nobody has the turn
-	n    int           // have it or wait for it
+	free chan struct{}  // has one while nobody has the turn
+	n    int            // have it or wait for it
+	by   map[string]int // of these, by whom
 }
 
 const (
 	// turnWait is how long anybody waits.
 	turnWait = 2 * time.Second
-	// fewTurns is among how many others somebody waits who needs no more than a bearer
-	// token and gains nothing by it.
+	// fewTurns is how many may have or await the turn by the same token, which is
+	// all that they need: by themselves they would fill the queue.
 	fewTurns = 16
-	anyTurns = 1 << 30
 )
 
-// take waits for the turn at a user, among most others at most, and returns what
-// ends it. *LimitError, ErrUnavailable.
-func (t *turns) take(ctx context.Context, id UserID, most int) (done func(), err error) {
-	own, err := t.join(id, most)
+// take waits for the turn at a user and returns what ends it. By whom says who counts
+// together for fewTurns; empty: there is no bound. *LimitError, ErrUnavailable.
+func (t *turns) take(ctx context.Context, id UserID, by string) (done func(), err error) {
+	own, err := t.join(id, by)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, turnWait)
-	defer cancel()
+	timeout := time.NewTimer(turnWait)
+	defer timeout.Stop()
 	select {
 	case <-own.free:
-		return func() { own.free <- struct{}{}; t.leave(id, own) }, nil
+		return func() { own.free <- struct{}{}; t.leave(id, by, own) }, nil
 	case <-ctx.Done():
-		t.leave(id, own)
-		return nil, fmt.Errorf("%w: others change the user", ErrUnavailable)
+		err = ctx.Err()
+	case <-timeout.C:
+		err = ErrUnavailable // a change takes so long only when the store does
 	}
+	t.leave(id, by, own)
+	return nil, fmt.Errorf("while others change the user: %w", err)
 }
 
-func (t *turns) join(id UserID, most int) (*turn, error) {
+func (t *turns) join(id UserID, by string) (*turn, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	own := t.users[id]
 	if own == nil {
-		own = &turn{free: make(chan struct{}, 1)}
+		own = &turn{free: make(chan struct{}, 1), by: make(map[string]int)}
 		own.free <- struct{}{}
 		if t.users == nil {
 			t.users = make(map[UserID]*turn)
 		}
 		t.users[id] = own
 	}
-	if own.n > most {
+	if by != "" && own.by[by] >= fewTurns {
 		return nil, &LimitError{time.Second}
 	}
+	own.by[by]++
 	own.n++
 	return own, nil
 }
 
-func (t *turns) leave(id UserID, own *turn) {
+func (t *turns) leave(id UserID, by string, own *turn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	own.by[by]--
 	if own.n--; own.n == 0 {
 		delete(t.users, id)
 	}
 }
 
 // alone repeats f, which changes the user, for as long as another process wins; of
-// this one nobody else has the turn.
-func (s *Service) alone(ctx context.Context, id UserID, most int, doing string, f func() error) error {
-	done, err := s.turns.take(ctx, id, most)
+// this one nobody else has the turn, for which take says by whom it is.
+func (s *Service) alone(ctx context.Context, id UserID, by, doing string, f func() error) error {
+	done, err := s.turns.take(ctx, id, by)
 	if err != nil {
 		return err
 	}
 	defer done()
 	return retry(doing, f)
+}
+
+// bearerAlone is alone for what a bearer token is enough for, over and over: a few
+// at a time by each session. ErrInvalidToken.
+func (s *Service) bearerAlone(ctx context.Context, claims latchkey.Claims, kind EventKind, c Client, doing string, f func(Session, User) error) error {
+	session, user, err := s.bearer(ctx, claims)
+	if err != nil { // without a turn: it may have ended long ago
+		return err
+	}
+	err = s.alone(ctx, user.ID, "bearer "+string(session.ID), doing, func() error {
+		session, user, err := s.bearer(ctx, claims)
+		if err != nil {
+			return err
+		}
+		return f(session, user)
+	})
+	return s.recordLimited(ctx, c, kind, user, err)
 }
 
 // inTurn tries f, which relies on the user as it was read, and repeats it in turn
@@ -95,7 +119,7 @@ func (s *Service) inTurn(ctx context.Context, id UserID, doing string, f func() 
 	if err := f(); !errors.Is(err, ErrConflict) {
 		return err
 	}
-	return s.alone(ctx, id, anyTurns, doing, f)
+	return s.alone(ctx, id, "", doing, f)
 }
 
 // maxAttempts bounds the retries of a compare-and-swap: each one lost means
@@ -105,11 +129,11 @@ const maxAttempts = 10
 // retry repeats f for as long as it loses a compare-and-swap.
 func retry(doing string, f func() error) error {
 	for i := range maxAttempts {
+		if i > 2 {
+			time.Sleep(rand.N(min(50*time.Millisecond, time.Millisecond<<i))) // those it loses to may rest
+		}
 		if err := f(); !errors.Is(err, ErrConflict) {
 			return err
-		}
-		if i > 1 {
-			time.Sleep(rand.N(min(50*time.Millisecond, time.Millisecond<<i))) // those it loses to may rest
 		}
 	}
 	return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, ErrConflict)

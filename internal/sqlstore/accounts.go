@@ -101,9 +101,7 @@ func (s *Store) createSession(ctx context.Context, tx *sql.Tx, e auth.Session) e
 }
 
 func (s *Store) updateSession(ctx context.Context, tx *sql.Tx, e auth.Session) error {
-	n, err := affected(tx.StmtContext(ctx, s.stmts.updateSession).ExecContext(ctx, string(e.ID),
-		blob(e.RefreshHash), blob(e.PreviousHash), micros(e.RotatedAt), e.Rotations, e.Device, e.Address,
-		micros(e.Since), micros(e.LastUsedAt), micros(e.EndedAt), e.Version))
+	n, err := affected(tx.StmtContext(ctx, s.stmts.updateSession).ExecContext(ctx, string(e.ID), micros(e.Since), micros(e.EndedAt)))
 	return one(n, err, auth.ErrConflict)
 }
 

@@ -74,25 +74,19 @@ func (c *sessions) put(found sessionUser) {
 	c.known[found.session.ID] = found
 }
 
-// committed notes what a batch has made of sessions that are known.
+// committed notes to what a batch has rotated sessions that are known.
 func (c *sessions) committed(b auth.Batch) {
-	if len(b.UpdateSessions)+len(b.RotateSessions) == 0 {
+	if len(b.RotateSessions) == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range b.UpdateSessions {
-		c.changed(s)
-	}
 	for _, r := range b.RotateSessions {
-		c.changed(r.Session)
-	}
-}
-
-func (c *sessions) changed(s auth.Session) {
-	if found, ok := c.known[s.ID]; ok && found.session.Version == s.Version {
-		s.Version++
-		c.known[s.ID] = sessionUser{session: s, user: found.user}
+		s := r.Session
+		if found, ok := c.known[s.ID]; ok && found.session.Version == s.Version {
+			s.Version++
+			c.known[s.ID] = sessionUser{session: s, user: found.user}
+		}
 	}
 }
 

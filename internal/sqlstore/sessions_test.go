@@ -51,9 +51,11 @@ func TestSessionsAreNeverBehind(t *testing.T) {
 		b := auth.Batch{UpdateUsers: []auth.User{u}}
 		u.Name = fmt.Sprint("name ", i)
 		b.UpdateUsers[0].Name = u.Name
+		after := u // the update comes first
+		after.Version++
 		if i%3 == 0 {
 			e.Rotations++
-			b.UpdateSessions = []auth.Session{e}
+			b.RotateSessions = []auth.Rotation{{Session: e, User: after}}
 			e.Version++
 		}
 		if err := writer.Commit(t.Context(), b); err != nil {

@@ -80,10 +80,8 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1)
 		ON CONFLICT DO NOTHING`
 
-	// What never changes is not set: user_id, created_at and expires_at stand in indexes.
-	updateSession = `UPDATE sessions SET refresh_hash = $2, previous_hash = $3, rotated_at = $4, rotations = $5,
-			device = $6, address = $7, since = $8, last_used_at = $9, ended_at = $10, version = version + 1
-		WHERE id = $1 AND version = $11`
+	updateSession = `UPDATE sessions SET since = $2, ended_at = $3, version = version + 1
+		WHERE id = $1 AND ended_at = 0`
 
 	// The check of the user is in the statement: it is the one that runs most. It sets
 	// nothing that stands in an index.

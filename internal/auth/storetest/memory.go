@@ -293,15 +293,20 @@ func (m *Memory) changeSessions(b auth.Batch) error {
 		s.Version = 1
 		m.sessions[s.ID] = s
 	}
-	updates := slices.Clone(b.UpdateSessions)
-	for _, r := range b.RotateSessions {
-		if stored, ok := m.users[r.User.ID]; !ok || stored.Version != r.User.Version {
+	for _, s := range b.UpdateSessions {
+		stored, ok := m.sessions[s.ID]
+		if !ok || !stored.EndedAt.IsZero() {
 			return auth.ErrConflict
 		}
-		updates = append(updates, r.Session)
+		stored.Since, stored.EndedAt = s.Since, s.EndedAt
+		stored.Version++
+		m.sessions[s.ID] = stored
 	}
-	for _, s := range updates {
-		if stored, ok := m.sessions[s.ID]; !ok || stored.Version != s.Version {
+	for _, r := range b.RotateSessions {
+		s := r.Session
+		user, known := m.users[r.User.ID]
+		stored, ok := m.sessions[s.ID]
+		if !ok || stored.Version != s.Version || !known || user.Version != r.User.Version {
 			return auth.ErrConflict
 		}
 		s.Version++

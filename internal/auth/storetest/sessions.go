@@ -29,25 +29,38 @@ func sessionIsReadWithUser(t *testing.T, s, other Store) {
 	}
 }
 
-func sessionUpdateIsCompareAndSwap(t *testing.T, s, other Store) {
+func sessionUpdateMindsNoRefresh(t *testing.T, s, other Store) {
 	u := user("ada")
-	e := session("s1", u)
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}})
-	e.Version, e.RefreshHash, e.PreviousHash, e.RotatedAt, e.Rotations = 1, []byte{2}, []byte{0, 1, 0xFF}, at.Add(time.Hour), 7
-	e.Since, e.LastUsedAt, e.EndedAt, e.Address = at.Add(time.Second), at.Add(2*time.Second), at.Add(3*time.Second), "192.0.2.8"
-	mustCommit(t, s, auth.Batch{UpdateSessions: []auth.Session{e}})
-	wantError(t, "the same update again", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{e}}), auth.ErrConflict)
-	e.Version = 2
-	got, _, err := other.SessionUser(t.Context(), "s1")
-	if err != nil {
-		t.Fatal(err)
+	old := session("s1", u)
+	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{old}})
+	u.Version, old.Version = 1, 1
+	want := old
+	want.RefreshHash, want.PreviousHash, want.RotatedAt, want.Rotations = []byte{2}, []byte{0, 1, 0xFF}, at.Add(time.Hour), 7
+	want.LastUsedAt, want.Device, want.Address = at.Add(2*time.Second), "another", "192.0.2.8"
+	mustCommit(t, s, auth.Batch{RotateSessions: []auth.Rotation{{Session: want, User: u}}})
+	update := func(e auth.Session) error {
+		return s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{e}})
 	}
-	if d := cmp.Diff(e, got); d != "" {
-		t.Errorf("session (-want +got):\n%s", d)
+	for i, change := range []func(*auth.Session){
+		func(e *auth.Session) { e.Since = at.Add(time.Second) },
+		func(e *auth.Session) { e.EndedAt = at.Add(3 * time.Second) },
+	} {
+		change(&old) // as it was before the rotation
+		change(&want)
+		want.Version = int64(3 + i)
+		if err := update(old); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := other.SessionUser(t.Context(), "s1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("session (-want +got):\n%s", d)
+		}
 	}
-	gone := session("none", u)
-	gone.Version = 1
-	wantError(t, "update of no session", s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{gone}}), auth.ErrConflict)
+	wantError(t, "update of an ended session", update(want), auth.ErrConflict)
+	wantError(t, "update of no session", update(session("none", u)), auth.ErrConflict)
 }
 
 func rotationIsCompareAndSwap(t *testing.T, s, other Store) {
@@ -122,14 +135,14 @@ func recentSessions(t *testing.T, s, other Store) {
 	}
 }
 
-func racingSessionUpdates(t *testing.T, s, other Store) {
+func racingEnds(t *testing.T, s, other Store) {
 	u := user("ada")
 	e := session("s1", u)
 	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}})
 	e.Version = 1
 	won := race(t, s, other, auth.ErrConflict, func(ctx context.Context, s Store, i int) error {
 		mine := e
-		mine.RefreshHash = []byte{byte(i)}
+		mine.EndedAt = at.Add(time.Duration(i) * time.Second)
 		return s.Commit(ctx, auth.Batch{UpdateSessions: []auth.Session{mine}})
 	})
 	if won != 1 {
