@@ -115,22 +115,22 @@ var creating sync.Mutex
 // prepareFile creates the file for its owner alone; SQLite gives the log files
 // beside it the same mode.
 func prepareFile(path string, create bool) error {
-	if !create {
-		_, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("opening store %s: %w", path, ErrNoDatabase)
-		}
+	creating.Lock()
+	defer creating.Unlock()
+	_, err := os.Stat(path)
+	if !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if !create {
+		return fmt.Errorf("opening store %s: %w", path, ErrNoDatabase)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("creating data folder: %w", err)
 	}
-	creating.Lock()
-	defer creating.Unlock()
-	if _, err := os.Stat(path); err == nil {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) { // by another process
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("creating database: %w", err)
 	}
