@@ -64,7 +64,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // names its origin. Whatever a browser could send across origins without asking
 // (no type, text/plain, forms) is refused.
 func checkContentType(r *http.Request) error {
-	if r.Header.Get("Content-Encoding") != "" {
+	if strings.Join(r.Header.Values("Content-Encoding"), "") != "" {
 		return &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
 			detail: "Send the body without a content encoding."}
 	}

@@ -197,6 +197,7 @@ func TestContentTypes(t *testing.T) {
 		"two types in one":          {fields{"Content-Type": "text/plain, application/json"}, 415},
 		"JSON, compressed":          {fields{"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415},
 		"none, compressed":          {fields{"Content-Encoding": "gzip"}, 415},
+		"compressed, two fields":    {fields{"Content-Encoding": "\ngzip"}, 415},
 	} {
 		f := newFixture(t)
 		a := f.send("POST", "/login", good, c.header)

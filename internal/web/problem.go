@@ -133,7 +133,11 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 // unwritten is for us alone: the client hung up or was too slow. The line of the
 // request has the status that was meant.
 func (h *handler) unwritten(r *http.Request, err error) {
-	h.Log.Debug("writing answer", "request_id", requestID(r.Context()), "error", err)
+	level := slog.LevelDebug
+	if errors.Is(err, http.ErrContentLength) || errors.Is(err, http.ErrBodyNotAllowed) { // then it is for us to repair
+		level = slog.LevelError
+	}
+	h.Log.Log(r.Context(), level, "writing answer", "request_id", requestID(r.Context()), "error", err)
 }
 
 // noRoute answers paths that lead nowhere (404) and methods that a path does
