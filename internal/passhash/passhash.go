@@ -3,9 +3,9 @@
 //
 // A hash is imported as it is and replaced when its owner logs in, so that
 // nobody needs a new password. Parse reads every spelling and is the only way
-// to a foreign Hash; it refuses what would cost a core more than a second or a
-// second and a half, or 256 MiB, to check, because a planted hash must not stop
-// the service: BenchmarkDearest. Every Hash has one canonical spelling, which is
+// to a foreign Hash; it refuses what would cost a core of its own more than two
+// seconds, or 256 MiB, to check, because a planted hash must not stop the service:
+// BenchmarkDearest. Every Hash has one canonical spelling, which is
 // the one to store.
 //
 // Start at Parse; spellings.go lists what it reads.

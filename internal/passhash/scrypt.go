@@ -12,7 +12,7 @@ import (
 type scryptCost struct{ ln, r, p int }
 
 // Limits of scrypt: of memory in bytes; of memory times p, which is what the time
-// goes by, about 1.5 s at most; and of r times p, the blocks of 128 bytes that it
+// goes by, 2 s at most on a quiet machine; and of r times p, the blocks of 128 bytes that it
 // begins and ends with, which take memory and time whatever N is.
 const (
 	maxScryptMemory = 256 << 20
