@@ -176,6 +176,7 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Cla
 type header struct {
 	alg      Algorithm
 	kid, typ string
+	hasKid   bool
 }
 
 // A signedHeader is one that a good signature covered, as it was spelled.
@@ -208,7 +209,7 @@ func parseHeader(part string) (header, error) {
 		case "alg":
 			h.alg, hasAlg = Algorithm(text), true
 		case "kid":
-			h.kid = text
+			h.kid, h.hasKid = text, true
 		case "typ":
 			h.typ = text
 		case "crit", "b64", "zip", "enc", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c":
@@ -263,6 +264,9 @@ func (v *Verifier) key(ctx context.Context, h header) (*Key, error) {
 	}
 	if v.cfg.Legacy && h.alg != HS256 {
 		return nil, errLegacyAlg
+	}
+	if h.hasKid && h.kid == "" { // it names a key, and none has this id; without a kid it would not
+		return nil, errKey
 	}
 	key, err := v.cfg.Keys.Key(ctx, h.kid, h.alg)
 	switch {

@@ -221,6 +221,30 @@ func TestLegacyTokensOfAnotherIssuer(t *testing.T) {
 	wantRefusal(t, v, token("aud", `[]`), latchkey.CheckAudience)
 }
 
+// TestAnEmptyKidNamesNoKey: it is another thing than none, and a wrong one even
+// where the only key has no id, as under a shared secret.
+func TestAnEmptyKidNamesNoKey(t *testing.T) {
+	for _, alg := range []latchkey.Algorithm{latchkey.HS256, latchkey.RS256, latchkey.ES256, latchkey.EdDSA} {
+		keys, err := latchkey.NewKeySet(publicKey(alg, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, legacy := range []bool{false, alg == latchkey.HS256} {
+			v := newVerifier(t, func(cfg *latchkey.Config) { cfg.Keys, cfg.Legacy = keys, legacy })
+			typ := "at+jwt"
+			if legacy {
+				typ = "JWT"
+			}
+			if _, err := verify(v, sign(alg, `{"alg":"`+string(alg)+`","typ":"`+typ+`"}`, claims())); err != nil {
+				t.Errorf("%s, legacy %v: without kid: %v", alg, legacy, err)
+			}
+			for _, kid := range []string{"", "other", " "} {
+				wantRefusal(t, v, sign(alg, `{"alg":"`+string(alg)+`","kid":"`+kid+`","typ":"`+typ+`"}`, claims()), latchkey.CheckKey)
+			}
+		}
+	}
+}
+
 // keySetFunc is a KeySet made of a function.
 type keySetFunc func(id string, alg latchkey.Algorithm) (*latchkey.Key, error)
 

@@ -247,9 +247,9 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id Ses
 		if err != nil {
 			return err
 		}
-		session, _, err := s.Store.SessionUser(ctx, id)
+		session, err := s.session(ctx, id)
 		if err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("reading session: %w", err)
+			return err
 		}
 		now := s.Now()
 		if err != nil || !session.alive(user, now, s.SessionIdle) { // nor is somebody else's
@@ -259,6 +259,15 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id Ses
 		}
 		return s.endSession(ctx, session, c, now)
 	})
+}
+
+// session reads the session of an id that a stranger chose. ErrNotFound.
+func (s *Service) session(ctx context.Context, id SessionID) (Session, error) {
+	if len(id) > maxID {
+		return Session{}, ErrNotFound
+	}
+	session, _, err := s.Store.SessionUser(ctx, id)
+	return session, wrap("reading session", err)
 }
 
 // ChangePassword gives the bearer a new password and ends the other sessions.

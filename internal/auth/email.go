@@ -21,7 +21,13 @@ func EmailKey(email string) (string, error) {
 // Local parts are ASCII only, and domains hold nothing that normalization would
 // change or that mixes scripts, so that no look-alike of somebody's address can
 // be registered.
+//
+// The length is checked before anything else: IDNA takes a time that grows with
+// the square of what it is given.
 func cleanEmail(email string) (string, error) {
+	if len(email) > maxEmail {
+		return "", invalid("email", "must have at most %d bytes", maxEmail)
+	}
 	local, domain, ok := strings.Cut(email, "@")
 	if ok && utf8.ValidString(domain) {
 		domain, ok = asciiDomain(domain)

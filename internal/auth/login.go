@@ -130,8 +130,8 @@ func checkLogin(r LoginRequest) error {
 	switch {
 	case r.Username == "":
 		return invalid("username", "must not be empty")
-	case len(r.Username) > maxEmail+maxUsername:
-		return invalid("username", "is too long")
+	case len(r.Username) > MaxLogin:
+		return invalid("username", "must have at most %d bytes", MaxLogin)
 	case r.Password == "":
 		return invalid("password", "must not be empty")
 	case len(r.Password) > MaxPassword:

@@ -244,10 +244,16 @@ func formatSecret(id string, secret []byte) string {
 	return id + "." + base64.RawURLEncoding.EncodeToString(secret)
 }
 
+// secretText is the length of a secret in base64.
+const secretText = (sha256.Size*8 + 5) / 6
+
 // parseSecret takes one spelling only.
 func parseSecret(token string) (id string, secret []byte, ok bool) {
+	if len(token) > MaxToken {
+		return "", nil, false
+	}
 	id, text, ok := strings.Cut(token, ".")
-	if !ok || id == "" || len(id) > 64 {
+	if !ok || id == "" || len(id) > maxID {
 		return "", nil, false
 	}
 	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)

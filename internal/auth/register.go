@@ -45,8 +45,8 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkPassword(r.Password, u); err != nil {
-		return nil, s.recordRefused(ctx, r.Client.event(EventRegister, OutcomeOK, s.Now()), err)
+	if err := checkPasswordLength(r.Password); err != nil {
+		return nil, err
 	}
 	key, err := EmailKey(u.Email)
 	if err != nil {
@@ -58,8 +58,8 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 		return nil, s.recordLimited(ctx, r.Client, EventRegister, User{}, err)
 	}
 	defer done()
-	if u.PasswordHash, err = s.Hasher.Hash(ctx, r.Password); err != nil {
-		return nil, err
+	if u.PasswordHash, err = s.hashNew(ctx, r.Password, u); err != nil {
+		return nil, s.recordRefused(ctx, r.Client.event(EventRegister, OutcomeOK, s.Now()), err)
 	}
 	if !s.VerifyEmail {
 		return s.registerNow(ctx, u, r.Client, attempt)

@@ -117,6 +117,9 @@ func showCode(code string) string { return code[:codeLength/2] + "-" + code[code
 // parseCode takes a code as people type it: in any case, with or without
 // separators.
 func parseCode(typed string) (string, bool) {
+	if len(typed) > maxCode {
+		return "", false
+	}
 	var code []byte
 	for _, c := range []byte(strings.ToUpper(typed)) {
 		switch {

@@ -86,6 +86,20 @@ const (
 	maxScope    = 2048
 	maxEmail    = 254 // bytes, RFC 5321 section 4.5.3.1.3
 	maxDevice   = 256 // bytes
+	maxID       = 64  // bytes, of a session or ticket
+	maxCode     = 64  // bytes, of a code as people type it
+)
+
+// The most bytes that members of requests have, for callers that refuse longer
+// ones before they do anything with them. The domain checks them all the same,
+// each before any other work.
+const (
+	MaxLogin = max(maxEmail, maxUsername*utf8.UTFMax) // a username or an address
+	MaxEmail = maxEmail
+	MaxName  = maxName * utf8.UTFMax
+	MaxCode  = maxCode
+	// MaxToken is of refresh tokens and the tokens of links.
+	MaxToken = maxID + 1 + secretText
 )
 
 // UsernameKey is the form under which a username is unique and looked up:
@@ -112,7 +126,7 @@ func UsernameKey(username string) (string, error) {
 
 // checkName refuses a display name that could break a log line or a mail header.
 func checkName(name string) error {
-	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
+	if len(name) > maxName*utf8.UTFMax || !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
 		return invalid("name", "must be at most %d characters of UTF-8", maxName)
 	}
 	if strings.ContainsFunc(name, misleads) {
@@ -130,10 +144,10 @@ func misleads(r rune) bool {
 
 // CleanScope checks scope tokens (RFC 6749 section 3.3) and joins them by one space.
 func CleanScope(scope string) (string, error) {
-	scope = strings.Join(strings.Fields(scope), " ")
 	if len(scope) > maxScope {
 		return "", invalid("scope", "must have at most %d bytes", maxScope)
 	}
+	scope = strings.Join(strings.Fields(scope), " ")
 	for _, c := range []byte(scope) {
 		if c != ' ' && (c < '!' || c > '~' || c == '"' || c == '\\') {
 			return "", invalid("scope", `must be words of visible ASCII without " and \, separated by spaces`)

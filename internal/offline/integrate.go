@@ -82,9 +82,15 @@ func LambdaContext(ctx context.Context, function, requestID string) context.Cont
 	})
 }
 
-// permit waits until a large body may be read. One of unknown length is large.
+// permit waits until a large body may be read. One of unknown length is large, and
+// one that says that it is over the quota is refused unread.
 func (x *exchange) permit() (done func(), ok bool) {
-	if n := x.r.ContentLength; n >= 0 && n <= largeBody {
+	switch n := x.r.ContentLength; {
+	case n > maxBody:
+		x.w.Header().Set("Connection", "close") // or net/http would read on before it answers
+		x.refuse(gateway.RequestTooLarge)
+		return nil, false
+	case n >= 0 && n <= largeBody:
 		return func() {}, true
 	}
 	select {

@@ -1,14 +1,17 @@
 package offline_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -352,6 +355,25 @@ func TestBodyLimit(t *testing.T) {
 		if got.Load() != 0 {
 			t.Errorf("%s: the function was called", name)
 		}
+	}
+}
+
+// TestBodiesAreRefusedByTheirLength: the answer comes before any of the body is
+// sent.
+func TestBodiesAreRefusedByTheirLength(t *testing.T) {
+	a := serve(t, []gateway.Route{{Method: "POST", Path: "/f", Public: true, To: "echo"}}, nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(a.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /f HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", 10<<20+1)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("answered %s, want 413", res.Status)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -18,6 +19,30 @@ const maxBody = 64 << 10
 // members names what a request body holds and where each goes. All are strings,
 // and all are required but those that decode is told.
 type members map[string]*string
+
+// longest is how many bytes each member may have. It is checked before anything
+// is done with the value. A member that is not here takes no value at all.
+var longest = map[string]int{
+	"username":         auth.MaxLogin,
+	"email":            auth.MaxEmail,
+	"name":             auth.MaxName,
+	"code":             auth.MaxCode,
+	"password":         auth.MaxPassword,
+	"current_password": auth.MaxPassword,
+	"new_password":     auth.MaxPassword,
+	"scope":            64,
+	// A token of another system is answered like any wrong one.
+	"token":         8 << 10,
+	"refresh_token": 8 << 10,
+}
+
+// checkLength refuses a value that is longer than its member may be.
+func checkLength(name, value string) error {
+	if len(value) > longest[name] {
+		return &auth.InvalidError{Field: name, Reason: fmt.Sprintf("must have at most %d bytes", longest[name])}
+	}
+	return nil
+}
 
 // A requestError is a fault of the request's form.
 type requestError struct {
@@ -47,18 +72,27 @@ func decode(w http.ResponseWriter, r *http.Request, m members, optional ...strin
 	return decodeMembers(string(body), m, optional)
 }
 
+// readBody refuses a body that says that it is too long before it reads any of it.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxBody {
+		if r.Context().Value(http.ServerContextKey) != nil { // or net/http would read on before it answers
+			w.Header().Set("Connection", "close")
+		}
+		return nil, errTooLarge
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, &requestError{status: http.StatusRequestEntityTooLarge, code: "body_too_large",
-			detail: fmt.Sprintf("The body must have at most %d bytes.", maxBody)}
+		return nil, errTooLarge
 	case err != nil:
 		return nil, badRequest("invalid_body", "The body could not be read to its end.")
 	}
 	return body, nil
 }
+
+var errTooLarge = &requestError{status: http.StatusRequestEntityTooLarge, code: "body_too_large",
+	detail: fmt.Sprintf("The body must have at most %d bytes.", maxBody)}
 
 // checkContentType takes an absent type for JSON, but not of a browser, which
 // names its origin. Whatever a browser could send across origins without asking
@@ -95,6 +129,10 @@ func decodeMembers(body string, m members, optional []string) error {
 		case text == "":
 			faults = append(faults, fieldError{Field: name, Message: "must not be empty"})
 		default:
+			var long *auth.InvalidError
+			if errors.As(checkLength(name, text), &long) {
+				faults = append(faults, fieldError{Field: name, Message: long.Reason})
+			}
 			*to = text
 		}
 		seen[name] = true

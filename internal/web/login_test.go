@@ -1,10 +1,12 @@
 package web_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -110,7 +112,7 @@ func TestBadBodiesAreNamed(t *testing.T) {
 		"several faults":              {`{"x":1,"username":true}`, "invalid_request", "password is missing", "password username x"},
 		"a password of 1,025 bytes":   {`{"username":"ada","password":"` + strings.Repeat("x", 1025) + `"}`, "invalid_request", "at most 1024 bytes", "password"},
 		"a password of 60,000 bytes":  {`{"username":"ada","password":"` + strings.Repeat("x", 60_000) + `"}`, "invalid_request", "at most 1024 bytes", "password"},
-		"a username without an end":   {`{"username":"` + strings.Repeat("x", 60_000) + `","password":"x"}`, "invalid_request", "too long", "username"},
+		"a username without an end":   {`{"username":"` + strings.Repeat("x", 60_000) + `","password":"x"}`, "invalid_request", "at most 256 bytes", "username"},
 		"a password beside a mistake": {`{"username":"ada","password":"` + password + `","otp":"1"}`, "invalid_request", "otp is not a member", "otp"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,6 +171,27 @@ func TestBodiesHaveALimit(t *testing.T) {
 			if status != http.StatusOK {
 				f.wantProblem(a, status, "body_too_large")
 			}
+		}
+	}
+}
+
+// TestBodiesAreRefusedByTheirLength: the answer comes before any of the body is
+// sent.
+func TestBodiesAreRefusedByTheirLength(t *testing.T) {
+	f := newFixture(t)
+	for _, route := range []struct{ path, media string }{{"/login", asJSON}, {"/verify", asForm}} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(f.server.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", route.path, route.media, 64<<10+1)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s is answered %s, want 413", route.path, res.Status)
 		}
 	}
 }

@@ -77,7 +77,7 @@ type pageView struct {
 func (h *handler) showPage(p page) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		token := r.URL.Query().Get("token")
-		if token == "" {
+		if token == "" || len(token) > auth.MaxToken {
 			return h.writePage(w, http.StatusBadRequest, p, "", "This link is not complete. Open it from the mail, or copy all of it.")
 		}
 		return h.writePage(w, http.StatusOK, p, token, "")
@@ -162,6 +162,9 @@ func decodeForm(w http.ResponseWriter, r *http.Request, names ...string) (map[st
 	for _, name := range names {
 		if len(form[name]) != 1 || form[name][0] == "" {
 			return values, badRequest("invalid_body", "The form is not complete. Open the link from the mail again.")
+		}
+		if err := checkLength(name, form[name][0]); err != nil {
+			return values, err
 		}
 		values[name] = form[name][0]
 	}
