@@ -52,7 +52,7 @@ type Message struct {
 	ID   string // the same for each attempt to deliver it
 	Kind MessageKind
 	To   string // the stored address, never one that was typed
-	Name string // of the person; may be empty
+	Name string // of the person; empty: none, or To is yet to be proved, see User.greeting
 
 	Link     string        // opens a page with a button; empty: none
 	Code     string        // as it is to be read, ABCD-EFGH; empty: none
@@ -63,6 +63,6 @@ type Message struct {
 
 	// Who caused it, for the owner to judge.
 	At      time.Time
-	Device  string // User-Agent, as the client sent it: not to be trusted
+	Device  string // User-Agent, as the client sent it: never shown as it is
 	Address string // IP address
 }

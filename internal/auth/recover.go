@@ -24,7 +24,7 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 		}
 		b.Events[0].UserID = u.ID
 		t := Ticket{Purpose: PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}
-		return s.mailTicket(b, t, key, Message{Kind: MessageReset, Name: u.Name}, c, s.Now())
+		return s.mailTicket(b, t, key, Message{Kind: MessageReset, Name: u.greeting(u.Email)}, c, s.Now())
 	})
 }
 
@@ -71,7 +71,7 @@ func (s *Service) notify(b *Batch, u User, kind MessageKind, c Client) error {
 	if !s.SendsMail || u.Email == "" {
 		return nil
 	}
-	return s.enqueue(b, u.ID, Message{Kind: kind, To: u.Email, Name: u.Name}, c, s.Now())
+	return s.enqueue(b, u.ID, Message{Kind: kind, To: u.Email, Name: u.greeting(u.Email)}, c, s.Now())
 }
 
 // ChangeEmail asks for another address of the bearer, who proves the password
@@ -132,7 +132,6 @@ func (s *Service) changeEmail(ctx context.Context, user User, email, key string,
 	e := c.event(EventEmailChange, OutcomeOK, now)
 	e.UserID = user.ID
 	t := Ticket{Purpose: PurposeVerify, Email: email, UserID: user.ID, Bound: bound(user)}
-	// Without the name: a stranger may have chosen it to have us say something.
 	m := Message{Kind: MessageConfirm, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	switch {
 	case holder.ID == user.ID && (holder.EmailVerified || holder.Email != email):
@@ -140,7 +139,7 @@ func (s *Service) changeEmail(ctx context.Context, user User, email, key string,
 	case holder.ID != "" && holder.ID != user.ID:
 		e.Outcome = OutcomeTaken
 		t = Ticket{Purpose: PurposeReset, Email: holder.Email, UserID: holder.ID, Bound: bound(holder)}
-		m = Message{Kind: MessageTaken, Name: holder.Name}
+		m = Message{Kind: MessageTaken, Name: holder.greeting(holder.Email)}
 	}
 	b := Batch{Events: []Event{e}}
 	if !holder.Disabled {
@@ -160,7 +159,7 @@ func (s *Service) changeEmail(ctx context.Context, user User, email, key string,
 	if user.Email == "" {
 		return b, nil
 	}
-	m = Message{Kind: MessageEmailChanging, To: user.Email, Name: user.Name, NewEmail: email}
+	m = Message{Kind: MessageEmailChanging, To: user.Email, Name: user.greeting(user.Email), NewEmail: email}
 	err = s.enqueue(&b, user.ID, m, c, now)
 	return b, err // after the mail is in it
 }

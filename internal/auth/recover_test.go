@@ -574,3 +574,100 @@ func TestForgottenPasswordsWriteAlike(t *testing.T) {
 		t.Errorf("unexpected mails %+v", left)
 	}
 }
+
+// The name of an account may be a stranger's who wants our mail to say something
+// at an address that is not the stranger's: until the address is proved, mail
+// greets nobody.
+func TestMailGreetsAtProvedAddressesAlone(t *testing.T) {
+	const name = "Account locked"
+	wantNone := func(t *testing.T, m auth.Message) {
+		t.Helper()
+		if m.Name != "" {
+			t.Errorf("%s to an address that nobody has proved greets %q", m.Kind, m.Name)
+		}
+	}
+	t.Run("a registration", func(t *testing.T) {
+		f := newFixture(t, open(&mailbox{}))
+		for range 2 {
+			if _, err := f.Register(t.Context(), auth.RegisterRequest{Email: "ada@example.com", Password: password, Name: name}); err != nil {
+				t.Fatal(err)
+			}
+			wantNone(t, f.mail(auth.MessageVerify, "ada@example.com"))
+		}
+		if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		m := f.mail(auth.MessageVerify, "ada@example.com")
+		wantNone(t, m)
+		if err := f.verify(token(t, m)); err != nil {
+			t.Fatal(err)
+		}
+		if m := f.forgot("ada@example.com"); m.Name != name {
+			t.Errorf("%s to a proved address greets %q, want %q", m.Kind, m.Name, name)
+		}
+	})
+	t.Run("an invitation", func(t *testing.T) {
+		f := newFixture(t, open(&mailbox{}))
+		if _, err := f.Invite(t.Context(), auth.NewUser{Email: "ada@example.com", Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		wantNone(t, f.mail(auth.MessageInvite, "ada@example.com"))
+		wantNone(t, f.forgot("ada@example.com"))
+		f.register("ada@example.com", password)
+		wantNone(t, f.mail(auth.MessageTaken, "ada@example.com"))
+	})
+	t.Run("an account without a proof", func(t *testing.T) {
+		f := newFixture(t, open(&mailbox{}), func(c *auth.Config) { c.VerifyEmail = false })
+		tokens, err := f.Register(t.Context(), auth.RegisterRequest{Email: "ada@example.com", Password: password, Name: "Ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := f.claimsOf(*tokens)
+		if _, err := f.Rename(t.Context(), claims, name, auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		wantNone(t, f.forgot("ada@example.com"))
+		if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		wantNone(t, f.mail(auth.MessageConfirm, "ada@example.com"))
+		if err := f.ChangePassword(t.Context(), claims, password, "another battery", auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		wantNone(t, f.mail(auth.MessagePasswordChanged, "ada@example.com"))
+		if err := f.ChangeEmail(t.Context(), claims, "another battery", "eve@example.com", auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range f.mails() {
+			wantNone(t, m)
+			if m.Kind == auth.MessageConfirm {
+				if err := f.verify(token(t, m)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		wantNone(t, f.mail(auth.MessageEmailChanged, "ada@example.com"))
+		if err := f.DeleteAccount(t.Context(), claims, "another battery", auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		if m := f.mail(auth.MessageAccountDeleted, "eve@example.com"); m.Name != name {
+			t.Errorf("%s to a proved address greets %q, want %q", m.Kind, m.Name, name)
+		}
+	})
+	t.Run("a change to somebody's address", func(t *testing.T) {
+		f := newFixture(t, open(&mailbox{}))
+		f.add(auth.NewUser{Username: "eve", Email: "eve@example.com", Name: name, Password: password})
+		if _, err := f.Invite(t.Context(), auth.NewUser{Email: "ada@example.com", Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		f.mails()
+		if err := f.ChangeEmail(t.Context(), f.claimsOf(f.mustLogin("eve", password)), password, "ada@example.com", auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range f.mails() {
+			if m.To == "ada@example.com" {
+				wantNone(t, m)
+			}
+		}
+	})
+}

@@ -122,7 +122,6 @@ func (s *Service) registerByMail(ctx context.Context, u User, key string, c Clie
 	now := s.Now()
 	b := Batch{Hits: attempt.hits(now), Events: []Event{c.event(EventRegister, OutcomeOK, now)}}
 	t := Ticket{Purpose: PurposeRegister, Email: u.Email, Name: u.Name, PasswordHash: u.PasswordHash}
-	// Without the name: a stranger may have chosen it to have us say something.
 	m := Message{Kind: MessageVerify, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	if owner.holds() || owner.Disabled {
 		b.Events[0].UserID, b.Events[0].Outcome = owner.ID, OutcomeTaken
@@ -130,7 +129,7 @@ func (s *Service) registerByMail(ctx context.Context, u User, key string, c Clie
 		// see registering.
 		b.PutTickets = []Ticket{s.lost(t, key, now)}
 		t = Ticket{Purpose: PurposeReset, Email: owner.Email, UserID: owner.ID, Bound: bound(owner)}
-		m = Message{Kind: MessageTaken, Name: owner.Name}
+		m = Message{Kind: MessageTaken, Name: owner.greeting(owner.Email)}
 	}
 	if owner.Disabled { // whoever was locked out gets no link to a new password
 		return wrap("recording registration", s.commit(ctx, b))
@@ -220,7 +219,7 @@ func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) (Batch, 
 	e := c.event(EventVerify, OutcomeOK, now)
 	e.UserID = u.ID
 	b := Batch{Events: []Event{e}}
-	old := u.Email
+	old, greeting := u.Email, u.greeting(u.Email)
 	switch t.Email {
 	case u.PendingEmail:
 		u.Email, u.PendingEmail = t.Email, ""
@@ -232,7 +231,7 @@ func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) (Batch, 
 	u.EmailVerified, u.UpdatedAt = true, now
 	b.UpdateUsers = []User{u}
 	if old != "" && s.SendsMail {
-		m := Message{Kind: MessageEmailChanged, To: old, Name: u.Name, NewEmail: u.Email}
+		m := Message{Kind: MessageEmailChanged, To: old, Name: greeting, NewEmail: u.Email}
 		err = s.enqueue(&b, u.ID, m, c, now)
 	}
 	return b, err

@@ -80,6 +80,16 @@ func (s Session) alive(u User, now time.Time, idle time.Duration) bool {
 		now.Before(s.ExpiresAt) && now.Sub(s.LastUsedAt) < idle && !s.Since.Before(u.SessionsFrom)
 }
 
+// greeting is the name for mail to an address of the user: none before that
+// address is proved, because until then a stranger may have chosen the name to
+// have our mail say something.
+func (u User) greeting(to string) string {
+	if !u.EmailVerified || to != u.Email {
+		return ""
+	}
+	return u.Name
+}
+
 const (
 	maxUsername = 64  // code points
 	maxName     = 256 // code points

@@ -177,7 +177,7 @@ func (s *Service) Invite(ctx context.Context, n NewUser) (User, error) {
 	}
 	b.Events = []Event{s.adminEvent(EventUserInvited, u)}
 	t := Ticket{Purpose: PurposeInvite, Email: u.Email, UserID: u.ID, Bound: bound(u)}
-	if err := s.mailTicket(&b, t, key, Message{Kind: MessageInvite, Name: u.Name}, Client{}, s.Now()); err != nil {
+	if err := s.mailTicket(&b, t, key, Message{Kind: MessageInvite}, Client{}, s.Now()); err != nil {
 		return User{}, err
 	}
 	return u, wrap("storing invitation", s.commit(ctx, b))

@@ -2,7 +2,8 @@ package mailer
 
 // What tests look at from outside.
 var (
-	Words       = words
-	ShownName   = shownName
-	ShownDevice = shownDevice
+	Words        = words
+	ShownName    = shownName
+	ShownDevice  = shownDevice
+	ShownAddress = shownAddress
 )

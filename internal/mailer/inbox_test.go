@@ -281,17 +281,17 @@ func TestInboxAsAPage(t *testing.T) {
 	if err := i.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	notice := sample(auth.MessageAccountDeleted)
-	notice.ID, notice.To = "b", "bob@example.com"
+	notice := sample(auth.MessageEmailChanging)
+	notice.ID, notice.To, notice.NewEmail = "b", "bob@example.com", "</pre><script>alert(3)</script>@example.com"
 	if err := i.Send(t.Context(), notice); err != nil {
 		t.Fatal(err)
 	}
 	page := ask(t, i, "GET", "/inbox").Body.String()
 	at := 0
 	for _, part := range []string{
-		"Your account at Example was deleted", "to bob@example.com", "2026-03-14 09:26:55 UTC",
+		"Your address at Example is about to change", "to bob@example.com", "2026-03-14 09:26:55 UTC", "&lt;/pre&gt;&lt;script&gt;alert(3)",
 		"Confirm your address for Example", "to ada@example.com", "2026-03-14 09:26:54 UTC",
-		`<a href="` + link + `" rel="noreferrer" target="_blank">`, `<p class="code">` + code + "</p>", "<pre>Hello &lt;script&gt;alert(1)", `<iframe sandbox="" `,
+		`<a href="` + link + `" rel="noreferrer" target="_blank">`, `<p class="code">` + code + "</p>", "<pre>Hello,", `<iframe sandbox="" `,
 	} {
 		n := strings.Index(page[at:], part)
 		if n < 0 {

@@ -38,7 +38,7 @@ type Data struct {
 	Kind    string // the auth.MessageKind
 	Subject string // of this mail; empty in the text, which makes it
 	To      string // the address the mail goes to
-	Name    string // of the person; empty when there is none, or none fit to show
+	Name    string // of the person; empty when there is none, the address is not proved, or it is more than words
 
 	Link        string // empty: none
 	Code        string // ABCD-EFGH; empty: none
@@ -50,8 +50,8 @@ type Data struct {
 	NewEmail    string // of email_changing and email_changed
 
 	At      string // when it was asked for: "2026-03-14 09:26 UTC"; empty: not known
-	Device  string // what the device says of itself: not to be trusted
-	Address string // IP address it was asked for from
+	Device  string // "Firefox on Linux", "curl", "an unknown device": by what the client says of itself; empty: it says nothing
+	Address string // IP address it was asked for from; empty: not known
 }
 
 // A Mail is a message in words.
@@ -219,7 +219,7 @@ func hasCode(kind auth.MessageKind) bool {
 func (t *Templates) try(kind auth.MessageKind) error {
 	full := auth.Message{
 		ID: "sample", Kind: kind, To: "sample-to@example.com", Name: "Sample Name", NewEmail: "sample-new@example.com", Again: true,
-		At: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC), Device: "Sample Device", Address: "192.0.2.1",
+		At: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC), Device: "OPR/1.0 CrOS", Address: "192.0.2.1",
 	}
 	if hasLink(kind) {
 		full.Link, full.LinkFor = "https://sample.example.com/sample-link", time.Hour
@@ -250,7 +250,7 @@ func (t *Templates) try(kind auth.MessageKind) error {
 	// Subjects are shown on locked screens, written into logs of servers, and the
 	// first thing a stranger's advertisement would like to be in.
 	for _, value := range [][2]string{
-		{"To", full.To}, {"Name", full.Name}, {"NewEmail", full.NewEmail}, {"Device", full.Device}, {"Link", full.Link}, {"Code", full.Code},
+		{"To", full.To}, {"Name", full.Name}, {"NewEmail", full.NewEmail}, {"Device", shownDevice(full.Device)}, {"Link", full.Link}, {"Code", full.Code},
 	} {
 		if value[1] != "" && strings.Contains(mail.Subject, value[1]) {
 			return fmt.Errorf("%s.txt:1: .%s must not be in the subject", kind, value[0])
