@@ -90,7 +90,7 @@ func Outcomes() []Outcome {
 // Client is what we know of whoever makes a request.
 type Client struct {
 	RequestID string
-	Address   string // IP address, of the last hop that is not a trusted proxy
+	Address   string // IP address, of the last hop that is not a trusted proxy; empty: unknown
 	Device    string // User-Agent
 }
 

@@ -123,9 +123,7 @@ func (s *Service) attempt(account string, c Client) limited {
 	if account != "" {
 		a.add(s.limitKey("account", account), s.Limits.Account)
 	}
-	if c.Address != "" {
-		a.add(s.limitKey("address", network(c.Address)), s.Limits.Address)
-	}
+	a.add(s.limitKey("address", network(c.Address)), s.Limits.Address)
 	return a
 }
 
@@ -144,7 +142,7 @@ func (s *Service) stray(c Client) limited {
 }
 
 func (s *Service) addStray(a *limited, c Client) {
-	if s.Limits != nil && c.Address != "" {
+	if s.Limits != nil {
 		a.add(s.limitKey("stray", network(c.Address)), s.Limits.Stray)
 	}
 }
@@ -154,7 +152,7 @@ func (s *Service) addStray(a *limited, c Client) {
 // who they are.
 func (s *Service) uncounted(who string, c Client) limited {
 	var a limited
-	if s.Limits != nil && c.Address != "" {
+	if s.Limits != nil {
 		a.crowd = who + " " + network(c.Address)
 		a.places = []place{{a.crowd, atOnce}}
 	}
@@ -206,9 +204,7 @@ func (s *Service) mailAttempt(emailKey string, c Client) limited {
 	}
 	s.alarmed(&a, "mail alarm")
 	a.add(s.limitKey("mail to", emailKey), s.Limits.Mail)
-	if c.Address != "" {
-		a.add(s.limitKey("mail for", network(c.Address)), s.Limits.Address)
-	}
+	a.add(s.limitKey("mail for", network(c.Address)), s.Limits.Address)
 	return a
 }
 
@@ -225,7 +221,8 @@ func (a *limited) add(key string, limit Limit) {
 	a.keys, a.limits = append(a.keys, key), append(a.limits, limit)
 }
 
-// network is what one client has of addresses: of IPv6 a whole /64.
+// network is what one client has of addresses: of IPv6 a whole /64. All whose
+// address is unknown are one client, "": not to be known must be no way past limits.
 func network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

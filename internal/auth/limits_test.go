@@ -136,6 +136,57 @@ func TestOneAddressManyAccounts(t *testing.T) {
 	}
 }
 
+// Clients whose address is unknown share the limits of one client: not to know it
+// must not be a way past them. What they do is no other's.
+func TestUnknownAddressesAreOneClient(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	limited := 0
+	for i := range 40 {
+		if wait, _ := f.try(fmt.Sprint("user", i), "wrong password", ""); wait > 0 {
+			limited++
+		}
+	}
+	if limited != 10 {
+		t.Errorf("%d of 40 tries at as many accounts were limited, want 10", limited)
+	}
+	if wait, err := f.try("ada", password, "192.0.2.2"); wait != 0 || err != nil {
+		t.Errorf("a client with an address: %v, %v", wait, err)
+	}
+}
+
+// Made-up tokens count for the unknown client, too.
+func TestMadeUpTokensFromUnknownAddressesAreLimited(t *testing.T) {
+	f := newFixture(t, limits)
+	limited := 0
+	for range 20 {
+		_, err := f.Refresh(t.Context(), "made.up", auth.Client{})
+		var limit *auth.LimitError
+		if errors.As(err, &limit) {
+			limited++
+		}
+	}
+	if limited < 10 {
+		t.Errorf("%d of 20 were limited", limited)
+	}
+}
+
+// An unknown address is no network from which anybody is known: a login there
+// spares nobody who comes after it the failures of others.
+func TestUnknownAddressIsNoKnownNetwork(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	if _, err := f.try("ada", password, ""); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 {
+		f.try("ada", "wrong password", fmt.Sprint("192.0.2.", i))
+	}
+	if wait, err := f.try("ada", password, ""); wait == 0 {
+		t.Errorf("a login from the unknown address goes past the limit: %v", err)
+	}
+}
+
 // A client of IPv6 has a network of addresses.
 func TestOneNetworkManyAddresses(t *testing.T) {
 	for addresses, want := range map[string]int{"2001:db8:1:2::%x": 10, "2001:db8:1:%x::1": 0, "::ffff:192.0.2.%d": 0} {
@@ -363,10 +414,10 @@ func TestOneAccountAtOnce(t *testing.T) {
 		looking.Add(-1)
 	})
 	var wg sync.WaitGroup
-	for range 50 {
+	for i := range 50 { // each from another network: those of one have places besides
 		wg.Go(func() {
-			if _, err := f.login("ada", password); err != nil {
-				t.Error(err)
+			if wait, err := f.try("ada", password, fmt.Sprint("192.0.2.", i)); wait != 0 || err != nil {
+				t.Errorf("wait %v, %v", wait, err)
 			}
 		})
 	}
@@ -381,11 +432,12 @@ func TestOneAccountAtOnce(t *testing.T) {
 func TestStandingByIsBounded(t *testing.T) {
 	const attempts = 700
 	for name, c := range map[string]struct {
-		address        string
+		address        string // of the nth
 		looked, waited int
 	}{
 		"of one network": {"192.0.2.1", 5, 32},
-		"of anywhere":    {"", 5, 512},
+		"unknown":        {"", 5, 32},
+		"of anywhere":    {"2001:db8:0:%x::1", 5, 512},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -396,9 +448,13 @@ func TestStandingByIsBounded(t *testing.T) {
 				f.Hasher.HashBy(func(func()) { <-held })
 				began := time.Now()
 				var at, late atomic.Int32
-				for range attempts {
+				for i := range attempts {
+					address := c.address
+					if strings.Contains(address, "%") {
+						address = fmt.Sprintf(address, i)
+					}
 					go func() {
-						_, err := f.try("ada", password, c.address)
+						_, err := f.try("ada", password, address)
 						switch {
 						case err != nil:
 						case time.Since(began) < time.Second: // to record it takes a while

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"slices"
@@ -60,7 +60,7 @@ func (h *handler) answer(f func(http.ResponseWriter, *http.Request) error) http.
 func (h *handler) frame(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		rec := &recorder{ResponseWriter: w, request: request{id: h.newRequestID(r.Context()), address: clientAddress(r, h.TrustedProxies)}}
+		rec := &recorder{ResponseWriter: w, request: request{id: h.newRequestID(r.Context()), address: h.clientAddress(r)}}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, rec))
 		header := w.Header()
 		maps.Copy(header, everyAnswer)
@@ -153,27 +153,47 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // clientAddress is the peer's, or with N trusted proxies the one that the
 // outermost of them saw: the Nth from the right of X-Forwarded-For. Whatever
-// stands further left came from the client and is ignored.
-func clientAddress(r *http.Request, trusted int) string {
-	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		peer = r.RemoteAddr
-	}
-	if trusted == 0 {
-		return peer
+// stands further left came from the client and is ignored. Empty: unknown, where
+// that place is missing or unreadable. It is never the proxy's own: that would make
+// one client, and one known network, of all who come through it.
+func (h *handler) clientAddress(r *http.Request) string {
+	if h.TrustedProxies == 0 {
+		return addressOf(r.RemoteAddr)
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	if len(hops) < trusted {
-		return peer
+	hop := ""
+	if len(hops) >= h.TrustedProxies {
+		hop = hops[len(hops)-h.TrustedProxies]
 	}
-	hop := strings.TrimSpace(hops[len(hops)-trusted])
-	if host, _, err := net.SplitHostPort(hop); err == nil { // as some balancers write it
-		hop = host
+	address := addressOf(strings.TrimSpace(hop))
+	if address == "" {
+		h.noAddress.Do(func() {
+			h.Log.Warn("a client's address is unknown: X-Forwarded-For has no address at the place of the outermost trusted proxy; all such clients share the limits of one (logged once; check --trusted-proxies)",
+				slog.Int("trusted_proxies", h.TrustedProxies), slog.Int("hops", len(hops)), slog.String("hop", redact.Tokens(hop[:min(len(hop), maxLoggedHop)])))
+		})
 	}
-	if net.ParseIP(hop) == nil {
-		return peer
+	return address
+}
+
+// maxLoggedHop is how many bytes of an unreadable hop the log shows.
+const maxLoggedHop = 64
+
+// addressOf reads an IP address with or without brackets and port, as balancers
+// write it. Empty: it is none.
+func addressOf(text string) string {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Addr().Unmap().WithZone("").String()
 	}
-	return hop
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		if text, ok = strings.CutSuffix(inner, "]"); !ok {
+			return ""
+		}
+	}
+	ip, err := netip.ParseAddr(text)
+	if err != nil {
+		return ""
+	}
+	return ip.Unmap().WithZone("").String()
 }
 
 // cors answers for the origins on the list and for no other.

@@ -239,22 +239,31 @@ func TestClientAddressIsThatOfTheLastTrustedHop(t *testing.T) {
 		{0, "", peer},
 		{0, "203.0.113.9", peer},
 		{0, "203.0.113.9, 192.0.2.1", peer},
-		{1, "", peer},
+		{1, "", ""},
 		{1, "203.0.113.9", "203.0.113.9"},
 		{1, "1.1.1.1, 203.0.113.9", "203.0.113.9"},
 		{1, "1.1.1.1\n203.0.113.9", "203.0.113.9"},
 		{1, "2001:db8::7", "2001:db8::7"},
 		{1, "203.0.113.9:4711", "203.0.113.9"},
 		{1, "[2001:db8::7]:4711", "2001:db8::7"},
-		{1, "unknown:4711", peer},
-		{1, "203.0.113.9, unknown", peer},
-		{1, "203.0.113.9,", peer},
-		{1, "<script>", peer},
-		{2, "203.0.113.9", peer},
+		{1, "[2001:db8::7]", "2001:db8::7"},
+		{1, "1.1.1.1, [2001:DB8:0::7] ", "2001:db8::7"},
+		{1, "::ffff:203.0.113.9", "203.0.113.9"},
+		{1, "fe80::1%eth0", "fe80::1"},
+		{1, "[203.0.113.9]", "203.0.113.9"},
+		{1, "[2001:db8::7", ""},
+		{1, "2001:db8::7]", ""},
+		{1, "[[2001:db8::7]]", ""},
+		{1, "[]", ""},
+		{1, "unknown:4711", ""},
+		{1, "203.0.113.9, unknown", ""},
+		{1, "203.0.113.9,", ""},
+		{1, "<script>", ""},
+		{2, "203.0.113.9", ""},
 		{2, "203.0.113.9, 192.0.2.1", "203.0.113.9"},
 		{2, "1.1.1.1, 203.0.113.9,192.0.2.1", "203.0.113.9"},
 		{2, "1.1.1.1\n203.0.113.9\n192.0.2.1", "203.0.113.9"},
-		{2, "x\r, 192.0.2.1", peer},
+		{2, "x\r, 192.0.2.1", ""},
 	} {
 		f := newFixture(t, func(cfg *web.Config) { cfg.TrustedProxies = c.trusted })
 		req := httptest.NewRequestWithContext(t.Context(), "POST", "/login", strings.NewReader(`{"username":"ada","password":"wrong"}`))
@@ -276,6 +285,23 @@ func TestClientAddressIsThatOfTheLastTrustedHop(t *testing.T) {
 		if line := f.lines("request"); line[0]["address"] != c.want {
 			t.Errorf("%d proxies, %q: the log says %v, want %s", c.trusted, c.forwarded, line[0]["address"], c.want)
 		}
+	}
+}
+
+// TestUnknownAddressIsLoggedOnce: a wrong number of proxies shows in the log, and
+// clients cannot fill it.
+func TestUnknownAddressIsLoggedOnce(t *testing.T) {
+	f := newFixture(t, func(cfg *web.Config) { cfg.TrustedProxies = 1 })
+	for range 3 {
+		f.get("/livez", fields{"X-Forwarded-For": "1.1.1.1, unreadable" + strings.Repeat("x", 1000)})
+	}
+	const says = "a client's address is unknown: X-Forwarded-For has no address at the place of the outermost trusted proxy; all such clients share the limits of one (logged once; check --trusted-proxies)"
+	lines := f.lines(says)
+	if len(lines) != 1 || lines[0]["level"] != "WARN" || lines[0]["trusted_proxies"] != 1.0 || lines[0]["hops"] != 2.0 {
+		t.Fatalf("got %v, want one warning", lines)
+	}
+	if hop := fmt.Sprint(lines[0]["hop"]); !strings.Contains(hop, "unreadable") || len(hop) > 64 {
+		t.Errorf("the hop is shown as %q", hop)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"sync"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -29,8 +30,8 @@ type Config struct {
 	// CORSOrigins may read answers from a browser. Empty: no other origin may.
 	CORSOrigins []string
 	// TrustedProxies is how many proxies stand before this server. The client's
-	// address is then that many places from the right of X-Forwarded-For. 0: the
-	// header is ignored.
+	// address is then that many places from the right of X-Forwarded-For; where no
+	// address stands there it is unknown. 0: the header is ignored.
 	TrustedProxies int
 	// RequestID names the request, where a gateway has named it already; nil or
 	// an empty answer: a new name.
@@ -88,7 +89,8 @@ func oneSpelling(mux, notFound http.Handler) http.Handler {
 
 type handler struct {
 	Config
-	ready readiness
+	ready     readiness
+	noAddress sync.Once // logs the first client without one
 }
 
 // New returns the handler.
