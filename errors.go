@@ -1,6 +1,9 @@
 package latchkey
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+)
 
 // ErrInvalidToken matches every refusal of a token by [Verifier.Verify]. An
 // error that does not match it is an outage of the key set: answer it with 503,
@@ -31,8 +34,10 @@ const (
 	CheckIssuedAt  Check = "issued at"
 )
 
-// A TokenError says which check a token failed. Its text holds nothing of the
-// token and may be logged; do not send it to the token's bearer.
+// A TokenError says which check a token failed. Its text may be logged; do not
+// send it to the token's bearer. It holds nothing of the token but, where these
+// are another issuer's or for another audience, iss and aud: escaped, bounded in
+// length, and signed by a configured key.
 type TokenError struct {
 	Check  Check
 	Detail string
@@ -54,7 +59,7 @@ var (
 	errHeaderCase   = &TokenError{CheckHeader, "a member's name is in the wrong case"}
 	errExtension    = &TokenError{CheckHeader, "asks for an extension that is not supported (crit, b64, zip or encryption)"}
 	errNoAlgorithm  = &TokenError{CheckAlgorithm, "alg is missing"}
-	errAlgorithm    = &TokenError{CheckAlgorithm, "alg is not HS256, RS256, ES256 or EdDSA"}
+	errAlgorithm    = &TokenError{CheckAlgorithm, "alg is not HS256, RS256, ES256 or EdDSA (Ed25519)"}
 	errLegacyAlg    = &TokenError{CheckAlgorithm, "only HS256 is taken in compatibility mode"}
 	errKey          = &TokenError{CheckKey, "no configured key has this kid and alg"}
 	errSignature    = &TokenError{CheckSignature, "does not match"}
@@ -64,9 +69,7 @@ var (
 	errClaimsCase   = &TokenError{CheckClaims, "a member's name is in the wrong case"}
 	errClaimsMember = &TokenError{CheckClaims, "a member has the wrong type"}
 	errNoIssuer     = &TokenError{CheckIssuer, "iss is missing"}
-	errIssuer       = &TokenError{CheckIssuer, "iss is another issuer"}
 	errNoAudience   = &TokenError{CheckAudience, "aud is missing"}
-	errAudience     = &TokenError{CheckAudience, "aud does not name this service"}
 	errSubject      = &TokenError{CheckSubject, "sub is missing, empty, too long or holds control characters"}
 	errNoExpiry     = &TokenError{CheckExpiry, "exp is missing"}
 	errExpiry       = &TokenError{CheckExpiry, "exp is not a whole number of seconds in range"}
@@ -77,3 +80,35 @@ var (
 	errIssuedAt     = &TokenError{CheckIssuedAt, "iat is not a whole number of seconds in range"}
 	errFuture       = &TokenError{CheckIssuedAt, "issued in the future"}
 )
+
+// issuerError and audienceError are made anew, which a stranger cannot ask for: a
+// good signature comes first.
+func issuerError(got, want string) error {
+	return &TokenError{CheckIssuer, "iss is " + shown(got) + ", want " + shown(want)}
+}
+
+func audienceError(got []string, want string) error {
+	const most = 4
+	text := "aud is ["
+	for i, aud := range got[:min(len(got), most)] {
+		if i > 0 {
+			text += ", "
+		}
+		text += shown(aud)
+	}
+	if more := len(got) - most; more > 0 {
+		text += ", and " + strconv.Itoa(more) + " more"
+	}
+	return &TokenError{CheckAudience, text + "], which must hold " + shown(want)}
+}
+
+// maxShown bounds what of a token or key set gets into one text, in bytes.
+const maxShown = 80
+
+// shown quotes text of strangers for a log: escaped, in ASCII, and cut where it is long.
+func shown(text string) string {
+	if len(text) > maxShown {
+		return strconv.QuoteToASCII(text[:maxShown]) + "…"
+	}
+	return strconv.QuoteToASCII(text)
+}

@@ -155,6 +155,7 @@ func usesIgnoredMembers(token string) bool {
 func FuzzParseJWKS(f *testing.F) {
 	for _, keys := range [][]string{{}, {rsaJWK}, {ecJWK}, {edJWK}, {rsaJWK, ecJWK, edJWK},
 		{and(ecJWK, `"kid":"a","use":"sig","alg":"ES256"`), and(edJWK, `"kid":"b","alg":"Ed25519"`)},
+		{and(ecJWK, `"kid":null`), edJWK}, {and(ecJWK, `"kid":"a"`), and(ecJWK, `"kid":"a"`)}, {and(edJWK, `"key_ops":["verify"]`)},
 		{and(rsaJWK, `"d":"AQ"`)}, {and(ecJWK, `"use":"enc"`), edJWK}, {`{"kty":"EC P-256"}`}, {`{"kty":"oct","k":"AQ"}`}} {
 		f.Add([]byte(jwks(keys...)))
 	}

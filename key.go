@@ -26,8 +26,22 @@ const (
 	HS256 Algorithm = "HS256"
 	RS256 Algorithm = "RS256"
 	ES256 Algorithm = "ES256"
-	EdDSA Algorithm = "EdDSA" // Ed25519
+	EdDSA Algorithm = "EdDSA" // with Ed25519; tokens and keys that say "Ed25519" (RFC 9864) count as it
 )
+
+// ed25519Name is how RFC 9864 section 2.2 calls EdDSA with the curve Ed25519. It
+// is the same algorithm: a key verifies tokens of both spellings.
+const ed25519Name Algorithm = "Ed25519"
+
+// canonical returns the one name under which keys are kept.
+func canonical(alg Algorithm) Algorithm {
+	if alg == ed25519Name {
+		return EdDSA
+	}
+	return alg
+}
+
+func isOurs(alg Algorithm) bool { return alg == HS256 || alg == RS256 || alg == ES256 || alg == EdDSA }
 
 // minSecret is the shortest HMAC secret: as long as its hash (RFC 7518 section 3.2).
 const minSecret = 32

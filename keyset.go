@@ -1,6 +1,7 @@
 package latchkey
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -8,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
+	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
@@ -22,7 +25,8 @@ type KeySet interface {
 
 // A StaticKeySet is a fixed set of keys.
 type StaticKeySet struct {
-	keys []*Key
+	keys    []*Key
+	skipped []SkippedKey // by ParseJWKS
 }
 
 // NewKeySet returns a set of the keys. No two may share id and algorithm.
@@ -40,7 +44,7 @@ func NewKeySet(keys ...*Key) (*StaticKeySet, error) {
 			}
 		}
 	}
-	return &StaticKeySet{append([]*Key(nil), keys...)}, nil
+	return &StaticKeySet{keys: append([]*Key(nil), keys...)}, nil
 }
 
 // Key returns the key with the id and algorithm. A token without kid is served
@@ -88,47 +92,144 @@ const (
 	maxKeys = 100
 )
 
-// ParseJWKS reads a JWK set (RFC 7517 section 5). Keys of types, curves or uses
-// that are not ours are skipped, as the RFC asks; a set that holds private or
-// secret members is refused, and so is one in which no key is left.
+// A SkippedKey is a key of a set that verifies nothing.
+type SkippedKey struct {
+	Index  int    // where it stands in the set, from 1
+	ID     string // its kid, if it has one that can be read
+	Reason string
+}
+
+// String says which key it is, and why, in a form for logs: what comes from the
+// set is bounded and quoted.
+func (s SkippedKey) String() string {
+	if s.ID == "" {
+		return fmt.Sprintf("key %d: %s", s.Index, s.Reason)
+	}
+	return fmt.Sprintf("key %d (kid %s): %s", s.Index, shown(s.ID), s.Reason)
+}
+
+// Skipped returns the keys that [ParseJWKS] left out, in the order of the set.
+// Log them once: a token that names one is refused, as if it were not there.
+func (s *StaticKeySet) Skipped() []SkippedKey { return append([]SkippedKey(nil), s.skipped...) }
+
+// ParseJWKS reads a JWK set. Keys that cannot be used are skipped, each for
+// itself, and the others serve (RFC 7517 section 5): those of types, curves,
+// algorithms and uses that are not ours, those whose members are missing,
+// malformed or out of range, and those that share a kid and algorithm with
+// another key, because such a kid names neither. Skipped lists them.
+//
+// A set is refused whole when it is not one strict JSON document, when it holds
+// a private or secret member, and when no key is left.
 func ParseJWKS(doc []byte) (*StaticKeySet, error) {
 	if len(doc) > maxJWKS {
 		return nil, fmt.Errorf("key set has %d bytes: must have %d at most", len(doc), maxJWKS)
 	}
-	var keys []*Key
-	found, n := false, 0
+	var r setReader
+	found := false
 	err := strictjson.Object(string(doc), func(name string, v strictjson.Value) error {
 		if name != "keys" {
 			return nil
 		}
 		found = true
-		return v.Elements(func(v strictjson.Value) error {
-			if n++; n > maxKeys {
-				return fmt.Errorf("more than %d keys", maxKeys)
-			}
-			k, err := parseJWK(v)
-			if err != nil {
-				return fmt.Errorf("key %d: %w", n, err)
-			}
-			if k != nil {
-				keys = append(keys, k)
-			}
-			return nil
-		})
+		return v.Elements(r.add)
 	})
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("parsing key set: %w", err)
 	case !found:
 		return nil, errors.New(`parsing key set: it has no member "keys"`)
-	case len(keys) == 0:
-		return nil, errors.New("parsing key set: it holds no public key for RS256, ES256 or EdDSA")
 	}
-	set, err := NewKeySet(keys...)
+	return r.set()
+}
+
+// A setReader collects the keys of a set.
+type setReader struct {
+	n       int // keys seen
+	read    []readKey
+	skipped []SkippedKey
+}
+
+// A readKey is a good key and where it stands.
+type readKey struct {
+	*Key
+	index int
+}
+
+// add reads one key. An error is about the whole set.
+func (r *setReader) add(v strictjson.Value) error {
+	if r.n++; r.n > maxKeys {
+		return fmt.Errorf("more than %d keys", maxKeys)
+	}
+	j, fault, err := parseJWK(v)
 	if err != nil {
-		return nil, fmt.Errorf("parsing key set: %w", err)
+		return fmt.Errorf("key %d: %w", r.n, err)
 	}
-	return set, nil
+	if fault == nil {
+		var k *Key
+		if k, fault = j.key(); fault == nil {
+			r.read = append(r.read, readKey{k, r.n})
+			return nil
+		}
+	}
+	r.skip(r.n, j.kid, fault.Error())
+	return nil
+}
+
+func (r *setReader) skip(index int, id, reason string) {
+	r.skipped = append(r.skipped, SkippedKey{index, id, reason})
+}
+
+// set returns the set of the keys that are left.
+func (r *setReader) set() (*StaticKeySet, error) {
+	s := &StaticKeySet{}
+	for i, k := range r.read {
+		switch r.twin(i) {
+		case another:
+			r.skip(k.index, k.id, fmt.Sprintf("another %s key has the same kid, which names neither", k.alg))
+		case same:
+			r.skip(k.index, k.id, "stands in the set already")
+		default:
+			s.keys = append(s.keys, k.Key)
+		}
+	}
+	slices.SortFunc(r.skipped, func(a, b SkippedKey) int { return a.Index - b.Index })
+	s.skipped = r.skipped
+	if len(s.keys) > 0 {
+		return s, nil
+	}
+	const none = "parsing key set: it holds no public key for RS256, ES256 or EdDSA"
+	if len(s.skipped) == 0 {
+		return nil, errors.New(none)
+	}
+	reasons := make([]string, 0, maxReasons)
+	for _, skipped := range s.skipped[:min(len(s.skipped), maxReasons)] {
+		reasons = append(reasons, skipped.String())
+	}
+	return nil, errors.New(none + ": " + strings.Join(reasons, "; "))
+}
+
+// maxReasons bounds the error of a set in which no key is left.
+const maxReasons = 5
+
+// How a key relates to others of its kid and algorithm.
+const (
+	alone   = iota
+	same    // it stands before
+	another // there is another key
+)
+
+func (r *setReader) twin(i int) int {
+	k, relation := r.read[i], alone
+	for j, other := range r.read {
+		switch {
+		case other.id != k.id || other.alg != k.alg:
+		case Thumbprint(other.Key) != Thumbprint(k.Key):
+			return another
+		case j < i:
+			relation = same
+		}
+	}
+	return relation
 }
 
 // jwk holds the members of a key that matter here (RFC 7517 section 4, RFC 7518
@@ -137,17 +238,20 @@ type jwk struct {
 	kid, kty, alg, use, crv, n, e, x, y string
 }
 
-// parseJWK returns nil for a key that is not for us.
-func parseJWK(v strictjson.Value) (*Key, error) {
+// parseJWK reads the members. The fault is why this key is skipped; the error,
+// why the set is refused. A fault does not end the search for private members.
+func parseJWK(v strictjson.Value) (j jwk, fault, err error) {
 	if v.Kind() != strictjson.Members {
-		return nil, errors.New("not a JSON object")
+		return j, errors.New("not a JSON object"), nil
 	}
-	var j jwk
 	members := map[string]*string{"kid": &j.kid, "kty": &j.kty, "alg": &j.alg, "use": &j.use, "crv": &j.crv, "n": &j.n, "e": &j.e, "x": &j.x, "y": &j.y}
-	err := strictjson.Object(v.Raw(), func(name string, v strictjson.Value) error {
+	err = strictjson.Object(v.Raw(), func(name string, v strictjson.Value) error {
 		switch name {
 		case "d", "p", "q", "dp", "dq", "qi", "oth", "k":
 			return fmt.Errorf("member %q belongs to a private or secret key; publish public keys only", name)
+		case "key_ops":
+			fault = cmp.Or(fault, checkOperations(v))
+			return nil
 		}
 		to := members[name]
 		if to == nil {
@@ -155,15 +259,35 @@ func parseJWK(v strictjson.Value) (*Key, error) {
 		}
 		text, ok := v.Text()
 		if !ok {
-			return fmt.Errorf("member %q is not a string", name)
+			fault = cmp.Or(fault, fmt.Errorf("member %q is not a string", name))
 		}
 		*to = text
 		return nil
 	})
-	if err != nil || j.use != "" && j.use != "sig" {
-		return nil, err
+	if fault == nil && j.use != "" && j.use != "sig" {
+		fault = fmt.Errorf("use is %s, not sig", shown(j.use))
 	}
-	return j.key()
+	return j, fault, err
+}
+
+// checkOperations wants "verify" among key_ops (RFC 7517 section 4.3).
+func checkOperations(v strictjson.Value) error {
+	verify := false
+	err := v.Elements(func(v strictjson.Value) error {
+		text, ok := v.Text()
+		if !ok {
+			return errors.New("not a string")
+		}
+		verify = verify || text == "verify"
+		return nil
+	})
+	switch {
+	case err != nil:
+		return errors.New(`member "key_ops" is not an array of strings`)
+	case !verify:
+		return errors.New("key_ops does not hold verify")
+	}
+	return nil
 }
 
 func (j jwk) key() (*Key, error) {
@@ -175,12 +299,16 @@ func (j jwk) key() (*Key, error) {
 		alg = ES256
 	case j.kty == "OKP" && j.crv == "Ed25519":
 		alg = EdDSA
+	case j.kty == "EC" || j.kty == "OKP":
+		return nil, fmt.Errorf("kty %s with crv %s is not supported", shown(j.kty), shown(j.crv))
+	default:
+		return nil, fmt.Errorf("kty %s is not supported", shown(j.kty))
 	}
-	if alg == "" || j.alg != "" && j.alg != string(alg) && !(alg == EdDSA && j.alg == "Ed25519") { // RFC 9864 names it so
-		if alg != "" && contradicts(j.alg, alg) {
+	if named := canonical(Algorithm(j.alg)); named != "" && named != alg {
+		if isOurs(named) { // a mistake, or an attempt at confusion
 			return nil, fmt.Errorf("alg %q does not go with kty %q", j.alg, j.kty)
 		}
-		return nil, nil
+		return nil, fmt.Errorf("alg %s is not supported", shown(j.alg))
 	}
 	switch alg {
 	case RS256:
@@ -193,16 +321,6 @@ func (j jwk) key() (*Key, error) {
 		return nil, err
 	}
 	return NewEd25519Key(j.kid, x)
-}
-
-// contradicts reports an alg of ours on a key of another type: not a key for
-// somebody else, but a mistake or an attempt at confusion.
-func contradicts(alg string, want Algorithm) bool {
-	switch Algorithm(alg) {
-	case HS256, RS256, ES256, EdDSA:
-		return Algorithm(alg) != want
-	}
-	return false
 }
 
 func (j jwk) rsaKey() (*Key, error) {

@@ -2,6 +2,9 @@ package latchkey_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,6 +49,9 @@ func TestParseJWKS(t *testing.T) {
 		{"X25519 skipped", jwks(`{"kty":"OKP","crv":"X25519","x":"AQ"}`, ecJWK), "ES256 "},
 		{"encryption key skipped", jwks(and(rsaJWK, `"use":"enc"`), ecJWK), "ES256 "},
 		{"RSA for PS256 skipped", jwks(and(rsaJWK, `"alg":"PS256"`), ecJWK), "ES256 "},
+		{"one key twice", jwks(and(ecJWK, `"kid":"a"`), and(ecJWK, `"kid":"a"`)), "ES256 a"},
+		{"one key twice without kid", jwks(ecJWK, ecJWK), "ES256 "},
+		{"one key under two ids", jwks(and(ecJWK, `"kid":"a"`), and(ecJWK, `"kid":"b"`)), "ES256 a, ES256 b"},
 		{"RSA for RS512 skipped", jwks(and(rsaJWK, `"alg":"RS512"`), ecJWK), "ES256 "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -94,13 +100,11 @@ func TestParseJWKSRefuses(t *testing.T) {
 		{"no key", jwks(), "holds no public key"},
 		{"only keys for others", jwks(`{"kty":"EC","crv":"P-384","x":"AQ","y":"AQ"}`), "holds no public key"},
 		{"a key that is a string", jwks(`"` + x + `"`), "not a JSON object"},
-		{"a key that is null", jwks(ecJWK, "null"), "key 2: not a JSON object"},
 		{"text behind", jwks(ecJWK) + "x", "follows"},
 		{"a member twice in a key", jwks(and(ecJWK, `"x":"`+x+`"`)), "stands twice"},
+		{"a key that is null", jwks("null"), "key 1: not a JSON object"},
 		{"kid a number", jwks(and(ecJWK, `"kid":1`)), `"kid" is not a string`},
 		{"kty null", jwks(`{"kty":null}`), `"kty" is not a string`},
-		{"one id twice", jwks(and(ecJWK, `"kid":"a"`), and(ecJWK, `"kid":"a"`)), `id "a"`},
-		{"no id twice", jwks(ecJWK, ecJWK), "two ES256 keys"},
 		{"HS256 on an EC key", jwks(and(ecJWK, `"alg":"HS256"`)), "does not go with"},
 		{"RS256 on an EC key", jwks(and(ecJWK, `"alg":"RS256"`)), "does not go with"},
 		{"ES256 on an Ed25519 key", jwks(and(edJWK, `"alg":"ES256"`)), "does not go with"},
@@ -140,6 +144,134 @@ func TestParseJWKSRefuses(t *testing.T) {
 				t.Errorf("got error %q, want one that says %q", err, c.want)
 			}
 		})
+	}
+}
+
+// unusableKeys are keys that verify nothing, with the reason.
+func unusableKeys() []struct{ name, key, reason string } {
+	const x, y = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+	modulusOf := func(bits uint) string { return enbase64(modulus(bits).Bytes()) }
+	return []struct{ name, key, reason string }{
+		{"an EC coordinate of 31 bytes", `{"kty":"EC","crv":"P-256","kid":"short","x":"XMKIKmbiT6NSpqMlWH006R5L42VUjjHthZpMIBinTg","y":"JPZsj9kTYurap4L9okOMQoHIVkBA2_OS6oiVH6HDlAk"}`, "32 bytes"},
+		{"no y", `{"kty":"EC","crv":"P-256","kid":"half","x":"JPZsj9kTYurap4L9okOMQoHIVkBA2_OS6oiVH6HDlAk"}`, `"y"`},
+		{"kid null, and a modulus of one bit", `{"kty":"RSA","kid":null,"e":"AQAB","n":"AQ"}`, `"kid" is not a string`},
+		{"kid a number, alg null", `{"kty":"RSA","kid":12,"alg":null,"e":"AQAB","n":"AQ"}`, `"kid" is not a string`},
+		{"a post-quantum key", `{"kty":"AKP","alg":"ML-DSA-65","kid":"pq","pub":"AA"}`, `kty "AKP" is not supported`},
+		{"kid null", and(ecJWK, `"kid":null`), `"kid" is not a string`},
+		{"alg null", and(ecJWK, `"alg":null`), `"alg" is not a string`},
+		{"use null", and(ecJWK, `"use":null`), `"use" is not a string`},
+		{"use a number", and(edJWK, `"use":1`), `"use" is not a string`},
+		{"use enc", and(edJWK, `"use":"enc"`), `use is "enc"`},
+		{"RSA of 1024 bits", `{"kty":"RSA","kid":"r","e":"AQAB","n":"` + modulusOf(1024) + `"}`, "1024 bits"},
+		{"RSA of 16384 bits", `{"kty":"RSA","kid":"r","e":"AQAB","n":"` + modulusOf(16384) + `"}`, "16384 bits"},
+		{"RSA without e", `{"kty":"RSA","kid":"r","n":"` + thumbprintModulus + `"}`, `"e"`},
+		{"padded base64", `{"kty":"EC","crv":"P-256","x":"` + x + `=","y":"` + y + `"}`, `"x" is not base64url`},
+		{"a point off the curve", `{"kty":"EC","crv":"P-256","x":"` + y + `","y":"` + x + `"}`, "point"},
+		{"key_ops without verify", and(ecJWK, `"key_ops":["sign","encrypt"]`), "key_ops does not hold verify"},
+		{"key_ops empty", and(ecJWK, `"key_ops":[]`), "key_ops does not hold verify"},
+		{"key_ops a string", and(ecJWK, `"key_ops":"verify"`), `"key_ops" is not an array`},
+		{"key_ops with null", and(ecJWK, `"key_ops":["verify",null]`), `"key_ops" is not an array`},
+		{"alg of another kty", and(edJWK, `"alg":"RS256"`), "does not go with"},
+		{"alg Ed25519 on an EC key", and(ecJWK, `"alg":"Ed25519"`), "does not go with"},
+		{"another curve", `{"kty":"EC","crv":"P-384","x":"AQ","y":"AQ"}`, `crv "P-384" is not supported`},
+		{"null", `null`, "not a JSON object"},
+		{"a string", `"key"`, "not a JSON object"},
+		{"an empty object", `{}`, `kty "" is not supported`},
+	}
+}
+
+// TestUnusableKeysAreSkipped: beside a good key, wherever it stands, the good
+// key's tokens verify, and the set says which keys verify nothing (RFC 7517
+// section 5).
+func TestUnusableKeysAreSkipped(t *testing.T) {
+	good := string(publicKey(latchkey.ES256, "ec").AppendJWK(nil))
+	for _, c := range unusableKeys() {
+		t.Run(c.name, func(t *testing.T) {
+			for at, doc := range map[int]string{1: jwks(c.key, good), 2: jwks(good, c.key)} {
+				set, err := latchkey.ParseJWKS([]byte(doc))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := listed(t, set); got != "ES256 ec" {
+					t.Errorf("the set holds %q, want the good key alone", got)
+				}
+				v := newVerifier(t, func(cfg *latchkey.Config) { cfg.Keys = set })
+				if _, err := verify(v, goodToken(latchkey.ES256)); err != nil {
+					t.Errorf("a token of the good key: %v", err)
+				}
+				skipped := set.Skipped()
+				if len(skipped) != 1 || skipped[0].Index != at || !strings.Contains(skipped[0].Reason, c.reason) {
+					t.Errorf("skipped are %v, want key %d for %q", skipped, at, c.reason)
+				}
+			}
+			if set, err := latchkey.ParseJWKS([]byte(jwks(c.key))); err == nil || set != nil || !strings.Contains(err.Error(), c.reason) {
+				t.Errorf("alone: got the set %v and error %v, want one that says %q", set, err, c.reason)
+			}
+		})
+	}
+}
+
+// TestOneIDOfTwoKeysNamesNeither: which of them signed cannot be told.
+func TestOneIDOfTwoKeysNamesNeither(t *testing.T) {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	other := strings.Replace(string(must(latchkey.NewECDSAKey("", &key.PublicKey)).AppendJWK(nil)), `"kid":"",`, "", 1)
+	for name, c := range map[string]struct {
+		keys    []string
+		skipped string
+	}{
+		"a kid":               {[]string{and(ecJWK, `"kid":"a"`), and(other, `"kid":"a"`), edJWK}, "1 2"},
+		"no kid":              {[]string{ecJWK, edJWK, other}, "1 3"},
+		"three keys":          {[]string{and(ecJWK, `"kid":"a"`), and(other, `"kid":"a"`), and(ecJWK, `"kid":"a"`), edJWK}, "1 2 3"},
+		"and an unusable one": {[]string{`{"kty":"EC","crv":"P-256","kid":"b"}`, and(other, `"kid":"b"`), edJWK, and(ecJWK, `"kid":"b"`)}, "1 2 4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set, err := latchkey.ParseJWKS([]byte(jwks(c.keys...)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var at []string
+			for _, s := range set.Skipped() {
+				at = append(at, fmt.Sprint(s.Index))
+			}
+			if got := strings.Join(at, " "); got != c.skipped || listed(t, set) != "EdDSA " {
+				t.Errorf("skipped are %v, left %q; want %s", set.Skipped(), listed(t, set), c.skipped)
+			}
+			v := newVerifier(t, func(cfg *latchkey.Config) { cfg.Keys = set })
+			for _, kid := range []string{`"a"`, `"b"`, ""} {
+				wantRefusal(t, v, withHeader("kid", kid), latchkey.CheckKey)
+			}
+		})
+	}
+}
+
+// TestPrivateMembersRefuseTheSet, wherever they stand: an unusable key is no
+// cover for one.
+func TestPrivateMembersRefuseTheSet(t *testing.T) {
+	for _, c := range unusableKeys() {
+		if !strings.HasSuffix(c.key, "}") || c.key == "{}" {
+			continue
+		}
+		if set, err := latchkey.ParseJWKS([]byte(jwks(edJWK, and(c.key, `"d":"AQ"`)))); set != nil || err == nil || !strings.Contains(err.Error(), "private or secret") {
+			t.Errorf("%s, with d: got the set %v and error %v", c.name, set, err)
+		}
+	}
+}
+
+// TestSkippedKeysAreShownBounded: the reasons go into logs.
+func TestSkippedKeysAreShownBounded(t *testing.T) {
+	long := strings.Repeat("k", 5000)
+	set, err := latchkey.ParseJWKS([]byte(jwks(ecJWK, `{"kty":"\n`+long+`","kid":"a\n\u001b[31m`+long+`"}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range set.Skipped() {
+		if text := s.String(); len(text) > 300 || strings.ContainsAny(text, "\n\x1b") {
+			t.Errorf("a skipped key is shown as %q", text)
+		}
+	}
+	_, err = latchkey.ParseJWKS([]byte(jwks(strings.Split(strings.Repeat("{} ", 100), " ")[:100]...)))
+	if err == nil || len(err.Error()) > 1000 {
+		t.Errorf("100 skipped keys make the error %v", err)
 	}
 }
 

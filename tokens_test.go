@@ -104,6 +104,7 @@ func newVerifier(t testing.TB, edit func(*latchkey.Config)) *latchkey.Verifier {
 		Keys:     allKeys(),
 		Issuer:   issuer,
 		Audience: audience,
+		Leeway:   -1,
 		Now:      func() time.Time { return now },
 	}
 	if edit != nil {

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxToken  = 8192             // bytes
-	maxLeeway = 60 * time.Second // RFC 8725 leaves it to us; more is a longer life
+	maxLeeway = 60 * time.Second // RFC 7519 section 4.1.4: a few minutes at most; more is a longer life
 	// maxTime is the last second of the year 9999.
 	maxTime = 253402300799
 	// maxSubject: OpenID Connect Core section 2 allows 255 characters.
@@ -23,13 +23,18 @@ const (
 	defaultCacheSize = 1024
 )
 
+// DefaultLeeway is allowed for clocks that differ where [Config] names none.
+const DefaultLeeway = 10 * time.Second
+
 // Config is what a Verifier needs.
 type Config struct {
 	Keys     KeySet // required
 	Issuer   string // exact value of iss; required unless Legacy
 	Audience string // must be among aud; required unless Legacy
 
-	// Leeway is allowed for clocks that differ, at exp, nbf and iat: 0 to 60 s.
+	// Leeway is allowed for clocks that differ, at exp, nbf and iat: 60 s at
+	// most. 0 is [DefaultLeeway]: without any, a token that an issuer whose
+	// clock is a second ahead has just made is refused. A negative one is none.
 	Leeway time.Duration
 
 	// Legacy verifies the tokens of systems that used a shared secret: HS256
@@ -58,9 +63,13 @@ func New(cfg Config) (*Verifier, error) {
 		return nil, errors.New("verifier: keys must be set")
 	case !cfg.Legacy && (cfg.Issuer == "" || cfg.Audience == ""):
 		return nil, errors.New("verifier: issuer and audience must be set")
-	case cfg.Leeway < 0 || cfg.Leeway > maxLeeway:
-		return nil, fmt.Errorf("verifier: leeway %v must be 0s to %v", cfg.Leeway, maxLeeway)
+	case cfg.Leeway > maxLeeway:
+		return nil, fmt.Errorf("verifier: leeway %v must be %v at most", cfg.Leeway, maxLeeway)
 	}
+	if cfg.Leeway == 0 {
+		cfg.Leeway = DefaultLeeway
+	}
+	cfg.Leeway = max(cfg.Leeway, 0)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -207,7 +216,7 @@ func parseHeader(part string) (header, error) {
 		text, isString := v.Text()
 		switch name {
 		case "alg":
-			h.alg, hasAlg = Algorithm(text), true
+			h.alg, hasAlg = canonical(Algorithm(text)), true
 		case "kid":
 			h.kid, h.hasKid = text, true
 		case "typ":
@@ -257,9 +266,7 @@ func refusal(err error, bad *TokenError) error {
 }
 
 func (v *Verifier) key(ctx context.Context, h header) (*Key, error) {
-	switch h.alg {
-	case HS256, RS256, ES256, EdDSA:
-	default:
+	if !isOurs(h.alg) {
 		return nil, errAlgorithm
 	}
 	if v.cfg.Legacy && h.alg != HS256 {
@@ -410,11 +417,11 @@ func (v *Verifier) checkClaims(c *Claims) error {
 	case c.Issuer == "" && !v.cfg.Legacy:
 		return errNoIssuer
 	case c.Issuer != "" && v.cfg.Issuer != "" && c.Issuer != v.cfg.Issuer:
-		return errIssuer
+		return issuerError(c.Issuer, v.cfg.Issuer)
 	case c.audience == nil && !v.cfg.Legacy:
 		return errNoAudience
 	case c.audience != nil && v.cfg.Audience != "" && !contains(c.audience, v.cfg.Audience):
-		return errAudience // RFC 7519 section 4.1.3: MUST, in legacy mode too
+		return audienceError(c.audience, v.cfg.Audience) // RFC 7519 section 4.1.3: MUST, in legacy mode too
 	case c.Subject == "" || len(c.Subject) > maxSubject || hasControl(c.Subject):
 		return errSubject
 	case c.ExpiresAt.IsZero():

@@ -36,6 +36,26 @@ func TestGoodTokensOfEveryAlgorithm(t *testing.T) {
 	}
 }
 
+// TestEd25519IsEdDSA: RFC 9864 gives the algorithm a second name, in tokens and
+// in keys. Each key verifies tokens of both.
+func TestEd25519IsEdDSA(t *testing.T) {
+	key := publicKey(latchkey.EdDSA, "ed").AppendJWK(nil)
+	for _, inKey := range []string{"EdDSA", "Ed25519"} {
+		set := must(latchkey.ParseJWKS([]byte(jwks(strings.Replace(string(key), "EdDSA", inKey, 1)))))
+		v := newVerifier(t, func(cfg *latchkey.Config) { cfg.Keys = set })
+		for _, inToken := range []string{"EdDSA", "Ed25519"} {
+			for _, kid := range []string{`,"kid":"ed"`, ""} {
+				token := sign(latchkey.EdDSA, `{"alg":"`+inToken+`","typ":"at+jwt"`+kid+`}`, claims())
+				for range 2 { // not cached, and cached
+					if _, err := verify(v, token); err != nil {
+						t.Errorf("a token that says %s%s, a key that says %s: %v", inToken, kid, inKey, err)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestClaims(t *testing.T) {
 	v := newVerifier(t, nil)
 	c, err := verify(v, withClaims(
@@ -118,14 +138,19 @@ func TestLeeway(t *testing.T) {
 		at     int64 // seconds after now
 		good   bool
 	}{
-		{"last second without leeway", 0, 99, true},
-		{"expired without leeway", 0, 100, false},
+		{"last second without leeway", -1, 99, true},
+		{"expired without leeway", -1, 100, false},
+		{"last second by default", 0, 109, true},
+		{"expired by default", 0, 110, false},
 		{"last second with 30 s", 30 * time.Second, 129, true},
 		{"expired with 30 s", 30 * time.Second, 130, false},
 		{"last second with 60 s", time.Minute, 159, true},
 		{"expired with 60 s", time.Minute, 160, false},
-		{"nbf and iat without leeway", 0, 0, true},
-		{"a second before nbf and iat without leeway", 0, -1, false},
+		{"nbf and iat without leeway", -time.Hour, 0, true},
+		{"a second before nbf and iat without leeway", -time.Hour, -1, false},
+		{"a second before nbf and iat by default", 0, -1, true},
+		{"10 s before nbf and iat by default", 0, -10, true},
+		{"11 s before nbf and iat by default", 0, -11, false},
 		{"30 s before nbf and iat with 30 s", 30 * time.Second, -30, true},
 		{"31 s before nbf and iat with 30 s", 30 * time.Second, -31, false},
 		{"60 s before nbf and iat with 60 s", time.Minute, -60, true},
@@ -149,14 +174,13 @@ func TestLeeway(t *testing.T) {
 func TestNewRefusesBadConfigs(t *testing.T) {
 	keys := allKeys()
 	for name, cfg := range map[string]latchkey.Config{
-		"keys must be set":                         {Issuer: issuer, Audience: audience},
-		"keys must be set, in legacy mode too":     {Legacy: true},
-		"issuer and audience must be set":          {Keys: keys},
-		"issuer and audience must be set, no iss":  {Keys: keys, Audience: audience},
-		"issuer and audience must be set, no aud":  {Keys: keys, Issuer: issuer},
-		"leeway -1ns must be 0s to 1m0s":           {Keys: keys, Issuer: issuer, Audience: audience, Leeway: -1},
-		"leeway 1m0.000000001s must be 0s to 1m0s": {Keys: keys, Issuer: issuer, Audience: audience, Leeway: time.Minute + 1},
-		"leeway 1h0m0s must be 0s to 1m0s, legacy": {Keys: keys, Legacy: true, Leeway: time.Hour},
+		"keys must be set":                           {Issuer: issuer, Audience: audience},
+		"keys must be set, in legacy mode too":       {Legacy: true},
+		"issuer and audience must be set":            {Keys: keys},
+		"issuer and audience must be set, no iss":    {Keys: keys, Audience: audience},
+		"issuer and audience must be set, no aud":    {Keys: keys, Issuer: issuer},
+		"leeway 1m0.000000001s must be 1m0s at most": {Keys: keys, Issuer: issuer, Audience: audience, Leeway: time.Minute + 1},
+		"leeway 1h0m0s must be 1m0s at most, legacy": {Keys: keys, Legacy: true, Leeway: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := latchkey.New(cfg)
@@ -241,6 +265,32 @@ func TestAnEmptyKidNamesNoKey(t *testing.T) {
 			for _, kid := range []string{"", "other", " "} {
 				wantRefusal(t, v, sign(alg, `{"alg":"`+string(alg)+`","kid":"`+kid+`","typ":"`+typ+`"}`, claims()), latchkey.CheckKey)
 			}
+		}
+	}
+}
+
+// TestRefusalsSayWhatWasSeen: iss and aud with what they should be, bounded and
+// escaped, because they go into logs.
+func TestRefusalsSayWhatWasSeen(t *testing.T) {
+	v := newVerifier(t, nil)
+	long := strings.Repeat("x", 3000)
+	for token, want := range map[string]string{
+		withClaims("iss", `"https://other.example"`):                           `invalid token: issuer: iss is "https://other.example", want "` + issuer + `"`,
+		withClaims("iss", `"`+issuer+`/"`):                                     `invalid token: issuer: iss is "` + issuer + `/", want "` + issuer + `"`,
+		withClaims("aud", `"https://other.example"`):                           `invalid token: audience: aud is ["https://other.example"], which must hold "` + audience + `"`,
+		withClaims("aud", `["a","b"]`):                                         `aud is ["a", "b"], which must hold`,
+		withClaims("aud", `["a","b","c","d","e","f"]`):                         `aud is ["a", "b", "c", "d", and 2 more], which`,
+		withClaims("aud", `[]`):                                                `aud is [], which`,
+		withClaims("iss", `"a\nb\u001b[31m\u202e"`):                            `iss is "a\nb\x1b[31m\u202e", want`,
+		withClaims("iss", `"`+long+`"`):                                        `xxx"…, want`,
+		withClaims("aud", `["`+long[:900]+`","`+strings.Repeat("y", 900)+`"]`): `yyy"…], which`,
+	} {
+		_, err := verify(v, token)
+		if !errors.Is(err, latchkey.ErrInvalidToken) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want one that says %s", err, want)
+		}
+		if err != nil && len(err.Error()) > 1000 {
+			t.Errorf("the error has %d bytes", len(err.Error()))
 		}
 	}
 }

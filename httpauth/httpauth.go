@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -64,9 +65,17 @@ func WithScopes(scopes ...string) Option {
 	return func(g *guard) { g.scopes = append(g.scopes, scopes...) }
 }
 
+// WithLogger logs each refused request, with its method, path and the reason, at
+// level info, and an outage of the key set at level error. Neither the token nor
+// the query is logged. Without it nothing is: answers never say why.
+func WithLogger(log *slog.Logger) Option {
+	return func(g *guard) { g.log = log }
+}
+
 type guard struct {
 	verifier *latchkey.Verifier
 	scopes   []string
+	log      *slog.Logger // nil: nothing is logged
 	answer   func(http.ResponseWriter, *http.Request, error)
 }
 
@@ -87,6 +96,7 @@ func Require(v *latchkey.Verifier, options ...Option) func(http.Handler) http.Ha
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			claims, err := g.check(r)
 			if err != nil {
+				g.report(r, err)
 				g.answer(w, r, err)
 				return
 			}
@@ -110,6 +120,22 @@ func (g *guard) check(r *http.Request) (latchkey.Claims, error) {
 		}
 	}
 	return claims, nil
+}
+
+// maxPath bounds what of a stranger's path is logged.
+const maxPath = 256
+
+func (g *guard) report(r *http.Request, err error) {
+	if g.log == nil {
+		return
+	}
+	level, msg := slog.LevelInfo, "request refused"
+	if !errors.Is(err, ErrNoToken) && !errors.Is(err, latchkey.ErrInvalidToken) && !errors.Is(err, ErrScope) {
+		level, msg = slog.LevelError, "token could not be checked"
+	}
+	path := r.URL.Path
+	path = path[:min(len(path), maxPath)]
+	g.log.LogAttrs(r.Context(), level, msg, slog.String("method", r.Method), slog.String("path", path), slog.String("reason", err.Error()))
 }
 
 // The bodies of refusals, one for all causes of each status.

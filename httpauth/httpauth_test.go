@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/latchkey-auth/latchkey"
@@ -35,7 +37,11 @@ func TestRequire(t *testing.T) {
 		{"no header", nil, 401, "Bearer"},
 		{"two headers", []string{"Bearer " + good, "Bearer " + good}, 401, "Bearer"},
 		{"two tokens in one header", []string{"Bearer " + good + ", Bearer " + good}, 401, "Bearer"},
-		{"two spaces", []string{"Bearer  " + good}, 401, "Bearer"},
+		{"two spaces", []string{"Bearer  " + good}, 200, ""},
+		{"ten spaces", []string{"bearer" + strings.Repeat(" ", 10) + good}, 200, ""},
+		{"spaces alone", []string{"Bearer   "}, 401, "Bearer"},
+		{"a tab behind the space", []string{"Bearer \t" + good}, 401, "Bearer"},
+		{"a space within", []string{"Bearer  " + good[:20] + " " + good[20:]}, 401, "Bearer"},
 		{"another scheme", []string{"Basic " + good}, 401, "Bearer"},
 		{"the token alone", []string{good}, 401, "Bearer"},
 		{"an empty token", []string{"Bearer "}, 401, "Bearer"},
@@ -75,6 +81,53 @@ func TestRequireAnswersAnOutageWith503(t *testing.T) {
 	httpauth.Require(v)(hello).ServeHTTP(w, r)
 	if w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Header().Get("WWW-Authenticate") != "" {
 		t.Errorf("answered %d with headers %v", w.Code, w.Header())
+	}
+}
+
+// TestWithLogger: refusals and outages are logged with what tells them apart, and
+// never the token or the query.
+func TestWithLogger(t *testing.T) {
+	issuer := latchkeytest.NewIssuer(t)
+	other, err := latchkey.New(latchkey.Config{Keys: issuer.KeySet(), Issuer: "https://other.example", Audience: latchkeytest.Audience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	down, err := latchkey.New(latchkey.Config{Keys: brokenKeys{}, Issuer: latchkeytest.URL, Audience: latchkeytest.Audience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := issuer.Token("ada", "orders:read")
+	for name, c := range map[string]struct {
+		v             *latchkey.Verifier
+		authorization string
+		want          string // "": nothing is logged
+	}{
+		"good":            {issuer.Verifier(), "Bearer " + good, ""},
+		"no token":        {issuer.Verifier(), "", `level=INFO msg="request refused" method=GET path=/orders reason="no bearer token"`},
+		"a forged token":  {issuer.Verifier(), "Bearer " + issuer.Forged("ada", ""), `reason="invalid token: signature: does not match"`},
+		"another issuer":  {other, "Bearer " + good, `reason="invalid token: issuer: iss is \"` + latchkeytest.URL + `\", want \"https://other.example\""`},
+		"a scope missing": {issuer.Verifier(), "Bearer " + issuer.Token("ada", ""), `reason="token lacks a scope: orders:read"`},
+		"an outage":       {down, "Bearer " + good, `level=ERROR msg="token could not be checked"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lines strings.Builder
+			guarded := httpauth.Require(c.v, httpauth.WithScopes("orders:read"), httpauth.WithLogger(slog.New(slog.NewTextHandler(&lines, nil))))(hello)
+			r := httptest.NewRequest("GET", "/orders?access_token="+good, nil)
+			r.Header.Set("Authorization", c.authorization)
+			w := httptest.NewRecorder()
+			guarded.ServeHTTP(w, r)
+			if (c.want == "") != (lines.Len() == 0) || !strings.Contains(lines.String(), c.want) {
+				t.Errorf("logged %q, want %q", lines.String(), c.want)
+			}
+			for _, part := range strings.Split(good, ".")[1:] {
+				if strings.Contains(lines.String(), part) {
+					t.Error("a token is in the log")
+				}
+			}
+			if strings.Contains(w.Body.String(), "example") || strings.Contains(fmt.Sprint(w.Header()), "example") {
+				t.Errorf("the answer says why: %v %s", w.Header(), w.Body)
+			}
+		})
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +41,10 @@ type RemoteConfig struct {
 	// Client fetches; nil is one of its own. Redirects are never followed.
 	Client *http.Client
 
+	// Log hears of the keys of the set that are skipped, once for each set, and
+	// of fetches that fail while an old set serves; nil: nothing is logged.
+	Log *slog.Logger
+
 	Now func() time.Time // nil: time.Now
 }
 
@@ -53,6 +59,7 @@ type RemoteKeySet struct {
 	fetchedAt time.Time
 	triedAt   time.Time
 	err       error         // of the last fetch
+	said      string        // what was logged last
 	fetching  chan struct{} // closed when the fetch under way ends; nil: there is none
 }
 
@@ -78,6 +85,9 @@ func NewRemoteKeySet(cfg RemoteConfig) (*RemoteKeySet, error) {
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	cfg.Client = &client
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -140,7 +150,8 @@ func (s *RemoteKeySet) current(ctx context.Context, newer bool) (*latchkey.Stati
 	return s.keys, nil
 }
 
-// fetch replaces the set, or keeps it and the reason why it could not.
+// fetch replaces the set, or keeps it and the reason why it could not. A set
+// without a usable key replaces none.
 func (s *RemoteKeySet) fetch(ctx context.Context) {
 	doc, err := s.get(ctx)
 	s.mu.Lock()
@@ -149,18 +160,40 @@ func (s *RemoteKeySet) fetch(ctx context.Context) {
 		close(s.fetching)
 		s.fetching = nil
 	}()
-	if s.err = err; err != nil {
-		return
-	}
-	if s.keys == nil || string(doc) != s.doc { // or else the keys stay the same, and so do verified tokens
-		keys, err := latchkey.ParseJWKS(doc)
-		if err != nil {
-			s.err = fmt.Errorf("%s: %w", s.cfg.URL, err)
-			return
+	if err == nil && (s.keys == nil || string(doc) != s.doc) { // otherwise the keys stay the same, and so do verified tokens
+		var keys *latchkey.StaticKeySet
+		if keys, err = latchkey.ParseJWKS(doc); err == nil {
+			s.keys, s.doc = keys, string(doc)
+		} else {
+			err = fmt.Errorf("%s: %w", s.cfg.URL, err)
 		}
-		s.keys, s.doc = keys, string(doc)
 	}
-	s.fetchedAt = s.cfg.Now()
+	if s.err = err; err == nil {
+		s.fetchedAt = s.cfg.Now()
+	}
+	s.report()
+}
+
+// report logs what the last fetch came to, unless that was the last thing said:
+// a set is fetched every few minutes. s.mu is held.
+func (s *RemoteKeySet) report() {
+	level, msg, what := slog.LevelInfo, "", []string{}
+	switch {
+	case s.err != nil && s.keys != nil:
+		level, msg, what = slog.LevelWarn, "the key set could not be fetched again; the old one serves until it is stale", []string{s.err.Error()}
+	case s.err == nil && len(s.keys.Skipped()) > 0:
+		msg = "keys of the key set are skipped: their tokens are refused"
+		for _, skipped := range s.keys.Skipped() {
+			what = append(what, skipped.String())
+		}
+	}
+	said := msg + strings.Join(what, "\n")
+	if msg != "" && said != s.said {
+		s.cfg.Log.LogAttrs(context.Background(), level, msg, slog.String("url", s.cfg.URL), slog.Any("reasons", what))
+	}
+	if s.err == nil || msg != "" {
+		s.said = said
+	}
 }
 
 func (s *RemoteKeySet) get(ctx context.Context) ([]byte, error) {

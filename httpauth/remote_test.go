@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -159,6 +160,62 @@ func TestRemoteKeySetOutage(t *testing.T) {
 	server.serve(t, issuer)
 	if _, err := v.Verify(t.Context(), token); err != nil {
 		t.Errorf("the set is back: %v", err)
+	}
+}
+
+// TestRemoteKeySetSkipsKeys: a key that cannot be used is skipped, once in the
+// log for each set; a set in which none is left replaces no good one.
+func TestRemoteKeySetSkipsKeys(t *testing.T) {
+	issuer, server, c := latchkeytest.NewIssuer(t), newKeyServer(t), newClock()
+	res, err := http.Get(issuer.JWKS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	doc, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const broken, worse = `{"kty":"RSA","kid":null,"e":"AQAB","n":"AQ"}`, `{"kty":"EC","crv":"P-256","kid":"half"}`
+	beside := func(key string) http.HandlerFunc {
+		set := strings.Replace(string(doc), `{"keys":[`, `{"keys":[`+key+`,`, 1)
+		return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, set) }
+	}
+	var lines strings.Builder
+	keys, err := httpauth.NewRemoteKeySet(httpauth.RemoteConfig{URL: server.URL, Now: c.Now, Log: slog.New(slog.NewTextHandler(&lines, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := latchkey.New(latchkey.Config{Keys: keys, Issuer: latchkeytest.URL, Audience: latchkeytest.Audience, CacheSize: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := issuer.Token("ada", "")
+	for _, step := range []struct {
+		name   string
+		answer http.HandlerFunc
+		logged int    // lines so far
+		last   string // of what the last line says
+	}{
+		{"an unusable key beside the good one", beside(broken), 1, "kid"},
+		{"the same set", beside(broken), 1, "kid"},
+		{"another set", beside(worse), 2, "half"},
+		{"no usable key", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"keys":[`+worse+`]}`) }, 3, "no public key"},
+		{"still none", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"keys":[`+worse+`]}`) }, 3, "no public key"},
+		{"an outage", fails, 4, "status 500"},
+		{"back again", beside(worse), 5, "half"},
+	} {
+		server.respond(step.answer)
+		c.advance(11 * time.Second)
+		// A made-up key id has the set fetched, and waits for it.
+		v.Verify(t.Context(), latchkeytest.NewIssuer(t).Token("ada", ""))
+		if _, err := v.Verify(t.Context(), token); err != nil {
+			t.Errorf("%s: the good key's token: %v", step.name, err)
+		}
+		all := strings.Split(strings.TrimSpace(lines.String()), "\n")
+		if len(all) != step.logged || !strings.Contains(all[len(all)-1], step.last) {
+			t.Errorf("%s: logged %q, want %d lines, the last with %q", step.name, all, step.logged, step.last)
+		}
 	}
 }
 

@@ -207,7 +207,7 @@ func (c *tokenVerifyCmd) Run(ctx context.Context, p *process) error {
 		token = strings.TrimSpace(string(doc))
 	}
 	if len(token) > 7 && strings.EqualFold(token[:7], "bearer ") {
-		token = token[7:]
+		token = strings.TrimLeft(token[7:], " ")
 	}
 	verifier, done, err := c.verifier(ctx, p)
 	if err != nil {
@@ -260,9 +260,14 @@ func (c *tokenVerifyCmd) verifier(ctx context.Context, p *process) (*latchkey.Ve
 		if err != nil {
 			return nil, none, fmt.Errorf("reading the key set: %w", err)
 		}
-		if cfg.Keys, err = latchkey.ParseJWKS(doc); err != nil {
+		keys, err := latchkey.ParseJWKS(doc)
+		if err != nil {
 			return nil, none, fmt.Errorf("%s: %w", c.JWKS, err)
 		}
+		for _, skipped := range keys.Skipped() {
+			fmt.Fprintf(p.stderr, "%s: %s; skipped\n", c.JWKS, skipped)
+		}
+		cfg.Keys = keys
 		v, err := latchkey.New(cfg)
 		return v, none, err
 	}

@@ -284,7 +284,7 @@ func (s *storage) build(f serviceFlags, base string, forDemo bool, log *slog.Log
 		sys.jwks = func(context.Context) []byte { return []byte(`{"keys":[]}`) }
 		sys.verifier, err = secretVerifier(secret, i, forDemo, log)
 	} else {
-		sys.verifier, err = latchkey.New(latchkey.Config{Keys: s.keys, Issuer: issuer, Audience: audience, Leeway: awslambda.Leeway})
+		sys.verifier, err = latchkey.New(latchkey.Config{Keys: s.keys, Issuer: issuer, Audience: audience})
 	}
 	if err != nil {
 		return nil, err
@@ -302,7 +302,7 @@ func (s *system) hashBeside(log *slog.Logger) (stop func()) {
 }
 
 func secretVerifier(secret string, i issueFlags, forDemo bool, log *slog.Logger) (*latchkey.Verifier, error) {
-	cfg := latchkey.Config{Issuer: i.Issuer, Audience: i.Audience, Leeway: awslambda.Leeway}
+	cfg := latchkey.Config{Issuer: i.Issuer, Audience: i.Audience}
 	reason := weaksecret.Check(secret)
 	if reason == nil || !forDemo {
 		return awslambda.LegacyVerifier(secret, cfg)

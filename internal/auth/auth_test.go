@@ -245,7 +245,7 @@ func (f *fixture) events() []auth.Event {
 // me asks who bears the access token.
 func (f *fixture) me(tokens auth.Tokens) (auth.Identity, error) {
 	f.t.Helper()
-	v, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Now: f.clock.Now})
+	v, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Leeway: -1, Now: f.clock.Now})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func TestCompatibilityTokenIsOfTheOldSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	set, _ := latchkey.NewKeySet(key)
-	v, err := latchkey.New(latchkey.Config{Keys: set, Legacy: true, Now: f.clock.Now})
+	v, err := latchkey.New(latchkey.Config{Keys: set, Legacy: true, Leeway: -1, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

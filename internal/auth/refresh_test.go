@@ -35,7 +35,7 @@ func (f *fixture) wantRefused(saying, token string, why auth.Outcome) {
 // claimsOf verifies an access token.
 func (f *fixture) claimsOf(t auth.Tokens) latchkey.Claims {
 	f.t.Helper()
-	v, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Now: f.clock.Now})
+	v, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Leeway: -1, Now: f.clock.Now})
 	if err != nil {
 		f.t.Fatal(err)
 	}

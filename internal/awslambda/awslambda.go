@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -28,10 +27,6 @@ const (
 	EnvLevel    = "LATCHKEY_LOG_LEVEL"
 	EnvAppName  = "APP_NAME"
 )
-
-// Leeway is allowed for clocks that differ between whoever issues tokens and
-// whoever verifies them.
-const Leeway = 10 * time.Second
 
 // DefaultRoutes is where the table is in the zip, relative to its root.
 const DefaultRoutes = "routes.json"
@@ -52,9 +47,12 @@ func NewLogger(w io.Writer, name, level string) (*slog.Logger, error) {
 }
 
 // Authorizer builds the authorizer from the environment and the files beside
-// the bootstrap.
+// the bootstrap. A nil log hears nothing.
 func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authorizer, error) {
-	verifier, err := verifier(getenv)
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	verifier, err := verifier(getenv, log)
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +71,8 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Log: log})
 }
 
-func verifier(getenv func(string) string) (*latchkey.Verifier, error) {
-	cfg := latchkey.Config{Issuer: getenv(EnvIssuer), Audience: getenv(EnvAudience), Leeway: Leeway}
+func verifier(getenv func(string) string, log *slog.Logger) (*latchkey.Verifier, error) {
+	cfg := latchkey.Config{Issuer: getenv(EnvIssuer), Audience: getenv(EnvAudience)}
 	if secret := getenv(EnvSecret); secret != "" {
 		if getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" {
 			return nil, errors.New("TOKEN_SECRET and a JWKS are both set: tokens are signed by one or the other; unset one")
@@ -88,6 +86,9 @@ func verifier(getenv func(string) string) (*latchkey.Verifier, error) {
 	keys, err := latchkey.ParseJWKS(doc)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	for _, skipped := range keys.Skipped() {
+		log.Info("a key of the key set is skipped: its tokens are refused", slog.String("source", source), slog.String("key", skipped.String()))
 	}
 	if cfg.Issuer == "" {
 		return nil, errors.New("LATCHKEY_ISSUER is not set: it must be the iss of the tokens, exactly")

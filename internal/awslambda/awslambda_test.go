@@ -93,6 +93,27 @@ type environ map[string]string
 
 func (e environ) get(name string) string { return e[name] }
 
+// TestUnusableKeysAreLoggedAtTheStart, and the others serve.
+func TestUnusableKeysAreLoggedAtTheStart(t *testing.T) {
+	set := strings.Replace(keySet(t), `{"keys":[`, `{"keys":[{"kty":"EC","crv":"P-256","kid":"half"},`, 1)
+	var lines bytes.Buffer
+	log, err := awslambda.NewLogger(&lines, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := environ{"LATCHKEY_JWKS": set, "LATCHKEY_ISSUER": issuer, "LATCHKEY_ROUTES_FILE": routesFile(t)}
+	a, err := awslambda.Authorizer(env.get, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(lines.String(), "is skipped"); n != 1 || !strings.Contains(lines.String(), `(kid \"half\")`) {
+		t.Errorf("logged %s, want the skipped key once", lines.String())
+	}
+	if _, err := a.Handle(t.Context(), tokenEvent(token(issuer))); err != nil {
+		t.Errorf("a token of the good key: %v", err)
+	}
+}
+
 func TestAuthorizerFromTheEnvironment(t *testing.T) {
 	jwks := keySet(t)
 	tests := map[string]struct {

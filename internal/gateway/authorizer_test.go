@@ -46,7 +46,7 @@ func mint(claims map[string]any) string {
 }
 
 func newVerifier(keys latchkey.KeySet) *latchkey.Verifier {
-	v, err := latchkey.New(latchkey.Config{Keys: keys, Issuer: issuer, Audience: issuer, Now: func() time.Time { return now }})
+	v, err := latchkey.New(latchkey.Config{Keys: keys, Issuer: issuer, Audience: issuer, Leeway: -1, Now: func() time.Time { return now }})
 	if err != nil {
 		panic(err)
 	}
@@ -242,7 +242,8 @@ func TestAuthorizerRefusesBadTokens(t *testing.T) {
 		"no token":               "Bearer ",
 		"the scheme alone":       "Bearer",
 		"another scheme":         "Basic " + good,
-		"two spaces":             "Bearer  " + good,
+		"spaces alone":           "Bearer   ",
+		"a space within":         "Bearer  " + good[:20] + " " + good[20:],
 		"a tab":                  "Bearer\t" + good,
 		"two tokens":             "Bearer " + good + " " + good,
 		"two header lines":       "Bearer " + good + ",Bearer " + good,
@@ -268,7 +269,7 @@ func TestAuthorizerRefusesBadTokens(t *testing.T) {
 			}
 		})
 	}
-	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER "} {
+	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  ", "Bearer     "} {
 		if _, err := a.Handle(t.Context(), tokenEvent(scheme+good, dev+"GET/me")); err != nil {
 			t.Errorf("%s: %v", scheme, err)
 		}

@@ -67,7 +67,7 @@ func (c *clock) authorizer(t *testing.T, tb *gateway.Table, log *slog.Logger, ca
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := latchkey.New(latchkey.Config{Keys: keys, Issuer: issuer, Audience: issuer, Now: c.Now})
+	v, err := latchkey.New(latchkey.Config{Keys: keys, Issuer: issuer, Audience: issuer, Leeway: -1, Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 func verifierOf(f *fixture) *latchkey.Verifier {
 	f.Helper()
-	v, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Now: f.clock.Now})
+	v, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Leeway: -1, Now: f.clock.Now})
 	if err != nil {
 		f.Fatal(err)
 	}

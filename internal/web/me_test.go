@@ -96,7 +96,8 @@ func TestRefusedTokensAreAlike(t *testing.T) {
 		"no scheme":            with(func(token string) fields { return fields{"Authorization": token} }),
 		"Basic":                with(func(string) fields { return fields{"Authorization": "Basic YWRhOng="} }),
 		"another scheme":       with(func(token string) fields { return fields{"Authorization": "Token " + token} }),
-		"two spaces":           with(func(token string) fields { return fields{"Authorization": "Bearer  " + token} }),
+		"spaces alone":         with(func(string) fields { return fields{"Authorization": "Bearer   "} }),
+		"a space within":       with(func(token string) fields { return fields{"Authorization": "Bearer  " + token[:20] + " " + token[20:]} }),
 		"two tokens":           with(func(token string) fields { return bearer(token + " " + token) }),
 		"two headers":          with(func(token string) fields { return fields{"Authorization": "Bearer " + token + "\nBearer " + token} }),
 		"a bad and a good one": with(func(token string) fields { return fields{"Authorization": "Bearer x\nBearer " + token} }),
@@ -213,7 +214,7 @@ func TestRotationDoesNotShow(t *testing.T) {
 	}
 	f.clock.Advance(6 * time.Minute)
 	young := f.token()
-	v, err := latchkey.New(latchkey.Config{Keys: set, Issuer: issuer, Audience: audience, Now: f.clock.Now})
+	v, err := latchkey.New(latchkey.Config{Keys: set, Issuer: issuer, Audience: audience, Leeway: -1, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -199,7 +199,7 @@ func fixtureWith(t testing.TB, path string, change func(*auth.Config), options .
 
 func (f *fixture) newHandler(options ...func(*web.Config)) http.Handler {
 	f.Helper()
-	verifier, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Now: f.clock.Now})
+	verifier, err := latchkey.New(latchkey.Config{Keys: f.keys, Issuer: issuer, Audience: audience, Leeway: -1, Now: f.clock.Now})
 	if err != nil {
 		f.Fatal(err)
 	}
