@@ -4,6 +4,10 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 )
@@ -20,6 +24,9 @@ func TestCanonicalPath(t *testing.T) {
 		"an encoded space":        "/a%20b",
 		"an encoded percent sign": "/100%25",
 		"a percent sign and text": "/100%25zz",
+		"a percent sign and u":    "/100%25us",
+		"letters of all scripts":  "/stra%C3%9Fe/%D8%B3%D9%84%D8%A7%D9%85/%E6%97%A5%E6%9C%AC%E3%83%BC/%E0%A4%A8%E0%A4%AE%E0%A4%B8%E0%A5%8D%E0%A4%A4%E0%A5%87",
+		"digits of other scripts": "/%D9%A4%D9%A2",
 		"encoded UTF-8":           "/caf%C3%A9",
 		"lower-case hexadecimal":  "/caf%c3%a9",
 	}
@@ -64,6 +71,45 @@ func TestCanonicalPath(t *testing.T) {
 		"an encoded semicolon":             "/admin%3bx",
 		"an overlong slash":                "/a%c0%afadmin",
 		"broken UTF-8":                     "/a%ff",
+		"an encoded question mark":         "/admin%3fx",
+		"an encoded number sign":           "/admin%23x",
+		"a question mark encoded twice":    "/admin%253fx",
+		"a slash in the manner of IIS":     "/a%25u002fb",
+		"a wide slash in that manner":      "/a%25uff0fb",
+		"a full-width slash":               "/a%EF%BC%8Fadmin",
+		"a full-width slash as it is":      "/a\uFF0Fadmin",
+		"a full-width backslash":           "/a%EF%BC%BCadmin",
+		"full-width dots":                  "/a/%EF%BC%8E%EF%BC%8E/admin",
+		"full-width letters":               "/%EF%BD%81dmin",
+		"a full-width percent sign":        "/a%EF%BC%852fadmin",
+		"a small backslash":                "/a%EF%B9%A8admin",
+		"a division slash":                 "/a%E2%88%95admin",
+		"a fraction slash":                 "/a%E2%81%84admin",
+		"a fraction":                       "/a%C2%BDb",
+		"account of":                       "/%E2%84%80",
+		"a two-dot leader":                 "/a/%E2%80%A5/admin",
+		"an ideographic full stop":         "/a/%E3%80%82%E3%80%82/admin",
+		"a yen sign":                       "/a%C2%A5admin",
+		"a Greek question mark":            "/admin%CD%BEx",
+		"a zero-width space":               "/ad%E2%80%8Bmin",
+		"a zero-width joiner":              "/ad%E2%80%8Dmin",
+		"a soft hyphen":                    "/ad%C2%ADmin",
+		"a byte order mark":                "/%EF%BB%BFadmin",
+		"a text direction":                 "/%E2%80%AEnimda",
+		"a variation selector":             "/admin%EF%B8%8F",
+		"a Hangul filler":                  "/admin%E3%85%A4",
+		"a combining grapheme joiner":      "/ad%CD%8Fmin",
+		"a C1 control character":           "/admin%C2%85",
+		"a line separator":                 "/admin%E2%80%A8x",
+		"a no-break space":                 "/admin%C2%A0",
+		"a space at the end":               "/admin%20",
+		"a space before dots":              "/a/%20../admin",
+		"a long s":                         "/%C5%BFecret",
+		"a Kelvin sign":                    "/%E2%84%AAeys",
+		"a mathematical letter":            "/%F0%9D%90%9Admin",
+		"a ligature":                       "/%EF%AC%81les",
+		"a private character":              "/%EE%80%80",
+		"a noncharacter":                   "/%EF%BF%BE",
 	}
 	for name, path := range others {
 		if gateway.CanonicalPath(path) {
@@ -72,9 +118,31 @@ func TestCanonicalPath(t *testing.T) {
 	}
 }
 
+// Normalization makes no ASCII, and nothing invisible, of what a path may hold.
+func TestCanonicalPathHoldsNoCompatibilityForms(t *testing.T) {
+	taken := 0
+	for c := rune(utf8.RuneSelf); c <= unicode.MaxRune; c++ {
+		if !utf8.ValidRune(c) || !gateway.CanonicalPath("/"+url.PathEscape(string(c))) {
+			continue
+		}
+		taken++
+		for _, form := range []string{norm.NFKC.String(string(c)), norm.NFC.String(string(c)), string(unicode.SimpleFold(c))} {
+			if strings.ContainsFunc(form, func(r rune) bool { return r < utf8.RuneSelf }) {
+				t.Errorf("%U is taken and becomes %q", c, form)
+			}
+		}
+		if unicode.In(c, unicode.C, unicode.Z, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+			t.Errorf("%U is taken and cannot be seen", c)
+		}
+	}
+	if taken < 100_000 {
+		t.Errorf("%d characters are taken: letters of living scripts must be", taken)
+	}
+}
+
 // No decoder behind the gateway may find another path in what is routed.
 func FuzzCanonicalPath(f *testing.F) {
-	for _, s := range []string{"/", "/a/b", "/a%20b", "/100%25", "/%2561", "/a%c0%af", "/..;/a", "/a%2fb"} {
+	for _, s := range []string{"/", "/a/b", "/a%20b", "/100%25", "/%2561", "/a%c0%af", "/..;/a", "/a%2fb", "/a%3f", "/a%EF%BC%8Fb", "/a%25u002f"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
@@ -92,7 +160,7 @@ func FuzzCanonicalPath(f *testing.F) {
 			t.Errorf("%q is decoded further: %q, %q", path, plain, again)
 		}
 		for _, part := range strings.Split(plain[1:], "/") {
-			if part == "." || part == ".." || part == "" && plain != "/" || strings.ContainsAny(part, "\\;\x00\r\n") {
+			if part == "." || part == ".." || part == "" && plain != "/" || strings.ContainsAny(part, "\\;?#\x00\r\n") {
 				t.Errorf("%q has the part %q", path, part)
 			}
 		}

@@ -187,6 +187,7 @@ func (g *Gateway) newUpstream(target *url.URL) http.Handler {
 		Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second},
 		ErrorLog:  slog.NewLogLogger(g.Log.Handler(), slog.LevelWarn),
 		Rewrite: func(p *httputil.ProxyRequest) {
+			dropOverrides(p.Out.Header)
 			p.SetURL(target)
 			p.SetXForwarded()
 			// An upgraded connection (WebSocket, h2c) would carry requests past
@@ -217,26 +218,5 @@ func (g *Gateway) newUpstream(target *url.URL) http.Handler {
 			}
 			x.fail(gateway.IntegrationFailure, err)
 		},
-	}
-}
-
-// setIdentity sets the identity headers, empty on public routes, and drops all
-// that the client sent under their prefix. CGI and its heirs read "_", "." and
-// "-" in names alike, so all of them do here.
-func setIdentity(h http.Header, authorizer map[string]any) {
-	for name := range h {
-		plain := strings.Map(func(r rune) rune {
-			if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-				return r
-			}
-			return '-'
-		}, name)
-		if strings.HasPrefix(strings.ToLower(plain), "x-latchkey-") {
-			delete(h, name)
-		}
-	}
-	for name, member := range identityHeaders {
-		value, _ := authorizer[member].(string)
-		h[name] = []string{value}
 	}
 }

@@ -99,6 +99,33 @@ func TestUpstreamLearnsWhoCalls(t *testing.T) {
 	a.signedIn(t, "GET", "/private/x", hostile).wants(t, 502, badGateway, "InternalServerErrorException")
 }
 
+// A server that believes what proxies write would serve another request than the
+// one that was routed and authorized.
+func TestUpstreamIsToldNoOtherRequest(t *testing.T) {
+	a := behind(t, mirror, "")
+	for _, name := range []string{
+		"X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URI", "X-Original-Method",
+		"X-Forwarded-Uri", "X-Forwarded-Path", "X-Forwarded-Method", "X-Forwarded-Prefix", "X-Forwarded-Port", "X-Forwarded-Server", "X-Envoy-Original-Path",
+		"X-Script-Name", "Forwarded", "X-Host", "X-Original-Host", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP",
+		"X-Remote-User", "Remote-User", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Auth-Request-User", "X-Amzn-Oidc-Identity",
+		"x_original_url", "X.Original.URL", "X_HTTP_METHOD_OVERRIDE", "x_http-method.override", "X_Forwarded_For",
+	} {
+		r := a.do(t, "GET", "/public/x", name+": forged")
+		if r.status != 200 || strings.Contains(r.body, "forged") {
+			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
+	}
+	r := a.do(t, "GET", "/public/x", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: gopher", "X-Request-Id: 7", "Traceparent: 00-1-2-03", "X-Api-Key: k")
+	for _, want := range []string{"X-Forwarded-For: 127.0.0.1\n", "X-Forwarded-Proto: http\n", "X-Request-Id: 7\n", "Traceparent: 00-1-2-03\n", "X-Api-Key: k\n"} {
+		if !strings.Contains(r.body, want) {
+			t.Errorf("the server lacks %q: %s", want, r.body)
+		}
+	}
+	if strings.Contains(r.body, "evil") {
+		t.Errorf("the server sees a forged host: %s", r.body)
+	}
+}
+
 // raw sends bytes as they are and returns the answer.
 func (a *api) raw(t *testing.T, request string) (*http.Response, string) {
 	t.Helper()
