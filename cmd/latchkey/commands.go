@@ -88,7 +88,7 @@ func hostOf(publicURL string) []string {
 // openDemo opens the system that offline and invoke share: created where it is
 // missing, with the demo user in it.
 func openDemo(ctx context.Context, f serviceFlags, base string, log *slog.Logger) (*system, error) {
-	s, err := f.open(ctx, true, f.value(), log)
+	s, err := f.openKind(ctx, sqlstore.Local, true, f.value(), log)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ type serveCmd struct {
 
 func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	log := p.logger()
-	s, err := c.open(ctx, false, c.value(), log)
+	s, err := c.openKind(ctx, sqlstore.Production, false, c.value(), log)
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (c *initCmd) Run(ctx context.Context, p *process) error {
 	if c.Data == sqlstore.Memory {
 		return usagef("init creates files; :memory: needs none")
 	}
-	s, err := c.open(ctx, true, maxTokenTTL, p.logger())
+	s, err := c.openKind(ctx, sqlstore.Production, true, maxTokenTTL, p.logger())
 	if err != nil {
 		return err
 	}

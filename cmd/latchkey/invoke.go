@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/offline"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
 type invokeCmd struct {
@@ -127,7 +128,7 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 		return nil, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")
 	}
 	log := p.logger()
-	s, err := c.open(ctx, true, c.value(), log)
+	s, err := c.openKind(ctx, sqlstore.Production, true, c.value(), log)
 	if err != nil {
 		return nil, err
 	}

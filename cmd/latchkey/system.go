@@ -134,24 +134,33 @@ type storage struct {
 	master keyring.MasterKey
 }
 
-// open opens the data directory. With create it makes what is missing: the
+// open opens a data directory of either kind, see openKind.
+func (f dataFlags) open(ctx context.Context, create bool, ttl time.Duration, log *slog.Logger) (*storage, error) {
+	return f.openKind(ctx, "", create, ttl, log)
+}
+
+// openKind opens a data directory that is marked with the kind; one of another it
+// refuses before it touches anything. With create it makes what is missing: the
 // directory, the database, the master key. ttl is how long the tokens live that
 // keys have signed: a key that is replaced verifies for as long.
-func (f dataFlags) open(ctx context.Context, create bool, ttl time.Duration, log *slog.Logger) (*storage, error) {
+func (f dataFlags) openKind(ctx context.Context, kind sqlstore.Kind, create bool, ttl time.Duration, log *slog.Logger) (*storage, error) {
 	path := sqlstore.Memory
 	if f.Data != sqlstore.Memory {
-		path = filepath.Join(f.Data, "latchkey.db")
+		path = f.database()
 		if create {
-			if err := os.MkdirAll(f.Data, 0o700); err != nil {
+			if err := makeDataDirectory(f.Data); err != nil {
 				return nil, fmt.Errorf("creating the data directory: %w", err)
 			}
 		}
 	}
-	store, err := sqlstore.Open(ctx, path, create || path == sqlstore.Memory)
-	if errors.Is(err, sqlstore.ErrNoDatabase) {
-		return nil, fmt.Errorf("there is no database in %s; create it with `latchkey init --data %s`, or name the right directory with --data", f.Data, f.Data)
-	}
-	if err != nil {
+	store, err := sqlstore.OpenKind(ctx, path, create || path == sqlstore.Memory, kind)
+	var other *sqlstore.KindError
+	switch {
+	case errors.Is(err, sqlstore.ErrNoDatabase):
+		return nil, f.noDatabase()
+	case errors.As(err, &other):
+		return nil, f.explainKind(other)
+	case err != nil:
 		return nil, err
 	}
 	master, err := f.masterKey(ctx, store, create)
@@ -168,6 +177,26 @@ func (f dataFlags) open(ctx context.Context, create bool, ttl time.Duration, log
 		return nil, err
 	}
 	return &storage{store, keys, master}, nil
+}
+
+// makeDataDirectory makes the directory for its owner alone. In one that it makes,
+// git finds nothing to commit.
+func makeDataDirectory(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, ".gitignore"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) { // by another process
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("*\n")
+	return errors.Join(err, f.Close())
 }
 
 // masterKey finds the key: in the environment, in the named file, in the data
@@ -190,7 +219,7 @@ func (f dataFlags) masterKey(ctx context.Context, store *sqlstore.Store, create 
 		return keyring.NewMasterKey(), nil
 	}
 	path := filepath.Join(f.Data, "master.key")
-	key, err := readMasterKey(path)
+	key, err := readOwnMasterKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
@@ -202,10 +231,19 @@ func (f dataFlags) masterKey(ctx context.Context, store *sqlstore.Store, create 
 		return createMasterKey(path)
 	}
 	// Another process may have made it, and then the keys, since we looked.
-	if key, err = readMasterKey(path); errors.Is(err, fs.ErrNotExist) {
+	if key, err = readOwnMasterKey(path); errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("there is no master key: %s is missing; put it back, or give it by LATCHKEY_MASTER_KEY or --master-key-file", path)
 	}
 	return key, err
+}
+
+// readOwnMasterKey reads the file in the data directory. Another one may be a
+// secret that an orchestrator shows to everybody in the container.
+func readOwnMasterKey(path string) (keyring.MasterKey, error) {
+	if err := checkSecretFile(path); err != nil {
+		return keyring.MasterKey{}, fmt.Errorf("the master key: %w", err)
+	}
+	return readMasterKey(path)
 }
 
 func readMasterKey(path string) (keyring.MasterKey, error) {
@@ -236,7 +274,7 @@ func createMasterKey(path string) (keyring.MasterKey, error) {
 	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return keyring.MasterKey{}, fmt.Errorf("creating the master key: %w", err)
 	}
-	return readMasterKey(path)
+	return readOwnMasterKey(path)
 }
 
 // system is the auth service, wired.

@@ -13,13 +13,14 @@ import (
 
 // migrate brings the schema forward, each step in a transaction of its own: a
 // process killed between two steps, or in one, goes on from there at its next
-// start. Schemas never go backward.
-func (s *Store) migrate(ctx context.Context) error {
+// start. Schemas never go backward. A new database is marked with the kind in the
+// first step, so that none is ever seen without.
+func (s *Store) migrate(ctx context.Context, kind Kind) error {
 	steps, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
 	}
-	found, err := s.schema(ctx)
+	found, err := schema(ctx, s.write)
 	if err != nil {
 		return err
 	}
@@ -27,7 +28,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		return &NewerSchemaError{Found: found, Known: len(steps)}
 	}
 	for i := found; i < len(steps); i++ {
-		if err := s.step(ctx, i+1, steps[i]); err != nil {
+		if err := s.step(ctx, i+1, steps[i], kind); err != nil {
 			return fmt.Errorf("migrating to schema %d: %w", i+1, err)
 		}
 	}
@@ -35,20 +36,20 @@ func (s *Store) migrate(ctx context.Context) error {
 }
 
 // schema returns the number of the last migration that was applied.
-func (s *Store) schema(ctx context.Context) (int, error) {
+func schema(ctx context.Context, db *sql.DB) (int, error) {
 	const known = `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'`
 	var tables, version int
-	if err := s.write.QueryRowContext(ctx, known).Scan(&tables); err != nil {
+	if err := db.QueryRowContext(ctx, known).Scan(&tables); err != nil {
 		return 0, err
 	}
 	if tables == 0 {
 		return 0, nil
 	}
-	err := s.write.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM migrations`).Scan(&version)
+	err := db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM migrations`).Scan(&version)
 	return version, err
 }
 
-func (s *Store) step(ctx context.Context, version int, file string) error {
+func (s *Store) step(ctx context.Context, version int, file string, kind Kind) error {
 	digits, _, _ := strings.Cut(path.Base(file), "_")
 	if n, err := strconv.Atoi(digits); err != nil || n != version {
 		return fmt.Errorf("migration %s stands at place %d", file, version)
@@ -66,6 +67,11 @@ func (s *Store) step(ctx context.Context, version int, file string) error {
 		claimed, err := affected(tx.ExecContext(ctx, claim, version, time.Now().UnixMicro()))
 		if err != nil || claimed == 0 { // another process was faster
 			return err
+		}
+		if version == 1 {
+			if err := mark(ctx, tx, kind); err != nil {
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx, string(text))
 		return err

@@ -9,6 +9,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -74,13 +75,23 @@ func (e *NewerSchemaError) Error() string {
 
 // Open opens the database file and brings its schema up to date. Without create
 // a missing file is ErrNoDatabase: an empty database in place of a mistyped
-// path would look like the loss of all users.
+// path would look like the loss of all users. A new one is marked as production.
 func Open(ctx context.Context, path string, create bool) (*Store, error) {
+	return OpenKind(ctx, path, create, "")
+}
+
+// OpenKind is Open for a database of one kind: a new one is marked with it, and
+// one of another is a KindError before anything is done to it. In memory every
+// kind is the same.
+func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store, error) {
 	s := &Store{}
 	if path == Memory {
 		s.write = openDB(Memory)
 		s.read = s.write
 	} else {
+		if err := checkKind(ctx, path, want); err != nil {
+			return nil, err
+		}
 		if err := prepareFile(path, create); err != nil {
 			return nil, err
 		}
@@ -94,7 +105,7 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 		s.read.SetMaxIdleConns(runtime.GOMAXPROCS(0) + 2)
 	}
 	s.write.SetMaxOpenConns(1)
-	if err := s.begin(ctx); err != nil {
+	if err := patiently(func() error { return s.begin(ctx, want) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
 	}
 	if err := s.prepare(ctx); err != nil {
@@ -171,17 +182,31 @@ func open(dsn string) *sql.DB {
 	return db
 }
 
-// begin makes a database of a new file, and one of today of an older database. SQLite
-// does not wait for others who give a new file its log, because all might wait for
-// each other; and of many at once some wait for longer than a request may.
-func (s *Store) begin(ctx context.Context) error {
-	for deadline := time.Now().Add(openTimeout); ; time.Sleep(time.Millisecond) {
-		err := s.migrate(ctx)
-		var e *sqlite.Error
-		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
-			return err
-		}
+// checkKind looks at a database that is there, and leaves it as it is.
+func checkKind(ctx context.Context, path string, want Kind) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
+	return withFile(ctx, path, func(db *sql.DB) error {
+		found, err := kindOf(ctx, db)
+		if err == nil && !found.serves(want) {
+			err = &KindError{found, want}
+		}
+		return err
+	})
+}
+
+// begin makes a database of a new file, and brings an older one up to date. It
+// looks at the kind again: another process may have made the database meanwhile.
+func (s *Store) begin(ctx context.Context, want Kind) error {
+	if err := s.migrate(ctx, cmp.Or(want, Production)); err != nil {
+		return err
+	}
+	found, err := kindOf(ctx, s.write)
+	if err == nil && s.path != "" && !found.serves(want) {
+		err = &KindError{found, want}
+	}
+	return err
 }
 
 // Close closes the database.

@@ -1,0 +1,169 @@
+package sqlstore_test
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+)
+
+// execute runs statements on a database as another program would.
+func execute(t *testing.T, path string, texts ...string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, text := range texts {
+		if _, err := db.Exec(text); err != nil {
+			t.Fatalf("%.60s: %v", text, err)
+		}
+	}
+}
+
+// snapshot is every file of a directory with its content.
+func snapshot(t *testing.T, dir string) string {
+	t.Helper()
+	var all bytes.Buffer
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&all, "%s %x\n", e.Name(), content)
+	}
+	return all.String()
+}
+
+// TestOtherKindIsRefusedUntouched: who wants a database of one kind is refused one
+// of the other, and one without a mark is production. The refusal changes no byte,
+// also where the schema is an older one.
+func TestOtherKindIsRefusedUntouched(t *testing.T) {
+	for _, c := range []struct {
+		found, want sqlstore.Kind
+		refused     bool
+	}{
+		{sqlstore.Production, sqlstore.Production, false},
+		{sqlstore.Production, "", false},
+		{sqlstore.Production, sqlstore.Local, true},
+		{sqlstore.Local, sqlstore.Local, false},
+		{sqlstore.Local, "", false},
+		{sqlstore.Local, sqlstore.Production, true},
+		{sqlstore.Unmarked, sqlstore.Production, false},
+		{sqlstore.Unmarked, "", false},
+		{sqlstore.Unmarked, sqlstore.Local, true},
+	} {
+		t.Run(fmt.Sprintf("%s for %q", c.found, c.want), func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "latchkey.db")
+			if c.found == sqlstore.Unmarked {
+				schema, err := os.ReadFile("migrations/0001_accounts.sql")
+				if err != nil {
+					t.Fatal(err)
+				}
+				execute(t, path, string(schema), `CREATE TABLE migrations (version BIGINT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)`,
+					`INSERT INTO migrations VALUES (1, 0)`)
+			} else {
+				s, err := sqlstore.OpenKind(t.Context(), path, true, c.found)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Close()
+			}
+			before := snapshot(t, dir)
+			s, err := sqlstore.OpenKind(t.Context(), path, true, c.want)
+			if !c.refused {
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Close()
+				if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != c.found {
+					t.Errorf("it is %q afterwards, %v; want %q", info.Kind, err, c.found)
+				}
+				return
+			}
+			var other *sqlstore.KindError
+			if !errors.As(err, &other) || other.Found != c.found || other.Want != c.want {
+				t.Fatalf("got %v, want a KindError", err)
+			}
+			if snapshot(t, dir) != before {
+				t.Error("the refusal has changed something")
+			}
+		})
+	}
+}
+
+// TestNewDatabaseIsMarkedOnce: of processes that begin a database at the same
+// moment for different uses, those of one use get it.
+func TestNewDatabaseIsMarkedOnce(t *testing.T) {
+	for range 5 {
+		path := filepath.Join(t.TempDir(), "latchkey.db")
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		got := make(map[sqlstore.Kind]int)
+		for i := range 8 {
+			kind := []sqlstore.Kind{sqlstore.Production, sqlstore.Local}[i%2]
+			all.Go(func() {
+				s, err := sqlstore.OpenKind(t.Context(), path, true, kind)
+				var other *sqlstore.KindError
+				if errors.As(err, &other) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				s.Close()
+				mu.Lock()
+				defer mu.Unlock()
+				got[kind]++
+			})
+		}
+		all.Wait()
+		if len(got) != 1 || got[sqlstore.Production]+got[sqlstore.Local] != 4 {
+			t.Errorf("it was opened as %v, want four times as one kind", got)
+		}
+	}
+}
+
+func TestMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	if err := sqlstore.Mark(t.Context(), path, sqlstore.Local); !errors.Is(err, sqlstore.ErrNoDatabase) {
+		t.Errorf("no database: got %v", err)
+	}
+	s := open(t, path, true)
+	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{{ID: "u", Username: "ada"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != sqlstore.Production || info.Users != 1 || info.Schema < 1 {
+		t.Errorf("got %+v, %v; want production, one user", info, err)
+	}
+	for id, want := range map[auth.UserID]bool{"u": true, "v": false} {
+		if there, err := sqlstore.HasUser(t.Context(), path, id); err != nil || there != want {
+			t.Errorf("HasUser(%s) = %v, %v; want %v", id, there, err, want)
+		}
+	}
+	execute(t, path, `DROP TABLE store_kind`)
+	for _, kind := range []sqlstore.Kind{sqlstore.Unmarked, sqlstore.Local, sqlstore.Production} {
+		if kind != sqlstore.Unmarked {
+			if err := sqlstore.Mark(t.Context(), path, kind); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != kind {
+			t.Errorf("got %q, %v; want %q", info.Kind, err, kind)
+		}
+	}
+}
