@@ -235,7 +235,7 @@ func (c *initCmd) Run(ctx context.Context, p *process) error {
 	if err := s.keys.Begin(ctx, c.SigningAlg); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s is ready: database, master key, signing key\nnext: latchkey users add --data %s --username NAME, latchkey serve --data %s\n", c.Data, c.Data, c.Data)
+	fmt.Fprintf(p.stdout, "%s is ready: database, master key, signing key\nnext: latchkey users add NAME --data %s, latchkey serve --data %s\n", c.Data, c.Data, c.Data)
 	if os.Getenv("LATCHKEY_MASTER_KEY") == "" && c.MasterKeyFile == "" {
 		fmt.Fprintf(p.stdout, "back up %s/master.key apart from the database: neither is of use without the other\n", c.Data)
 	}

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -58,6 +58,7 @@ type eventView struct {
 	Kind      auth.EventKind `json:"kind"`
 	Outcome   auth.Outcome   `json:"outcome"`
 	UserID    auth.UserID    `json:"user_id,omitempty"`
+	User      string         `json:"user,omitempty"` // what the user is called now
 	SessionID auth.SessionID `json:"session_id,omitempty"`
 	RequestID string         `json:"request_id,omitempty"`
 	Address   string         `json:"address,omitempty"`
@@ -80,10 +81,8 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	if !c.JSON {
-		fmt.Fprintln(t, "TIME\tKIND\tOUTCOME\tUSER\tADDRESS\tDEVICE")
-	}
+	t := p.newTable(eventsColumns)
+	names := userNames{store: s.Store, known: make(map[auth.UserID]string)}
 	var last int64
 	for {
 		page, err := s.Events(ctx, last, eventsPage)
@@ -92,15 +91,23 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 		}
 		for _, e := range page {
 			last = e.Number
-			if err := c.show(p, t, e); err != nil {
+			if !c.wants(e) {
+				continue
+			}
+			if err := c.show(ctx, p, t, names, e); err != nil {
 				return err
 			}
 		}
 		if len(page) == eventsPage {
 			continue
 		}
-		if err := t.Flush(); err != nil || !c.Follow {
-			return err
+		if !c.JSON {
+			if err := t.flush(); err != nil {
+				return err
+			}
+		}
+		if !c.Follow {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -110,12 +117,14 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 	}
 }
 
+// eventsColumns: on a narrow terminal the device goes first, then the id, which the
+// name stands beside. --json has everything.
+var eventsColumns = []column{{title: "TIME"}, {title: "KIND"}, {title: "OUTCOME"}, {title: "USER", yields: 2}, {title: "NAME", min: 12},
+	{title: "ADDRESS", min: 9, yields: 1}, {title: "DEVICE", min: 8, yields: 3}}
+
 // userID finds the id of a user, who may have been deleted.
 func userID(ctx context.Context, store auth.Store, user string) (string, error) {
-	u, err := auth.FindUser(ctx, store, user)
-	if errors.Is(err, auth.ErrNotFound) {
-		u, err = store.User(ctx, auth.UserID(user))
-	}
+	u, err := auth.NamedUser(ctx, store, user)
 	if errors.Is(err, auth.ErrNotFound) {
 		u.ID = auth.UserID(user)
 		var deleted bool
@@ -126,17 +135,43 @@ func userID(ctx context.Context, store auth.Store, user string) (string, error) 
 	return string(u.ID), explainUser(err)
 }
 
-func (c *eventsCmd) show(p *process, t *tabwriter.Writer, e auth.Event) error {
-	switch {
-	case c.Kind != "" && c.Kind != string(e.Kind),
-		c.Outcome != "" && c.Outcome != string(e.Outcome),
-		c.User != "" && c.User != string(e.UserID),
-		c.Since > 0 && time.Since(e.Time) > c.Since:
-		return nil
+// userNames remembers what users are called: an event has the id alone.
+type userNames struct {
+	store auth.Store
+	known map[auth.UserID]string
+}
+
+// of is empty for nobody, and for a user who has been deleted.
+func (n userNames) of(ctx context.Context, id auth.UserID) (string, error) {
+	if name, ok := n.known[id]; ok || id == "" {
+		return name, nil
+	}
+	u, err := n.store.User(ctx, id)
+	if err != nil && !errors.Is(err, auth.ErrNotFound) {
+		return "", err
+	}
+	n.known[id] = label(u)
+	return n.known[id], nil
+}
+
+func (c *eventsCmd) wants(e auth.Event) bool {
+	return (c.Kind == "" || c.Kind == string(e.Kind)) &&
+		(c.Outcome == "" || c.Outcome == string(e.Outcome)) &&
+		(c.User == "" || c.User == string(e.UserID)) &&
+		(c.Since == 0 || time.Since(e.Time) <= c.Since)
+}
+
+func (c *eventsCmd) show(ctx context.Context, p *process, t *table, names userNames, e auth.Event) error {
+	name, err := names.of(ctx, e.UserID)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
-		return printLine(p.stdout, eventView{e.Number, e.Time.UTC(), e.Kind, e.Outcome, e.UserID, e.SessionID, e.RequestID, e.Address, e.Device})
+		return printLine(p.stdout, eventView{e.Number, e.Time.UTC(), e.Kind, e.Outcome, e.UserID, name, e.SessionID, e.RequestID, e.Address, e.Device})
 	}
-	_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(time.RFC3339), e.Kind, e.Outcome, e.UserID, e.Address, printable(e.Device))
-	return err
+	if t.width > 0 { // where the column with the id may be left out
+		name = cmp.Or(name, string(e.UserID))
+	}
+	t.add(e.Time.UTC().Format(time.RFC3339), string(e.Kind), string(e.Outcome), string(e.UserID), name, e.Address, printable(e.Device))
+	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
@@ -64,10 +63,7 @@ func (c *keysListCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer s.Close()
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	if !c.JSON {
-		fmt.Fprintln(t, "KID\tALG\tSTATE\tSIGNS FROM\tVERIFIES UNTIL")
-	}
+	t := p.newTable(keysColumns)
 	for _, r := range s.keys.Records(ctx) {
 		v := viewKey(s.keys, r)
 		if c.JSON {
@@ -84,10 +80,17 @@ func (c *keysListCmd) Run(ctx context.Context, p *process) error {
 		if v.RetiresAt != nil && !v.RetiresAt.After(v.ActiveAt) {
 			from = "-" // it never did, and will not
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Algorithm, v.State, from, until)
+		t.add(v.ID, string(v.Algorithm), string(v.State), from, until)
 	}
-	return t.Flush()
+	if c.JSON {
+		return nil
+	}
+	return t.flush()
 }
+
+// keysColumns: no command takes a kid, so that a part of it is enough to tell keys
+// apart.
+var keysColumns = []column{{title: "KID", min: 8}, {title: "ALG"}, {title: "STATE"}, {title: "SIGNS FROM", yields: 1}, {title: "VERIFIES UNTIL"}}
 
 type keysRotateCmd struct {
 	Now    bool `help:"Sign with the new key at once. Verifiers that cached the old key set refuse its tokens until they fetch again."`

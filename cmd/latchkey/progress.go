@@ -3,11 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // progressInterval is how often a progress bar is redrawn.
@@ -29,18 +26,11 @@ type progress struct {
 
 // newProgress returns nil where standard error is no terminal.
 func (p *process) newProgress(doing string, size int64) *progress {
-	f, ok := p.stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if terminalWidth(p.stderr) == 0 {
 		return nil
 	}
-	width := func() int {
-		w, _, err := term.GetSize(int(f.Fd()))
-		if err != nil || w == 0 { // nobody has said how wide it is
-			return 80
-		}
-		return w
-	}
-	return &progress{w: f, width: width, now: time.Now, doing: doing, size: size, start: time.Now()}
+	width := func() int { return terminalWidth(p.stderr) }
+	return &progress{w: p.stderr, width: width, now: time.Now, doing: doing, size: size, start: time.Now()}
 }
 
 // show draws the bar unless it was drawn a moment ago.

@@ -32,6 +32,16 @@ type dataFlags struct {
 	MasterKeyFile string `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
 }
 
+// again is what a further command has to be given to find the same directory.
+func (f dataFlags) again() string {
+	if f.Data == defaultData {
+		return ""
+	}
+	return " --data " + f.Data
+}
+
+const defaultData = ".latchkey"
+
 // hashFlags are of commands that hash passwords.
 type hashFlags struct {
 	Argon2 auth.Argon2 `name:"argon2" help:"Cost of password hashes: memory in KiB, passes, lanes (${default})." env:"LATCHKEY_ARGON2" default:"m=19456,t=2,p=1" placeholder:"m=N,t=N,p=N"`

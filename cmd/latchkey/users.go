@@ -2,14 +2,17 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"golang.org/x/term"
 
@@ -19,11 +22,13 @@ import (
 type usersCmd struct {
 	Add         usersAddCmd         `cmd:"" help:"Add a user."`
 	List        usersListCmd        `cmd:"" help:"List users."`
+	Show        usersShowCmd        `cmd:"" help:"Show one user."`
 	Update      usersUpdateCmd      `cmd:"" help:"Change a user's scope, name or e-mail address."`
 	Invite      usersInviteCmd      `cmd:"" help:"Create a user who chooses a password by a link in a mail."`
 	Import      usersImportCmd      `cmd:"" help:"Take over users with their password hashes, from JSON lines or CSV."`
 	Export      usersExportCmd      `cmd:"" help:"Write all users with their password hashes, for users import elsewhere."`
 	Disable     usersDisableCmd     `cmd:"" help:"Stop a user from logging in and end the user's sessions."`
+	Enable      usersEnableCmd      `cmd:"" help:"Let a disabled user log in again."`
 	SetPassword usersSetPasswordCmd `cmd:"" help:"Give a user a new password and end the user's sessions."`
 	Logout      usersLogoutCmd      `cmd:"" help:"End all of a user's sessions."`
 	Delete      usersDeleteCmd      `cmd:"" help:"Delete a user with all sessions."`
@@ -76,12 +81,20 @@ func explainUser(err error) error {
 	case errors.Is(err, auth.ErrTaken):
 		return errors.New("the id, username or e-mail address belongs to another user, see `latchkey users list`, or the id to one who has been deleted")
 	case errors.Is(err, auth.ErrNotFound):
-		return errors.New("there is no such user; see `latchkey users list`")
+		return errors.New("there is no such user; see `latchkey users list`, or search with --match TEXT")
+	case errors.Is(err, auth.ErrAmbiguous):
+		return errors.New("this is the id of one user and the username of another; name the user by the e-mail address, or by the other one of id and username; see `latchkey users list`")
 	}
 	return err
 }
 
+// userArg names a user who is there.
+type userArg struct {
+	User string `arg:"" help:"Id, username or e-mail address."`
+}
+
 type usersAddCmd struct {
+	User          string `arg:"" optional:"" help:"Username, or e-mail address: in place of --username or --email."`
 	Username      string `help:"Name to log in with. Default, with --email: the new user's id." placeholder:"NAME"`
 	Email         string `help:"E-mail address, to log in with too." placeholder:"ADDR"`
 	Name          string `help:"Name for people to read." placeholder:"TEXT"`
@@ -92,10 +105,45 @@ type usersAddCmd struct {
 	newPasswordFlags
 }
 
-func (c *usersAddCmd) Run(ctx context.Context, p *process) error {
-	if c.Username == "" && c.Email == "" {
-		return usagef("give --username, --email or both: what the user logs in with")
+// Validate sorts the argument and refuses what cannot be meant.
+func (c *usersAddCmd) Validate() error {
+	if err := errors.Join(takeArgument(c.User, &c.Username, &c.Email), checkScopeText(c.Scope)); err != nil {
+		return err
 	}
+	if c.Username == "" && c.Email == "" {
+		return errors.New("give a username or an e-mail address: what the user logs in with")
+	}
+	return c.newPasswordFlags.Validate()
+}
+
+// takeArgument puts the argument of add and invite in the place of the flag that it
+// stands for.
+func takeArgument(arg string, username, email *string) error {
+	flag, value := "--username", username
+	if strings.Contains(arg, "@") {
+		flag, value = "--email", email
+	}
+	if arg == "" {
+		return nil
+	}
+	if *value != "" && *value != arg {
+		return fmt.Errorf("%q and %s %q are both given; keep one", arg, flag, *value)
+	}
+	*value = arg
+	return nil
+}
+
+// checkScopeText refuses commas. RFC 6749 allows them inside a scope, but "a,b" is
+// nearly always meant as two.
+func checkScopeText(scope string) error {
+	if !strings.Contains(scope, ",") {
+		return nil
+	}
+	words := strings.FieldsFunc(scope, func(r rune) bool { return r == ',' || r == ' ' })
+	return fmt.Errorf("--scope %q: scopes are separated by spaces: did you mean %q?", scope, strings.Join(words, " "))
+}
+
+func (c *usersAddCmd) Run(ctx context.Context, p *process) error {
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
 		password, err := p.readPassword(c.PasswordStdin)
 		if err != nil {
@@ -137,29 +185,74 @@ func (c *usersInviteCmd) Run(ctx context.Context, p *process) error {
 }
 
 type usersListCmd struct {
-	JSON bool `help:"Print one JSON object per line."`
+	Match string `help:"Only users whose id, username, e-mail address or name has this text in it." placeholder:"TEXT"`
+	JSON  bool   `help:"Print one JSON object per line."`
 	dataFlags
 }
 
 func (c *usersListCmd) Run(ctx context.Context, p *process) error {
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
-		t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		if !c.JSON {
-			fmt.Fprintln(t, "ID\tUSERNAME\tEMAIL\tNAME\tSCOPE\tSTATE")
-		}
+		t := p.newTable(usersColumns)
 		for u, err := range s.Users(ctx) {
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
-			}
-			if c.JSON {
-				if err := printLine(p.stdout, u); err != nil {
-					return err
-				}
+			case !matchesUser(u, c.Match):
+				continue
+			case !c.JSON:
+				t.add(string(u.ID), ownUsername(u), u.Email, printable(u.Name), u.Scope, userState(u))
 				continue
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Username, u.Email, printable(u.Name), u.Scope, userState(u))
+			if err := printLine(p.stdout, u); err != nil {
+				return err
+			}
 		}
-		return t.Flush()
+		if c.JSON {
+			return nil
+		}
+		return t.flush()
+	})
+}
+
+// usersColumns: on a narrow terminal the scope and name give way first. The id is
+// never shortened: people copy it.
+var usersColumns = []column{{title: "ID"}, {title: "USERNAME", min: 12}, {title: "EMAIL", min: 16}, {title: "NAME", min: 8, yields: 1}, {title: "SCOPE", min: 8, yields: 2}, {title: "STATE"}}
+
+// matchesUser searches without regard to case.
+func matchesUser(u auth.User, text string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc([]string{string(u.ID), u.Username, u.Email, u.Name}, func(s string) bool {
+		return strings.Contains(strings.ToLower(s), text)
+	})
+}
+
+type usersShowCmd struct {
+	userArg
+	JSON bool `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersShowCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.NamedUser(ctx, c.User)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printLine(p.stdout, u)
+		}
+		t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+		for _, line := range [][2]string{
+			{"id", string(u.ID)}, {"username", ownUsername(u)}, {"email", u.Email}, {"name", printable(u.Name)}, {"scope", u.Scope}, {"state", userState(u)},
+			{"created", u.CreatedAt.UTC().Format(time.RFC3339)}, {"changed", u.UpdatedAt.UTC().Format(time.RFC3339)},
+		} {
+			fmt.Fprintf(t, "%s\t%s\n", line[0], cmp.Or(line[1], "-"))
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.stderr, "see also: latchkey events --user %s%s\n", u.ID, c.again())
+		return err
 	})
 }
 
@@ -183,7 +276,7 @@ func userState(u auth.User) string {
 }
 
 type usersUpdateCmd struct {
-	User  string  `arg:"" help:"Username or e-mail address."`
+	userArg
 	Scope *string `help:"New scope; an empty one takes all away." placeholder:"\"A B\""`
 	Name  *string `help:"New name for people to read." placeholder:"TEXT"`
 	Email *string `help:"New e-mail address; an empty one removes it." placeholder:"ADDR"`
@@ -191,10 +284,18 @@ type usersUpdateCmd struct {
 	dataFlags
 }
 
-func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
+// Validate refuses a command that changes nothing.
+func (c *usersUpdateCmd) Validate() error {
 	if c.Scope == nil && c.Name == nil && c.Email == nil {
-		return usagef("nothing to change: give --scope, --name or --email")
+		return errors.New("nothing to change: give --scope, --name or --email")
 	}
+	if c.Scope != nil {
+		return checkScopeText(*c.Scope)
+	}
+	return nil
+}
+
+func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
 		u, err := s.UpdateUser(ctx, c.User, func(u *auth.User) {
 			for _, change := range []struct {
@@ -214,29 +315,44 @@ func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
 }
 
 type usersDisableCmd struct {
-	User   string `arg:"" help:"Username or e-mail address."`
-	Enable bool   `help:"Let the user log in again."`
-	JSON   bool   `help:"Print JSON."`
+	userArg
+	Enable bool `help:"Let the user log in again, as users enable does." hidden:""`
+	JSON   bool `help:"Print JSON."`
 	dataFlags
 }
 
 func (c *usersDisableCmd) Run(ctx context.Context, p *process) error {
+	if c.Enable {
+		return (&usersEnableCmd{c.userArg, c.JSON, c.dataFlags}).Run(ctx, p)
+	}
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
-		u, err := s.Disable(ctx, c.User, !c.Enable)
+		u, err := s.Disable(ctx, c.User, true)
 		if err != nil {
 			return err
 		}
-		done := "disabled; access tokens issued before are good at authorizers until they expire"
-		if c.Enable {
-			done = "enabled"
+		return p.showUser(u, c.JSON, "disabled; access tokens issued before are good at authorizers until they expire")
+	})
+}
+
+type usersEnableCmd struct {
+	userArg
+	JSON bool `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersEnableCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.Disable(ctx, c.User, false)
+		if err != nil {
+			return err
 		}
-		return p.showUser(u, c.JSON, done)
+		return p.showUser(u, c.JSON, "enabled; the user has to log in again")
 	})
 }
 
 type usersLogoutCmd struct {
-	User string `arg:"" help:"Username or e-mail address."`
-	JSON bool   `help:"Print JSON."`
+	userArg
+	JSON bool `help:"Print JSON."`
 	dataFlags
 }
 
@@ -251,19 +367,19 @@ func (c *usersLogoutCmd) Run(ctx context.Context, p *process) error {
 }
 
 type usersDeleteCmd struct {
-	User string `arg:"" help:"Username or e-mail address."`
-	Yes  bool   `help:"Do not ask."`
-	JSON bool   `help:"Print JSON."`
+	userArg
+	Yes  bool `help:"Do not ask."`
+	JSON bool `help:"Print JSON."`
 	dataFlags
 }
 
 func (c *usersDeleteCmd) Run(ctx context.Context, p *process) error {
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
-		u, err := s.UserByLogin(ctx, c.User)
+		u, err := s.NamedUser(ctx, c.User)
 		if err != nil {
 			return err
 		}
-		if err := p.confirm(c.Yes, fmt.Sprintf("Delete %s (id %s) for good?", u.Username, u.ID)); err != nil {
+		if err := p.confirm(c.Yes, fmt.Sprintf("Delete %s for good?", who(u))); err != nil {
 			return err
 		}
 		if err := s.DeleteUser(ctx, u.ID); err != nil { // the one who was shown
@@ -294,9 +410,9 @@ func (p *process) confirm(yes bool, question string) error {
 }
 
 type usersSetPasswordCmd struct {
-	User          string `arg:"" help:"Username or e-mail address."`
-	PasswordStdin bool   `help:"Read the password from standard input instead of asking for it."`
-	JSON          bool   `help:"Print JSON."`
+	userArg
+	PasswordStdin bool `help:"Read the password from standard input instead of asking for it."`
+	JSON          bool `help:"Print JSON."`
 	dataFlags
 	newPasswordFlags
 }
@@ -311,7 +427,7 @@ func (c *usersSetPasswordCmd) Run(ctx context.Context, p *process) error {
 		if err != nil {
 			return err
 		}
-		return p.showUser(u, c.JSON, "has a new password")
+		return p.showUser(u, c.JSON, "has a new password; all sessions have ended")
 	}, c.newPasswordFlags.apply)
 }
 
@@ -320,8 +436,28 @@ func (p *process) showUser(u auth.User, asJSON bool, done string) error {
 	if asJSON {
 		return printLine(p.stdout, u)
 	}
-	_, err := fmt.Fprintf(p.stdout, "%s (id %s) %s\n", u.Username, u.ID, done)
+	_, err := fmt.Fprintf(p.stdout, "%s %s\n", who(u), done)
 	return err
+}
+
+// label is what people call a user: the username, or the address of one who has
+// none. Empty: the id is all there is.
+func label(u auth.User) string { return cmp.Or(ownUsername(u), u.Email) }
+
+// ownUsername is empty for a user in whose username's place the id stands.
+func ownUsername(u auth.User) string {
+	if u.Username == string(u.ID) {
+		return ""
+	}
+	return u.Username
+}
+
+// who is a user as messages name it.
+func who(u auth.User) string {
+	if l := label(u); l != "" {
+		return fmt.Sprintf("%s (id %s)", l, u.ID)
+	}
+	return string(u.ID)
 }
 
 // maxPasswordInput is above auth.MaxPassword, which then says what is wrong.

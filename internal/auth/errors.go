@@ -26,6 +26,8 @@ var (
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrNotFound: no such user, session or key.
 	ErrNotFound = errors.New("not found")
+	// ErrAmbiguous: the text is the id of one user and the username of another.
+	ErrAmbiguous = errors.New("names two users")
 	// ErrTaken: the user id, username or e-mail address belongs to another user.
 	ErrTaken = errors.New("already taken")
 	// ErrConflict: somebody else changed the record since it was read.

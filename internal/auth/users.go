@@ -89,6 +89,31 @@ func (s *Service) UserByLogin(ctx context.Context, login string) (User, error) {
 	return s.userByLogin(ctx, login)
 }
 
+// NamedUser finds the user whom an operator names: by id, username or e-mail
+// address. ErrNotFound; [ErrAmbiguous] where the text is the id of one user and the
+// username of another.
+func NamedUser(ctx context.Context, store Store, text string) (User, error) {
+	u, err := FindUser(ctx, store, text)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return User{}, err
+	}
+	byID, idErr := store.User(ctx, UserID(text))
+	switch {
+	case errors.Is(idErr, ErrNotFound):
+		return u, err
+	case idErr != nil:
+		return User{}, idErr
+	case err == nil && u.ID != byID.ID:
+		return User{}, ErrAmbiguous
+	}
+	return byID, nil
+}
+
+// NamedUser is the function of that name on the service's store.
+func (s *Service) NamedUser(ctx context.Context, text string) (User, error) {
+	return NamedUser(ctx, s.Store, text)
+}
+
 // CheckPassword returns the enabled user with the password, for operators.
 // ErrNotFound when there is no such user, ErrInvalidCredentials when the
 // password is another one or the user is disabled.
@@ -109,8 +134,8 @@ func (s *Service) CheckPassword(ctx context.Context, login, password string) (Us
 
 // UpdateUser changes a user and keeps trying while others change it too. Only
 // profile and scope may be changed this way: ids and usernames stay.
-func (s *Service) UpdateUser(ctx context.Context, login string, change func(*User)) (User, error) {
-	return s.update(ctx, login, EventUserUpdated, func(u *User) error {
+func (s *Service) UpdateUser(ctx context.Context, named string, change func(*User)) (User, error) {
+	return s.update(ctx, named, EventUserUpdated, func(u *User) error {
 		changed := *u
 		change(&changed)
 		checked, err := s.newUser(NewUser{ID: u.ID, Username: u.Username, Email: changed.Email, Name: changed.Name, Scope: changed.Scope})
@@ -123,16 +148,16 @@ func (s *Service) UpdateUser(ctx context.Context, login string, change func(*Use
 }
 
 // SetPassword gives a user a new password and ends the user's sessions.
-func (s *Service) SetPassword(ctx context.Context, login, password string) (User, error) {
-	u, err := s.userByLogin(ctx, login)
+func (s *Service) SetPassword(ctx context.Context, named, password string) (User, error) {
+	u, err := s.NamedUser(ctx, named)
 	if err != nil {
-		return User{}, fmt.Errorf("user %q: %w", login, err)
+		return User{}, fmt.Errorf("user %q: %w", named, err)
 	}
 	hash, err := s.hashNew(ctx, password, u)
 	if err != nil {
 		return User{}, err
 	}
-	return s.update(ctx, login, EventPasswordSet, func(u *User) error {
+	return s.update(ctx, named, EventPasswordSet, func(u *User) error {
 		u.PasswordHash, u.PendingEmail = hash, ""
 		u.endSessions(s.Now())
 		return nil
@@ -185,12 +210,12 @@ func (s *Service) Invite(ctx context.Context, n NewUser) (User, error) {
 
 // Disable stops a user from logging in and ends the user's sessions, or lets
 // the user log in again.
-func (s *Service) Disable(ctx context.Context, login string, disabled bool) (User, error) {
+func (s *Service) Disable(ctx context.Context, named string, disabled bool) (User, error) {
 	kind := EventEnabled
 	if disabled {
 		kind = EventDisabled
 	}
-	return s.update(ctx, login, kind, func(u *User) error {
+	return s.update(ctx, named, kind, func(u *User) error {
 		u.Disabled = disabled
 		if disabled {
 			u.endSessions(s.Now())
@@ -200,9 +225,9 @@ func (s *Service) Disable(ctx context.Context, login string, disabled bool) (Use
 }
 
 // EndSessions ends all of a user's sessions.
-func (s *Service) EndSessions(ctx context.Context, login string) (User, error) {
+func (s *Service) EndSessions(ctx context.Context, named string) (User, error) {
 	logout := Event{Kind: EventLogout, Outcome: Outcome(LogoutAll)}
-	return s.change(ctx, login, logout, func(u *User) error {
+	return s.change(ctx, named, logout, func(u *User) error {
 		u.endSessions(s.Now())
 		return nil
 	})
@@ -221,18 +246,18 @@ func (s *Service) DeleteUser(ctx context.Context, id UserID) error {
 	})
 }
 
-func (s *Service) update(ctx context.Context, login string, kind EventKind, edit func(*User) error) (User, error) {
-	return s.change(ctx, login, Event{Kind: kind, Outcome: OutcomeOK}, edit)
+func (s *Service) update(ctx context.Context, named string, kind EventKind, edit func(*User) error) (User, error) {
+	return s.change(ctx, named, Event{Kind: kind, Outcome: OutcomeOK}, edit)
 }
 
-// change edits a user, records the event, and keeps trying while others change the
-// user too.
-func (s *Service) change(ctx context.Context, login string, e Event, edit func(*User) error) (changed User, err error) {
-	doing := fmt.Sprintf("updating user %q", login)
+// change edits the user whom [NamedUser] finds, records the event, and keeps trying
+// while others change the user too.
+func (s *Service) change(ctx context.Context, named string, e Event, edit func(*User) error) (changed User, err error) {
+	doing := fmt.Sprintf("updating user %q", named)
 	err = retry(doing, func() error {
-		u, err := s.userByLogin(ctx, login)
+		u, err := s.NamedUser(ctx, named)
 		if err != nil {
-			return fmt.Errorf("user %q: %w", login, err)
+			return fmt.Errorf("user %q: %w", named, err)
 		}
 		if err := edit(&u); err != nil {
 			return err
