@@ -56,6 +56,7 @@ type accountFlags struct {
 	Registration    string        `help:"Who may create an account: open (anybody), invite (whom users invite names; refuses to start without mail) or closed (operators, by users add, import and invite). Default: closed; in offline and invoke open." env:"LATCHKEY_REGISTRATION" enum:"open,invite,closed," default:"" placeholder:"open|invite|closed"`
 	VerifyEmail     bool          `help:"Let nobody log in before the e-mail address is confirmed (${default}); where no mail is sent there is no such confirmation. Without it, registering tells whether an address has an account." env:"LATCHKEY_VERIFY_EMAIL" default:"true" negatable:""`
 	MailFrom        string        `help:"Sender of mail; required with LATCHKEY_SMTP_URL." env:"LATCHKEY_MAIL_FROM" placeholder:"\"Example <mail@example.com>\""`
+	MailHelo        string        `help:"Name of this machine to the mail server (EHLO): a full host name, or an address in brackets. Default: the host's name where it has a dot, else the domain of the sender." env:"LATCHKEY_MAIL_HELO" placeholder:"NAME"`
 	MailTemplates   string        `help:"Directory of mail templates that take the place of the built-in ones." env:"LATCHKEY_MAIL_TEMPLATES" type:"path" placeholder:"DIR"`
 	SessionIdle     time.Duration `help:"A session ends when it is not refreshed for so long (${default})." env:"LATCHKEY_SESSION_IDLE" default:"720h" placeholder:"DURATION"`
 	SessionLifetime time.Duration `help:"A session ends after so long in any case (${default})." env:"LATCHKEY_SESSION_LIFETIME" default:"2160h" placeholder:"DURATION"`
@@ -115,8 +116,8 @@ func (f accountFlags) configure(cfg *auth.Config, data string, forDemo bool, log
 func (f accountFlags) mail(cfg *auth.Config, data string, forDemo bool) (*mailer.Inbox, error) {
 	smtpURL := os.Getenv(envSMTPURL)
 	if smtpURL == "" && !forDemo {
-		if f.MailFrom != "" || f.MailTemplates != "" {
-			return nil, usagef("--mail-from and --mail-templates are for mail, and none is sent without %s", envSMTPURL)
+		if f.MailFrom != "" || f.MailTemplates != "" || f.MailHelo != "" {
+			return nil, usagef("--mail-from, --mail-helo and --mail-templates are for mail, and none is sent without %s", envSMTPURL)
 		}
 		return nil, nil
 	}
@@ -129,9 +130,12 @@ func (f accountFlags) mail(cfg *auth.Config, data string, forDemo bool) (*mailer
 		if f.MailFrom == "" {
 			return nil, usagef("%s is set: say with --mail-from who sends the mail", envSMTPURL)
 		}
-		cfg.Mailer, err = mailer.NewSMTP(mailer.SMTPConfig{URL: smtpURL, From: f.MailFrom, Templates: templates})
+		if _, err := mailer.ParseSMTPURL(smtpURL); err != nil {
+			return nil, fmt.Errorf("%s: %w", envSMTPURL, err)
+		}
+		cfg.Mailer, err = mailer.NewSMTP(mailer.SMTPConfig{URL: smtpURL, From: f.MailFrom, Helo: f.MailHelo, Templates: templates})
 		if err != nil {
-			return nil, fmt.Errorf("%s, --mail-from: %w", envSMTPURL, err)
+			return nil, fmt.Errorf("--mail-from, --mail-helo: %w", err)
 		}
 		return nil, nil
 	}
@@ -199,6 +203,7 @@ func (s *system) inBackground(ctx context.Context, log *slog.Logger) (stop func(
 		})
 	})
 	if s.service.Mailer != nil {
+		mails := newMailLog(log, time.Now)
 		done.Go(func() {
 			// A delivery under way outlives ctx for a moment: a mail that has gone out
 			// must be noted, or it goes out again.
@@ -213,7 +218,7 @@ func (s *system) inBackground(ctx context.Context, log *slog.Logger) (stop func(
 				case <-time.After(rand.N(mailDelay)):
 				}
 				if err := s.service.Deliver(delivering); err != nil && ctx.Err() == nil {
-					log.Warn("mail waits", slog.String("error", err.Error()))
+					mails.report(err)
 				}
 			})
 		})

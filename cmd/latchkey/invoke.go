@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -57,7 +56,7 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 	defer cancel()
 	answer, err := functions[c.Function](ctx, event)
 	if err := sys.service.Deliver(ctx); err != nil {
-		log.Warn("mail waits", slog.String("error", err.Error()))
+		newMailLog(log, time.Now).report(err)
 	}
 	if err != nil {
 		fmt.Fprintf(p.stdout, "%s\n", awslambda.ErrorDocument(err))

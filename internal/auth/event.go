@@ -68,7 +68,7 @@ const (
 	OutcomeReplaced      Outcome = "replaced"      // took the place of an account whose address nobody had proved
 	OutcomeWrongTicket   Outcome = "wrong_ticket"  // link or code wrong, used or expired
 	OutcomeFailed        Outcome = "failed"        // of a mail: will be tried again
-	OutcomeUndeliverable Outcome = "undeliverable" // of a mail: refused for good
+	OutcomeUndeliverable Outcome = "undeliverable" // of a mail: its recipient was refused for good
 	OutcomeGivenUp       Outcome = "given_up"      // of a mail: has lost its use meanwhile
 	OutcomeLimited       Outcome = "limited"       // came too soon after failures; nothing was checked
 	OutcomeRepeated      Outcome = "repeated"      // a token spent a moment ago: same successor

@@ -15,7 +15,8 @@ type Mailer interface {
 	Send(ctx context.Context, m Message) error
 }
 
-// ErrUndeliverable: the receiving side refuses the message for good.
+// ErrUndeliverable: the recipient is refused for good. A refusal of the sender, of
+// the login or of the message by a policy is another error: it can be mended.
 var ErrUndeliverable = errors.New("mail cannot be delivered")
 
 // A MessageKind says what a message is about. It is the name of its template.

@@ -97,9 +97,30 @@ func (s *Service) commit(ctx context.Context, b Batch) error {
 // MailQueued tells when this process has queued mail. Other processes queue too.
 func (s *Service) MailQueued() <-chan struct{} { return s.mail }
 
+// A MailError says what has become of a mail that was not delivered.
+type MailError struct {
+	ID      string
+	Outcome Outcome       // OutcomeFailed, OutcomeUndeliverable or OutcomeGivenUp
+	Wait    time.Duration // until the next try, of OutcomeFailed
+	Err     error         // why
+}
+
+func (e *MailError) Error() string {
+	switch e.Outcome {
+	case OutcomeFailed:
+		return fmt.Sprintf("mail delivery delayed: mail %s, next try in %v: %v", e.ID, e.Wait, e.Err)
+	case OutcomeGivenUp:
+		return fmt.Sprintf("mail given up: mail %s: %v", e.ID, e.Err)
+	}
+	return fmt.Sprintf("mail undeliverable: mail %s: %v", e.ID, e.Err)
+}
+
+func (e *MailError) Unwrap() error { return e.Err }
+
 // Deliver delivers the mail that is due, and returns when there is none or
 // nothing can be sent; deliveries that this process has begun before are over by
-// then. What fails is tried again later; the error says why.
+// then. What fails is tried again later; the error joins a *MailError for each mail
+// that was not delivered, and faults of the store.
 // Any number of processes may deliver at the same time. One that dies in the
 // middle of a delivery leaves it to another: a mail may arrive twice then, but it
 // is never lost.
@@ -164,7 +185,7 @@ func (s *Service) deliver(ctx context.Context, mail Mail) error {
 	q, err := s.unseal(mail)
 	switch {
 	case !now.Before(mail.GiveUpAt):
-		return s.finishMail(ctx, mail, q, OutcomeGivenUp, errors.New("given up: nobody took it while it was of use"))
+		return s.finishMail(ctx, mail, q, OutcomeGivenUp, errors.New("no server took it while it was of use"))
 	case err != nil:
 		return s.finishMail(ctx, mail, q, OutcomeUndeliverable, err)
 	}
@@ -178,7 +199,7 @@ func (s *Service) deliver(ctx context.Context, mail Mail) error {
 		return s.finishMail(ctx, mail, q, OutcomeUndeliverable, err)
 	}
 	e := s.mailEvent(q, OutcomeFailed)
-	err = fmt.Errorf("mail %s waits, next try in %v: %w", mail.ID, retryAfter(mail.Attempts), err)
+	err = &MailError{ID: mail.ID, Outcome: OutcomeFailed, Wait: retryAfter(mail.Attempts), Err: err}
 	return errors.Join(err, wrap("recording failed mail", s.Store.Commit(context.WithoutCancel(ctx), Batch{Events: []Event{e}})))
 }
 
@@ -189,10 +210,13 @@ func (s *Service) finishMail(ctx context.Context, mail Mail, q queuedMail, outco
 	if err := s.Store.Commit(context.WithoutCancel(ctx), b); err != nil {
 		cause = errors.Join(cause, fmt.Errorf("erasing queued mail: %w", err))
 	}
-	if cause != nil {
+	if cause == nil {
+		return nil
+	}
+	if outcome == OutcomeOK {
 		return fmt.Errorf("mail %s: %w", mail.ID, cause)
 	}
-	return nil
+	return &MailError{ID: mail.ID, Outcome: outcome, Err: cause}
 }
 
 func (s *Service) mailEvent(q queuedMail, outcome Outcome) Event {

@@ -6,4 +6,5 @@ var (
 	ShownName    = shownName
 	ShownDevice  = shownDevice
 	ShownAddress = shownAddress
+	DefaultHelo  = defaultHelo
 )

@@ -11,7 +11,10 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
 	"net/textproto"
+	"os"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -26,8 +29,12 @@ const defaultTimeout = 30 * time.Second
 
 // SMTPConfig is what an SMTP needs.
 type SMTPConfig struct {
-	URL       string         // of the server that takes our mail, see ParseSMTPURL; required
-	From      string         // sender: "mail@example.com" or "Example <mail@example.com>"; required
+	URL  string // of the server that takes our mail, see ParseSMTPURL; required
+	From string // sender: "mail@example.com" or "Example <mail@example.com>"; required
+	// Helo is what we call ourselves in EHLO: a full host name, or an address in
+	// brackets. Empty: the host's name where it is a full one, else the domain of the
+	// sender.
+	Helo      string
 	Templates *Templates     // required
 	Timeout   time.Duration  // for one delivery, from the connection to the last answer; 0: 30 s
 	RootCAs   *x509.CertPool // that the server's certificate must come from; nil: the system's
@@ -66,6 +73,12 @@ func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
 	if err != nil || !isASCII(from.Address) || !isAddress(from.Address) || from.Name != oneLine(from.Name) {
 		return nil, fmt.Errorf(`mail sender %q: must be an address such as mail@example.com or "Example <mail@example.com>"`, cfg.From)
 	}
+	if cfg.Helo == "" {
+		host, _ := os.Hostname() // none is no full one
+		cfg.Helo = defaultHelo(host, from.Address)
+	} else if !isHelo(cfg.Helo) {
+		return nil, fmt.Errorf("mail helo %q: must be a full host name such as mail.example.com, or an address such as [192.0.2.1] or [IPv6:2001:db8::1]", cfg.Helo)
+	}
 	if cfg.Timeout < 0 {
 		return nil, fmt.Errorf("mail timeout %s: must not be negative", cfg.Timeout)
 	}
@@ -80,11 +93,35 @@ func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
 	return &SMTP{SMTPConfig: cfg, server: server, from: from}, nil
 }
 
-// Send implements auth.Mailer. Refusals of this message or its recipient for
-// good (5xx after RCPT, DATA or the content) are auth.ErrUndeliverable.
-// Everything else may pass or be mended by whoever runs the service, refused
-// credentials among it, and is worth another attempt. No error shows an address,
-// the link, or the code.
+// defaultHelo is the name of the host, or the domain of the sender where servers
+// would refuse that name, as that of a container.
+func defaultHelo(host, from string) string {
+	if host = strings.TrimSuffix(host, "."); isHelo(host) {
+		return host
+	}
+	return from[strings.LastIndexByte(from, '@')+1:]
+}
+
+var fullHostName = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+// isHelo says whether a name may stand in EHLO (RFC 5321 sections 4.1.1.1 and
+// 4.1.3): a host name with a dot, because servers refuse others, or an address
+// literal.
+func isHelo(name string) bool {
+	literal, ok := strings.CutPrefix(name, "[")
+	if !ok {
+		return len(name) <= 253 && fullHostName.MatchString(name)
+	}
+	literal, closed := strings.CutSuffix(literal, "]")
+	six, isSix := strings.CutPrefix(literal, "IPv6:")
+	ip, err := netip.ParseAddr(six)
+	return closed && err == nil && ip.Is4() != isSix && ip.Zone() == ""
+}
+
+// Send implements auth.Mailer. Refusals of the recipient for good are
+// auth.ErrUndeliverable, see Refusal. Everything else may pass or be mended by the
+// operator and is worth another attempt. No error shows an address, the link, or
+// the code.
 func (s *SMTP) Send(ctx context.Context, m auth.Message) error {
 	if !isAddress(m.To) {
 		return fmt.Errorf("%w: the recipient's address is not valid", auth.ErrUndeliverable)
@@ -106,59 +143,24 @@ func (s *SMTP) Send(ctx context.Context, m auth.Message) error {
 	if ctx.Err() != nil { // whatever broke, it broke because we hung up
 		return fmt.Errorf("mail server %s: %s: %w", s.server, stage, context.Cause(ctx))
 	}
-	var refused *textproto.Error
-	var text string
-	if errors.As(err, &refused) {
-		text = fmt.Sprintf("%d %s", refused.Code, s.redactor(m).clean(refused.Msg))
-	} else {
-		text = s.redactor(m).clean(err.Error())
+	var answer *textproto.Error
+	if errors.As(err, &answer) {
+		refused := refusal(s.server, stage, answer, s.redactor(m).clean(answer.Msg))
+		if refused.Final {
+			return fmt.Errorf("%w: %w", auth.ErrUndeliverable, refused)
+		}
+		return refused
 	}
-	if errors.Is(err, errUTF8) || refused != nil && refused.Code >= 500 && stage.aboutMessage() && !aboutUs(refused.Code) {
-		return fmt.Errorf("%w: mail server %s: %s: %s", auth.ErrUndeliverable, s.server, stage, text)
+	text := fmt.Sprintf("mail server %s: %s: %s%s", s.server, stage, s.redactor(m).clean(err.Error()), hintOf(err))
+	if errors.Is(err, errUTF8) {
+		return fmt.Errorf("%w: %s", auth.ErrUndeliverable, text)
 	}
-	return fmt.Errorf("mail server %s: %s: %s%s", s.server, stage, text, hint(err))
+	return errors.New(text)
 }
 
 // errUTF8: RFC 6531 section 3.1 forbids to send such an address to a server that
 // has not announced SMTPUTF8.
 var errUTF8 = errors.New("the address is not ASCII, and the server does not know SMTPUTF8")
-
-// hint says what to do about failures that only the operator can end.
-func hint(err error) string {
-	var (
-		refused   *textproto.Error
-		unknown   x509.UnknownAuthorityError
-		wrongName x509.HostnameError
-	)
-	switch {
-	case errors.As(err, &refused) && aboutUs(refused.Code):
-		return " (hint: check user and password in the SMTP URL)"
-	case errors.As(err, &unknown), errors.As(err, &wrongName):
-		return " (hint: name the server in the SMTP URL as its certificate does, and let this machine trust who signed it)"
-	case strings.Contains(err.Error(), "does not support STARTTLS"):
-		return " (hint: use smtps:// and port 465, or allow mail to travel in clear by ?starttls=optional)"
-	}
-	return ""
-}
-
-// A stage is how far a delivery has come.
-type stage string
-
-const (
-	stageConnect stage = "connecting"
-	stageMail    stage = "MAIL FROM"
-	stageRcpt    stage = "RCPT TO"
-	stageData    stage = "DATA"
-	stageContent stage = "content"
-)
-
-// aboutMessage is false for the sender, too: that one is the operator's, and mail
-// waits until it is put right.
-func (s stage) aboutMessage() bool { return s != stageConnect && s != stageMail }
-
-// aboutUs says whether a refusal is one of our credentials, whatever it answers
-// (RFC 4954 section 6).
-func aboutUs(code int) bool { return code == 530 || code == 534 || code == 535 || code == 538 }
 
 // deliver speaks SMTP. The stage is that of the error.
 func (s *SMTP) deliver(ctx context.Context, to string, msg *gomail.Msg) (stage, error) {
@@ -249,7 +251,7 @@ func (s *SMTP) tlsConfig() *tls.Config {
 
 func (s *SMTP) client(dial gomail.DialContextFunc) (*gomail.Client, error) {
 	options := []gomail.Option{
-		gomail.WithPort(s.server.Port), gomail.WithDialContextFunc(dial), gomail.WithTLSConfig(s.tlsConfig()),
+		gomail.WithPort(s.server.Port), gomail.WithHELO(s.Helo), gomail.WithDialContextFunc(dial), gomail.WithTLSConfig(s.tlsConfig()),
 		gomail.WithTimeout(s.Timeout + time.Minute), // the context ends it before
 	}
 	switch s.server.TLS {

@@ -1,6 +1,7 @@
 package mailer_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -490,6 +491,149 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// replying is a server that takes everything but one command, to which it has
+// another answer; "CONTENT" is the end of the content.
+func replying(c net.Conn, command, answer string) {
+	io.WriteString(c, "220 mail.example.com ESMTP\r\n")
+	lines, content := bufio.NewScanner(c), false
+	for lines.Scan() {
+		said, ok := strings.ToUpper(lines.Text()), "250 ok"
+		switch {
+		case content && said != ".":
+			continue
+		case content:
+			said, content = "CONTENT", false
+		case said == "DATA" && command != "DATA":
+			ok, content = "354 go on", true
+		case said == "QUIT":
+			ok = "221 bye"
+		}
+		if strings.HasPrefix(said, command) || command == "EHLO" && strings.HasPrefix(said, "HELO") {
+			ok = answer
+		}
+		io.WriteString(c, ok+"\r\n")
+	}
+}
+
+// A refusal of the recipient is final. Everything else is ours to mend, or passes:
+// the mail is tried again, and the error says where to look.
+func TestOnlyARefusalOfTheRecipientIsFinal(t *testing.T) {
+	const (
+		final     = "" // and no hint
+		login     = "check user and password in LATCHKEY_SMTP_URL"
+		wantLogin = "the server wants a login: put user and password in LATCHKEY_SMTP_URL"
+		wantTLS   = "the server wants TLS"
+		helo      = "set --mail-helo"
+		relay     = "the server does not relay for us"
+		sender    = "check --mail-from: the server must accept this sender"
+		later     = "the server may take it later"
+		us        = "the server does not refuse the recipient but us"
+	)
+	for _, c := range []struct{ at, reply, hint string }{
+		{"RCPT", "550 5.1.1 No such user", final},
+		{"RCPT", "550-5.1.1 The email account that you tried to reach does not exist.\r\n550 5.1.1 Try double-checking the address", final},
+		{"RCPT", "550 5.1.1 <ada@example.com>: Recipient address rejected: User unknown in relay recipient table", final},
+		{"RCPT", "550 5.1.1 <ada@example.com>: Recipient address rejected: unverified address: User unknown", final},
+		{"RCPT", "550 5.1.2 Domain not found", final},
+		{"RCPT", "553 5.1.3 Bad recipient address syntax", final},
+		{"RCPT", "551 5.1.6 User has moved", final},
+		{"RCPT", "556 5.1.10 Recipient address has a null MX", final},
+		{"RCPT", "550 5.2.1 Mailbox disabled", final},
+		{"RCPT", "552 5.2.2 Mailbox full", final},
+		{"RCPT", "550 No such user here", final},
+		{"RCPT", "550 Unknown user", final},
+		{"RCPT", "550 Requested action not taken: mailbox unavailable", final},
+		{"RCPT", "550 sorry, no mailbox here by that name (#5.1.1)", final},
+		{"CONTENT", "550 5.1.1 User unknown", final},
+
+		{"RCPT", "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname", helo},
+		{"RCPT", "450 4.7.1 <vm>: Helo command rejected: Host not found", helo},
+		{"RCPT", "450 4.7.25 Client host rejected: cannot find your hostname", helo},
+		{"EHLO", "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname", helo},
+		{"EHLO", "501 invalid domain name", helo},
+		{"RCPT", "554 5.7.1 Relay access denied", relay},
+		{"RCPT", "550 relay not permitted", relay},
+		{"RCPT", "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", relay},
+		{"RCPT", "550 Unknown host: relaying to example.com denied", relay},
+		{"MAIL", "550 5.1.1 Unknown", sender},
+		{"MAIL", "553 5.1.8 Domain of sender does not exist", sender},
+		{"MAIL", "550 5.7.1 you are not allowed to send as this", sender},
+		{"RCPT", "553 5.7.1 Sender address rejected: not owned by user", sender},
+		{"RCPT", "550 5.1.8 Domain not found", us},
+		{"RCPT", "550 5.1.0 Sender address rejected: User unknown in virtual mailbox table", sender},
+		{"RCPT", "550 Sender verify failed: no such user", sender},
+		{"RCPT", "550 5.7.26 Gmail requires SPF or DKIM", sender},
+		{"CONTENT", "554 5.7.1 Message rejected: Email address is not verified", sender},
+		{"CONTENT", "550 5.7.1 Unauthenticated email is not accepted due to the domain's DMARC policy", sender},
+		{"MAIL", "530 5.7.0 Authentication required", wantLogin},
+		{"RCPT", "530 Authentication required", wantLogin},
+		{"MAIL", "530 5.7.0 Must issue a STARTTLS command first", wantTLS},
+		{"RCPT", "535 5.7.8 Authentication credentials invalid", login},
+		{"RCPT", "450 4.2.0 Greylisted", later},
+		{"RCPT", "450 4.1.1 Unknown for the moment", later},
+		{"RCPT", "452 4.2.2 Mailbox full", later},
+		{"MAIL", "421 4.7.0 Too many connections", later},
+		{"CONTENT", "451 4.7.1 Try again later", later},
+		{"RCPT", "550 5.7.1 Service unavailable; client host blocked", us},
+		{"RCPT", "550 Access denied", us},
+		{"RCPT", "550 Unknown user: blocked by policy", us},
+		{"RCPT", "550 5.4.1 Recipient address rejected: Access denied", us},
+		{"RCPT", "554 Transaction failed", us},
+		{"RCPT", "503 5.5.1 Bad sequence of commands", us},
+		{"RCPT", "550 4.7.1 of two minds", us},
+		{"DATA", "554 5.5.1 No valid recipients", us},
+		{"CONTENT", "550 5.7.1 Looks like spam", us},
+		{"CONTENT", "552 5.3.4 Message too big", us},
+		{"CONTENT", "554 Transaction failed", us},
+		{"CONTENT", "550 No such user here", us},
+	} {
+		t.Run(c.at+" "+c.reply, func(t *testing.T) {
+			address := scripted(t, func(conn net.Conn) { replying(conn, c.at, c.reply) })
+			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(auth.MessageVerify))
+			var refused *mailer.Refusal
+			if !errors.As(err, &refused) || errors.Is(err, auth.ErrUndeliverable) != (c.hint == final) {
+				t.Fatalf("got %v; undeliverable must be %t", err, c.hint == final)
+			}
+			if _, hint, found := strings.Cut(err.Error(), "(hint: "); found != (c.hint != final) || !strings.HasPrefix(hint, c.hint) {
+				t.Errorf("got %v, want the hint %q", err, c.hint)
+			}
+			keepsSecrets(t, err)
+		})
+	}
+}
+
+// Many servers refuse a name without a dot, as machines and containers have it.
+func TestHelo(t *testing.T) {
+	for _, c := range []struct{ host, from, want string }{
+		{"vm", "mail@example.org", "example.org"},
+		{"", "mail@example.org", "example.org"},
+		{"localhost", "mail@example.org", "example.org"},
+		{"vm.internal.", "mail@example.org", "vm.internal"},
+		{"auth.example.com", "mail@example.org", "auth.example.com"},
+		{"my_host.example.com", "mail@example.org", "example.org"},
+		{"192.0.2.1", "mail@example.org", "example.org"},
+		{"vm", "mail@[192.0.2.1]", "[192.0.2.1]"},
+	} {
+		if got := mailer.DefaultHelo(c.host, c.from); got != c.want {
+			t.Errorf("host %q and sender %s say %q, want %q", c.host, c.from, got, c.want)
+		}
+	}
+	for _, helo := range []string{"auth.example.com", "xn--bcher-kva.example", "[192.0.2.1]", "[IPv6:2001:db8::1]"} {
+		said := make(chan string, 1)
+		address := scripted(t, func(c net.Conn) {
+			io.WriteString(c, "220 mail.example.com\r\n")
+			line, _ := bufio.NewReader(c).ReadString('\n')
+			said <- strings.TrimSpace(line)
+		})
+		if err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Helo: helo}).Send(t.Context(), sample(auth.MessageVerify)); err == nil {
+			t.Error("a server that hung up took the mail")
+		}
+		if got := <-said; got != "EHLO "+helo {
+			t.Errorf("said %q, want EHLO %s", got, helo)
+		}
+	}
+}
+
 // What a stranger chooses must not make the log unreadable either.
 func TestStrangersCannotBlackOutTheLog(t *testing.T) {
 	srv := &server{refuse: func(string, string) error { return &smtp.SMTPError{Code: 451, Message: "come back later"} }}
@@ -649,6 +793,11 @@ func TestConfigurationOfSMTPIsRefusedByName(t *testing.T) {
 		{"a sender with a line break", mailer.SMTPConfig{Templates: templates, URL: "smtp://localhost", From: "A <a@example.org>\r\nBcc: b@example.org"}, "mail sender"},
 		{"a sender hiding a line break", mailer.SMTPConfig{Templates: templates, URL: "smtp://localhost", From: "=?utf-8?q?A=0D=0ABcc:_b@example.org?= <a@example.org>"}, "mail sender"},
 		{"a sender beyond ASCII", mailer.SMTPConfig{Templates: templates, URL: "smtp://localhost", From: "zoë@example.org"}, "mail sender"},
+		{"a helo without a dot", mailer.SMTPConfig{Templates: templates, URL: "smtp://localhost", From: "a@example.org", Helo: "vm"}, "mail helo \"vm\": must be a full host name"},
+		{"a helo with a second command", mailer.SMTPConfig{Templates: templates, URL: "smtp://localhost", From: "a@example.org", Helo: "example.org\r\nMAIL"}, "mail helo"},
+		{"a helo that is an address", mailer.SMTPConfig{Templates: templates, URL: "smtp://localhost", From: "a@example.org", Helo: "192.0.2.1"}, "mail helo"},
+		{"a helo that is no address", mailer.SMTPConfig{Templates: templates, URL: "smtp://localhost", From: "a@example.org", Helo: "[192.0.2]"}, "mail helo"},
+		{"a helo of IPv6 without its tag", mailer.SMTPConfig{Templates: templates, URL: "smtp://localhost", From: "a@example.org", Helo: "[2001:db8::1]"}, "mail helo"},
 		{"a negative timeout", mailer.SMTPConfig{Templates: templates, URL: "smtp://localhost", From: "a@example.org", Timeout: -1}, "must not be negative"},
 	} {
 		if _, err := mailer.NewSMTP(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -19,6 +19,9 @@ const (
 	TLSNever    TLS = "never"
 )
 
+// urlName is how hints name the SMTP URL.
+const urlName = "LATCHKEY_SMTP_URL"
+
 // SMTPServer is where mail is handed over.
 type SMTPServer struct {
 	Host     string // name or IP address
