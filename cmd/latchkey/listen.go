@@ -55,7 +55,10 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 		// net/http adds 4 KiB to the limit it is given.
 		MaxHeaderBytes: maxHeaderBytes - 4096,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		BaseContext:    func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		// "OPTIONS *" is answered like any other request; net/http's own answer has no
+		// header of ours and no line in the log.
+		DisableGeneralOptionsHandler: true,
+		BaseContext:                  func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(untilDeadline{s.listener}) }()

@@ -127,6 +127,17 @@ func TestServerLimits(t *testing.T) {
 	}
 }
 
+// TestOptionsAboutTheServerReachTheHandler: net/http would answer "OPTIONS *" by
+// itself, without any header of ours.
+func TestOptionsAboutTheServerReachTheHandler(t *testing.T) {
+	addr := serveForTest(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %s", r.Method, r.URL.Path) }))
+	conn := dial(t, addr)
+	fmt.Fprint(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nOPTIONS *") {
+		t.Errorf("got %q, %v; want what the handler says", answer, err)
+	}
+}
+
 func TestOnlyLoopbackIsTaken(t *testing.T) {
 	for addr, good := range map[string]bool{
 		"127.0.0.1:4000": true, "127.8.9.1:0": true, "[::1]:4000": true, "localhost:4000": true,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,6 +24,7 @@ func withCORS(t *testing.T, routes []gateway.Route) *api {
 		cfg.CORSOrigins = []string{"http://localhost:5173", app}
 		cfg.Functions["boom"] = func(context.Context, []byte) ([]byte, error) { return nil, errors.New("boom") }
 		cfg.Functions["vary"] = answers(`{"statusCode":200,"headers":{"Vary":"Accept"},"body":"{}"}`)
+		cfg.Functions["varyOrigin"] = answers(`{"statusCode":200,"multiValueHeaders":{"Vary":["Origin, Accept","origin"]},"body":"{}"}`)
 		cfg.Functions["own"] = answers(`{"statusCode":200,"headers":{"Access-Control-Allow-Origin":"*"},"body":"own"}`)
 	})
 }
@@ -100,6 +102,7 @@ func TestCORSOnEveryAnswer(t *testing.T) {
 	a := withCORS(t, append([]gateway.Route{
 		{Method: "GET", Path: "/boom", Public: true, To: "boom"},
 		{Method: "GET", Path: "/vary", Public: true, To: "vary"},
+		{Method: "GET", Path: "/varyOrigin", Public: true, To: "varyOrigin"},
 	}, shop...))
 	token := "Authorization: Bearer " + a.mint(nil)
 	plain := map[string]string{"Origin": app, "Expose": expose, "Vary": "Origin;"}
@@ -116,6 +119,7 @@ func TestCORSOnEveryAnswer(t *testing.T) {
 		{"an unknown route", "/nowhere", []string{token}, 403, plain},
 		{"a broken function", "/boom", nil, 502, plain},
 		{"a function that varies itself", "/vary", nil, 200, map[string]string{"Origin": app, "Expose": expose, "Vary": "Accept;Origin;"}},
+		{"a function with a list of origins", "/varyOrigin", nil, 200, map[string]string{"Origin": app, "Expose": expose, "Vary": "Origin, Accept;"}},
 	}
 	for _, test := range tests {
 		t.Run(test.says, func(t *testing.T) {
@@ -153,6 +157,47 @@ func TestCORSOfAnUpstream(t *testing.T) {
 	want := map[string]string{"Origin": "https://its.own", "Expose": expose, "Vary": "Origin;Accept;"}
 	if diff := cmp.Diff(want, corsHeaders(r.header)); diff != "" || r.status != 200 {
 		t.Errorf("%d; -want +got:\n%s", r.status, diff)
+	}
+}
+
+// TestVaryNamesOriginOnce: an upstream has its own list of origins, and the
+// answers of the gateway may be overridden.
+func TestVaryNamesOriginOnce(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("Vary", "Accept, Origin")
+		w.Header().Add("Vary", "Origin")
+	}))
+	t.Cleanup(up.Close)
+	responses, err := gateway.OverrideResponses(map[gateway.ResponseType]gateway.Response{
+		gateway.MissingAuthenticationToken: {Headers: map[string]string{"vary": "Accept, origin"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := serve(t, []gateway.Route{{Method: "GET", Path: "/x", Public: true, To: up.URL}}, func(cfg *offline.Config) {
+		cfg.CORSOrigins, cfg.Responses = []string{app}, responses
+	})
+	for _, path := range []string{"/x", "/nowhere"} {
+		r := a.do(t, "GET", path, "Origin: "+app)
+		if got := corsHeaders(r.header)["Vary"]; got != "Origin;Accept;" {
+			t.Errorf("%s: Vary is %q, want each field once", path, got)
+		}
+	}
+}
+
+// TestOptionsAboutTheGatewayIsNoRoute: "*" is no path, and no preflight.
+func TestOptionsAboutTheGatewayIsNoRoute(t *testing.T) {
+	a := serve(t, append([]gateway.Route{{Method: "ANY", Path: "/{all+}", Public: true, To: "echo"}}, shop...), func(cfg *offline.Config) { cfg.CORSOrigins = []string{app} })
+	r := httptest.NewRequestWithContext(t.Context(), "OPTIONS", "*", nil)
+	r.Host = "localhost"
+	r.Header.Set("Access-Control-Request-Method", "GET")
+	w := httptest.NewRecorder()
+	a.Config.Handler.ServeHTTP(w, r)
+	if w.Code != http.StatusForbidden || w.Header().Get("X-Amzn-Errortype") != "MissingAuthenticationTokenException" {
+		t.Errorf("got %d %v, want the answer of no route", w.Code, w.Header())
+	}
+	if lines := a.log.requests(t); len(lines) != 1 || lines[0]["status"] != 403.0 || lines[0]["path"] != "*" {
+		t.Errorf("the log says %v", lines)
 	}
 }
 

@@ -63,7 +63,7 @@ func (x *exchange) invoke(f gateway.Function) {
 	header.Del("Content-Length")
 	remap(header)
 	out := x.w.Header()
-	header["Vary"] = append(header["Vary"], out["Vary"]...)
+	header["Vary"] = mergeVary(header["Vary"], out["Vary"])
 	maps.Copy(out, header)
 	x.w.WriteHeader(status)
 	x.w.Write(content)
@@ -202,9 +202,12 @@ func (g *Gateway) newUpstream(target *url.URL) http.Handler {
 			}
 			remap(r.Header)
 			x := r.Request.Context().Value(exchangeKey{}).(*exchange)
+			if own := x.w.Header()["Vary"]; own != nil || r.Header["Vary"] != nil {
+				r.Header["Vary"] = mergeVary(own, r.Header["Vary"])
+			}
 			for name := range x.w.Header() {
 				// What the upstream says itself replaces the gateway's.
-				if _, ok := r.Header[name]; ok && name != "Vary" {
+				if _, ok := r.Header[name]; ok {
 					x.w.Header().Del(name)
 				}
 			}

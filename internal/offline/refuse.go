@@ -36,6 +36,10 @@ func (x *exchange) refuseWith(t gateway.ResponseType, message string) {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Amzn-Errortype", refusals[t].errorType)
 	for name, value := range response.Headers {
+		if http.CanonicalHeaderKey(name) == "Vary" {
+			h["Vary"] = mergeVary(h["Vary"], []string{value})
+			continue
+		}
 		h.Set(name, value)
 	}
 	x.w.WriteHeader(response.StatusCode)
@@ -69,6 +73,27 @@ func (x *exchange) allowOrigin() {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, X-Amzn-RequestId, X-Amzn-ErrorType")
+}
+
+// mergeVary joins what the gateway and an integration say, each field once (RFC
+// 9110 section 12.5.5): both may have a list of origins.
+func mergeVary(lists ...[]string) []string {
+	seen := make(map[string]bool)
+	var merged []string
+	for _, value := range slices.Concat(lists...) {
+		var kept []string
+		for field := range strings.SplitSeq(value, ",") {
+			field = strings.TrimSpace(field)
+			if name := strings.ToLower(field); name != "" && !seen[name] {
+				seen[name] = true
+				kept = append(kept, field)
+			}
+		}
+		if len(kept) > 0 {
+			merged = append(merged, strings.Join(kept, ", "))
+		}
+	}
+	return merged
 }
 
 // preflight answers a CORS preflight (Fetch standard, "CORS-preflight fetch").

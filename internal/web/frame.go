@@ -215,7 +215,7 @@ func (c cors) wrap(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		header.Add("Vary", "Origin")
+		vary(header, "Origin")
 		origin := r.Header.Get("Origin")
 		if !slices.Contains(c.origins, origin) {
 			next.ServeHTTP(w, r)

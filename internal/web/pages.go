@@ -101,13 +101,17 @@ func (h *handler) writePage(w http.ResponseWriter, status int, p page, token, fa
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", pagePolicy)
+	// no-referrer would have browsers send "Origin: null" with the form (Fetch
+	// standard, "append a request Origin header"). The token in the URL stays out of
+	// Referer with this one too.
+	header.Set("Referrer-Policy", "strict-origin")
 	w.WriteHeader(status)
 	_, err := w.Write(doc.Bytes())
 	return err
 }
 
 func (h *handler) submitVerify(w http.ResponseWriter, r *http.Request) error {
-	form, err := decodeForm(w, r, "token")
+	form, err := h.decodeForm(w, r, "token")
 	if err == nil {
 		err = h.Service.VerifyAddress(r.Context(), auth.TicketRequest{Token: form["token"], Client: client(r)})
 	}
@@ -116,7 +120,7 @@ func (h *handler) submitVerify(w http.ResponseWriter, r *http.Request) error {
 
 func (h *handler) submitPassword(p page) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		form, err := decodeForm(w, r, "token", "password")
+		form, err := h.decodeForm(w, r, "token", "password")
 		if err == nil {
 			err = h.Service.ResetPassword(r.Context(), auth.TicketRequest{Token: form["token"], Client: client(r)}, form["password"])
 		}
@@ -142,9 +146,9 @@ func (h *handler) finishPage(w http.ResponseWriter, r *http.Request, p page, tok
 }
 
 // decodeForm reads a form with exactly the given members, once each.
-func decodeForm(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
+func (h *handler) decodeForm(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
 	values := make(map[string]string)
-	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+	if !h.ownForm(r) {
 		return values, &requestError{status: http.StatusForbidden, code: "cross_site", detail: "The form was sent by another site's page. Open the link from the mail."}
 	}
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

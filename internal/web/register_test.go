@@ -402,7 +402,7 @@ func TestPageHeaders(t *testing.T) {
 			"the form, second": f.submit(p.path, p.filled(token)),
 		} {
 			for header, want := range map[string]string{
-				"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+				"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "Referrer-Policy": "strict-origin", "X-Content-Type-Options": "nosniff",
 			} {
 				if got := a.header.Get(header); got != want {
 					t.Errorf("%s: %s is %q, want %q", name, header, got, want)

@@ -77,8 +77,9 @@ var Routes = []string{
 func oneSpelling(mux, notFound http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		clean := path.Clean(r.URL.Path)
-		// RawPath is set when something is encoded that need not be.
-		if r.URL.RawPath != "" || r.URL.Path != clean && (clean == "/" || r.URL.Path != clean+"/") {
+		// RawPath is set when something is encoded that need not be. "*", of OPTIONS
+		// (RFC 9112 section 3.2.4), is no path; the mux would answer it by itself.
+		if r.URL.RawPath != "" || clean[0] != '/' || r.URL.Path != clean && (clean == "/" || r.URL.Path != clean+"/") {
 			r.URL.Path, r.URL.RawPath = "/", ""
 			notFound.ServeHTTP(w, r)
 			return
@@ -91,6 +92,7 @@ type handler struct {
 	Config
 	ready     readiness
 	noAddress sync.Once // logs the first client without one
+	origin    string    // of the public URL
 }
 
 // New returns the handler.
@@ -110,7 +112,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{Config: cfg}
+	h := &handler{Config: cfg, origin: originOf(cfg.Service.PublicURL)}
 	routes := map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /register":             h.register,
 		"POST /email/verify":         h.verifyEmail,

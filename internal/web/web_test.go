@@ -192,7 +192,9 @@ func fixtureWith(t testing.TB, path string, change func(*auth.Config), options .
 		t.Fatal(err)
 	}
 	f.handler = f.newHandler(options...)
-	f.server = httptest.NewServer(f.handler)
+	f.server = httptest.NewUnstartedServer(f.handler)
+	f.server.Config.DisableGeneralOptionsHandler = true // as the program does
+	f.server.Start()
 	t.Cleanup(f.server.Close)
 	return f
 }
