@@ -333,7 +333,7 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 		return s.recordLimited(ctx, c, kind, user, err)
 	}
 	defer done()
-	ok, _, err := s.Hasher.Verify(ctx, user.PasswordHash, password)
+	ok, _, err := s.verify(ctx, user.PasswordHash, password)
 	if err != nil {
 		return err
 	}

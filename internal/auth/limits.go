@@ -261,14 +261,16 @@ func (s *Service) limitKey(kind, name string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// allow returns a *LimitError when the attempt comes too soon, and otherwise what
-// is to be called when its outcome is stored.
+// allow returns a *LimitError when the attempt comes too soon, ErrUnavailable when the
+// store is not there, and otherwise what is to be called when its outcome is stored.
 //
 // Of the attempts that count under one key, this process has no more under way
 // than could fail before one has to wait; the others stand by until one of these
 // is over. Or else a hundred guesses at once would all be looked at before the
 // first of them counts.
 func (s *Service) allow(ctx context.Context, a limited) (done func(), err error) {
+	ctx, enough := s.outages.watch(ctx)
+	defer enough()
 	ctx, cancel := context.WithTimeout(ctx, standBy)
 	defer cancel()
 	departed := s.trying.departures()

@@ -64,7 +64,7 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	defer done()
 	// An unknown user has no hash, and Verify then checks the decoy: the time
 	// and the work are those of a known one.
-	ok, weak, err := s.Hasher.Verify(ctx, user.PasswordHash, r.Password)
+	ok, weak, err := s.verify(ctx, user.PasswordHash, r.Password)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -111,7 +111,7 @@ func (s *Service) registering(ctx context.Context, r LoginRequest) (bool, error)
 	}
 	// Without a registration the decoy is checked: the time must not tell whether
 	// there is one.
-	ok, _, err := s.Hasher.Verify(ctx, t.PasswordHash, r.Password)
+	ok, _, err := s.verify(ctx, t.PasswordHash, r.Password)
 	return ok, err
 }
 
@@ -219,7 +219,7 @@ func (s *Service) newSession(ctx context.Context, user User, c Client, now time.
 func (s *Service) openSession(ctx context.Context, r LoginRequest, checked User, weakHash bool, home home, now time.Time) (tokens Tokens, err error) {
 	stronger := ""
 	if weakHash {
-		stronger, _ = s.Hasher.Hash(ctx, r.Password)
+		stronger, _ = s.hash(ctx, r.Password)
 	}
 	user, read := checked, true
 	err = s.inTurn(ctx, checked.ID, "storing session", func() error {

@@ -121,7 +121,7 @@ func (h *Hasher) work(ctx context.Context, f func()) error {
 	select {
 	case h.permits <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-time.After(queueWait):
 		return ErrBusy
 	}

@@ -45,7 +45,7 @@ func (s *Service) ResetPassword(ctx context.Context, r TicketRequest, password s
 			return Batch{}, s.recordRefused(ctx, e, err)
 		}
 		if hash == "" {
-			if hash, err = s.Hasher.Hash(ctx, password); err != nil {
+			if hash, err = s.hash(ctx, password); err != nil {
 				return Batch{}, err
 			}
 		}

@@ -87,7 +87,7 @@ func (s *Service) hashNew(ctx context.Context, password string, u User) (string,
 	if err := s.checkPassword(password, u); err != nil {
 		return "", err
 	}
-	return s.Hasher.Hash(ctx, password)
+	return s.hash(ctx, password)
 }
 
 // recordRefused records that the rules refused a new password, and returns why.

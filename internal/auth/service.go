@@ -81,9 +81,10 @@ type Config struct {
 // Service holds the rules. Its methods may be called concurrently.
 type Service struct {
 	Config
-	trying trying
-	turns  turns
-	mail   chan struct{} // has one when there may be mail to deliver
+	trying  trying
+	turns   turns
+	outages *outages
+	mail    chan struct{} // has one when there may be mail to deliver
 	// delivering makes Deliver wait for what another call of it has begun.
 	delivering sync.Mutex
 }
@@ -109,7 +110,9 @@ func New(cfg Config) (*Service, error) {
 	case cfg.VerifyEmail && cfg.Registration != RegistrationClosed && !cfg.SendsMail:
 		return nil, errors.New("addresses cannot be verified without mail")
 	}
-	return &Service{Config: cfg, mail: make(chan struct{}, 1)}, nil
+	o := new(outages)
+	cfg.Store = announcing{cfg.Store, o}
+	return &Service{Config: cfg, outages: o, mail: make(chan struct{}, 1)}, nil
 }
 
 func (c *Config) setDefaults() {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -47,7 +48,7 @@ type entry struct {
 }
 
 // enter adds an attempt to all of the places as soon as each has room for it.
-// *LimitError when that takes too long or too many stand by already.
+// *LimitError when that takes too long or too many stand by already; ErrUnavailable.
 func (t *trying) enter(ctx context.Context, places []place, crowd string) (entry, error) {
 	e, left := t.enterNow(places)
 	if left == nil {
@@ -62,6 +63,9 @@ func (t *trying) enter(ctx context.Context, places []place, crowd string) (entry
 		case <-left:
 			e, left = t.enterNow(places)
 		case <-ctx.Done():
+			if cause := context.Cause(ctx); errors.Is(cause, ErrUnavailable) {
+				return entry{}, cause
+			}
 			return entry{}, &LimitError{time.Second}
 		}
 	}

@@ -48,7 +48,7 @@ func (t *turns) take(ctx context.Context, id UserID, by string) (done func(), er
 	case <-own.free:
 		return func() { own.free <- struct{}{}; t.leave(id, by, own) }, nil
 	case <-ctx.Done():
-		err = ctx.Err()
+		err = context.Cause(ctx)
 	case <-timeout.C:
 		err = ErrUnavailable // a change takes so long only when the store does
 	}
@@ -88,7 +88,9 @@ func (t *turns) leave(id UserID, by string, own *turn) {
 // alone repeats f, which changes the user, for as long as another process wins; of
 // this one nobody else has the turn, for which take says by whom it is.
 func (s *Service) alone(ctx context.Context, id UserID, by, doing string, f func() error) error {
-	done, err := s.turns.take(ctx, id, by)
+	waiting, enough := s.outages.watch(ctx)
+	done, err := s.turns.take(waiting, id, by)
+	enough()
 	if err != nil {
 		return err
 	}

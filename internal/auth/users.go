@@ -125,7 +125,7 @@ func (s *Service) CheckPassword(ctx context.Context, login, password string) (Us
 	if u.Disabled || u.PasswordHash == "" {
 		return User{}, ErrInvalidCredentials
 	}
-	ok, _, err := s.Hasher.Verify(ctx, u.PasswordHash, password)
+	ok, _, err := s.verify(ctx, u.PasswordHash, password)
 	if err == nil && !ok {
 		err = ErrInvalidCredentials
 	}

@@ -1,8 +1,11 @@
 package sqlstore
 
 import (
+	"context"
 	"database/sql"
 	"encoding/binary"
+	"runtime"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
@@ -40,4 +43,24 @@ func (s *Store) Remembers(id auth.SessionID) bool {
 func (s *Store) Known(id auth.SessionID) bool {
 	found, _ := s.sessions.recent(id)
 	return found.state != indexState{}
+}
+
+// SetPatience sets how long what begins from now on waits.
+func (s *Store) SetPatience(d time.Duration) { s.patience = d }
+
+// Gather has commits wait until so many do, and begins with them then, with the
+// patience.
+func (s *Store) Gather(n int, d time.Duration) (begin func()) {
+	s.group.mu.Lock()
+	s.group.working = true
+	s.group.mu.Unlock()
+	return func() {
+		for gathered := 0; gathered < n; runtime.Gosched() {
+			s.group.mu.Lock()
+			gathered = len(s.group.waiting)
+			s.group.mu.Unlock()
+		}
+		s.SetPatience(d)
+		s.work(context.Background())
+	}
 }

@@ -48,7 +48,7 @@ func (s *Store) Commit(ctx context.Context, b auth.Batch) error {
 		// Tied to nobody's ctx: it works for all.
 		go s.work(context.WithoutCancel(ctx))
 	}
-	limit := time.NewTimer(groupTimeout)
+	limit := time.NewTimer(s.patience)
 	defer limit.Stop()
 	select {
 	case err := <-c.done:
@@ -85,6 +85,17 @@ func (g *group) take() []*commit {
 	return next
 }
 
+// refuse answers all who wait: the database has been locked for as long as anybody
+// waits for it. To try for them next would have them wait for as long again.
+func (g *group) refuse(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.waiting {
+		c.done <- err
+	}
+	g.waiting = nil
+}
+
 func (s *Store) work(ctx context.Context) {
 	for together := false; ; {
 		if together {
@@ -97,11 +108,15 @@ func (s *Store) work(ctx context.Context) {
 			return
 		}
 		together = len(commits) > 1
-		for i, err := range s.carryOut(ctx, commits) {
+		outcomes := s.carryOut(ctx, commits)
+		for i, err := range outcomes {
 			if err == nil {
 				s.sessions.committed(commits[i].batch)
 			}
 			commits[i].done <- err
+		}
+		if err := outcomes[len(outcomes)-1]; errors.Is(err, errNotBegun) {
+			s.group.refuse(err)
 		}
 	}
 }
@@ -120,6 +135,8 @@ func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 	}
 	for i := range outcomes {
 		switch {
+		case refused && i > 0 && errors.Is(outcomes[i-1], errNotBegun): // nor would this one be
+			outcomes[i] = outcomes[i-1]
 		case refused: // SQLite may have undone the whole transaction
 			outcomes[i] = s.single(ctx, commits[i].batch)
 		case err != nil:

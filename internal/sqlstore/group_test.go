@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
@@ -109,5 +110,38 @@ func TestCommitsOfGoneCallersAreKept(t *testing.T) {
 	done.Wait()
 	if events, err := s.Events(t.Context(), 0, 100); err != nil || len(events) != n {
 		t.Errorf("%d events, %v; want %d", len(events), err, n)
+	}
+}
+
+// TestAllWhoWaitAreAnsweredTogether: of those who wait for a locked database none
+// waits for the others' attempts, and then for one more. They are more than one
+// transaction takes, and all get the error of the first.
+func TestAllWhoWaitAreAnsweredTogether(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	s := open(t, path, true)
+	unlock := lock(t, path)
+	defer unlock()
+	const n = 300
+	s.SetPatience(time.Hour) // nobody gives up alone
+	begin := s.Gather(n, time.Millisecond)
+	outcomes := make([]error, n)
+	var done sync.WaitGroup
+	for i := range n {
+		done.Go(func() { outcomes[i] = s.Commit(t.Context(), auth.Batch{Events: []auth.Event{{Kind: "x"}}}) })
+	}
+	begin()
+	done.Wait()
+	for i, err := range outcomes {
+		if !errors.Is(err, auth.ErrUnavailable) || err != outcomes[0] {
+			t.Fatalf("commit %d: %v, want the ErrUnavailable of all", i, err)
+		}
+	}
+	unlock()
+	s.SetPatience(time.Hour)
+	if err := s.Commit(t.Context(), auth.Batch{Events: []auth.Event{{Kind: "x"}}}); err != nil {
+		t.Errorf("after the lock: %v", err)
+	}
+	if events, err := s.Events(t.Context(), 0, n); err != nil || len(events) != 1 {
+		t.Errorf("%d events, %v; want the last one alone", len(events), err)
 	}
 }

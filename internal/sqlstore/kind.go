@@ -12,9 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
@@ -123,7 +120,7 @@ func withFile(ctx context.Context, path string, f func(*sql.DB) error) error {
 
 // plainDSN names a database without beginning a log.
 func plainDSN(path string) string {
-	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())}}
+	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds())}}
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
@@ -170,9 +167,7 @@ func kindOf(ctx context.Context, db *sql.DB) (Kind, error) {
 // many at once some wait for longer than a request may.
 func patiently(f func() error) error {
 	for deadline := time.Now().Add(openTimeout); ; time.Sleep(time.Millisecond) {
-		err := f()
-		var e *sqlite.Error
-		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
+		if err := f(); !locked(err) || time.Now().After(deadline) {
 			return err
 		}
 	}

@@ -4,8 +4,9 @@
 // disk before it is acknowledged.
 //
 // Writers queue for one connection, readers have their own and never wait for
-// writers. A database that stays locked, full or unreadable is
-// auth.ErrUnavailable within three seconds; opening one waits for ten.
+// writers. A database that stays locked is auth.ErrUnavailable within patience, from
+// the moment the caller comes; one that is full or unreadable at once. Opening one
+// waits for ten seconds.
 package sqlstore
 
 import (
@@ -39,12 +40,14 @@ var (
 const Memory = ":memory:"
 
 const (
-	openTimeout = 10 * time.Second       // waiting for others who begin the same database
-	busyTimeout = time.Second            // waiting for another process's lock
-	waitTimeout = 900 * time.Millisecond // waiting for the write connection
-	// groupTimeout is waiting for the turn: as long as the group before it takes
-	// when the database is locked.
-	groupTimeout = busyTimeout + waitTimeout
+	openTimeout = 10 * time.Second // waiting for others who begin the same database
+	// patience is what a write waits before it begins: for those before it, for the
+	// connection and for another process's lock, together. A request that finds the
+	// database locked has made a hash before it, and one more may have begun with the
+	// failure of the first: twice this has to be well below two seconds.
+	patience = 750 * time.Millisecond
+	// lockSlice is how long SQLite waits for a lock at a time.
+	lockSlice = 50 * time.Millisecond
 )
 
 //go:embed migrations/*.sql
@@ -56,6 +59,8 @@ type Store struct {
 	read  *sql.DB
 	stmts statements
 	group group
+	// patience is the constant, but in tests.
+	patience time.Duration
 	// file is the database when it was opened; nil: in memory.
 	path string
 	file fs.FileInfo
@@ -84,7 +89,7 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 // one of another is a KindError before anything is done to it. In memory every
 // kind is the same.
 func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store, error) {
-	s := &Store{}
+	s := &Store{patience: patience}
 	if path == Memory {
 		s.write = openDB(Memory)
 		s.read = s.write
@@ -109,6 +114,9 @@ func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store,
 		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
 	}
 	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
+	}
+	if _, err := s.write.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", lockSlice.Milliseconds())); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
 	}
 	if s.path != "" {
@@ -157,7 +165,7 @@ func openDB(path string) *sql.DB {
 	q := url.Values{
 		"_txlock": {"immediate"}, // a transaction that reads first must not fail when it writes
 		"_pragma": {
-			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+			fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds()),
 			"synchronous(FULL)",
 			"foreign_keys(ON)",
 		},
@@ -209,6 +217,12 @@ func (s *Store) begin(ctx context.Context, want Kind) error {
 	return err
 }
 
+// locked reports whether another connection has the lock.
+func locked(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
 // Close closes the database.
 func (s *Store) Close() error {
 	s.closeStatements()
@@ -219,22 +233,26 @@ func (s *Store) Close() error {
 }
 
 // transact runs f in a transaction on the write connection. Once begun it is
-// not tied to ctx: a client that hangs up must not decide halfway.
+// not tied to ctx: a client that hangs up must not decide halfway. errNotBegun.
 func (s *Store) transact(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) error {
 	if err := s.inPlace(); err != nil {
 		return unavailable(err)
 	}
-	waiting, cancel := context.WithTimeout(ctx, waitTimeout)
+	until := time.Now().Add(s.patience)
+	waiting, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	conn, err := s.write.Conn(waiting)
 	if err != nil {
-		return unavailable(err)
+		return unavailable(fmt.Errorf("%w: %w", errNotBegun, err))
 	}
 	defer conn.Close()
 	ctx = context.WithoutCancel(ctx)
 	tx, err := conn.BeginTx(ctx, nil)
+	for locked(err) && time.Now().Before(until) {
+		tx, err = conn.BeginTx(ctx, nil)
+	}
 	if err != nil {
-		return unavailable(err)
+		return unavailable(fmt.Errorf("%w: %w", errNotBegun, err))
 	}
 	defer tx.Rollback()
 	if err := f(ctx, tx); err != nil {
@@ -245,6 +263,9 @@ func (s *Store) transact(ctx context.Context, f func(ctx context.Context, tx *sq
 	}
 	return nil
 }
+
+// errNotBegun: no transaction was begun in time, and nothing has happened.
+var errNotBegun = errors.New("no transaction")
 
 // inPlace reports whether the database is still the file that was opened. What is
 // written to one that was removed or replaced is lost.
