@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // TLS says how a connection to the server is secured.
@@ -39,6 +40,9 @@ func (s SMTPServer) GoString() string { return s.String() }
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
 
+// percentEncode is what to do about most mistakes.
+const percentEncode = "percent-encode what is special in user and password: % is %25, / is %2F, # is %23, ? is %3F, @ is %40"
+
 // ParseSMTPURL reads the address of a mail server:
 //
 //	smtps://user:password@mail.example.com        TLS from the start, port 465
@@ -52,6 +56,9 @@ var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.
 // "never". Credentials together with the latter two are refused unless the server
 // is on loopback: they would travel in clear.
 //
+// smtp:// with port 465 and smtps:// with 587 or 25 are refused: the server would
+// wait for the other way, and the delivery for the server.
+//
 // No error shows any part of the URL: where a password has characters that must be
 // encoded, every part may be one of the password.
 func ParseSMTPURL(text string) (SMTPServer, error) {
@@ -59,9 +66,12 @@ func ParseSMTPURL(text string) (SMTPServer, error) {
 	if text == "" {
 		return none, errors.New("SMTP URL must be set: smtps://user:password@mail.example.com")
 	}
+	if strings.ContainsFunc(text, unicode.IsSpace) || strings.ContainsAny(text[:1]+text[len(text)-1:], "\"'`") {
+		return none, errors.New("SMTP URL has blanks, line ends or quotes in it or around it; take them away, and write a blank of the password as %20")
+	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return none, errors.New("SMTP URL is not a URL; percent-encode what is special in user and password")
+		return none, errors.New("SMTP URL is not a URL; " + percentEncode)
 	}
 	s := SMTPServer{Host: u.Hostname(), Port: 587, TLS: TLSRequired}
 	switch u.Scheme {
@@ -75,7 +85,7 @@ func ParseSMTPURL(text string) (SMTPServer, error) {
 		return none, errors.New("SMTP URL must begin with smtps:// (port 465) or smtp:// (STARTTLS, port 587)")
 	}
 	if net.ParseIP(s.Host) == nil && (!hostName.MatchString(s.Host) || len(s.Host) > 253) {
-		return none, errors.New("SMTP URL names no host; percent-encode what is special in user and password")
+		return none, errors.New("SMTP URL names no host; " + percentEncode)
 	}
 	if strings.HasSuffix(u.Host, ":") {
 		return none, errors.New("SMTP URL has an empty port")
@@ -87,8 +97,14 @@ func ParseSMTPURL(text string) (SMTPServer, error) {
 		}
 		s.Port = int(n)
 	}
+	switch {
+	case s.TLS != TLSImplicit && s.Port == 465:
+		return none, errors.New("SMTP URL has smtp:// with port 465, where TLS begins at once: write smtps://")
+	case s.TLS == TLSImplicit && (s.Port == 587 || s.Port == 25):
+		return none, errors.New("SMTP URL has smtps:// with port 587 or 25, where TLS begins by STARTTLS: write smtp://, or leave the port out")
+	}
 	if u.Opaque != "" || u.Path != "" && u.Path != "/" || u.Fragment != "" || strings.Contains(text, "#") {
-		return none, errors.New("SMTP URL must end after host and port; percent-encode what is special in user and password")
+		return none, errors.New("SMTP URL must end after host and port; " + percentEncode)
 	}
 	if u.User != nil {
 		s.User = u.User.Username()
@@ -111,7 +127,7 @@ func ParseSMTPURL(text string) (SMTPServer, error) {
 
 // option reads what follows the question mark.
 func (s *SMTPServer) option(u *url.URL) error {
-	unknown := errors.New("the only option of an SMTP URL is starttls=required, starttls=optional or starttls=never, after smtp://")
+	unknown := errors.New("the only option of an SMTP URL is starttls=required, starttls=optional or starttls=never, after smtp://; " + percentEncode)
 	if u.RawQuery == "" && !u.ForceQuery {
 		return nil
 	}
