@@ -31,6 +31,9 @@ type offlineCmd struct {
 	corsFlags
 }
 
+// defaultOfflineAddr is the default of offline's --addr, which a tag cannot name.
+const defaultOfflineAddr = "127.0.0.1:4000"
+
 // writeTimeoutOffline leaves room for an integration's 29 seconds.
 const writeTimeoutOffline = 40 * time.Second
 

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -118,5 +119,13 @@ func TestEventsAreDocumented(t *testing.T) {
 		if !strings.Contains(string(doc), "`"+name+"`") {
 			t.Errorf("docs/operate.md does not say what %s is", name)
 		}
+	}
+}
+
+// users invite names the address where offline serves; a tag cannot hold a constant.
+func TestDefaultAddressOfOffline(t *testing.T) {
+	field, _ := reflect.TypeFor[offlineCmd]().FieldByName("Addr")
+	if got := field.Tag.Get("default"); got != defaultOfflineAddr {
+		t.Errorf("offline serves at %s, users invite says %s", got, defaultOfflineAddr)
 	}
 }
