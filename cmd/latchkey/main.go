@@ -45,7 +45,7 @@ type cli struct {
 	Users   usersCmd   `cmd:"" help:"Add, list and change users."`
 	Keys    keysCmd    `cmd:"" help:"List, rotate, import and export signing keys."`
 	Events  eventsCmd  `cmd:"" help:"Show the audit trail: who attempted what, and how it ended."`
-	Store   storeCmd   `cmd:"" help:"Say what a data directory is for."`
+	Store   storeCmd   `cmd:"" help:"Back up the database; say what a data directory is for."`
 	Routes  routesCmd  `cmd:"" help:"Check the route table and compile it for the authorizer on Lambda."`
 	Token   tokenCmd   `cmd:"" help:"Look into tokens."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -11,7 +14,8 @@ import (
 )
 
 type storeCmd struct {
-	Mark storeMarkCmd `cmd:"" help:"Say what a data directory is for: this machine alone (offline, invoke), or a service (serve, Lambda)."`
+	Backup storeBackupCmd `cmd:"" help:"Copy the database to a new file while the service runs."`
+	Mark   storeMarkCmd   `cmd:"" help:"Say what a data directory is for: this machine alone (offline, invoke), or a service (serve, Lambda)."`
 }
 
 // database is the file in the data directory.
@@ -93,4 +97,37 @@ func (c *storeMarkCmd) checkLocal(ctx context.Context, _ *process, info sqlstore
 // checkProduction refuses a directory whose demo user can log in.
 func (c *storeMarkCmd) checkProduction(ctx context.Context, p *process, _ sqlstore.Info) error {
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error { return refuseDemoUser(ctx, s, c.Data) })
+}
+
+type storeBackupCmd struct {
+	File string `arg:"" help:"File to write, readable by its owner alone; it must not be there." type:"path"`
+	dataFlags
+}
+
+// Help stands behind the one line of help.
+func (storeBackupCmd) Help() string {
+	return `The copy is the database as it is at one moment, checked and on disk before it has its name. It holds
+password hashes, and needs the master key, which is not in it. How to restore it: docs/operate.md.`
+}
+
+func (c *storeBackupCmd) Run(ctx context.Context, p *process) error {
+	if c.Data == sqlstore.Memory {
+		return usagef("%s keeps nothing to copy", sqlstore.Memory)
+	}
+	info, err := sqlstore.Backup(ctx, c.database(), c.File)
+	switch {
+	case errors.Is(err, sqlstore.ErrNoDatabase):
+		return c.noDatabase()
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s is there already, and is left as it is; name a file that is not there", c.File)
+	case err != nil:
+		return fmt.Errorf("nothing was copied: %w", err)
+	}
+	key := cmp.Or(c.MasterKeyFile, filepath.Join(c.Data, "master.key"))
+	if os.Getenv("LATCHKEY_MASTER_KEY") != "" {
+		key = "LATCHKEY_MASTER_KEY"
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s is a copy of a %s database, %s, schema %d, with password hashes: keep it safe\nback up the master key (%s) apart from it: neither is of use without the other\n",
+		c.File, info.Kind, count(info.Users, "user"), info.Schema, key)
+	return err
 }
