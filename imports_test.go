@@ -29,6 +29,7 @@ var floors = map[string][]string{
 	"internal/passhash":       {},
 	"internal/redact":         {},
 	"internal/strictjson":     {},
+	"internal/suggest":        {},
 	"internal/weaksecret":     {},
 	// Floor 1
 	"internal/auth":    {".", "internal/passhash", "internal/strictjson"},
@@ -42,14 +43,14 @@ var floors = map[string][]string{
 	"internal/web":            {".", "httpauth", "internal/auth", "internal/redact", "internal/strictjson"},
 	"internal/web/contract":   {"internal/strictjson", "internal/web"},
 	"internal/gateway/proxy":  {"internal/gateway"},
-	"internal/offline":        {"internal/gateway", "internal/gateway/proxy", "internal/redact"},
+	"internal/offline":        {"internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},
 	"internal/awslambda":      {".", "internal/gateway", "internal/strictjson", "internal/weaksecret"},
 	"latchkeytest":            {"."},
 	// Floor 3
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
 	"cmd/latchkey": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring",
-		"internal/leaked", "internal/mailer", "internal/offline", "internal/redact", "internal/sqlstore", "internal/weaksecret", "internal/web"},
+		"internal/leaked", "internal/mailer", "internal/offline", "internal/redact", "internal/sqlstore", "internal/suggest", "internal/weaksecret", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

@@ -55,13 +55,13 @@ func (f passwordFlags) rules() (auth.PasswordRules, error) {
 type accountFlags struct {
 	Registration    string        `help:"Who may create an account: open (anybody), invite (whom users invite names; refuses to start without mail) or closed (operators, by users add, import and invite). Default: closed; in offline and invoke open." env:"LATCHKEY_REGISTRATION" enum:"open,invite,closed," default:"" placeholder:"open|invite|closed"`
 	VerifyEmail     bool          `help:"Let nobody log in before the e-mail address is confirmed (${default}); where no mail is sent there is no such confirmation. Without it, registering tells whether an address has an account." env:"LATCHKEY_VERIFY_EMAIL" default:"true" negatable:""`
-	MailFrom        string        `help:"Sender of mail; required with LATCHKEY_SMTP_URL." env:"LATCHKEY_MAIL_FROM" placeholder:"\"Example <mail@example.com>\""`
-	MailHelo        string        `help:"Name of this machine to the mail server (EHLO): a full host name, or an address in brackets. Default: the host's name where it has a dot, else the domain of the sender." env:"LATCHKEY_MAIL_HELO" placeholder:"NAME"`
-	MailTemplates   string        `help:"Directory of mail templates that take the place of the built-in ones." env:"LATCHKEY_MAIL_TEMPLATES" type:"path" placeholder:"DIR"`
+	MailFrom        string        `help:"Sender of mail; required with LATCHKEY_SMTP_URL." env:"LATCHKEY_MAIL_FROM" placeholder:"\"Example <mail@example.com>\"" group:"Mail"`
+	MailHelo        string        `help:"Name of this machine to the mail server (EHLO): a full host name, or an address in brackets. Default: the host's name where it has a dot, else the domain of the sender." env:"LATCHKEY_MAIL_HELO" placeholder:"NAME" group:"Mail"`
+	MailTemplates   string        `help:"Directory of mail templates that take the place of the built-in ones." env:"LATCHKEY_MAIL_TEMPLATES" type:"path" placeholder:"DIR" group:"Mail"`
 	SessionIdle     time.Duration `help:"A session ends when it is not refreshed for so long (${default})." env:"LATCHKEY_SESSION_IDLE" default:"720h" placeholder:"DURATION"`
 	SessionLifetime time.Duration `help:"A session ends after so long in any case (${default})." env:"LATCHKEY_SESSION_LIFETIME" default:"2160h" placeholder:"DURATION"`
 	EventRetention  time.Duration `help:"How long the audit trail is kept (${default})." env:"LATCHKEY_EVENT_RETENTION" default:"2160h" placeholder:"DURATION"`
-	passwordFlags
+	passwordFlags   `group:"Passwords"`
 }
 
 // maxLifetime bounds what is configured in hours: ten years.

@@ -25,7 +25,7 @@ import (
 )
 
 type offlineCmd struct {
-	Addr          string        `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT"`
+	Addr          string        `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
 	AuthorizerTTL time.Duration `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION"`
 	serviceFlags
 	corsFlags
@@ -173,7 +173,7 @@ func checkListening(addr string, i issueFlags) error {
 }
 
 type serveCmd struct {
-	Addr string `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Addr string `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" group:"Listening"`
 	serviceFlags
 	httpFlags
 }
@@ -278,7 +278,22 @@ type versionCmd struct {
 }
 
 func (c *versionCmd) Run(p *process) error {
-	version, revision := "unknown", ""
+	version, revision := buildVersion()
+	if c.JSON {
+		return printJSON(p.stdout, map[string]string{"version": version, "revision": revision, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+	}
+	_, err := fmt.Fprintln(p.stdout, versionLine())
+	return err
+}
+
+func versionLine() string {
+	version, _ := buildVersion()
+	return fmt.Sprintf("latchkey %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// buildVersion is what the Go tool has written into the program.
+func buildVersion() (version, revision string) {
+	version = "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
 		for _, s := range info.Settings {
@@ -287,11 +302,7 @@ func (c *versionCmd) Run(p *process) error {
 			}
 		}
 	}
-	if c.JSON {
-		return printJSON(p.stdout, map[string]string{"version": version, "revision": revision, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
-	}
-	_, err := fmt.Fprintf(p.stdout, "latchkey %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	return version, revision
 }
 
 // printJSON writes a value for people and machines alike.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/suggest"
 )
 
 // defaultConfig is read when it is there and no other file is named.
@@ -126,7 +128,7 @@ func parseConfig(doc []byte) (fileConfig, error) {
 	}
 	for name, node := range file.Settings {
 		if !slices.Contains(fileSettings, name) {
-			return c, fmt.Errorf("line %d: unknown setting %q; known are routes, gateway-responses, %s", node.Line, name, strings.Join(fileSettings, ", "))
+			return c, fmt.Errorf("line %d: unknown setting %q%s", node.Line, name, knownMembers(name, append([]string{"routes", "gateway-responses"}, fileSettings...)))
 		}
 		value, err := settingText(&node)
 		if err != nil {
@@ -158,8 +160,22 @@ func parseConfig(doc []byte) (fileConfig, error) {
 func plainYAML(err error) error {
 	text := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
 	text = strings.TrimPrefix(text, "unmarshal errors: ")
+	text = unknownMember.ReplaceAllStringFunc(text, func(found string) string {
+		m := unknownMember.FindStringSubmatch(found)
+		return fmt.Sprintf("unknown member %q%s", m[1], knownMembers(m[1], yamlMembers[m[2]]))
+	})
 	return errors.New(yamlTypes.ReplaceAllString(text, ""))
 }
+
+// knownMembers says what was meant, or all that there is.
+func knownMembers(name string, known []string) string {
+	return cmp.Or(suggest.DidYouMean(name, known), "; known are "+strings.Join(known, ", "))
+}
+
+// yamlMembers are the members of our types in the file.
+var yamlMembers = map[string][]string{"yamlRoute": {"route", "public", "scopes", "to"}, "yamlResponse": {"status", "headers", "body"}}
+
+var unknownMember = regexp.MustCompile(`field (\S+) not found in type main\.(\w+)`)
 
 var yamlTypes = regexp.MustCompile(` in type \S+| into main\.\S+`)
 

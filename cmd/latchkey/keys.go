@@ -95,6 +95,7 @@ var keysColumns = []column{{title: "KID", min: 8}, {title: "ALG"}, {title: "STAT
 type keysRotateCmd struct {
 	Now    bool `help:"Sign with the new key at once. Verifiers that cached the old key set refuse its tokens until they fetch again."`
 	Revoke bool `help:"For keys that may have leaked: like --now, and the old keys stop verifying at once. Tokens signed by them are refused; clients refresh or log in again."`
+	Yes    bool `help:"Do not ask before --revoke."`
 	JSON   bool `help:"Print JSON."`
 	dataFlags
 	tokenTTL
@@ -108,8 +109,14 @@ func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
 	}
 	defer s.Close()
 	how := rotation(c.Now)
+	var old []string
 	if c.Revoke {
 		how = keyring.Revoking
+		old = goodKeys(ctx, s.keys)
+		question := fmt.Sprintf("Revoke %s (%s)? Every access token signed by them is refused at once.", count(len(old), "key"), strings.Join(old, ", "))
+		if err := p.confirm(c.Yes, question); err != nil {
+			return err
+		}
 	}
 	r, err := s.keys.Rotate(ctx, c.SigningAlg, how)
 	if errors.Is(err, keyring.ErrExists) {
@@ -118,7 +125,24 @@ func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	return p.showKey(s.keys, r, c.JSON)
+	if err := p.showKey(s.keys, r, c.JSON); err != nil || c.JSON {
+		return err
+	}
+	if c.Revoke {
+		_, err = fmt.Fprintf(p.stdout, "revoked: %s; access tokens signed by them are refused within 10 s, sessions go on and refresh\nnext: give verifiers that hold a copy of the key set (LATCHKEY_JWKS) the one that `latchkey keys export%s` prints\n",
+			strings.Join(old, ", "), c.again())
+	}
+	return err
+}
+
+// goodKeys are the ids of those that sign or verify.
+func goodKeys(ctx context.Context, k *keyring.Keyring) (ids []string) {
+	for _, r := range k.Records(ctx) {
+		if k.State(r) != keyring.Expired {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
 }
 
 func rotation(now bool) keyring.Rotation {

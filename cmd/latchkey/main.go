@@ -35,8 +35,9 @@ func main() {
 // cli is the command line. Every flag can be given by its variable too, and
 // those that configure the system in latchkey.yaml.
 type cli struct {
-	Config   string `help:"Configuration file. By default ./latchkey.yaml, if it is there." type:"path" env:"LATCHKEY_CONFIG" placeholder:"FILE"`
-	LogLevel string `help:"Least severe log lines to write: debug, info, warn or error." env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+	Config      string           `help:"Configuration file. By default ./latchkey.yaml, if it is there." type:"path" env:"LATCHKEY_CONFIG" placeholder:"FILE"`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+	LogLevel    string           `help:"Least severe log lines to write: debug, info, warn or error." env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
 
 	Offline offlineCmd `cmd:"" help:"Run everything on this machine: local API Gateway, authorizer, auth service, demo endpoints."`
 	Serve   serveCmd   `cmd:"" help:"Run the auth service as an HTTP server."`
@@ -97,7 +98,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	parser, err := kong.New(&c,
 		kong.Name("latchkey"), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
-		kong.Resolvers(config.resolver()),
+		kong.Resolvers(config.resolver()), kong.Vars{"version": versionLine()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p))
 	if err != nil {
@@ -105,12 +106,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 2
 	}
 	k, err := parser.Parse(args)
-	if exited >= 0 { // --help
+	if exited >= 0 { // --help, --version
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "latchkey: %v\nlatchkey: see latchkey --help\n", err)
-		return 2
+		var parse *kong.ParseError
+		command := ""
+		if errors.As(err, &parse) {
+			command = commandName(parse.Context)
+		}
+		return misused(stderr, err, command)
 	}
 	p.level = c.LogLevel
 	err = k.Run()
@@ -121,11 +126,27 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &quiet):
 		return 1
 	case errors.Is(err, errUsage):
-		fmt.Fprintln(stderr, "latchkey:", err)
-		return 2
+		return misused(stderr, err, commandName(k))
 	}
 	fmt.Fprintln(stderr, "latchkey:", err)
 	return 1
+}
+
+// misused names the help that tells more.
+func misused(stderr io.Writer, err error, command string) int {
+	fmt.Fprintf(stderr, "latchkey: %v\nlatchkey: see latchkey%s --help\n", err, command)
+	return 2
+}
+
+// commandName is the command as far as it was understood: " users add".
+func commandName(k *kong.Context) string {
+	name := ""
+	for _, step := range k.Path {
+		if step.Command != nil {
+			name += " " + step.Command.Name
+		}
+	}
+	return name
 }
 
 // errUsage marks errors that another command line would cure.

@@ -76,12 +76,12 @@ func (t tokenTTL) value() time.Duration {
 
 // issueFlags say to whom tokens are issued, and what they look like.
 type issueFlags struct {
-	Limits    string `help:"Slow down guessing and requests for mail: on or off, which is for tests and load runs (${default})." env:"LATCHKEY_LIMITS" enum:"on,off" default:"on" placeholder:"on|off"`
-	PublicURL string `name:"public-url" help:"Base of links and default issuer. Default: http:// and the address that is bound." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
+	Limits    string `help:"Slow down guessing and requests for mail: on or off, which is for tests and load runs (${default})." env:"LATCHKEY_LIMITS" enum:"on,off" default:"on" placeholder:"on|off" group:"Limits"`
+	PublicURL string `name:"public-url" help:"Base of links and default issuer. Default: http:// and the address that is bound." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL" group:"Listening"`
 	Issuer    string `help:"iss of tokens. Default: the public URL." env:"LATCHKEY_ISSUER" placeholder:"URL"`
 	Audience  string `help:"aud of tokens. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`
 	signingFlags
-	accountFlags
+	accountFlags `group:"Accounts and sessions"`
 }
 
 // Validate refuses a public URL from which no link can be made.
@@ -107,10 +107,10 @@ type signingFlags struct {
 // serviceFlags are of commands that run the service. Where several embedded
 // structs can be validated, kong would see none of them.
 type serviceFlags struct {
-	dataFlags
-	hashFlags
-	tokenTTL
-	issueFlags
+	issueFlags `group:"Tokens"`
+	tokenTTL   `group:"Tokens"`
+	dataFlags  `group:"Data"`
+	hashFlags  `group:"Passwords"`
 }
 
 func (f serviceFlags) Validate() error {
@@ -119,13 +119,13 @@ func (f serviceFlags) Validate() error {
 
 // corsFlags say from where browsers may call.
 type corsFlags struct {
-	CORSOrigins []string `name:"cors-origins" help:"Origins whose pages may call from a browser, separated by commas." env:"LATCHKEY_CORS_ORIGINS" placeholder:"ORIGIN"`
+	CORSOrigins []string `name:"cors-origins" help:"Origins whose pages may call from a browser, separated by commas." env:"LATCHKEY_CORS_ORIGINS" placeholder:"ORIGIN" group:"Listening"`
 }
 
 // httpFlags say how requests come in.
 type httpFlags struct {
 	corsFlags
-	TrustedProxies int `help:"How many proxies stand in front and append to X-Forwarded-For." env:"LATCHKEY_TRUSTED_PROXIES" default:"0" placeholder:"N"`
+	TrustedProxies int `help:"How many proxies stand in front and append to X-Forwarded-For." env:"LATCHKEY_TRUSTED_PROXIES" default:"0" placeholder:"N" group:"Listening"`
 }
 
 // logger returns the program's log, to standard error.

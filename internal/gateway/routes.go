@@ -26,10 +26,82 @@ func (r Route) String() string { return r.Method + " " + r.Path }
 // ParseRoute splits "GET /orders/{id}".
 func ParseRoute(s string) (method, path string, err error) {
 	method, path, ok := strings.Cut(s, " ")
-	if !ok || !slices.Contains(methods, method) {
-		return "", "", fmt.Errorf("route %q: must be a verb (%s) and a path", s, strings.Join(methods, ", "))
+	if !ok || !slices.Contains(methods, method) || strings.HasPrefix(path, " ") {
+		err := fmt.Errorf("route %q: must be a verb (%s) and a path", s, strings.Join(methods, ", "))
+		if meant := meantRoute(s); meant != "" {
+			err = fmt.Errorf("%w: did you mean %q?", err, meant)
+		}
+		return "", "", err
 	}
 	return method, path, nil
+}
+
+// meantRoute reads a verb in small letters or before more than one space, or none
+// at all; "" where nothing is found that can be declared.
+func meantRoute(s string) string {
+	fields := strings.Fields(s)
+	switch {
+	case len(fields) == 1 && strings.HasPrefix(s, "/"):
+		fields = []string{"GET", fields[0]}
+	case len(fields) != 2:
+		return ""
+	}
+	method := strings.ToUpper(fields[0])
+	if method == "*" || method == "ALL" {
+		method = MethodAny
+	}
+	path := fields[1]
+	if _, err := parsePath(path); err != nil {
+		path = meantPath(path)
+	}
+	if path == "" || !slices.Contains(methods, method) {
+		return ""
+	}
+	return method + " " + path
+}
+
+// meantPath reads the path patterns of other routers: /orders/:id, /orders/<id>,
+// /orders/[id], /files/*, a slash at the end. "" where nothing is found that can be
+// declared.
+func meantPath(path string) string {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	for i, part := range parts {
+		parts[i] = meantPart(part)
+	}
+	meant := "/" + strings.Join(parts, "/")
+	if _, err := parsePath(meant); err != nil || meant == path {
+		return ""
+	}
+	return meant
+}
+
+func meantPart(part string) string {
+	if part == "*" || part == "**" {
+		return "{path+}"
+	}
+	name, greedy := part, false
+	for _, marks := range []string{":", "<>", "[]", "{}", "*"} {
+		inner, ok := strings.CutPrefix(part, marks[:1])
+		if len(marks) > 1 {
+			closed := false
+			inner, closed = strings.CutSuffix(inner, marks[1:])
+			ok = ok && closed
+		}
+		if ok {
+			name, greedy = inner, marks == "*"
+		}
+	}
+	if name == part {
+		return part
+	}
+	if _, after, typed := strings.Cut(name, ":"); typed && part[0] == '<' { // <int:id>
+		name = after
+	}
+	bare := strings.Trim(name, ".*+?")
+	if greedy || strings.ContainsAny(name, "*+") || strings.Contains(name, "...") {
+		bare += "+"
+	}
+	return "{" + bare + "}"
 }
 
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", MethodAny}
@@ -99,6 +171,9 @@ func NewTable(routes []Route) (*Table, error) {
 func newEntry(r Route) (entry, error) {
 	segments, err := parsePath(r.Path)
 	if err != nil {
+		if meant := meantPath(r.Path); meant != "" {
+			err = fmt.Errorf("%w: did you mean %q?", err, r.Method+" "+meant)
+		}
 		return entry{}, err
 	}
 	switch {
@@ -161,6 +236,9 @@ func parsePath(path string) ([]segment, error) {
 		switch {
 		case s.text == "" || strings.Trim(s.text, pathChars) != "" || s.text == "." || s.text == "..":
 			return nil, fmt.Errorf("path part %q: must hold letters, digits and . _ : - only", part)
+		case s.kind == literal && s.text[0] == ':':
+			// API Gateway takes it as text; nobody who writes it means that.
+			return nil, fmt.Errorf("path part %q: a parameter is written {name}", part)
 		case s.kind == greedy && i != len(parts)-1:
 			return nil, fmt.Errorf("path part %q: a greedy parameter must come last", part)
 		case s.kind != literal && slices.ContainsFunc(segments[:i], func(o segment) bool { return o.kind != literal && o.text == s.text }):

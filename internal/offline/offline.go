@@ -23,6 +23,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/redact"
+	"github.com/latchkey-auth/latchkey/internal/suggest"
 )
 
 // The quotas of REST APIs ("Quotas for configuring and running a REST API").
@@ -107,12 +108,22 @@ func New(cfg Config) (*Gateway, error) {
 		}
 		target, err := url.Parse(r.To)
 		if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
-			return nil, fmt.Errorf("route %s leads to %q: there is no function of that name (known: %s), and it is no http:// or https:// URL",
-				r, r.To, strings.Join(g.functionNames(), ", "))
+			return nil, fmt.Errorf("route %s leads to %q: there is no function of that name (known: %s), and it is no http:// or https:// URL%s",
+				r, r.To, strings.Join(g.functionNames(), ", "), g.meantTarget(r.To))
 		}
 		g.upstreams[r.To] = g.newUpstream(target)
 	}
 	return g, nil
+}
+
+// meantTarget asks about a URL without its scheme, and a name misspelt.
+func (g *Gateway) meantTarget(to string) string {
+	bare := strings.TrimPrefix(to, "//")
+	u, err := url.Parse("http://" + bare)
+	if err == nil && !strings.Contains(bare, "://") && (u.Port() != "" || strings.Contains(u.Hostname(), ".") || u.Hostname() == "localhost") {
+		return fmt.Sprintf(": did you mean %q?", u)
+	}
+	return suggest.DidYouMean(to, g.functionNames())
 }
 
 func (g *Gateway) functionNames() []string {
