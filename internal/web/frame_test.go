@@ -74,7 +74,7 @@ func TestPathsThatLeadNowhere(t *testing.T) {
 	f := newFixture(t)
 	for _, path := range []string{
 		"/", "/nothing", "/login/", "/Login", "/login%2f", "/login;x=1", "/%2e%2e/me", "/me/", "/me%00", "/%6de/x", "/v1/me", "/admin", "/metrics",
-		"/debug/pprof/", "/debug/vars", "/.well-known/", "/.well-known/openid-configuration", "/.env", "/.git/config", "/livez/x", "/\\evil.example",
+		"/debug/pprof/", "/debug/vars", "/.well-known/", "/.well-known/security.txt", "/.env", "/.git/config", "/livez/x", "/\\evil.example",
 	} {
 		for _, method := range []string{"GET", "POST", "BREW"} {
 			f.wantProblem(f.raw(method+" "+path+" HTTP/1.1"), http.StatusNotFound, "not_found")

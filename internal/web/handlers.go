@@ -96,7 +96,7 @@ func (h *handler) me(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *handler) jwks(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", h.JWKSMaxAge))
+	w.Header().Set("Cache-Control", h.publicCache())
 	w.Header().Set("Content-Type", "application/jwk-set+json") // RFC 7517 section 8.5.2
 	_, err := w.Write(h.JWKS(r.Context()))
 	return err
