@@ -19,6 +19,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/offline"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/web"
@@ -151,7 +152,7 @@ func (s *system) functions(p *process, cors corsFlags, log *slog.Logger) (map[st
 		return nil, nil, err
 	}
 	return map[string]gateway.Function{
-		"auth": authFunction(service), "login": authFunction(service), "authorizer": authorizer.Handle,
+		"auth": authFunction(service, proxy.Config{}), "login": authFunction(service, proxy.Config{}), "authorizer": authorizer.Handle,
 		"publicEndpoint":  demoEndpoint("Welcome to our Public API!"),
 		"privateEndpoint": demoEndpoint("Only logged in users can see this"),
 	}, table, nil

@@ -37,7 +37,7 @@ var fileSettings = []string{
 	"addr", "data", "public-url", "issuer", "audience", "access-token-ttl", "signing-alg",
 	"cors-origins", "trusted-proxies", "log-level", "argon2", "limits", "authorizer-ttl", "master-key-file",
 	"registration", "verify-email", "mail-from", "mail-helo", "mail-templates", "min-password", "breached-passwords",
-	"session-idle", "session-lifetime", "event-retention",
+	"session-idle", "session-lifetime", "event-retention", "base-path",
 }
 
 // configPath finds the file that the command line or the environment names.

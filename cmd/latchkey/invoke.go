@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/offline"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
@@ -81,6 +82,7 @@ func (p *process) readInput(path string) ([]byte, error) {
 // lambdaCmd is what main runs on Lambda: a command, so that variables and
 // latchkey.yaml in the zip mean what they mean everywhere.
 type lambdaCmd struct {
+	BasePath string `name:"base-path" help:"Prefix of paths before the service's own, where an event does not tell it." env:"LATCHKEY_BASE_PATH" placeholder:"PATH"`
 	serviceFlags
 	httpFlags
 }
@@ -126,6 +128,10 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 	if os.Getenv(awslambda.EnvSecret) == "" && c.PublicURL == "" && c.Issuer == "" {
 		return nil, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")
 	}
+	base := strings.TrimRight(c.BasePath, "/")
+	if c.BasePath != "" && !gateway.CanonicalPath(base) {
+		return nil, fmt.Errorf("LATCHKEY_BASE_PATH is %q; it must be like /auth", c.BasePath)
+	}
 	log := p.logger()
 	s, err := c.openKind(ctx, sqlstore.Production, true, c.value(), log)
 	if err != nil {
@@ -142,7 +148,8 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 	if err != nil {
 		return nil, err
 	}
-	return scheduled(sys.service, authFunction(h)), nil
+	f := authFunction(h, proxy.Config{BasePath: base, TrustedProxies: c.TrustedProxies, Log: log})
+	return scheduled(sys.service, f), nil
 }
 
 // scheduled has a function deliver mail and purge when a schedule of EventBridge

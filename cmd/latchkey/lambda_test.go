@@ -139,6 +139,43 @@ const (
 	errorPath    = "invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd/error"
 )
 
+// TestAuthOnLambda: the service behind a function URL, and a load balancer with a
+// base path.
+func TestAuthOnLambda(t *testing.T) {
+	api := startBootstrap(t, "latchkey", t.TempDir(), "_HANDLER=auth", "LATCHKEY_DATA=data", "LATCHKEY_PUBLIC_URL=https://auth.example.com",
+		"LATCHKEY_BASE_PATH=/auth", "LATCHKEY_ARGON2=m=8,t=1,p=1")
+	// A request for /me with a login's body is no login.
+	got := api.invoke(t, `{"version":"2.0","routeKey":"$default","rawPath":"/me","rawQueryString":"","headers":{"content-type":"application/json"},
+		"requestContext":{"http":{"method":"DELETE","path":"/me","sourceIp":"203.0.113.9"},"requestId":"r-1","stage":"$default"},
+		"body":"{\"username\":\"francesco\",\"password\":\"password\"}","isBase64Encoded":false}`)
+	if got.path != responsePath || member(t, got.body, "statusCode") != "401" || !strings.Contains(member(t, got.body, "body"), "unauthorized") {
+		t.Errorf("DELETE /me: %s %s", got.path, got.body)
+	}
+	got = api.invoke(t, `{"version":"2.0","routeKey":"GET /.well-known/jwks.json","rawPath":"/auth/.well-known/jwks.json","rawQueryString":"a=1",
+		"requestContext":{"http":{"method":"GET","sourceIp":"203.0.113.9"},"stage":"$default"}}`)
+	if got.path != responsePath || member(t, got.body, "statusCode") != "200" || !strings.Contains(member(t, got.body, "body"), `"keys"`) {
+		t.Errorf("the key set: %s %s", got.path, got.body)
+	}
+	const balancer = `{"requestContext":{"elb":{"targetGroupArn":"arn"}},"httpMethod":"GET","path":"/auth/readyz","multiValueHeaders":{"x-forwarded-for":["203.0.113.9"]},"body":""}`
+	for range 2 {
+		got = api.invoke(t, balancer)
+		if got.path != responsePath || member(t, got.body, "statusDescription") != "200 OK" || member(t, got.body, "headers") != "<nil>" {
+			t.Errorf("the load balancer: %s %s", got.path, got.body)
+		}
+	}
+	got = api.invoke(t, `{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}`)
+	if got.path != errorPath || !strings.Contains(string(got.body), "an SQS event") {
+		t.Errorf("messages: %s %s", got.path, got.body)
+	}
+	log, err := os.ReadFile(api.log.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(log, []byte("LATCHKEY_TRUSTED_PROXIES")); n != 1 {
+		t.Errorf("the log names the number of hops %d times, want once: %s", n, log)
+	}
+}
+
 const testRoutes = `{"version":1,"routes":[
 	{"route":"GET /publicEndpoint","public":true,"to":"publicEndpoint"},
 	{"route":"GET /privateEndpoint","to":"privateEndpoint"},
@@ -253,6 +290,7 @@ func TestBootstrapsSayWhyTheyCannotStart(t *testing.T) {
 		{"no route table", "authorizer", []string{"TOKEN_SECRET=" + testSecret, "LATCHKEY_ROUTES_FILE=missing.json"}, "latchkey routes compile"},
 		{"an unknown handler", "latchkey", []string{"_HANDLER=bootstrap"}, "set it to auth"},
 		{"auth without a data directory", "latchkey", []string{"_HANDLER=auth", "TOKEN_SECRET=" + testSecret}, "LATCHKEY_DATA"},
+		{"auth with half a base path", "latchkey", []string{"_HANDLER=auth", "LATCHKEY_DATA=:memory:", "LATCHKEY_PUBLIC_URL=https://auth.example.com", "LATCHKEY_BASE_PATH=auth"}, "LATCHKEY_BASE_PATH"},
 		{"auth without a public URL", "latchkey", []string{"_HANDLER=auth", "LATCHKEY_DATA=:memory:"}, "LATCHKEY_PUBLIC_URL"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -380,4 +380,7 @@ func (s *system) handler(h httpFlags, log, access *slog.Logger) (http.Handler, e
 var loginDefault = proxy.Default{Method: "POST", Path: "/login"}
 
 // authFunction is the service as a Lambda function.
-func authFunction(h http.Handler) gateway.Function { return proxy.Handler(h, loginDefault) }
+func authFunction(h http.Handler, cfg proxy.Config) gateway.Function {
+	cfg.Default = loginDefault
+	return proxy.Handler(h, cfg)
+}

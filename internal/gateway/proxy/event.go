@@ -1,19 +1,14 @@
-// Package proxy translates between HTTP and the Lambda proxy payload of REST
-// APIs (format 1.0), in both directions: the local gateway makes events of
-// requests, and Handler lets an http.Handler answer events.
+// Package proxy translates between HTTP and the Lambda payloads that stand for
+// requests. The local gateway makes events of format 1.0, as REST APIs do;
+// Handler lets an http.Handler answer the events of REST APIs, HTTP APIs, function
+// URLs and load balancers, each in the shape in which it was asked.
 package proxy
 
 import (
-	"bytes"
-	"context"
 	"encoding/base64"
-	"encoding/json"
-	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -163,138 +158,4 @@ func encodeBody(body []byte) (text *string, isBase64 bool) {
 		s, isBase64 = base64.StdEncoding.EncodeToString(body), true
 	}
 	return &s, isBase64
-}
-
-// looseEvent takes events written by hand too: everything may be left out, and
-// what has the wrong type where nothing depends on it is passed over.
-type looseEvent struct {
-	Path                            string
-	HTTPMethod                      string
-	Headers                         json.RawMessage
-	MultiValueHeaders               json.RawMessage
-	QueryStringParameters           map[string]string
-	MultiValueQueryStringParameters map[string][]string
-	RequestContext                  struct {
-		RequestID  string
-		DomainName string
-		Identity   struct{ SourceIP string }
-	}
-	Body            *string
-	IsBase64Encoded bool
-}
-
-// Default is the request that an event without method and path stands for.
-type Default struct{ Method, Path string }
-
-// ParseRequest makes a request of an event.
-func ParseRequest(ctx context.Context, doc []byte, d Default) (*http.Request, error) {
-	var e looseEvent
-	if err := json.Unmarshal(doc, &e); err != nil {
-		return nil, fmt.Errorf("parsing proxy event: %w", err)
-	}
-	if e.HTTPMethod == "" && e.Path == "" {
-		e.HTTPMethod, e.Path = d.Method, d.Path
-	}
-	if e.HTTPMethod == "" || !strings.HasPrefix(e.Path, "/") {
-		return nil, fmt.Errorf("parsing proxy event: httpMethod %q and path %q do not make a request", e.HTTPMethod, e.Path)
-	}
-	body, err := e.body()
-	if err != nil {
-		return nil, err
-	}
-	target := e.Path
-	if q := e.query().Encode(); q != "" {
-		target += "?" + q
-	}
-	// Not url.Parse: it would take the first part of "//admin/x" for a host.
-	u, err := url.ParseRequestURI(target)
-	if err != nil {
-		return nil, fmt.Errorf("parsing proxy event: %w", err)
-	}
-	r, err := http.NewRequestWithContext(ctx, e.HTTPMethod, "/", bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("parsing proxy event: %w", err)
-	}
-	r.URL, r.RequestURI = u, target
-	r.Header = e.header()
-	r.Host = r.Header.Get("Host")
-	if r.Host == "" {
-		r.Host = e.RequestContext.DomainName
-	}
-	r.Header.Del("Host")
-	r.Header.Del("Content-Length") // of what the client sent, which may have been encoded
-	if ip := e.RequestContext.Identity.SourceIP; ip != "" {
-		r.RemoteAddr = net.JoinHostPort(ip, "0")
-	}
-	return r.WithContext(withRequestID(ctx, e.RequestContext.RequestID)), nil
-}
-
-func (e *looseEvent) body() ([]byte, error) {
-	if e.Body == nil {
-		return nil, nil
-	}
-	if !e.IsBase64Encoded {
-		return []byte(*e.Body), nil
-	}
-	b, err := base64.StdEncoding.DecodeString(*e.Body)
-	if err != nil {
-		return nil, fmt.Errorf("parsing proxy event: body is not base64 though isBase64Encoded says so")
-	}
-	return b, nil
-}
-
-func (e *looseEvent) header() http.Header {
-	var single map[string]string
-	var multi map[string][]string
-	if json.Unmarshal(e.Headers, &single) != nil {
-		single = nil // a string in old mocks
-	}
-	if json.Unmarshal(e.MultiValueHeaders, &multi) != nil {
-		multi = nil
-	}
-	return merge(single, multi)
-}
-
-// merge makes one header of both maps; where a name is in both, the multi-value
-// one wins. The maps hold names in the case in which they were sent: all values
-// of "Authorization" and "authorization" stay, in one order, so that whoever
-// reads them sees that there are two.
-func merge(single map[string]string, multi map[string][]string) http.Header {
-	h := make(http.Header)
-	for _, name := range slices.Sorted(maps.Keys(multi)) {
-		for _, v := range multi[name] {
-			h.Add(name, v)
-		}
-	}
-	fromMulti := h.Clone()
-	for _, name := range slices.Sorted(maps.Keys(single)) {
-		if len(fromMulti.Values(name)) == 0 {
-			h.Add(name, single[name])
-		}
-	}
-	return h
-}
-
-func (e *looseEvent) query() url.Values {
-	q := make(url.Values)
-	for name, value := range e.QueryStringParameters {
-		q.Set(name, value)
-	}
-	for name, values := range e.MultiValueQueryStringParameters {
-		q[name] = values
-	}
-	return q
-}
-
-type requestIDKey struct{}
-
-func withRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, id)
-}
-
-// RequestID returns the gateway's id of the request that a handler behind
-// Handler is answering, or "".
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
 }

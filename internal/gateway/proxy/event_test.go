@@ -16,7 +16,7 @@ import (
 )
 
 // login is the default request of the tests.
-var login = proxy.Default{Method: "POST", Path: "/login"}
+var login = proxy.Config{Default: proxy.Default{Method: "POST", Path: "/login"}}
 
 func parse(t *testing.T, event string) *http.Request {
 	t.Helper()
@@ -150,7 +150,7 @@ func TestOldMocksAreTheDefaultRequest(t *testing.T) {
 		"headers as a text": `{"headers":"{\"Content-Type\":\"application/json\"}","body":"{\"username\":\"u\"}"}`,
 		"nulls": `{"headers":null,"multiValueHeaders":null,"queryStringParameters":null,"multiValueQueryStringParameters":null,
 			"pathParameters":null,"requestContext":null,"httpMethod":null,"path":null,"body":"{\"username\":\"u\"}"}`,
-		"unknown members": `{"version":"1.0","resource":7,"body":"{\"username\":\"u\"}"}`,
+		"unknown members": `{"resource":7,"user":"u","body":"{\"username\":\"u\"}"}`,
 	}
 	for name, event := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -212,6 +212,16 @@ func TestParseRequestKeepsThePath(t *testing.T) {
 func TestParseRequestRefuses(t *testing.T) {
 	tests := map[string]struct{ event, says string }{
 		"nothing":                {``, "parsing proxy event"},
+		"null":                   {`null`, "it is null"},
+		"a version alone":        {`{"version":"1.0","body":"{}"}`, "neither requestContext.http nor httpMethod"},
+		"a resource alone":       {`{"resource":"/login","body":"{}"}`, "neither requestContext.http nor httpMethod"},
+		"a raw path alone":       {`{"rawPath":"/login","body":"{}"}`, "neither requestContext.http nor httpMethod"},
+		"a route key alone":      {`{"routeKey":"$default","body":"{}"}`, "neither requestContext.http nor httpMethod"},
+		"a context alone":        {`{"requestContext":{"stage":"dev"},"body":"{}"}`, "neither requestContext.http nor httpMethod"},
+		"a 2.0 without a path":   {`{"version":"2.0","requestContext":{"http":{"method":"GET"}}}`, "do not make a request"},
+		"a 2.0 without a method": {`{"version":"2.0","rawPath":"/","requestContext":{"http":{}}}`, "do not make a request"},
+		"a 2.0 of wrong types":   {`{"version":"2.0","rawPath":7,"requestContext":{"http":{"method":"GET"}}}`, "parsing proxy event"},
+		"a balancer's path":      {`{"httpMethod":"GET","path":"","requestContext":{"elb":{}}}`, "do not make a request"},
 		"text":                   {`"GET /"`, "parsing proxy event"},
 		"a list":                 {`[]`, "parsing proxy event"},
 		"a path without verb":    {`{"path":"/a"}`, "do not make a request"},
@@ -242,6 +252,9 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"httpMethod":"GET","path":"/a","headers":{"Host":"h"},"multiValueHeaders":{"A":["1","2"]},"queryStringParameters":{"a":"b"}}`))
 	f.Add([]byte(`{"body":"aGk=","isBase64Encoded":true,"requestContext":{"identity":{"sourceIp":"::1"}}}`))
 	f.Add([]byte(`{"headers":"x","body":null}`))
+	f.Add([]byte(functionURLEvent))
+	f.Add([]byte(httpAPIEvent))
+	f.Add([]byte(balancerEvent("headers")))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		r, err := proxy.ParseRequest(t.Context(), doc, login)
 		if err != nil {
@@ -255,7 +268,7 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := proxy.ParseRequest(t.Context(), event, proxy.Default{})
+		again, err := proxy.ParseRequest(t.Context(), event, proxy.Config{})
 		if err != nil {
 			t.Fatalf("%s: its own event is refused: %v", doc, err)
 		}

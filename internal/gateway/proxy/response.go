@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -17,23 +19,34 @@ import (
 // Response is what a Lambda proxy integration returns.
 type Response struct {
 	StatusCode        int                 `json:"statusCode"`
+	StatusDescription string              `json:"statusDescription,omitempty"` // load balancers
 	Headers           map[string]string   `json:"headers,omitempty"`
 	MultiValueHeaders map[string][]string `json:"multiValueHeaders,omitempty"`
+	Cookies           []string            `json:"cookies,omitempty"` // format 2.0
 	Body              string              `json:"body"`
 	IsBase64Encoded   bool                `json:"isBase64Encoded"`
 }
 
-// Handler makes a Lambda function of an http.Handler. Events without method and
-// path stand for the default request.
-func Handler(h http.Handler, d Default) gateway.Function {
+// Handler makes a Lambda function of an http.Handler.
+func Handler(h http.Handler, cfg Config) gateway.Function {
+	var unknown sync.Once
 	return func(ctx context.Context, event []byte) ([]byte, error) {
-		r, err := ParseRequest(ctx, event, d)
+		in, err := cfg.parse(event)
+		if err != nil {
+			return nil, err
+		}
+		if in.sourceIP == "" && in.balanced && cfg.TrustedProxies == 0 && cfg.Log != nil {
+			unknown.Do(func() {
+				cfg.Log.Warn("a load balancer's event does not name the client: all clients share the limits of one; set LATCHKEY_TRUSTED_PROXIES to the number of proxies, of which the load balancer is one")
+			})
+		}
+		r, err := in.request(ctx)
 		if err != nil {
 			return nil, err
 		}
 		w := &recorder{header: make(http.Header)}
 		h.ServeHTTP(w, r)
-		return json.Marshal(w.response())
+		return json.Marshal(in.answer(w))
 	}
 }
 
@@ -58,13 +71,73 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
+// response is what all shapes of an answer share.
 func (w *recorder) response() Response {
 	w.WriteHeader(http.StatusOK)
-	r := Response{StatusCode: w.status, Headers: last(w.sent), MultiValueHeaders: emptyIsNil(w.sent), Body: w.body.String()}
+	r := Response{StatusCode: w.status, Body: w.body.String()}
 	if !utf8.Valid(w.body.Bytes()) {
 		r.Body, r.IsBase64Encoded = base64.StdEncoding.EncodeToString(w.body.Bytes()), true
 	}
 	return r
+}
+
+// answerREST puts each name into one of the maps: AWS merges them, but some
+// emulators send a name twice that is in both.
+func (w *recorder) answerREST() Response {
+	r := w.response()
+	single, multi := make(map[string]string), make(map[string][]string)
+	for name, values := range w.sent {
+		if len(values) == 1 {
+			single[name] = values[0]
+		} else if len(values) > 1 {
+			multi[name] = values
+		}
+	}
+	r.Headers, r.MultiValueHeaders = single, multi
+	return r
+}
+
+// answerHTTPAPI joins repeated headers, except Set-Cookie, which cannot be joined.
+func (w *recorder) answerHTTPAPI() Response {
+	r := w.response()
+	header := w.sent.Clone()
+	r.Cookies = header["Set-Cookie"]
+	header.Del("Set-Cookie")
+	r.Headers = joined(header)
+	return r
+}
+
+// answerLoadBalancer joins repeated headers. Of several Set-Cookie it can send one
+// only; with multi-value headers switched on the load balancer takes all.
+func (w *recorder) answerLoadBalancer() Response {
+	r := w.response()
+	r.StatusDescription = statusDescription(r.StatusCode)
+	r.Headers = joined(w.sent)
+	if cookies := w.sent["Set-Cookie"]; len(cookies) > 1 {
+		r.Headers["Set-Cookie"] = cookies[len(cookies)-1]
+	}
+	return r
+}
+
+func (w *recorder) answerLoadBalancerMulti() Response {
+	r := w.response()
+	r.StatusDescription, r.MultiValueHeaders = statusDescription(r.StatusCode), w.sent
+	return r
+}
+
+func statusDescription(status int) string {
+	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
+}
+
+// joined makes one value of each name's (RFC 9110 section 5.3).
+func joined(h http.Header) map[string]string {
+	m := make(map[string]string, len(h))
+	for name, values := range h {
+		if len(values) > 0 {
+			m[name] = strings.Join(values, ", ")
+		}
+	}
+	return m
 }
 
 // ErrMalformed: API Gateway answers 502 to such a response.

@@ -140,8 +140,8 @@ func TestHandler(t *testing.T) {
 				io.WriteString(w, r.Method+" ")
 				io.Copy(w, r.Body)
 			},
-			proxy.Response{StatusCode: 201, Body: "POST hi", Headers: map[string]string{"Set-Cookie": "b=2", "Content-Type": "text/plain"},
-				MultiValueHeaders: map[string][]string{"Set-Cookie": {"a=1", "b=2"}, "Content-Type": {"text/plain"}}},
+			proxy.Response{StatusCode: 201, Body: "POST hi", Headers: map[string]string{"Content-Type": "text/plain"},
+				MultiValueHeaders: map[string][]string{"Set-Cookie": {"a=1", "b=2"}}},
 		},
 		"nothing":       {func(http.ResponseWriter, *http.Request) {}, proxy.Response{StatusCode: 200}},
 		"a binary body": {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte{0xff, 0}) }, proxy.Response{StatusCode: 200, Body: "/wA=", IsBase64Encoded: true}},
@@ -186,7 +186,7 @@ func TestHandlerServesAMux(t *testing.T) {
 }
 
 func TestHandlerFailsOnWhatIsNoRequest(t *testing.T) {
-	h := proxy.Handler(http.NotFoundHandler(), proxy.Default{})
+	h := proxy.Handler(http.NotFoundHandler(), proxy.Config{})
 	out, err := h(t.Context(), []byte(`{"body":"hi"}`))
 	if err == nil || !strings.Contains(err.Error(), "do not make a request") {
 		t.Errorf("answer %s, error %v", out, err)
