@@ -23,17 +23,19 @@ type usersImportCmd struct {
 
 // Help stands behind the one line of help.
 func (usersImportCmd) Help() string {
-	return `JSON lines: one object per line. CSV (RFC 4180): a first line that names the columns, in any order.
+	return `JSON lines: one object per line. CSV (RFC 4180), also with semicolons or tabs: a first line that names
+the columns, in any order. Whole exports of Firebase and Auth0 are refused with the jq command to run.
 Members, or columns; empty ones are absent:
 
   id                 Stays for ever, the "sub" of tokens. Default: a random one.
   username, email    To log in with: one of them at least.
-  email_verified     true, also when absent: you vouch for the address; or false.
+  email_verified     true, also when absent: you vouch for the address; or false. In CSV also TRUE, 1, yes, ….
   name, scope        Text for people to read; words separated by spaces.
   disabled           true or false.
   created_at         2006-01-02T15:04:05Z. Default: now.
-  password_hash      argon2, bcrypt, scrypt, PBKDF2, Firebase scrypt, SHA-crypt or SSHA, in its usual
-                     spelling. Without one the user sets a password by recovery.
+  password_hash      argon2, bcrypt, scrypt, PBKDF2, Firebase scrypt, SHA-crypt, SSHA, phpass or that of ASP.NET
+                     Identity, in its usual spelling. Without one, and with a mark like ! or *, the user
+                     sets a password by recovery.
   secretData, credentialData   In place of it, as in an export of Keycloak.
   password, salt               In place of it, in records of the old system.
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -80,6 +81,7 @@ type importFile struct {
 	lines    *lineReader
 	keyBytes int
 	columns  []string // of CSV; nil: JSON lines
+	comma    rune     // between the values of CSV; 0: not known yet
 	buf      *bufio.Reader
 }
 
@@ -104,10 +106,10 @@ func openImport(r io.Reader, name, format string, keyBytes int) (*importFile, er
 		format = importFormat(name, bytes.TrimSpace(start))
 	}
 	if format == formatJSONL {
-		if bytes.HasPrefix(bytes.TrimSpace(start), []byte("[")) {
-			return nil, errors.New("the file is one JSON array; write one object per line: jq -c '.[]'")
+		if more, err := f.lines.r.Peek(f.lines.r.Buffered()); err == nil {
+			start = more // what is at hand, so that nobody waits for the end of a pipe
 		}
-		return f, nil
+		return f, importHint(start)
 	}
 	f.buf = bufio.NewReader(nil)
 	return f, f.readHeader()
@@ -124,6 +126,61 @@ func importFormat(name string, start []byte) string {
 		return formatJSONL
 	}
 	return formatCSV
+}
+
+// Whole exports of other systems are not read: each lacks something, or holds more
+// than this program can take. One command makes JSON lines of them.
+const (
+	hintArray    = "the file is one JSON array; write one object per line: jq -c '.[]' FILE"
+	hintObject   = "the file is one JSON object; write the users as one object per line: jq -c '.users[]' FILE"
+	hintLines    = "an object stands in several lines; write one per line: jq -c . FILE"
+	hintFirebase = `the file is an export of Firebase; write a line for each user, with the hash parameters that the Firebase console shows in place of ln, r, sep and key: ` +
+		`jq -c '(.users // [.])[] | {id: .localId, email, email_verified: (.emailVerified // false), name: .displayName, disabled, ` +
+		`password_hash: (if .passwordHash then "$firebase-scrypt$ln=14,r=8,sep=Bw==,key=SIGNER_KEY$" + .salt + "$" + .passwordHash else null end)}' FILE`
+	hintAuth0 = `the file is an export of Auth0; write a line for each user: ` +
+		`jq -c '{id: (.user_id // "auth0|" + ._id["$oid"]), username, email, email_verified: (.email_verified // false), name, created_at, password_hash: .passwordHash}' FILE`
+)
+
+var (
+	usersObject = regexp.MustCompile(`^\{\s*"users"\s*:\s*\[`)
+	ofFirebase  = regexp.MustCompile(`"localId"\s*:`)
+	ofAuth0     = regexp.MustCompile(`"(_id|passwordHash|password_set_date)"\s*:|"user_id"\s*:\s*"[a-z0-9-]+\|`)
+)
+
+// importHint says what to do with a file that holds no lines of ours, told by
+// how it starts.
+func importHint(start []byte) error {
+	start = bytes.TrimSpace(start)
+	first, _, _ := bytes.Cut(start, []byte{'\n'})
+	first = bytes.TrimSpace(first)
+	switch {
+	case bytes.HasPrefix(start, []byte("[")):
+		return errors.New(hintArray)
+	case usersObject.Match(start) && ofFirebase.Match(start), ofFirebase.Match(first):
+		return errors.New(hintFirebase)
+	case usersObject.Match(start):
+		return errors.New(hintObject)
+	case ofAuth0.Match(first):
+		return errors.New(hintAuth0)
+	case string(first) == "{" && len(start) > 1:
+		return errors.New(hintLines)
+	}
+	return nil
+}
+
+// separators of CSV: some languages of spreadsheets write semicolons, and some
+// programs tabs.
+const separators = ",;\t"
+
+// separatorOf returns the one between the names of the columns, none of which holds
+// one.
+func separatorOf(header []byte) rune {
+	for _, c := range separators {
+		if bytes.ContainsRune(header, c) {
+			return c
+		}
+	}
+	return ','
 }
 
 // readHeader reads the names of the columns.
@@ -255,13 +312,17 @@ func (f *importFile) quoted(line []byte) (doc []byte, rest [][]byte, err error) 
 func (f *importFile) split(doc []byte) ([]string, error) {
 	f.buf.Reset(bytes.NewReader(doc))
 	r := csv.NewReader(f.buf) // which takes f.buf as its own
+	if f.comma == 0 {
+		f.comma = separatorOf(doc)
+	}
+	r.Comma = f.comma
 	r.FieldsPerRecord = -1
 	values, err := r.Read()
 	if errors.Is(err, csv.ErrBareQuote) {
 		return nil, errors.New(`has a quote within a value: put the value in quotes, and write "" for each quote in it`)
 	}
 	if err != nil {
-		return nil, errors.New(`has a quote that does not end at a comma: write "" for a quote within a value in quotes`)
+		return nil, fmt.Errorf(`has a quote that does not end at a %s: write "" for a quote within a value in quotes`, map[rune]string{',': "comma", ';': "semicolon", '\t': "tab"}[f.comma])
 	}
 	return values, nil
 }

@@ -47,7 +47,20 @@ func CheckImportMember(name string) error {
 	}) {
 		return fmt.Errorf("a member has a name that is none; known are %s", known)
 	}
-	return fmt.Errorf("unknown member %q; known are %s", name, known)
+	if ours := otherNames[strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(name))]; ours != "" {
+		return fmt.Errorf("unknown member %q: did you mean %q? known are %s", name, ours, known)
+	}
+	return fmt.Errorf("unknown member %q: leave it out; known are %s", name, known)
+}
+
+// otherNames are what other systems call our members, in small letters and
+// without marks between words.
+var otherNames = map[string]string{
+	"userid": "id", "localid": "id", "uid": "id", "uuid": "id", "sub": "id", "username": "username", "login": "username", "userlogin": "username",
+	"mail": "email", "emailaddress": "email", "useremail": "email", "emailverified": "email_verified", "emailconfirmed": "email_verified", "verified": "email_verified",
+	"displayname": "name", "fullname": "name", "scopes": "scope", "roles": "scope", "createdat": "created_at", "created": "created_at",
+	"passwordhash": "password_hash", "hash": "password_hash", "userpass": "password_hash", "encryptedpassword": "password_hash", "userpassword": "password_hash",
+	"secretdata": "secretData", "credentialdata": "credentialData", "id": "id", "email": "email", "name": "name", "scope": "scope", "disabled": "disabled",
 }
 
 // ParseImport reads one line of an import file: a JSON object whose members are
@@ -103,11 +116,13 @@ func importValue(name string, v strictjson.Value) (string, error) {
 // absent. Nothing is hashed. The members:
 //
 //   - id, username, email, name, scope: as in NewUser
-//   - email_verified: true (also when absent: the operator vouches) or false
-//   - disabled: true or false
+//   - email_verified: true (also when absent: the operator vouches) or false, in
+//     any case, 1 or 0, yes or no
+//   - disabled: the same, false when absent
 //   - created_at: RFC 3339
 //   - password_hash: any spelling that passhash.Parse reads; or password and
-//     salt; or secretData and credentialData; or none of them
+//     salt; or secretData and credentialData; or none of them, also by a mark
+//     of passhash.NoPassword
 //
 // keyBytes is the old system's CRYPTO_BYTE_SIZE; 0 takes the length of each
 // digest. Errors never quote a hash.
@@ -143,12 +158,12 @@ func ParseImportFields(fields map[string]string, keyBytes int) (ImportRecord, er
 }
 
 func importBool(fields map[string]string, name string, absent bool) (bool, error) {
-	switch fields[name] {
+	switch strings.ToLower(fields[name]) { // spreadsheets write TRUE, databases 1
 	case "":
 		return absent, nil
-	case "true":
+	case "true", "1", "yes":
 		return true, nil
-	case "false":
+	case "false", "0", "no":
 		return false, nil
 	}
 	return false, invalid(name, "must be true or false")
@@ -181,7 +196,12 @@ var importForms = []struct {
 func importHash(fields map[string]string, keyBytes int) (string, error) {
 	chosen := -1
 	for i, form := range importForms {
-		given := func(member string) bool { return fields[member] != "" }
+		given := func(member string) bool {
+			if member == "password_hash" && passhash.NoPassword(fields[member]) {
+				return false
+			}
+			return fields[member] != ""
+		}
 		switch {
 		case !slices.ContainsFunc(form.members, given):
 		case chosen >= 0:

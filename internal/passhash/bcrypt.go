@@ -1,7 +1,9 @@
 package passhash
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -10,13 +12,35 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// bcryptHash is bcrypt of the password or, in Django's bcrypt_sha256, of the
-// hex text of its SHA-256.
+// bcryptHash is bcrypt of the password, or of a text made of it, so that more than
+// 72 bytes count.
 type bcryptHash struct {
 	letter string // of $2a$, $2b$ or $2y$: three names of one algorithm
 	cost   int
 	tail   string // salt and key in bcrypt's base64
-	sha256 bool
+	over   digested
+}
+
+// digested is what bcrypt is made of in place of the password.
+type digested string
+
+const (
+	plain     digested = ""
+	django    digested = "bcrypt_sha256$" // the hex text of its SHA-256
+	wordPress digested = "$wp"            // the base64 of its HMAC-SHA-384, without outer blanks (WordPress 6.8)
+)
+
+func (d digested) of(password string) string {
+	switch d {
+	case django:
+		sum := sha256.Sum256([]byte(password))
+		return hex.EncodeToString(sum[:])
+	case wordPress:
+		mac := hmac.New(sha512.New384, []byte("wp-sha384"))
+		mac.Write([]byte(strings.Trim(password, " \t\n\r\x00\x0B"))) // PHP's trim
+		return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	}
+	return password
 }
 
 // maxBcrypt bounds the cost: 14 takes about a second, each more doubles it.
@@ -35,7 +59,7 @@ var bcrypt64 = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq
 
 // readBcrypt reads letter / cost / salt and key. $2x$ is not read: it marks
 // hashes of a faulty program.
-func readBcrypt(withSHA256 bool) func([]string) (form, error) {
+func readBcrypt(over digested) func([]string) (form, error) {
 	return func(parts []string) (form, error) {
 		if len(parts) != 3 || !strings.Contains("aby", parts[0]) || len(parts[0]) != 1 || len(parts[1]) != 2 {
 			return nil, errForm
@@ -51,7 +75,7 @@ func readBcrypt(withSHA256 bool) func([]string) (form, error) {
 		if err != nil {
 			return nil, err
 		}
-		return bcryptHash{parts[0], cost, tail, withSHA256}, nil
+		return bcryptHash{parts[0], cost, tail, over}, nil
 	}
 }
 
@@ -70,19 +94,12 @@ func canonicalBcrypt(tail string) (string, error) {
 }
 
 func (h bcryptHash) String() string {
-	if h.sha256 {
-		return "bcrypt_sha256$" + h.bare()
-	}
-	return h.bare()
+	return string(h.over) + h.bare()
 }
 
 func (h bcryptHash) bare() string { return fmt.Sprintf("$2%s$%02d$%s", h.letter, h.cost, h.tail) }
 
 // matches considers the first 72 bytes, as bcrypt does everywhere.
 func (h bcryptHash) matches(password string) bool {
-	if h.sha256 {
-		sum := sha256.Sum256([]byte(password))
-		password = hex.EncodeToString(sum[:])
-	}
-	return bcrypt.CompareHashAndPassword([]byte(h.bare()), []byte(password)) == nil
+	return bcrypt.CompareHashAndPassword([]byte(h.bare()), []byte(h.over.of(password))) == nil
 }

@@ -16,6 +16,9 @@ func Work(h Hash) (memory, time int) {
 		return f.cost.work()
 	case firebaseHash:
 		return f.cost().work()
+	case phpassHash:
+		const password = 1024
+		return 4 << 10, (1 << f.ln) * ((16 + password + 72) / 64) / 10
 	case shaCryptHash:
 		return 1 << 20, f.rounds * (110 + min(maxSHACryptPassword, maxSHACryptWork/f.rounds)) * 36 / 10_000
 	}

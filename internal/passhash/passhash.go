@@ -68,8 +68,16 @@ func parse(s string) (form, error) {
 		}
 		return f, err
 	}
+	for _, read := range bare {
+		if f, ok, err := read(s); ok {
+			return f, err
+		}
+	}
 	return nil, refusal(s)
 }
+
+// bare are the spellings without a prefix. Each is told by its length and form.
+var bare = []func(string) (f form, ok bool, err error){readASPNet, readNodeScrypt}
 
 // errForm says that the parts are not those of the spelling.
 var errForm = errors.New("another form")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -202,7 +203,10 @@ func TestKeycloakRefusals(t *testing.T) {
 func TestAlteredHashesDoNotMatch(t *testing.T) {
 	for _, s := range samples(t) {
 		t.Run(s.Username, func(t *testing.T) {
-			at := max(strings.LastIndexByte(s.PasswordHash, '$'), strings.IndexByte(s.PasswordHash, '}')) + 1
+			at := strings.LastIndexAny(s.PasswordHash, "$}:") + 1
+			if strings.Contains(s.Username, "aspnet") {
+				at = 44 // behind the salt
+			}
 			if strings.Contains(s.Username, "bcrypt") {
 				at += 22 // the salt stands before the key
 			}
@@ -416,6 +420,25 @@ func TestRefusalsSayWhy(t *testing.T) {
 		"SHA-crypt with a long salt":       {"$6$12345678901234567$" + strings.Repeat(".", 86), "salt of 17"},
 		"SHA-crypt with another's key":     {"$6$salt$" + strings.Repeat(".", 43), "want the form $6$SALT$"},
 		"SHA-crypt with a space":           {"$6$sa lt$" + strings.Repeat(".", 86), "visible ASCII"},
+		"Spring's noop":                    {"{noop}hunter2", "the password itself"},
+		"Dovecot's plain text":             {"{PLAIN}hunter2", "the password itself"},
+		"MySQL's PASSWORD()":               {"*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19", "MySQL"},
+		"phpass of 2^30 rounds":            {"$P$S12345678" + strings.Repeat(".", 22), "2^30: out of range"},
+		"phpass of two rounds":             {"$P$/12345678" + strings.Repeat(".", 22), "2^1: out of range"},
+		"phpass with bits behind the end":  {"$P$B12345678" + strings.Repeat("z", 22), "want the form $P$"},
+		"phpass with a short key":          {"$H$B12345678" + strings.Repeat(".", 21), "want the form $H$"},
+		"phpass with a space":              {"$P$B1234 678" + strings.Repeat(".", 22), "want the form $P$"},
+		"WordPress with a cost of 31":      {"$wp$2y$31$" + bcryptTail, "cost 31: out of range"},
+		"ASP.NET of two billion rounds":    {aspNet(1, 2, 2_000_000_000, 16, 16+32), "out of range"},
+		"ASP.NET of four billion rounds":   {aspNet(1, 1, 4_000_000_000, 16, 16+32), "out of range"},
+		"ASP.NET without salt":             {aspNet(1, 1, 1000, 0, 32), "no salt"},
+		"ASP.NET with a short key":         {aspNet(1, 1, 1000, 24, 24+8), "digest of 8"},
+		"ASP.NET of another digest":        {aspNet(1, 3, 1000, 16, 16+32), "known are"},
+		"ASP.NET with a salt beyond it":    {aspNet(1, 1, 1000, 4_000_000_000, 16+32), "known are"},
+		"ASP.NET of version 4":             {aspNet(4, 1, 1000, 16, 16+32), "known are"},
+		"Spring's PBKDF2, cut":             {"{pbkdf2}" + strings.Repeat("00", 39), "want the form {PBKDF2@SPRINGSECURITY_V5_5}"},
+		"Spring's scrypt of 2^40":          {"{scrypt}$280801$" + salt + "$" + key, "ln=40,r=8,p=1: out of range"},
+		"Node's scrypt, cut":               {strings.Repeat("0", 32) + ":" + strings.Repeat("0", 126), "known are"},
 		"9,000 bytes":                      {"$6$" + strings.Repeat("x", 9000), "at most 8192 are read"},
 	} {
 		var h passhash.Hash
@@ -428,6 +451,39 @@ func TestRefusalsSayWhy(t *testing.T) {
 		} else if !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") ||
 			!strings.HasPrefix(err.Error(), "not a hash this program can check: ") {
 			t.Errorf("%s: got %q, want it to speak of %q and not to quote secrets", name, err, c.want)
+		}
+	}
+}
+
+// aspNet is a hash of ASP.NET Identity, of zeros behind its numbers.
+func aspNet(version byte, digest, rounds, salt uint32, length int) string {
+	raw := []byte{version}
+	for _, n := range []uint32{digest, rounds, salt} {
+		raw = binary.BigEndian.AppendUint32(raw, n)
+	}
+	return base64.StdEncoding.EncodeToString(append(raw, make([]byte, length)...))
+}
+
+// TestMarksOfNoPassword: what stands in the place of a hash where there is none.
+func TestMarksOfNoPassword(t *testing.T) {
+	for _, mark := range []string{"", "!", "!!", "*", "*LK*", "*NP*", "{CRYPT}!", "{crypt}*", "!$6$salt$" + zs + ".", "!" + strings.Repeat("x", 40)} {
+		if !passhash.NoPassword(mark) {
+			t.Errorf("%q is taken for a password", mark)
+		}
+	}
+	for _, other := range []string{"*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19", "x", "$6$salt$" + zs + ".", " ", "$P$B", "{noop}"} {
+		if passhash.NoPassword(other) {
+			t.Errorf("%q is taken for the mark of no password", other)
+		}
+	}
+}
+
+// TestWordPressTrims: outer blanks of a password do not count there.
+func TestWordPressTrims(t *testing.T) {
+	h := mustParse(t, "$wp$2y$08$zZKyjIQAQSMeoT4YJNcdt.28PULAPlkPOa2g85PyDyklfYjG9fK.m")
+	for password, want := range map[string]bool{"correct horse battery": true, " correct horse battery\n": true, "correct horse  battery": false} {
+		if h.Matches(password) != want {
+			t.Errorf("%q matches: %v, want %v", password, !want, want)
 		}
 	}
 }
@@ -449,6 +505,8 @@ var dearest = []struct{ name, hash, dearer string }{
 	{"argon2i of 16 lanes", "$argon2i$v=19$m=16384,t=64,p=16" + tail32, "$argon2i$v=19$m=16384,t=65,p=16" + tail32},
 	{"bcrypt", "$2b$14$" + bcryptTail, "$2b$15$" + bcryptTail},
 	{"bcrypt of Django", "bcrypt_sha256$$2b$14$" + bcryptTail, "bcrypt_sha256$$2b$15$" + bcryptTail},
+	{"bcrypt of WordPress", "$wp$2y$14$" + bcryptTail, "$wp$2y$15$" + bcryptTail},
+	{"phpass", "$P$H12345678" + strings.Repeat(".", 22), "$P$I12345678" + strings.Repeat(".", 22)},
 	{"PBKDF2 with SHA-1", "$pbkdf2$6000000" + tail20, "$pbkdf2$6000001" + tail20},
 	{"PBKDF2 with SHA-256", "$pbkdf2-sha256$6000000" + tail32, "$pbkdf2-sha256$6000001" + tail32},
 	{"PBKDF2 with SHA-512", "$pbkdf2-sha512$2000000" + tail64, "$pbkdf2-sha512$2000001" + tail64},
