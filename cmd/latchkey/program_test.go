@@ -83,6 +83,35 @@ func (p *program) terminate(t testing.TB) {
 	}
 }
 
+// unread is how many bytes clients have sent to the program and it has not read yet,
+// from the kernel's view (proc(5), /proc/net/tcp); 0 where there is none.
+func (p *program) unread(t testing.TB) (n int) {
+	t.Helper()
+	_, text, ok := strings.Cut(strings.TrimPrefix(p.url, "http://"), ":")
+	port, err := strconv.Atoi(text)
+	if !ok || err != nil {
+		t.Fatalf("the program listens on %s", p.url)
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return 0
+	}
+	const established = "01"
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line) // number, local address, remote one, state, tx_queue:rx_queue
+		if len(fields) < 5 || fields[3] != established || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+			continue
+		}
+		_, queued, _ := strings.Cut(fields[4], ":")
+		queue, err := strconv.ParseInt(queued, 16, 64)
+		if err != nil {
+			t.Fatalf("/proc/net/tcp: %q", line)
+		}
+		n += int(queue)
+	}
+	return n
+}
+
 // descriptors is how many files and connections the process has open.
 func (p *program) descriptors(t testing.TB) int {
 	t.Helper()
