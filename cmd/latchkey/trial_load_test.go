@@ -141,6 +141,10 @@ func TestTrialMutations(t *testing.T) {
 	answers := make(map[int]int)
 	var slowest time.Duration
 	var mu sync.Mutex // guards answers and slowest
+	bound := startTimeout
+	if fullTrial() { // where the machine has nothing else to do
+		bound = time.Second
+	}
 	n := inForm(1_500, 10_000)
 	texts := make(chan []byte)
 	var senders sync.WaitGroup
@@ -154,7 +158,7 @@ func TestTrialMutations(t *testing.T) {
 				answers[status]++
 				slowest = max(slowest, took)
 				mu.Unlock()
-				if err != nil || status >= 500 && status != http.StatusServiceUnavailable || took > time.Second {
+				if err != nil || status >= 500 && status != http.StatusServiceUnavailable || took > bound {
 					t.Errorf("seed %d: %d, %v after %v: %q", seed, status, err, took, text)
 				}
 				if x, ok := readExchange(text, got); ok {

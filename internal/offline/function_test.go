@@ -19,11 +19,13 @@ import (
 )
 
 // public serves GET /f, answered by a function without being asked for a token.
-func public(t *testing.T, f gateway.Function) *api {
+func public(t *testing.T, f gateway.Function, changes ...func(*offline.Config)) *api {
 	t.Helper()
 	return serve(t, []gateway.Route{{Method: "ANY", Path: "/f", Public: true, To: "f"}}, func(cfg *offline.Config) {
 		cfg.Functions = map[string]gateway.Function{"f": f}
-		cfg.Timeout = 200 * time.Millisecond
+		for _, change := range changes {
+			change(cfg)
+		}
 	})
 }
 
@@ -53,7 +55,11 @@ func TestFunctionFaults(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			a := public(t, test.f)
+			var changes []func(*offline.Config)
+			if test.status == http.StatusGatewayTimeout {
+				changes = append(changes, hasty)
+			}
+			a := public(t, test.f, changes...)
 			a.do(t, "GET", "/f").wants(t, test.status, test.body, "InternalServerErrorException")
 			line := a.log.requests(t)[0]
 			if line["level"] != "ERROR" || line["error"] == nil || line["status"] != float64(test.status) {
@@ -96,6 +102,7 @@ func TestFunctionAnswer(t *testing.T) {
 }
 
 func TestFunctionSeesItsInvocationAndTheBody(t *testing.T) {
+	const timeout = time.Minute
 	var seen gateway.Invocation
 	var deadline time.Duration
 	a := public(t, func(ctx context.Context, event []byte) ([]byte, error) {
@@ -104,7 +111,7 @@ func TestFunctionSeesItsInvocationAndTheBody(t *testing.T) {
 			deadline = time.Until(d)
 		}
 		return echo(ctx, event)
-	})
+	}, func(cfg *offline.Config) { cfg.Timeout = timeout })
 	r := a.send(t, "PATCH", "/f", bytes.NewReader([]byte{0xff, 0}), "Content-Type: image/png")
 	e := r.event(t)
 	if e.Body == nil || *e.Body != "/wA=" || !e.IsBase64Encoded || e.HTTPMethod != "PATCH" {
@@ -114,7 +121,7 @@ func TestFunctionSeesItsInvocationAndTheBody(t *testing.T) {
 	if seen != want || e.RequestContext.RequestID != want.RequestID {
 		t.Errorf("invocation %+v and request id %s, want %+v", seen, e.RequestContext.RequestID, want)
 	}
-	if deadline <= 0 || deadline > 200*time.Millisecond {
+	if deadline <= 0 || deadline > timeout {
 		t.Errorf("the deadline was %s away, want the integration's time-out", deadline)
 	}
 }

@@ -25,16 +25,23 @@ func behind(t *testing.T, h http.HandlerFunc, base string) *api {
 	t.Helper()
 	up := httptest.NewServer(h)
 	t.Cleanup(up.Close)
-	return behindURL(t, up.URL+base, 500*time.Millisecond)
+	return behindURL(t, up.URL+base)
 }
 
-func behindURL(t *testing.T, target string, timeout time.Duration) *api {
+func behindURL(t *testing.T, target string, changes ...func(*offline.Config)) *api {
 	t.Helper()
 	return serve(t, []gateway.Route{
 		{Method: "ANY", Path: "/public/{rest+}", Public: true, To: target},
 		{Method: "ANY", Path: "/private/{rest+}", To: target},
-	}, func(cfg *offline.Config) { cfg.Timeout = timeout })
+	}, func(cfg *offline.Config) {
+		for _, change := range changes {
+			change(cfg)
+		}
+	})
 }
+
+// hasty is for what is to take too long: on a busy machine everything does.
+func hasty(cfg *offline.Config) { cfg.Timeout = 200 * time.Millisecond }
 
 // mirror answers with the request's headers, one line each.
 func mirror(w http.ResponseWriter, r *http.Request) {
@@ -202,11 +209,13 @@ func TestUpstreamFaults(t *testing.T) {
 	t.Run("down", func(t *testing.T) {
 		up := httptest.NewServer(http.NotFoundHandler())
 		up.Close()
-		a := behindURL(t, up.URL, time.Second)
+		a := behindURL(t, up.URL)
 		a.do(t, "GET", "/public/x").wants(t, 502, badGateway, "InternalServerErrorException")
 	})
 	t.Run("slow", func(t *testing.T) {
-		a := behind(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "")
+		up := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+		defer up.Close()
+		a := behindURL(t, up.URL, hasty)
 		a.do(t, "GET", "/public/x").wants(t, 504, timedOut, "InternalServerErrorException")
 	})
 	t.Run("hangs up", func(t *testing.T) {
@@ -234,7 +243,7 @@ func TestUpstreamURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := behindURL(t, up.URL+test.base, time.Second)
+		a := behindURL(t, up.URL+test.base)
 		if r := a.do(t, "GET", test.path); r.body != test.want+" "+u.Host {
 			t.Errorf("%q and %q: %s, want %s at %s", test.base, test.path, r.body, test.want, u.Host)
 		}
