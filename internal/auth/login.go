@@ -12,9 +12,10 @@ import (
 	"github.com/latchkey-auth/latchkey"
 )
 
-// A LoginRequest names a user by username or e-mail address and proves it.
+// A LoginRequest names a user and proves it.
 type LoginRequest struct {
-	Username string
+	Username string // or an e-mail address
+	Email    string // in place of Username: an address and nothing else
 	Password string
 	Client   Client
 }
@@ -33,6 +34,7 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	if err := checkLogin(r); err != nil {
 		return Tokens{}, err
 	}
+	r.Username, r.Email = r.Username+r.Email, "" // one of them is empty
 	// What the login stores is bound to the user as it was read: a password
 	// that is changed while the old one is being checked must not open a session.
 	for range maxAttempts {
@@ -128,7 +130,9 @@ func (s *Service) refuseUnverified(ctx context.Context, c Client, user User, att
 
 func checkLogin(r LoginRequest) error {
 	switch {
-	case r.Username == "":
+	case r.Username != "" && r.Email != "":
+		return invalid("email", "goes in place of the username, not beside it")
+	case r.Username == "" && r.Email == "":
 		return invalid("username", "must not be empty")
 	case len(r.Username) > MaxLogin:
 		return invalid("username", "must have at most %d bytes", MaxLogin)
@@ -136,6 +140,10 @@ func checkLogin(r LoginRequest) error {
 		return invalid("password", "must not be empty")
 	case len(r.Password) > MaxPassword:
 		return invalid("password", "must have at most %d bytes", MaxPassword)
+	}
+	if r.Email != "" {
+		_, err := EmailKey(r.Email)
+		return named(err, "email")
 	}
 	if strings.Contains(r.Username, "@") { // no username has one
 		_, err := EmailKey(r.Username)

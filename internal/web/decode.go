@@ -115,6 +115,10 @@ func checkContentType(r *http.Request) error {
 	return nil
 }
 
+// inPlaceOf names the member that may stand in a request in place of another. Not
+// both: the domain says so.
+var inPlaceOf = map[string]string{"username": "email"}
+
 func decodeMembers(body string, m members, optional []string) error {
 	var faults []fieldError
 	seen := make(map[string]bool)
@@ -142,7 +146,7 @@ func decodeMembers(body string, m members, optional []string) error {
 		return badRequest("invalid_json", "The body must be one JSON object: "+err.Error()+".")
 	}
 	for name := range m {
-		if !seen[name] && !slices.Contains(optional, name) {
+		if !seen[name] && !seen[inPlaceOf[name]] && !slices.Contains(optional, name) {
 			faults = append(faults, fieldError{Field: name, Message: "is missing"})
 		}
 	}

@@ -23,7 +23,7 @@ type tokenAnswer struct {
 
 func (h *handler) login(w http.ResponseWriter, r *http.Request) error {
 	req := auth.LoginRequest{Client: client(r)}
-	if err := decode(w, r, members{"username": &req.Username, "password": &req.Password}); err != nil {
+	if err := decode(w, r, members{"username": &req.Username, "email": &req.Email, "password": &req.Password}, "email"); err != nil {
 		return err
 	}
 	t, err := h.Service.Login(r.Context(), req)

@@ -70,6 +70,30 @@ func TestRefusedLoginsAreAlike(t *testing.T) {
 	}
 }
 
+// TestLoginByEmail: the member is another name of the same thing, with the same
+// answers and the same limits.
+func TestLoginByEmail(t *testing.T) {
+	f := newFixture(t)
+	send := func(body string) answer { return f.send("POST", "/login", body, fields{"Content-Type": asJSON}) }
+	if a := send(`{"email":"Ada@Example.com","password":"` + password + `"}`); a.status != http.StatusOK {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+	wrong := f.login("ada", "wrong")
+	for _, body := range []string{`{"email":"ada@example.com","password":"wrong"}`, `{"email":"grace@example.com","password":"wrong"}`} {
+		if diff := cmp.Diff(wrong.comparable(), send(body).comparable(), cmp.AllowUnexported(answer{})); diff != "" {
+			t.Errorf("%s (-by username +by address):\n%s", body, diff)
+		}
+	}
+	// A username that looks like none is looked up as one in the other member only.
+	f.wantProblem(send(`{"email":"ada","password":"`+password+`"}`), http.StatusBadRequest, "invalid_request")
+	f.service.Limits = &auth.DefaultLimits
+	for range auth.DefaultLimits.Account.Free {
+		f.wantProblem(send(`{"email":"ada@example.com","password":"wrong"}`), http.StatusUnauthorized, "invalid_credentials")
+	}
+	f.wantProblem(f.login("ada", password), http.StatusTooManyRequests, "too_many_failures")
+	f.wantProblem(send(`{"email":"ada@example.com","password":"`+password+`"}`), http.StatusTooManyRequests, "too_many_failures")
+}
+
 func TestBadBodiesAreNamed(t *testing.T) {
 	const good = `{"username":"ada","password":"` + password + `"}`
 	for name, c := range map[string]struct {
@@ -109,6 +133,11 @@ func TestBadBodiesAreNamed(t *testing.T) {
 		"a list of usernames":         {`{"username":["ada"],"password":"x"}`, "invalid_request", "username must be a string", "username"},
 		"a member we do not know":     {`{"role":"admin",` + good[1:], "invalid_request", "role is not a member", "role"},
 		"a member in another case":    {`{"Username":"ada",` + good[1:], "invalid_request", "Username is not a member", "Username"},
+		"a username and an address":   {`{"username":"ada","email":"ada@example.com","password":"x"}`, "invalid_request", "email: goes in place of the username", "email"},
+		"an address that is none":     {`{"email":"ada","password":"x"}`, "invalid_request", "email: must be one plain address", "email"},
+		"an empty address":            {`{"email":"","password":"x"}`, "invalid_request", "email must not be empty", "email"},
+		"an address of 60,000 bytes":  {`{"email":"a@` + strings.Repeat("x", 60_000) + `","password":"x"}`, "invalid_request", "at most 254 bytes", "email"},
+		"an address alone":            {`{"email":"ada@example.com"}`, "invalid_request", "password is missing", "password"},
 		"several faults":              {`{"x":1,"username":true}`, "invalid_request", "password is missing", "password username x"},
 		"a password of 1,025 bytes":   {`{"username":"ada","password":"` + strings.Repeat("x", 1025) + `"}`, "invalid_request", "at most 1024 bytes", "password"},
 		"a password of 60,000 bytes":  {`{"username":"ada","password":"` + strings.Repeat("x", 60_000) + `"}`, "invalid_request", "at most 1024 bytes", "password"},
