@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
@@ -20,7 +21,10 @@ import (
 // ParseKey reads one key from PEM (PKCS #8, PKCS #1, SEC 1, PKIX) or a JWK. A
 // private key is returned as signer, a public one as key.
 func ParseKey(doc []byte) (signer, *latchkey.Key, error) {
-	doc = bytes.TrimSpace(doc)
+	if bytes.HasPrefix(doc, []byte("\xff\xfe")) || bytes.HasPrefix(doc, []byte("\xfe\xff")) {
+		return nil, nil, errors.New("the file is UTF-16; save it as UTF-8")
+	}
+	doc = bytes.TrimSpace(bytes.TrimPrefix(doc, []byte("\ufeff"))) // a byte order mark
 	if bytes.HasPrefix(doc, []byte("{")) {
 		return parseJWK(string(doc))
 	}
@@ -40,6 +44,9 @@ func ParseKey(doc []byte) (signer, *latchkey.Key, error) {
 func parsePEM(block *pem.Block) (signer, *latchkey.Key, error) {
 	var k any
 	var err error
+	if block.Headers["DEK-Info"] != "" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") { // RFC 1421
+		return nil, nil, errEncrypted
+	}
 	switch block.Type {
 	case "PRIVATE KEY":
 		k, err = x509.ParsePKCS8PrivateKey(block.Bytes)
@@ -53,7 +60,16 @@ func parsePEM(block *pem.Block) (signer, *latchkey.Key, error) {
 			return nil, public, err
 		}
 	case "ENCRYPTED PRIVATE KEY":
-		return nil, nil, errors.New("the key is encrypted: decrypt it first (openssl pkcs8 -in FILE)")
+		return nil, nil, errEncrypted
+	case "CERTIFICATE":
+		return nil, nil, errors.New("the file is a certificate: take the public key out of it first (openssl x509 -in FILE -pubkey -noout)")
+	case "OPENSSH PRIVATE KEY":
+		return nil, nil, errors.New("the key is in the form of OpenSSH: write a copy of it as PKCS #8 first (ssh-keygen -p -m PKCS8 -f COPY)")
+	case "RSA PUBLIC KEY":
+		if k, err = x509.ParsePKCS1PublicKey(block.Bytes); err == nil {
+			public, err := publicKey("", k)
+			return nil, public, err
+		}
 	default:
 		return nil, nil, fmt.Errorf("PEM block %q: want PRIVATE KEY or PUBLIC KEY", block.Type)
 	}
@@ -67,6 +83,8 @@ func parsePEM(block *pem.Block) (signer, *latchkey.Key, error) {
 	_, err = private.key() // too short an RSA key, say
 	return private, nil, err
 }
+
+var errEncrypted = errors.New("the key is encrypted: decrypt it first (openssl pkey -in FILE)")
 
 // parseJWK reads RFC 7518 section 6 and RFC 8037 section 2 keys. The kid of a
 // public key is kept, because its tokens name it; private keys get ours.
@@ -140,13 +158,16 @@ func privateJWK(m map[string]string) (signer, error) {
 			return nil, errors.New("x does not belong to d")
 		}
 		return ed25519Signer{k}, nil
+	case m["kty"] == "RSA" && (m["p"] == "") != (m["q"] == ""):
+		return nil, errors.New("p or q is missing: give both or none")
 	case m["kty"] == "RSA":
-		return rsaJWK(bin)
+		return rsaJWK(bin, m["p"] == "")
 	}
 	return nil, fmt.Errorf("kty %q crv %q: must be EC P-256, RSA or OKP Ed25519", m["kty"], m["crv"])
 }
 
-func rsaJWK(bin func(string) []byte) (signer, error) {
+// rsaJWK finds the primes where the key is bare: n, e and d alone.
+func rsaJWK(bin func(string) []byte, bare bool) (signer, error) {
 	num := func(name string) *big.Int { return new(big.Int).SetBytes(bin(name)) }
 	e := num("e")
 	if !e.IsInt64() || e.Int64() > 1<<31-1 {
@@ -159,6 +180,12 @@ func rsaJWK(bin func(string) []byte) (signer, error) {
 	}
 	if n := k.N.BitLen(); n < rsaBits || n > 8192 {
 		return nil, fmt.Errorf("n has %d bits: must be %d to 8192", n, rsaBits)
+	}
+	if bare {
+		var err error
+		if k.Primes[0], k.Primes[1], err = factor(k.N, e, k.D); err != nil {
+			return nil, err
+		}
 	}
 	if err := k.Validate(); err != nil {
 		return nil, err

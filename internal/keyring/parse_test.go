@@ -106,7 +106,10 @@ func TestImportedPrivateKeysSign(t *testing.T) {
 		"EC in SEC 1":           {inPEM("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey()))), ec},
 		"EC as JWK":             {jwk(ecMembers(ecKey())), ec},
 		"RSA as JWK":            {jwk(rsaMembers(rsaKey())), rs},
+		"RSA of n, e and d":     {jwk(rsaMembers(rsaKey()), map[string]any{"p": nil, "q": nil}), rs},
 		"Ed25519 as JWK":        {jwk(edMembers(edKey())), ed},
+		"PEM behind a BOM":      {append([]byte("\ufeff"), pkcs8(ecKey())...), ec},
+		"JWK behind a BOM":      {append([]byte("\ufeff"), jwk(ecMembers(ecKey()))...), ec},
 		"with lines around it":  {append([]byte("\n\n "), append(pkcs8(ecKey()), "\n \n"...)...), ec},
 		"JWK with other things": {jwk(ecMembers(ecKey()), map[string]any{"kid": "theirs", "use": "sig", "key_ops": []string{"sign"}, "alg": "ES256"}), ec},
 	} {
@@ -174,6 +177,7 @@ func TestImportedPublicKeysVerify(t *testing.T) {
 		kid string // empty: the thumbprint
 	}{
 		"EC in PKIX":      {pkix(&ecKey().PublicKey), latchkey.ES256, ""},
+		"RSA in PKCS #1":  {inPEM("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaKey().PublicKey)), latchkey.RS256, ""},
 		"RSA in PKIX":     {pkix(&rsaKey().PublicKey), latchkey.RS256, ""},
 		"Ed25519 in PKIX": {pkix(edKey().Public()), latchkey.EdDSA, ""},
 		"EC as JWK":       {jwk(ecMembers(ecKey()), map[string]any{"d": nil, "kid": "theirs"}), latchkey.ES256, "theirs"},
@@ -248,7 +252,12 @@ func TestKeysThatCannotBeUsed(t *testing.T) {
 		"Ed25519 with another's x":     jwk(ed, with("x", zeros(32))),
 		"Ed25519 with a short d":       jwk(ed, with("d", zeros(31))),
 		"Ed25519 with padded d":        jwk(ed, with("d", ed["d"].(string)+"=")),
-		"RSA without primes":           jwk(rs, with("p", nil), with("q", nil)),
+		"RSA with p alone":             jwk(rs, with("q", nil)),
+		"RSA of n, e and another d":    jwk(rs, with("p", nil), with("q", nil), with("d", text(big.NewInt(65539).Bytes()))),
+		"RSA of n, e and an even d":    jwk(rs, with("p", nil), with("q", nil), with("d", text(big.NewInt(65538).Bytes()))),
+		"RSA of n, e and a d of one":   jwk(rs, with("p", nil), with("q", nil), with("d", text(big.NewInt(1).Bytes()))),
+		"RSA of n, d and another e":    jwk(rs, with("p", nil), with("q", nil), with("e", text([]byte{3}))),
+		"RSA of e, d and a prime":      jwk(rs, with("p", nil), with("q", nil), with("n", text(new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 2203), big.NewInt(1)).Bytes()))),
 		"RSA with another d":           jwk(rs, with("d", text(big.NewInt(65539).Bytes()))),
 		"RSA with another e":           jwk(rs, with("e", text([]byte{3}))),
 		"RSA with an e of 2^40":        jwk(rs, with("e", text([]byte{1, 0, 0, 0, 0, 1}))),
@@ -273,6 +282,26 @@ func TestKeysThatCannotBeUsed(t *testing.T) {
 		}
 		if n := len(k.Records(t.Context())); n != 0 {
 			t.Errorf("%s: %d keys were stored", name, n)
+		}
+	}
+}
+
+// TestKeyFilesSayWhatToDo: files that are no plain key are named, with the command
+// that makes one of them.
+func TestKeyFilesSayWhatToDo(t *testing.T) {
+	old := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: []byte{1, 2, 3},
+		Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00112233445566778899AABBCCDDEEFF"}})
+	for want, docs := range map[string][][]byte{
+		"the key is encrypted: decrypt it first (openssl pkey": {inPEM("ENCRYPTED PRIVATE KEY", []byte{0x30, 0}), old},
+		"is a certificate: ":     {inPEM("CERTIFICATE", []byte{0x30, 0})},
+		"in the form of OpenSSH": {inPEM("OPENSSH PRIVATE KEY", []byte{0x30, 0})},
+		"the file is UTF-16":     {[]byte("\xff\xfe-\x00-\x00"), []byte("\xfe\xff\x00-\x00-")},
+		"neither PEM nor a JWK":  {[]byte("\ufeff")},
+	} {
+		for _, doc := range docs {
+			if _, _, err := keyring.ParseKey(doc); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%.40q: got error %v, want one that says %q", doc, err, want)
+			}
 		}
 	}
 }
