@@ -49,7 +49,8 @@ type runtimeAPI struct {
 	*httptest.Server
 	events  chan []byte
 	answers chan answer
-	ended   chan error // of the bootstrap
+	asked   chan struct{} // one for each request for an event
+	ended   chan error    // of the bootstrap
 	log     *os.File
 }
 
@@ -60,9 +61,10 @@ func startBootstrap(t *testing.T, name, dir string, env ...string) *runtimeAPI {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := &runtimeAPI{events: make(chan []byte), answers: make(chan answer, 1), ended: make(chan error, 1)}
+	api := &runtimeAPI{events: make(chan []byte), answers: make(chan answer, 1), asked: make(chan struct{}, 1024), ended: make(chan error, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		api.asked <- struct{}{}
 		select {
 		case event := <-api.events:
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
@@ -235,6 +237,30 @@ func TestAuthorizerOnLambda(t *testing.T) {
 	}
 }
 
+// TestBootstrapsAskForSeveralInvocationsAtOnce: on Lambda Managed Instances one
+// process answers several.
+func TestBootstrapsAskForSeveralInvocationsAtOnce(t *testing.T) {
+	for _, name := range []string{"authorizer", "latchkey"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "routes.json", testRoutes)
+			api := startBootstrap(t, name, dir, "_HANDLER=authorizer", "TOKEN_SECRET="+testSecret, "AWS_LAMBDA_MAX_CONCURRENCY=3")
+			for range 3 {
+				select {
+				case <-api.asked:
+				case a := <-api.answers:
+					t.Fatalf("the bootstrap did not start: %s %s", a.path, a.body)
+				case <-time.After(startTimeout):
+					t.Fatal("fewer than 3 requests for an event are open")
+				}
+			}
+			if got := api.invoke(t, authorizerEvent(mintLegacy(testSecret, `"orders:read"`, time.Hour))); got.path != responsePath {
+				t.Errorf("posted to %s: %s", got.path, got.body)
+			}
+		})
+	}
+}
+
 // TestAuthorizerVerifiesWhatServeSigns takes the way of a deployment: keys
 // exported into the zip, tokens from the service.
 func TestAuthorizerVerifiesWhatServeSigns(t *testing.T) {
@@ -287,6 +313,7 @@ func TestBootstrapsSayWhyTheyCannotStart(t *testing.T) {
 		{"a published secret", "authorizer", []string{published}, "has been published"},
 		{"a published secret, full program", "latchkey", []string{"_HANDLER=authorizer", published}, "has been published"},
 		{"a published secret for auth", "latchkey", []string{"_HANDLER=auth", published, "LATCHKEY_DATA=:memory:"}, "has been published"},
+		{"no number of loops", "authorizer", []string{"TOKEN_SECRET=" + testSecret, "AWS_LAMBDA_MAX_CONCURRENCY=0"}, "AWS_LAMBDA_MAX_CONCURRENCY"},
 		{"no route table", "authorizer", []string{"TOKEN_SECRET=" + testSecret, "LATCHKEY_ROUTES_FILE=missing.json"}, "latchkey routes compile"},
 		{"an unknown handler", "latchkey", []string{"_HANDLER=bootstrap"}, "set it to auth"},
 		{"auth without a data directory", "latchkey", []string{"_HANDLER=auth", "TOKEN_SECRET=" + testSecret}, "LATCHKEY_DATA"},

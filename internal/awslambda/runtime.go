@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -24,22 +25,51 @@ const EnvRuntimeAPI = "AWS_LAMBDA_RUNTIME_API"
 
 const apiVersion = "/2018-06-01/runtime/"
 
-// Run answers invocations one after another, as Lambda hands them out
-// ("Using the Lambda runtime API for custom runtimes"). It returns only when
-// the Runtime API cannot be used or the function has panicked: Lambda then
-// starts a new process.
+// EnvConcurrency is set on Lambda Managed Instances, to how many invocations one
+// process is handed at once. Elsewhere it is one.
+const EnvConcurrency = "AWS_LAMBDA_MAX_CONCURRENCY"
+
+// maxConcurrency is beyond what an instance has: 64 for each of its virtual CPUs.
+const maxConcurrency = 4096
+
+// Concurrency reads EnvConcurrency.
+func Concurrency(getenv func(string) string) (int, error) {
+	text := getenv(EnvConcurrency)
+	if text == "" {
+		return 1, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxConcurrency {
+		return 0, fmt.Errorf("%s is %q: it must be 1 to %d", EnvConcurrency, text, maxConcurrency)
+	}
+	return n, nil
+}
+
+// Run answers invocations as Lambda hands them out ("Using the Lambda runtime API
+// for custom runtimes"), in loops of which each has a connection of its own. It
+// returns only when the Runtime API cannot be used or the function has panicked:
+// Lambda then starts a new process. The first loop that has to end ends all: those
+// that wait for an invocation at once, those that have one when it is answered.
 //
 // The client speaks just as much HTTP as that API needs. net/http would double
 // the size of the bootstrap, and its cost per invocation.
-func Run(ctx context.Context, address string, f gateway.Function) error {
-	c := client{address: address}
-	defer c.close()
-	for ctx.Err() == nil {
-		if err := c.serveOne(ctx, f); err != nil {
-			return err
-		}
+func Run(ctx context.Context, address string, loops int, f gateway.Function) error {
+	asking, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	var wg sync.WaitGroup
+	for range loops {
+		wg.Go(func() {
+			c := client{address: address}
+			defer c.close()
+			for asking.Err() == nil {
+				if err := c.serveOne(ctx, asking, f); err != nil {
+					end(err) // the first counts
+				}
+			}
+		})
 	}
-	return ctx.Err()
+	wg.Wait()
+	return context.Cause(asking)
 }
 
 // ReportInitError tells Lambda, and so the function's log, why the process
@@ -51,8 +81,18 @@ func ReportInitError(address string, cause error) error {
 	return err
 }
 
-func (c *client) serveOne(ctx context.Context, f gateway.Function) error {
-	next, err := c.do("GET", "invocation/next", nil, "")
+// next asks for an invocation until asking ends.
+func (c *client) next(asking context.Context) (response, error) {
+	if err := c.connect(); err != nil {
+		return response{}, err
+	}
+	conn := c.conn
+	defer context.AfterFunc(asking, func() { conn.Close() })()
+	return c.do("GET", "invocation/next", nil, "")
+}
+
+func (c *client) serveOne(ctx, asking context.Context, f gateway.Function) error {
+	next, err := c.next(asking)
 	if err != nil {
 		return fmt.Errorf("asking for the next invocation: %w", err)
 	}
@@ -144,6 +184,18 @@ type response struct {
 	body   []byte
 }
 
+func (c *client) connect() error {
+	if c.conn != nil {
+		return nil
+	}
+	conn, err := net.Dial("tcp", c.address)
+	if err != nil {
+		return err
+	}
+	c.conn, c.in = conn, bufio.NewReaderSize(conn, 16<<10)
+	return nil
+}
+
 func (c *client) close() {
 	if c.conn != nil {
 		c.conn.Close()
@@ -159,12 +211,8 @@ func (c *client) post(path string, body []byte, errorType string) (int, error) {
 // do sends one request and reads its answer. There is no time limit: the next
 // invocation may be hours away, and Lambda freezes the process meanwhile.
 func (c *client) do(method, path string, body []byte, errorType string) (response, error) {
-	if c.conn == nil {
-		conn, err := net.Dial("tcp", c.address)
-		if err != nil {
-			return response{}, err
-		}
-		c.conn, c.in = conn, bufio.NewReaderSize(conn, 16<<10)
+	if err := c.connect(); err != nil {
+		return response{}, err
 	}
 	b := append(c.out[:0], method...)
 	b = append(append(append(b, ' '), apiVersion...), path...)
@@ -259,9 +307,13 @@ func readChunks(in *bufio.Reader) ([]byte, error) {
 // fails is reported to Lambda and to the log.
 func Main(build func() (gateway.Function, error)) {
 	address := os.Getenv(EnvRuntimeAPI)
-	f, err := build()
+	loops, err := Concurrency(os.Getenv)
+	var f gateway.Function
 	if err == nil {
-		err = Run(context.Background(), address, f)
+		f, err = build()
+	}
+	if err == nil {
+		err = Run(context.Background(), address, loops, f)
 	} else if reportErr := ReportInitError(address, err); reportErr != nil {
 		err = errors.Join(err, reportErr)
 	}

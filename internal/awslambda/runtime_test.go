@@ -107,7 +107,7 @@ func (l *lambda) address() string { return strings.TrimPrefix(l.URL, "http://") 
 // run runs the function until the Runtime API has no more invocations.
 func (l *lambda) run(t *testing.T, f gateway.Function) {
 	t.Helper()
-	if err := awslambda.Run(t.Context(), l.address(), f); err == nil || err.Error() != lastWord {
+	if err := awslambda.Run(t.Context(), l.address(), 1, f); err == nil || err.Error() != lastWord {
 		t.Errorf("Run returned %v, want %s", err, lastWord)
 	}
 }
@@ -208,7 +208,7 @@ func TestRunPostsErrors(t *testing.T) {
 
 func TestRunReportsAPanicAndEnds(t *testing.T) {
 	l := newLambda(t, invocation{}, invocation{})
-	err := awslambda.Run(t.Context(), l.address(), func(context.Context, []byte) ([]byte, error) { panic("out of cheese") })
+	err := awslambda.Run(t.Context(), l.address(), 1, func(context.Context, []byte) ([]byte, error) { panic("out of cheese") })
 	if err == nil || !strings.HasPrefix(err.Error(), "panic: out of cheese\n") || !strings.Contains(err.Error(), "runtime_test.go") {
 		t.Errorf("Run returned %v, want the panic and its stack", err)
 	}
@@ -243,7 +243,7 @@ func TestRunEndsWhenTheRuntimeAPIRefuses(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			l := newLambda(t, test.i, invocation{})
-			err := awslambda.Run(t.Context(), l.address(), echo)
+			err := awslambda.Run(t.Context(), l.address(), 1, echo)
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("Run returned %v, want an error that says %q", err, test.says)
 			}
@@ -257,7 +257,7 @@ func TestRunEndsWhenTheRuntimeAPIRefuses(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	l := newLambda(t, invocation{}, invocation{})
-	err := awslambda.Run(ctx, l.address(), func(context.Context, []byte) ([]byte, error) { cancel(); return nil, nil })
+	err := awslambda.Run(ctx, l.address(), 1, func(context.Context, []byte) ([]byte, error) { cancel(); return nil, nil })
 	if !errors.Is(err, context.Canceled) || len(l.posts) != 1 {
 		t.Errorf("Run returned %v after %d posts, want %v after 1", err, len(l.posts), context.Canceled)
 	}
@@ -276,7 +276,7 @@ func TestReportInitError(t *testing.T) {
 	if err := awslambda.ReportInitError(l.address(), errors.New("no keys")); err == nil {
 		t.Error("reporting to nobody is no error")
 	}
-	if err := awslambda.Run(t.Context(), l.address(), echo); err == nil || !strings.Contains(err.Error(), "asking for the next invocation") {
+	if err := awslambda.Run(t.Context(), l.address(), 1, echo); err == nil || !strings.Contains(err.Error(), "asking for the next invocation") {
 		t.Errorf("Run without Runtime API returned %v", err)
 	}
 }

@@ -84,7 +84,7 @@ func TestBrokenAnswersEndRun(t *testing.T) {
 				}
 				io.WriteString(conn, raw)
 			}()
-			err = awslambda.Run(t.Context(), l.Addr().String(), echo)
+			err = awslambda.Run(t.Context(), l.Addr().String(), 1, echo)
 			if err == nil || !strings.HasPrefix(err.Error(), "asking for the next invocation: ") {
 				t.Errorf("Run returned %v", err)
 			}
