@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -27,7 +28,9 @@ import (
 
 type offlineCmd struct {
 	Addr          string        `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
-	AuthorizerTTL time.Duration `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION"`
+	AuthorizerTTL time.Duration `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION" group:"Listening"`
+	AllRoutes     bool          `help:"Print the auth service's routes too."`
+	JSON          bool          `help:"Log JSON lines at a terminal too."`
 	serviceFlags
 	corsFlags
 }
@@ -42,7 +45,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	if err := checkLoopback(ctx, c.Addr); err != nil {
 		return err
 	}
-	log := p.logger()
+	log := p.talk(c.JSON)
 	srv, err := listen(ctx, c.Addr, log)
 	if err != nil {
 		return err
@@ -58,17 +61,28 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	g, err := offline.New(offline.Config{
+	cfg := offline.Config{
 		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL,
 		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, Hosts: hostOf(c.PublicURL), Pages: sys.inboxPages(), Log: log,
-	})
+	}
+	g, err := offline.New(cfg)
 	if err != nil {
 		return err
 	}
 	defer sys.hashBeside(log)()
 	defer sys.inBackground(ctx, log)()
-	if err := g.PrintRoutes(p.stdout, srv.base()); err != nil {
+	defer followConfig(ctx, p.config, log, func(changed fileConfig) error {
+		next, err := sys.reload(cfg, changed, p.authorizerLog(log))
+		if err != nil {
+			return err
+		}
+		return g.Replace(next)
+	})()
+	if err := g.PrintRoutes(p.stdout, srv.base(), "auth", c.AllRoutes); err != nil {
 		return err
+	}
+	if p.config.path != "" {
+		fmt.Fprintf(p.stdout, "  from %s, which is read again when it changes\n", p.config.path)
 	}
 	if sys.inbox != nil {
 		fmt.Fprintf(p.stdout, "\nmail: %s/inbox", srv.base())
@@ -107,9 +121,26 @@ func openDemo(ctx context.Context, f serviceFlags, base string, log *slog.Logger
 	return sys, nil
 }
 
+// reload is the configuration of the gateway with the routes and responses of a
+// changed file. Everything else stays.
+func (s *system) reload(cfg offline.Config, changed fileConfig, log *slog.Logger) (offline.Config, error) {
+	table, err := changed.table()
+	if err != nil {
+		return cfg, err
+	}
+	authorizer, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.verifier, Table: table, Log: log})
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Table, cfg.Authorizer, cfg.Responses = table, authorizer.Handle, changed.responses
+	cfg.Functions = maps.Clone(cfg.Functions)
+	cfg.Functions["authorizer"] = authorizer.Handle
+	return cfg, nil
+}
+
 // table is the route table with the auth service's own routes in it.
-func (p *process) table() (*gateway.Table, error) {
-	routes := slices.Clone(p.config.routes)
+func (c fileConfig) table() (*gateway.Table, error) {
+	routes := slices.Clone(c.routes)
 	if routes == nil {
 		routes = slices.Clone(demoRoutes)
 	}
@@ -118,30 +149,36 @@ func (p *process) table() (*gateway.Table, error) {
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(p.config.routes, func(r gateway.Route) bool {
+		if slices.ContainsFunc(c.routes, func(r gateway.Route) bool {
 			return r.Path == path && (r.Method == method || r.Method == gateway.MethodAny)
 		}) {
-			return nil, fmt.Errorf("%s: the auth service itself answers %s; take the route out", p.config.path, own)
+			return nil, fmt.Errorf("%s: the auth service itself answers %s; take the route out", c.path, own)
 		}
 		routes = append(routes, gateway.Route{Method: method, Path: path, Public: true, To: "auth"})
 	}
 	t, err := gateway.NewTable(routes)
-	if err != nil && p.config.path != "" {
-		err = fmt.Errorf("%s: %w", p.config.path, err)
+	if err != nil && c.path != "" {
+		err = fmt.Errorf("%s: %w", c.path, err)
 	}
 	return t, err
 }
 
+// authorizerLog is for why a token was refused. Except for debugging each request has
+// one line, the gateway's.
+func (p *process) authorizerLog(log *slog.Logger) *slog.Logger {
+	if p.level != "debug" {
+		return nil
+	}
+	return log
+}
+
 // functions are the system's Lambda functions, by their names.
 func (s *system) functions(p *process, cors corsFlags, log *slog.Logger) (map[string]gateway.Function, *gateway.Table, error) {
-	table, err := p.table()
+	table, err := p.config.table()
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := gateway.AuthorizerConfig{Verifier: s.verifier, Table: table}
-	if p.level == "debug" {
-		cfg.Log = log // why a token was refused; otherwise each request has one line, the gateway's
-	}
+	cfg := gateway.AuthorizerConfig{Verifier: s.verifier, Table: table, Log: p.authorizerLog(log)}
 	authorizer, err := gateway.NewAuthorizer(cfg)
 	if err != nil {
 		return nil, nil, err
@@ -258,7 +295,7 @@ func (c *routesCompileCmd) Run(p *process) error {
 	if len(p.config.routes) == 0 {
 		return usagef("there are no routes to compile: declare them in %s, or name another file with --config", cmp.Or(p.config.path, defaultConfig))
 	}
-	t, err := p.table()
+	t, err := p.config.table()
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,9 @@ const defaultConfig = "latchkey.yaml"
 // fileConfig is latchkey.yaml: flags by their names, and what is too much for
 // a flag.
 type fileConfig struct {
-	path      string
+	path      string // empty: there is no file
+	named     string // where the file is looked for
+	doc       []byte
 	settings  map[string]string
 	routes    []gateway.Route // nil: none are declared
 	responses map[gateway.ResponseType]gateway.Response
@@ -62,10 +64,15 @@ func configPath(args []string) (path string, named bool) {
 
 func loadConfig(args []string) (fileConfig, error) {
 	path, named := configPath(args)
-	doc, err := os.ReadFile(path)
+	c, err := readConfig(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
-		return fileConfig{}, nil
+		return fileConfig{named: path}, nil
 	}
+	return c, err
+}
+
+func readConfig(path string) (fileConfig, error) {
+	doc, err := os.ReadFile(path)
 	if err != nil {
 		return fileConfig{}, fmt.Errorf("reading the configuration file: %w", err)
 	}
@@ -73,7 +80,7 @@ func loadConfig(args []string) (fileConfig, error) {
 	if err != nil {
 		return fileConfig{}, fmt.Errorf("%s: %w", path, err)
 	}
-	c.path = path
+	c.path, c.named, c.doc = path, path, doc
 	return c, nil
 }
 

@@ -182,10 +182,10 @@ func sendable(authorizer map[string]any) error {
 	return nil
 }
 
-func (g *Gateway) newUpstream(target *url.URL) http.Handler {
+func (a *api) newUpstream(target *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second},
-		ErrorLog:  slog.NewLogLogger(g.Log.Handler(), slog.LevelWarn),
+		ErrorLog:  slog.NewLogLogger(a.Log.Handler(), slog.LevelWarn),
 		Rewrite: func(p *httputil.ProxyRequest) {
 			dropOverrides(p.Out.Header)
 			p.SetURL(target)

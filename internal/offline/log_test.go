@@ -109,7 +109,7 @@ func TestPrintRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := g.PrintRoutes(&out, "http://localhost:4000"); err != nil {
+	if err := g.PrintRoutes(&out, "http://localhost:4000", "auth", false); err != nil {
 		t.Fatal(err)
 	}
 	const want = `  GET    http://localhost:4000/health         public                           echo
@@ -119,6 +119,17 @@ func TestPrintRoutes(t *testing.T) {
   PUT    http://localhost:4000/orders         scope orders:read orders:write   http://127.0.0.1:3000/base
   POST   http://localhost:4000/orders         scope orders:write               echo
 `
+	folded, all := new(bytes.Buffer), new(bytes.Buffer)
+	if err := errors.Join(g.PrintRoutes(folded, "", "echo", false), g.PrintRoutes(all, "", "echo", true)); err != nil {
+		t.Fatal(err)
+	}
+	const own = "  PUT   /orders   scope orders:read orders:write   http://127.0.0.1:3000/base\n"
+	if got := folded.String(); !strings.HasPrefix(got, own+"  and 5 routes of the auth service: ") || strings.Count(got, "\n") != 2 {
+		t.Errorf("folded:\n%s", got)
+	}
+	if got := all.String(); !strings.HasPrefix(got, own+"\n  GET ") || strings.Count(got, "echo\n") != 5 {
+		t.Errorf("all:\n%s", got)
+	}
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -72,16 +73,41 @@ type Config struct {
 	Log     *slog.Logger     // nil: nothing is logged
 }
 
-// A Gateway serves one API.
+// A Gateway serves one API, which may be replaced while it does.
 type Gateway struct {
+	api   atomic.Pointer[api]
+	large chan struct{} // permits for large bodies
+}
+
+// api is what one request is answered by from its beginning to its end. The table,
+// the authorizer that knows it and the cache of that one's answers change together:
+// an answer for another table would grant what this one does not.
+type api struct {
 	Config
 	cache     *policyCache
-	large     chan struct{}           // permits for large bodies
 	upstreams map[string]http.Handler // by URL
 }
 
 // New checks that every route leads somewhere.
 func New(cfg Config) (*Gateway, error) {
+	g := &Gateway{large: make(chan struct{}, maxLarge)}
+	if err := g.Replace(cfg); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Replace answers further requests by another configuration, with an empty cache.
+// After an error the one before stays.
+func (g *Gateway) Replace(cfg Config) error {
+	a, err := newAPI(cfg)
+	if err == nil {
+		g.api.Store(a)
+	}
+	return err
+}
+
+func newAPI(cfg Config) (*api, error) {
 	if cfg.Table == nil || cfg.Authorizer == nil {
 		return nil, errors.New("offline: route table and authorizer must be set")
 	}
@@ -98,7 +124,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, integrationTimeout)
-	g := &Gateway{Config: cfg, cache: newPolicyCache(cfg.AuthorizerTTL), large: make(chan struct{}, maxLarge), upstreams: make(map[string]http.Handler)}
+	a := &api{Config: cfg, cache: newPolicyCache(cfg.AuthorizerTTL), upstreams: make(map[string]http.Handler)}
 	for _, r := range cfg.Table.Routes() {
 		if cfg.Pages[r.Path] != nil {
 			return nil, fmt.Errorf("route %s: offline itself answers %s; take the route out", r, r.Path)
@@ -109,36 +135,58 @@ func New(cfg Config) (*Gateway, error) {
 		target, err := url.Parse(r.To)
 		if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
 			return nil, fmt.Errorf("route %s leads to %q: there is no function of that name (known: %s), and it is no http:// or https:// URL%s",
-				r, r.To, strings.Join(g.functionNames(), ", "), g.meantTarget(r.To))
+				r, r.To, strings.Join(a.functionNames(), ", "), a.meantTarget(r.To))
 		}
-		g.upstreams[r.To] = g.newUpstream(target)
+		a.upstreams[r.To] = a.newUpstream(target)
 	}
-	return g, nil
+	return a, nil
 }
 
 // meantTarget asks about a URL without its scheme, and a name misspelt.
-func (g *Gateway) meantTarget(to string) string {
+func (a *api) meantTarget(to string) string {
 	bare := strings.TrimPrefix(to, "//")
 	u, err := url.Parse("http://" + bare)
 	if err == nil && !strings.Contains(bare, "://") && (u.Port() != "" || strings.Contains(u.Hostname(), ".") || u.Hostname() == "localhost") {
 		return fmt.Sprintf(": did you mean %q?", u)
 	}
-	return suggest.DidYouMean(to, g.functionNames())
+	return suggest.DidYouMean(to, a.functionNames())
 }
 
-func (g *Gateway) functionNames() []string {
+func (a *api) functionNames() []string {
 	var names []string
-	for name := range g.Functions {
+	for name := range a.Functions {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	return names
 }
 
-// PrintRoutes shows where requests go and what they need.
-func (g *Gateway) PrintRoutes(w io.Writer, base string) error {
+// PrintRoutes shows where requests go and what they need: first the routes that
+// lead elsewhere than to the function service, then those, folded to a line unless
+// all are to be seen.
+func (g *Gateway) PrintRoutes(w io.Writer, base, service string, all bool) error {
+	var own, others []gateway.Route
+	for _, r := range g.api.Load().Table.Routes() {
+		if r.To == service {
+			others = append(others, r)
+		} else {
+			own = append(own, r)
+		}
+	}
+	if err := printRoutes(w, base, own); err != nil || len(others) == 0 {
+		return err
+	}
+	if !all {
+		_, err := fmt.Fprintf(w, "  and %d routes of the auth service: /login, /register, /me, … (--all-routes)\n", len(others))
+		return err
+	}
+	fmt.Fprintln(w)
+	return printRoutes(w, base, others)
+}
+
+func printRoutes(w io.Writer, base string, routes []gateway.Route) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	for _, r := range g.Table.Routes() {
+	for _, r := range routes {
 		needs := "signed in"
 		if r.Public {
 			needs = "public"
@@ -152,7 +200,8 @@ func (g *Gateway) PrintRoutes(w io.Writer, base string) error {
 
 // An exchange is one request on its way through the gateway.
 type exchange struct {
-	*Gateway
+	*api
+	large chan struct{}
 	w     *statusWriter
 	r     *http.Request
 	id    string
@@ -166,10 +215,11 @@ type exchange struct {
 
 // ServeHTTP answers one request and logs one line about it.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{Gateway: g, w: &statusWriter{ResponseWriter: w}, r: r, id: newRequestID(), start: g.Now()}
+	a := g.api.Load()
+	x := &exchange{api: a, large: g.large, w: &statusWriter{ResponseWriter: w}, r: r, id: newRequestID(), start: a.Now()}
 	x.w.Header().Set("X-Amzn-Requestid", x.id)
 	defer x.log()
-	if page := g.Pages[r.URL.Path]; page != nil && x.knownHost() {
+	if page := a.Pages[r.URL.Path]; page != nil && x.knownHost() {
 		page.ServeHTTP(x.w, r)
 		return
 	}

@@ -119,8 +119,10 @@ func (l *lines) requests(t *testing.T) []map[string]any {
 type api struct {
 	*httptest.Server
 	*clock
-	log   *lines
-	calls *atomic.Int64 // of the authorizer
+	gateway *offline.Gateway
+	config  offline.Config
+	log     *lines
+	calls   *atomic.Int64 // of the authorizer
 }
 
 // echo answers with the event that it was called with.
@@ -157,6 +159,7 @@ func serve(t *testing.T, routes []gateway.Route, change func(*offline.Config)) *
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.gateway, a.config = g, cfg
 	a.Server = httptest.NewServer(g)
 	t.Cleanup(a.Close)
 	return a
