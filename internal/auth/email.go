@@ -20,7 +20,7 @@ func EmailKey(email string) (string, error) {
 // local part as it was written, the domain in lower case and in ASCII (IDNA).
 // Local parts are ASCII only, and domains hold nothing that normalization would
 // change or that mixes scripts, so that no look-alike of somebody's address can
-// be registered.
+// be registered. Outer blanks are dropped.
 //
 // The length is checked before anything else: IDNA takes a time that grows with
 // the square of what it is given.
@@ -28,7 +28,7 @@ func cleanEmail(email string) (string, error) {
 	if len(email) > maxEmail {
 		return "", invalid("email", "must have at most %d bytes", maxEmail)
 	}
-	local, domain, ok := strings.Cut(email, "@")
+	local, domain, ok := strings.Cut(dropBlanks(email), "@")
 	if ok && utf8.ValidString(domain) {
 		domain, ok = asciiDomain(domain)
 	}

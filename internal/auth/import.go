@@ -138,7 +138,7 @@ func ParseImportFields(fields map[string]string, keyBytes int) (ImportRecord, er
 		}
 	}
 	r := ImportRecord{NewUser: NewUser{
-		ID: UserID(fields["id"]), Username: fields["username"], Email: fields["email"], Name: fields["name"], Scope: fields["scope"],
+		ID: UserID(fields["id"]), Username: dropBlanks(fields["username"]), Email: dropBlanks(fields["email"]), Name: fields["name"], Scope: fields["scope"],
 	}}
 	verified, err := importBool(fields, "email_verified", true)
 	if err != nil {

@@ -1,6 +1,8 @@
 package auth_test
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -30,9 +32,11 @@ func TestUsernamesThatNobodyCanHave(t *testing.T) {
 		"a space":              "ada lovelace",
 		"an ideographic space": "ada\u3000lovelace",
 		"a no-break space":     "ada\u00a0lovelace",
-		"a space at the end":   "ada ",
-		"a tab":                "ada\t",
-		"a line break":         "ada\r\n",
+		"blanks alone":         " \t\r\n",
+		"a tab":                "ada\tlovelace",
+		"a line break":         "ada\r\nlovelace",
+		"NUL behind a blank":   "ada \x00",
+		"a blank behind NUL":   "ada\x00 ",
 		"NUL":                  "ada\x00",
 		"escape":               "\x1b[31mada",
 		"a zero-width space":   "a\u200bda",
@@ -103,8 +107,10 @@ func TestAddressesThatNobodyCanHave(t *testing.T) {
 		"a hyphen before a label":     "ada@-example.com",
 		"a hyphen behind a label":     "ada@example-.com",
 		"a header behind it":          "ada@example.com\r\nBcc: all@example.com",
-		"a line break":                "ada@example.com\n",
-		"spaces around it":            " ada@example.com ",
+		"a line break":                "ada@exam\nple.com",
+		"a space before @":            "ada @example.com",
+		"a space behind @":            "ada@ example.com",
+		"blanks alone":                " \t ",
 		"a comma":                     "ada@example.com,eve@example.com",
 		"a display name":              "Ada <ada@example.com>",
 		"a quoted local part":         `"a@b"@example.com`,
@@ -120,6 +126,45 @@ func TestAddressesThatNobodyCanHave(t *testing.T) {
 			continue
 		}
 		wantInvalid(t, err, "email")
+	}
+}
+
+// TestOuterBlanksDoNotCount: wherever a name or an address is typed, pasted or
+// imported; in passwords they do.
+func TestOuterBlanksDoNotCount(t *testing.T) {
+	for _, around := range []string{" %s", "%s ", "\t%s\r\n", "\u00a0%s\u3000", "  %s  "} {
+		in := func(s string) string { return fmt.Sprintf(around, s) }
+		if key, err := auth.UsernameKey(in("Ada")); err != nil || key != "ada" {
+			t.Errorf("the username %q has the key %q, %v", in("Ada"), key, err)
+		}
+		if key, err := auth.EmailKey(in("Ada@Example.com")); err != nil || key != "ada@example.com" {
+			t.Errorf("the address %q has the key %q, %v", in("Ada@Example.com"), key, err)
+		}
+		f := newFixture(t)
+		f.add(auth.NewUser{Username: in("Ada"), Email: in("ada@example.com"), Password: password})
+		record, err := auth.ParseImportFields(map[string]string{"username": in("Bob"), "email": in("bob@example.com")}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Import(t.Context(), []auth.ImportRecord{record}); err != nil {
+			t.Fatalf("importing with %q: %v", around, err)
+		}
+		for _, name := range []string{"ada", "bob"} {
+			u, err := auth.FindUser(t.Context(), f.store, in(name+"@example.com"))
+			if err != nil || !strings.EqualFold(u.Username, name) || u.Email != name+"@example.com" {
+				t.Errorf("%q finds %q with the address %q, %v", in(name), u.Username, u.Email, err)
+			}
+		}
+		for _, login := range []string{in("ada"), in("ADA@example.com")} {
+			if _, err := f.Login(t.Context(), auth.LoginRequest{Username: login, Password: password}); err != nil {
+				t.Errorf("logging in as %q: %v", login, err)
+			}
+		}
+		for _, wrong := range []string{password + " ", " " + password} {
+			if _, err := f.Login(t.Context(), auth.LoginRequest{Username: "ada", Password: wrong}); !errors.Is(err, auth.ErrInvalidCredentials) {
+				t.Errorf("logging in with a password with a blank: %v", err)
+			}
+		}
 	}
 }
 

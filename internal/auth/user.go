@@ -115,15 +115,16 @@ const (
 // UsernameKey is the form under which a username is unique and looked up:
 // RFC 8265 UsernameCaseMapped after NFKC. It refuses names that hold "@", which
 // marks an e-mail address, or anything that profile forbids (spaces, controls,
-// invisible characters).
+// invisible characters). Outer blanks, which a paste or a keyboard's suggestion
+// brings along, are dropped.
 func UsernameKey(username string) (string, error) {
-	if username == "" {
-		return "", invalid("username", "must not be empty")
-	}
 	if len(username) > maxUsername*utf8.UTFMax || utf8.RuneCountInString(username) > maxUsername {
 		return "", invalid("username", "must have at most %d characters", maxUsername)
 	}
-	username = norm.NFKC.String(username) // first: it turns a full-width @ into a plain one
+	username = norm.NFKC.String(dropBlanks(username)) // first: it turns a full-width @ into a plain one
+	if username == "" {
+		return "", invalid("username", "must not be empty")
+	}
 	if strings.ContainsRune(username, '@') {
 		return "", invalid("username", "must not hold @; give an address as the e-mail")
 	}
@@ -133,6 +134,10 @@ func UsernameKey(username string) (string, error) {
 	}
 	return key, nil
 }
+
+// dropBlanks drops white space around a username or an address. Passwords are
+// never trimmed: there it counts.
+func dropBlanks(s string) string { return strings.TrimSpace(s) }
 
 // checkName refuses a display name that could break a log line or a mail header.
 func checkName(name string) error {

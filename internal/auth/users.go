@@ -42,6 +42,7 @@ func (s *Service) AddUser(ctx context.Context, n NewUser) (User, error) {
 
 // newUser checks every member but the password.
 func (s *Service) newUser(n NewUser) (User, error) {
+	n.Username, n.Email = dropBlanks(n.Username), dropBlanks(n.Email)
 	email, err := cleanEmail(n.Email)
 	if err != nil && n.Email != "" {
 		return User{}, err
@@ -193,8 +194,8 @@ func (s *Service) Invite(ctx context.Context, n NewUser) (User, error) {
 		return User{}, ErrTaken
 	default: // what is said now counts, what is not said stays
 		invited.Name, invited.Scope = cmp.Or(u.Name, invited.Name), cmp.Or(u.Scope, invited.Scope)
-		if n.Username != "" {
-			invited.Username = n.Username
+		if named := dropBlanks(n.Username); named != "" {
+			invited.Username = named
 		}
 		u = invited
 		u.UpdatedAt = s.Now()

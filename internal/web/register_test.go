@@ -114,6 +114,24 @@ func TestRegisterByMail(t *testing.T) {
 	}
 }
 
+// TestOuterBlanksOfAddresses do not count in any request, and the mail goes to the
+// address without them.
+func TestOuterBlanksOfAddresses(t *testing.T) {
+	f := mailFixture(t)
+	const blank = `" \tGrace@example.com \r\n"`
+	f.want(f.post("/register", `{"email":`+blank+`,"password":"some other battery"}`, nil), http.StatusAccepted, acceptedBody)
+	f.want(f.post("/email/verify", `{"email":`+blank+`,"code":"`+f.mail(auth.MessageVerify).Code+`"}`, nil), http.StatusNoContent, "")
+	if a := f.post("/login", `{"username":`+blank+`,"password":"some other battery"}`, nil); a.status != http.StatusOK {
+		t.Errorf("login: %d %s", a.status, a.body)
+	}
+	f.wantProblem(f.post("/login", `{"username":`+blank+`,"password":"some other battery "}`, nil), http.StatusUnauthorized, "invalid_credentials")
+	f.want(f.post("/password/forgot", `{"email":`+blank+`}`, nil), http.StatusAccepted, acceptedBody)
+	if m := f.mail(auth.MessageReset); m.To != "Grace@example.com" {
+		t.Errorf("the mail is to %q", m.To)
+	}
+	f.wantProblem(f.post("/login", `{"username":"gra ce@example.com","password":"some other battery"}`, nil), http.StatusBadRequest, "invalid_request")
+}
+
 func TestRegisterWithoutProof(t *testing.T) {
 	f := mailFixture(t, func(c *auth.Config) { c.VerifyEmail = false })
 	a := f.post("/register", publicRoutes["POST /register"], nil)
