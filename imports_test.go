@@ -28,7 +28,9 @@ var floors = map[string][]string{
 	"internal/leaked/wordset": {},
 	"internal/passhash":       {},
 	"internal/redact":         {},
+	"internal/setting":        {},
 	"internal/strictjson":     {},
+	"internal/textfile":       {},
 	"internal/suggest":        {},
 	"internal/weaksecret":     {},
 	// Floor 1
@@ -39,18 +41,18 @@ var floors = map[string][]string{
 	"internal/auth/storetest": {"internal/auth", "internal/keyring"},
 	"internal/sqlstore":       {"internal/auth", "internal/keyring"},
 	"internal/hashworker":     {"internal/passhash"},
-	"internal/mailer":         {"internal/auth"},
+	"internal/mailer":         {"internal/auth", "internal/textfile"},
 	"internal/web":            {".", "httpauth", "internal/auth", "internal/redact", "internal/strictjson"},
 	"internal/web/contract":   {"internal/strictjson", "internal/web"},
 	"internal/gateway/proxy":  {"internal/gateway"},
 	"internal/offline":        {"internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},
-	"internal/awslambda":      {".", "internal/gateway", "internal/strictjson", "internal/weaksecret"},
+	"internal/awslambda":      {".", "internal/gateway", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
 	"latchkeytest":            {"."},
 	// Floor 3
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
 	"cmd/latchkey": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring",
-		"internal/leaked", "internal/mailer", "internal/offline", "internal/redact", "internal/sqlstore", "internal/suggest", "internal/weaksecret", "internal/web"},
+		"internal/leaked", "internal/mailer", "internal/offline", "internal/redact", "internal/setting", "internal/sqlstore", "internal/suggest", "internal/textfile", "internal/weaksecret", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

@@ -112,7 +112,7 @@ func openDemo(ctx context.Context, f serviceFlags, base string, log *slog.Logger
 	}
 	sys, err := s.build(f, base, true, log)
 	if err == nil {
-		err = errors.Join(s.keys.Begin(ctx, f.SigningAlg), addDemoUser(ctx, sys.service))
+		err = errors.Join(s.beginKeys(ctx, f.signingFlags, log), addDemoUser(ctx, sys.service))
 	}
 	if err != nil {
 		s.Close()
@@ -224,10 +224,11 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	}
 	defer s.Close()
 	if c.Data == sqlstore.Memory {
-		if err := s.keys.Begin(ctx, c.SigningAlg); err != nil {
+		if err := s.keys.Begin(ctx, c.algorithm()); err != nil {
 			return err
 		}
 	}
+	s.warnAlgorithm(ctx, c.signingFlags, log)
 	if err := checkListening(c.Addr, c.issueFlags); err != nil {
 		return err
 	}
@@ -273,7 +274,7 @@ func (c *initCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer s.Close()
-	if err := s.keys.Begin(ctx, c.SigningAlg); err != nil {
+	if err := s.beginKeys(ctx, c.signingFlags, p.logger()); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s is ready: database, master key, signing key\nnext: latchkey users add NAME --data %s, latchkey serve --data %s\n", c.Data, c.Data, c.Data)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,8 +16,11 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/setting"
 	"github.com/latchkey-auth/latchkey/internal/suggest"
+	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
 
 // defaultConfig is read when it is there and no other file is named.
@@ -72,7 +76,7 @@ func loadConfig(args []string) (fileConfig, error) {
 }
 
 func readConfig(path string) (fileConfig, error) {
-	doc, err := os.ReadFile(path)
+	doc, err := textfile.ReadFile(path)
 	if err != nil {
 		return fileConfig{}, fmt.Errorf("reading the configuration file: %w", err)
 	}
@@ -140,6 +144,9 @@ func parseConfig(doc []byte) (fileConfig, error) {
 		value, err := settingText(&node)
 		if err != nil {
 			return c, fmt.Errorf("line %d: %s %w", node.Line, name, err)
+		}
+		if err := setting.Check(name, value); err != nil {
+			return c, fmt.Errorf("line %d: %w", node.Line, err)
 		}
 		c.settings[name] = value
 	}
@@ -214,6 +221,9 @@ func (c fileConfig) resolver() kong.Resolver {
 			}
 		}
 		if value, ok := c.settings[flag.Name]; ok {
+			if on, ok := switchWord(value); ok && flag.Enum == "on,off" {
+				value = map[bool]string{true: "on", false: "off"}[on]
+			}
 			return value, nil
 		}
 		return nil, nil
@@ -230,4 +240,66 @@ func unsetEmptyVariables() {
 			os.Unsetenv(name)
 		}
 	}
+}
+
+// switchWord reads the words that YAML and people have for true and false.
+func switchWord(text string) (on, ok bool) {
+	switch strings.ToLower(text) {
+	case "true", "yes", "on", "1":
+		return true, true
+	case "false", "no", "off", "0":
+		return false, true
+	}
+	return false, false
+}
+
+// switches reads flags that are true or false. Kong's own reader does not know the
+// words on and off, which YAML has too.
+type switches struct{}
+
+const switchKind = reflect.Bool
+
+func (switches) IsBool() bool { return true }
+
+func (switches) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	if ctx.Scan.Peek().Type != kong.FlagValueToken {
+		target.SetBool(true)
+		return nil
+	}
+	value := fmt.Sprint(ctx.Scan.Pop().Value)
+	on, ok := switchWord(value)
+	if !ok {
+		return fmt.Errorf("must be true or false but got %q", value)
+	}
+	target.SetBool(on)
+	return nil
+}
+
+// checkEnvironment refuses variables with what comes in by accident, see
+// [setting.Check]. A key set may be laid out in lines.
+func checkEnvironment() error {
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		ours := strings.HasPrefix(name, "LATCHKEY_") || slices.Contains([]string{awslambda.EnvSecret, awslambda.EnvAppName, "CRYPTO_BYTE_SIZE"}, name)
+		if !ours || name == awslambda.EnvJWKS {
+			continue
+		}
+		if err := setting.Check(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFlags does the same for the settings on the command line.
+func checkFlags(k *kong.Context) error {
+	for _, flag := range k.Flags() {
+		if len(flag.Envs) == 0 || flag.Target.Kind() != reflect.String {
+			continue
+		}
+		if err := setting.Check("--"+flag.Name, flag.Target.String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/offline"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
 
 type invokeCmd struct {
@@ -71,12 +72,19 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 	return err
 }
 
-// readInput reads a file or, for "-", standard input.
+// readInput reads a text file or, for "-", standard input.
 func (p *process) readInput(path string) ([]byte, error) {
 	if path == "-" {
-		return io.ReadAll(p.stdin)
+		doc, err := io.ReadAll(p.stdin)
+		if err != nil {
+			return nil, err
+		}
+		if doc, err = textfile.Decode(doc); err != nil {
+			return nil, fmt.Errorf("standard input %w", err)
+		}
+		return doc, nil
 	}
-	return os.ReadFile(path)
+	return textfile.ReadFile(path)
 }
 
 // lambdaCmd is what main runs on Lambda: a command, so that variables and
@@ -98,6 +106,9 @@ func (c *lambdaCmd) Run(ctx context.Context, p *process) error {
 }
 
 func (c *lambdaCmd) function(ctx context.Context, p *process, name string) (gateway.Function, error) {
+	if err := checkEnvironment(); err != nil {
+		return nil, err
+	}
 	log := p.logger()
 	switch name {
 	case "authorizer":
@@ -141,7 +152,7 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.keys.Begin(ctx, c.SigningAlg), refuseDemoUser(ctx, sys.service, c.Data)); err != nil {
+	if err := errors.Join(s.beginKeys(ctx, c.signingFlags, log), refuseDemoUser(ctx, sys.service, c.Data)); err != nil {
 		return nil, err
 	}
 	h, err := sys.handler(c.httpFlags, log, log)

@@ -14,6 +14,8 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/setting"
+	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
 
 type keysCmd struct {
@@ -118,7 +120,7 @@ func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 	}
-	r, err := s.keys.Rotate(ctx, c.SigningAlg, how)
+	r, err := s.keys.Rotate(ctx, c.algorithm(), how)
 	if errors.Is(err, keyring.ErrExists) {
 		return errors.New("somebody else is rotating keys just now; see `latchkey keys list`")
 	}
@@ -268,6 +270,9 @@ func (c *tokenVerifyCmd) verifier(ctx context.Context, p *process) (*latchkey.Ve
 		if secret == "" {
 			return nil, none, usagef("the variable %s is not set", variable)
 		}
+		if err := setting.Check(variable, secret); err != nil {
+			return nil, none, err
+		}
 		key, err := latchkey.NewInsecureHMACKey("", []byte(secret))
 		if err != nil {
 			return nil, none, err
@@ -283,7 +288,7 @@ func (c *tokenVerifyCmd) verifier(ctx context.Context, p *process) (*latchkey.Ve
 		return nil, none, usagef("--issuer is missing: it must be the token's iss, exactly (and --audience, unless it is the same)")
 	}
 	if c.JWKS != "" {
-		doc, err := os.ReadFile(c.JWKS)
+		doc, err := textfile.ReadFile(c.JWKS)
 		if err != nil {
 			return nil, none, fmt.Errorf("reading the key set: %w", err)
 		}

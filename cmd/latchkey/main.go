@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	parser, err := kong.New(&c,
 		kong.Name("latchkey"), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
-		kong.Resolvers(config.resolver()), kong.Vars{"version": versionLine()},
+		kong.KindMapper(switchKind, switches{}), kong.Resolvers(config.resolver()), kong.Vars{"version": versionLine()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p))
 	if err != nil {
@@ -116,6 +117,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			command = commandName(parse.Context)
 		}
 		return misused(stderr, err, command)
+	}
+	if k.Command() != "lambda" { // which reports it to the Runtime API
+		if err := cmp.Or(checkEnvironment(), checkFlags(k)); err != nil {
+			return misused(stderr, err, commandName(k))
+		}
 	}
 	p.level = c.LogLevel
 	err = k.Run()

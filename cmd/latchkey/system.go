@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
@@ -22,6 +23,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/textfile"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
@@ -101,7 +103,34 @@ func checkPublicURL(text string) error {
 }
 
 type signingFlags struct {
-	SigningAlg latchkey.Algorithm `help:"Algorithm of new signing keys: ES256, RS256 or EdDSA." env:"LATCHKEY_SIGNING_ALG" enum:"ES256,RS256,EdDSA" default:"ES256"`
+	SigningAlg latchkey.Algorithm `help:"Algorithm of new signing keys: ES256, RS256 or EdDSA. Default: ES256." env:"LATCHKEY_SIGNING_ALG" enum:"ES256,RS256,EdDSA," default:"" placeholder:"ALG"`
+}
+
+// algorithm applies the default.
+func (f signingFlags) algorithm() latchkey.Algorithm { return cmp.Or(f.SigningAlg, latchkey.ES256) }
+
+// beginKeys creates the first signing key where there is none.
+func (s *storage) beginKeys(ctx context.Context, f signingFlags, log *slog.Logger) error {
+	if err := s.keys.Begin(ctx, f.algorithm()); err != nil {
+		return err
+	}
+	s.warnAlgorithm(ctx, f, log)
+	return nil
+}
+
+// warnAlgorithm tells that the setting changes nothing: it is for new keys, and the
+// newest one is of another algorithm.
+func (s *storage) warnAlgorithm(ctx context.Context, f signingFlags, log *slog.Logger) {
+	for _, r := range slices.Backward(s.keys.Records(ctx)) {
+		if len(r.Sealed) == 0 || !r.RetiresAt.IsZero() {
+			continue
+		}
+		if f.SigningAlg != "" && f.SigningAlg != r.Algorithm {
+			log.Warn(fmt.Sprintf("--signing-alg is for new keys, and the key in use is another one: latchkey keys rotate --signing-alg %s makes the next", f.SigningAlg),
+				slog.String("signing_alg", string(f.SigningAlg)), slog.String("key_alg", string(r.Algorithm)), slog.String("kid", r.ID))
+		}
+		return
+	}
 }
 
 // serviceFlags are of commands that run the service. Where several embedded
@@ -257,7 +286,7 @@ func readOwnMasterKey(path string) (keyring.MasterKey, error) {
 }
 
 func readMasterKey(path string) (keyring.MasterKey, error) {
-	text, err := os.ReadFile(path)
+	text, err := textfile.ReadFile(path)
 	if err != nil {
 		return keyring.MasterKey{}, fmt.Errorf("reading the master key: %w", err)
 	}

@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/setting"
+	"github.com/latchkey-auth/latchkey/internal/textfile"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 )
 
@@ -52,6 +53,11 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	for _, name := range []string{EnvSecret, EnvIssuer, EnvAudience, EnvJWKSFile, EnvRoutes} {
+		if err := setting.Check(name, getenv(name)); err != nil {
+			return nil, err
+		}
+	}
 	verifier, err := verifier(getenv, log)
 	if err != nil {
 		return nil, err
@@ -60,7 +66,7 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 	if path == "" {
 		path = DefaultRoutes
 	}
-	doc, err := os.ReadFile(path)
+	doc, err := textfile.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the route table: %w; write it with `latchkey routes compile` and put it into the zip", err)
 	}
@@ -133,7 +139,7 @@ func jwks(getenv func(string) string) (doc []byte, source string, err error) {
 	case inline != "":
 		return []byte(inline), EnvJWKS, nil
 	case path != "":
-		doc, err = os.ReadFile(path)
+		doc, err = textfile.ReadFile(path)
 		if err != nil {
 			return nil, "", fmt.Errorf("reading LATCHKEY_JWKS_FILE: %w", err)
 		}

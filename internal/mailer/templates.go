@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
 
 //go:embed templates
@@ -150,7 +151,7 @@ func readFiles(dir string) (files, error) {
 		if _, ok := f.text[name]; !ok {
 			return f, fmt.Errorf("mail templates: %s is the name of no template; there are %s", filepath.Join(dir, name), strings.Join(f.names(), ", "))
 		}
-		text, err := os.ReadFile(filepath.Join(dir, name))
+		text, err := textfile.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return f, fmt.Errorf("mail templates: %w", err)
 		}

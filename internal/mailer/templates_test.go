@@ -237,7 +237,7 @@ func TestAddressesAreOfIP(t *testing.T) {
 func TestTemplatesSeeNothingThatStrangersTyped(t *testing.T) {
 	const typed = "Account locked, call +1 800 555 0100"
 	all := "Subject: Hi\n\n{{.Name}}|{{.Device}}|{{.Address}}|{{.Link}}|{{.Code}}\n{{printf \"%+v\" .}}"
-	templates, err := mailer.NewTemplates("Example", dirOf(t, map[string]string{"reset.txt": all, "reset.html": "{{.Name}}|{{.Device}}|{{.Address}}|{{.Link}}|{{.Code}}"}))
+	templates, err := mailer.NewTemplates("Example", dirOf(t, map[string]string{"reset.txt": "\ufeff" + all, "reset.html": "{{.Name}}|{{.Device}}|{{.Address}}|{{.Link}}|{{.Code}}"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,6 +382,7 @@ func TestSlipsInTemplatesAreFoundAtStart(t *testing.T) {
 		{"a name in the subject", "reset.txt", "Subject: Hi {{.Name}}\n\n{{.Link}} {{.Code}}", "reset.txt:1: .Name must not be in the subject"},
 		{"a code in the subject", "reset.txt", "Subject: Hi {{.Code}}\n\n{{.Link}} {{.Code}}", "reset.txt:1: .Code must not be in the subject"},
 		{"another encoding", "verify.txt", head + "{{.Link}} {{.Code}} \xfc", "verify.txt is not in UTF-8"},
+		{"UTF-16", "verify.txt", "\xff\xfeS\x00u\x00", "verify.txt is UTF-16; save it as UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := mailer.NewTemplates("Example", dirOf(t, map[string]string{c.file: c.text}))
