@@ -34,13 +34,30 @@ func ParseARN(s string) (ARN, error) {
 		return ARN{}, errors.New("method ARN must end with API/STAGE/VERB/PATH")
 	}
 	a := ARN{f[1], f[3], f[4], p[0], p[1], p[2], p[3]}
-	for _, part := range []string{a.Partition, a.Region, a.Account, a.API, a.Stage, a.Method} {
+	for i, part := range []string{a.Partition, a.Region, a.Account, a.API, a.Method, a.Stage} {
 		// A wildcard in these would make every policy built on them a wider one.
-		if part == "" || strings.ContainsAny(part, "*?") {
+		if part == "" || strings.ContainsAny(part, "*?") && (i < 5 || part != anyStage) {
 			return ARN{}, errors.New("method ARN has an empty part or a wildcard in it")
 		}
 	}
 	return a, nil
+}
+
+// anyStage is the stage of a sample event in the documentation, which people paste
+// into the console's test; testStage is one under which the console itself tests.
+const (
+	anyStage  = "*"
+	testStage = "test-invoke-stage"
+)
+
+// resources is what the resources of a policy begin with: the API and stage, all of
+// it literal. No request comes from a stage named "*", so the answer to such an
+// event grants nothing but on the stage for tests.
+func (a ARN) resources() string {
+	if a.Stage == anyStage {
+		a.Stage = testStage
+	}
+	return a.stage()
 }
 
 // String is the inverse of ParseARN.

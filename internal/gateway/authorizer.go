@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func (a *Authorizer) Handle(ctx context.Context, event []byte) ([]byte, error) {
 	case err != nil:
 		return nil, a.fault(ctx, fmt.Errorf("verifying token: %w", err))
 	}
-	answer, granted, err := a.answer(claims, arn.stage())
+	answer, granted, err := a.answer(claims, arn.resources())
 	if err != nil {
 		return nil, a.fault(ctx, err)
 	}
@@ -103,7 +104,9 @@ func parseTokenEvent(event string) (tokenEvent, error) {
 		name string
 		to   *string
 	}{{"type", &e.kind}, {"authorizationToken", &e.token}, {"methodArn", &e.methodARN}}
+	other := "another event"
 	err := strictjson.Object(event, func(name string, v strictjson.Value) error {
+		other = cmp.Or(foreignEvent(name), other)
 		for _, m := range members {
 			if name != m.name {
 				continue
@@ -119,46 +122,75 @@ func parseTokenEvent(event string) (tokenEvent, error) {
 	switch {
 	case err != nil:
 		return e, fmt.Errorf("parsing authorizer event: %w", err)
+	case e.kind == "":
+		return e, fmt.Errorf("authorizer event has type \"\": it is %s, and this function is an authorizer; call it from an API's authorizer of type TOKEN", other)
 	case e.kind != "TOKEN":
 		return e, fmt.Errorf("authorizer event has type %q: this authorizer answers TOKEN events; set the authorizer's type to TOKEN", e.kind)
 	}
 	return e, nil
 }
 
+// foreignEvent names what has a member that no authorizer event has without a type.
+func foreignEvent(member string) string {
+	switch member {
+	case "Records":
+		return "a list of records (SQS, SNS, S3, a stream)"
+	case "httpMethod", "rawPath", "requestContext":
+		return "an HTTP or WebSocket event"
+	case "detail-type":
+		return "an EventBridge event"
+	case "triggerSource":
+		return "a Cognito trigger"
+	}
+	return ""
+}
+
 // answer builds the output: principalId, policyDocument and context, and says
 // how many methods are granted.
 func (a *Authorizer) answer(c latchkey.Claims, stage string) ([]byte, int, error) {
+	allowed, denied := a.Table.grants(c.HasScope)
+	if len(allowed) == 0 {
+		// A policy needs a statement. Denying everything is what the table says.
+		denied = []string{"*"}
+	}
 	out := make([]byte, 0, 1024+2*len(c.Payload()))
 	out = strictjson.AppendString(append(out, `{"principalId":`...), c.Subject)
-	out = append(out, `,"policyDocument":{"Version":"2012-10-17","Statement":[{"Action":"execute-api:Invoke","Effect":`...)
-	start := len(out)
-	out = append(out, `"Allow","Resource":[`...)
-	granted := 0
-	for i := range a.Table.entries {
-		e := &a.Table.entries[i]
-		if !e.grants(c.HasScope) {
-			continue
-		}
-		for _, verb := range e.verbs {
-			resource := stage + verb + e.pattern
-			if len(resource) > maxResource {
-				return nil, 0, fmt.Errorf("policy resource for %s has more than %d characters", e, maxResource)
-			}
-			if granted++; granted > 1 {
-				out = append(out, ',')
-			}
-			out = strictjson.AppendString(out, resource)
+	out = append(out, `,"policyDocument":{"Version":"2012-10-17","Statement":[`...)
+	var err error
+	if len(allowed) > 0 {
+		if out, err = appendStatement(out, "Allow", stage, allowed); err != nil {
+			return nil, 0, err
 		}
 	}
-	if granted == 0 {
-		// A policy needs a statement. Denying everything is what the table says.
-		out = append(out[:start], `"Deny","Resource":[`...)
-		out = strictjson.AppendString(out, stage+"*")
+	if len(denied) > 0 {
+		if len(allowed) > 0 {
+			out = append(out, ',')
+		}
+		if out, err = appendStatement(out, "Deny", stage, denied); err != nil {
+			return nil, 0, err
+		}
 	}
-	out = append(out, `]}]},"context":{"sub":`...)
+	out = append(out, `]},"context":{"sub":`...)
 	out = strictjson.AppendString(out, c.Subject)
 	out = strictjson.AppendString(append(out, `,"username":`...), c.Username)
 	out = strictjson.AppendString(append(out, `,"scope":`...), c.Scope)
 	out = strictjson.AppendString(append(out, `,"payload":`...), c.Payload())
-	return append(out, `}}`...), granted, nil
+	return append(out, `}}`...), len(allowed), nil
+}
+
+// appendStatement appends a policy statement about methods of the stage.
+func appendStatement(out []byte, effect, stage string, methods []string) ([]byte, error) {
+	out = append(append(out, `{"Action":"execute-api:Invoke","Effect":"`...), effect...)
+	out = append(out, `","Resource":[`...)
+	for i, method := range methods {
+		resource := stage + method
+		if len(resource) > maxResource {
+			return nil, fmt.Errorf("policy resource for %s has more than %d characters", method, maxResource)
+		}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = strictjson.AppendString(out, resource)
+	}
+	return append(out, `]}`...), nil
 }

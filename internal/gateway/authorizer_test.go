@@ -206,6 +206,40 @@ func TestAuthorizerDeniesExplicitlyWhereNothingIsGranted(t *testing.T) {
 	}
 }
 
+// The console's test and the samples of the documentation name stages that no
+// request comes from. They are answered, and no wildcard gets into a resource.
+func TestAuthorizerAnswersTestInvocations(t *testing.T) {
+	a := newAuthorizer(shop(t))
+	for stage, want := range map[string]string{"*": "test-invoke-stage", "test-invoke-stage": "test-invoke-stage", "ESTestInvoke-stage": "ESTestInvoke-stage", "$default": "$default"} {
+		for scope, effect := range map[string]string{"orders:read": "Allow", "": "Allow"} {
+			out, err := a.Handle(t.Context(), tokenEvent("Bearer "+mint(map[string]any{"scope": scope}), arnHead+stage+"/GET/"))
+			if err != nil {
+				t.Fatalf("%s: %v", stage, err)
+			}
+			s := readOutput(t, out).PolicyDocument.Statement[0]
+			if s.Effect != effect || s.Resource[0] != arnHead+want+"/GET/me" {
+				t.Errorf("%s: %+v", stage, s)
+			}
+			for _, resource := range s.Resource {
+				if strings.Contains(strings.TrimSuffix(resource, "/*"), "*") {
+					t.Errorf("%s: the resource %s has a wildcard of the ARN", stage, resource)
+				}
+			}
+		}
+	}
+	tb, err := gateway.NewTable([]gateway.Route{route(t, "GET /a", "a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := newAuthorizer(tb).Handle(t.Context(), tokenEvent("Bearer "+mint(nil), arnHead+"*/GET/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := readOutput(t, out).PolicyDocument.Statement; len(s) != 1 || s[0].Effect != "Deny" || s[0].Resource[0] != arnHead+"test-invoke-stage/*" {
+		t.Errorf("a principal without rights gets %+v", s)
+	}
+}
+
 // Text that the token's bearer or the request chose never becomes part of a
 // resource.
 func TestAuthorizerKeepsTokenAndRequestTextOutOfResources(t *testing.T) {
@@ -308,14 +342,18 @@ func TestAuthorizerRefusesOtherEvents(t *testing.T) {
 		"two objects":               {string(tokenEvent(value, arn)) + "{}", "something follows"},
 		"a REQUEST event":           {fmt.Sprintf(`{"type":"REQUEST","methodArn":%q,"headers":{"Authorization":%q}}`, arn, value), "set the authorizer's type to TOKEN"},
 		"an HTTP API event":         {fmt.Sprintf(`{"version":"2.0","type":"REQUEST","routeArn":%q,"identitySource":[%q]}`, arn, value), "set the authorizer's type to TOKEN"},
-		"a proxy event":             {`{"httpMethod":"GET","path":"/me","body":null}`, `type ""`},
+		"a proxy event":             {`{"httpMethod":"GET","path":"/me","body":null}`, `type "": it is an HTTP`},
 		"type in lower case":        {fmt.Sprintf(`{"type":"token","authorizationToken":%q,"methodArn":%q}`, value, arn), `type "token"`},
 		"Type with a capital":       {fmt.Sprintf(`{"Type":"TOKEN","authorizationToken":%q,"methodArn":%q}`, value, arn), `type ""`},
 		"a token that is a number":  {fmt.Sprintf(`{"type":"TOKEN","authorizationToken":7,"methodArn":%q}`, arn), "authorizationToken is not a string"},
 		"a token that is an object": {fmt.Sprintf(`{"type":"TOKEN","authorizationToken":{"a":1},"methodArn":%q}`, arn), "authorizationToken is not a string"},
 		"two tokens":                {fmt.Sprintf(`{"type":"TOKEN","authorizationToken":"x","authorizationToken":%q,"methodArn":%q}`, value, arn), "stands twice"},
 		"no methodArn":              {fmt.Sprintf(`{"type":"TOKEN","authorizationToken":%q}`, value), "method ARN must have the form"},
-		"a methodArn with wildcard": {string(tokenEvent(value, arnHead+"*/GET/me")), "wildcard"},
+		"a methodArn with wildcard": {string(tokenEvent(value, arnHead+"dev*/GET/me")), "wildcard"},
+		"messages of SQS":           {`{"Records":[{"eventSource":"aws:sqs"}]}`, "a list of records (SQS"},
+		"a 2.0 event":               {`{"version":"2.0","rawPath":"/me","requestContext":{"http":{"method":"GET"}}}`, "an HTTP or WebSocket event"},
+		"a schedule":                {`{"version":"0","detail-type":"Scheduled Event","detail":{}}`, "an EventBridge event"},
+		"a Cognito trigger":         {`{"version":"1","triggerSource":"PreSignUp_SignUp","request":{}}`, "a Cognito trigger"},
 		"a methodArn too long":      {string(tokenEvent(value, dev+"GET/"+strings.Repeat("a", 1600))), "must have 1600 at most"},
 		"a stage too long":          {string(tokenEvent(value, arnHead+strings.Repeat("a", 500)+"/GET/me")), "more than 512 characters"},
 		"a WebSocket methodArn":     {string(tokenEvent(value, arnHead+"dev/$connect")), "must end with"},

@@ -121,11 +121,43 @@ func checkGrants(seed uint64) error {
 		if err != nil {
 			return err
 		}
+		if err := checkSlashes(r, tb, p, routes, scopes); err != nil {
+			return err
+		}
 		for _, q := range all {
 			allowed := p.Evaluate(gateway.ActionInvoke, dev+q.verb+q.path) == gateway.Allow
 			if allowed != mayCall(q.leads, scopes) {
 				return fmt.Errorf("routes %v: %s %s leads to %s, which asks for %q; a principal with %q is allowed: %t",
 					routes, q.verb, q.path, q.leads, q.leads.Scopes, scopes, allowed)
+			}
+		}
+	}
+	return nil
+}
+
+// checkSlashes looks for paths with a slash at the end that, however they are read,
+// the policy allows and the table does not. ARNs may have the slash or not.
+func checkSlashes(r *rand.Rand, tb *gateway.Table, p gateway.Policy, routes []gateway.Route, scopes []string) error {
+	paths := slices.Clone(worldPaths[1:85])
+	for range 40 {
+		paths = append(paths, pick(r, worldPaths[85:]))
+	}
+	for _, reading := range []gateway.TrailingSlash{gateway.SlashRefuse, gateway.SlashStrip, gateway.SlashKeep} {
+		for _, verb := range []string{"GET", "POST", "DELETE"} {
+			for _, path := range paths {
+				m, ok := tb.MatchAs(reading, verb, path+"/")
+				if ok && reading == gateway.SlashRefuse {
+					return fmt.Errorf("routes %v: %s %s/ leads to %s", routes, verb, path, m.Route)
+				}
+				if !ok || m.Route.Public || mayCall(m.Route, scopes) {
+					continue
+				}
+				arns := []string{dev + verb + "/" + reading.ARNPath(path+"/"), dev + verb + path + "/"}
+				for _, arn := range arns {
+					if p.Evaluate(gateway.ActionInvoke, arn) == gateway.Allow {
+						return fmt.Errorf("routes %v, %s: %s leads to %s, which asks for %q; a principal with %q is allowed", routes, reading, arn, m.Route, m.Route.Scopes, scopes)
+					}
+				}
 			}
 		}
 	}

@@ -131,7 +131,7 @@ func (t *Table) search(granting, exposed *entry, verb, other string) (example st
 		w := queue[0]
 		path := "/" + strings.Join(w.parts, "/")
 		if glob(granting.pattern, path) {
-			if led, _ := t.match(verb, path); led == exposed {
+			if led, _ := t.match(verb, path, false); led == exposed {
 				return verb + " " + path, true
 			}
 		}

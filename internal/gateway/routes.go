@@ -127,6 +127,9 @@ type entry struct {
 	segments []segment
 	pattern  string   // its path in a policy's Resource: each parameter is "*"
 	verbs    []string // that lead to it: for ANY those that its resource does not declare
+	// widened are the entries whose resource also allows this one's paths with a
+	// slash at the end, see [Table.findWidened].
+	widened []int
 }
 
 // A Table is the routes of an API. It is immutable.
@@ -165,6 +168,7 @@ func NewTable(routes []Route) (*Table, error) {
 	if err := t.checkOverGrant(); err != nil {
 		return nil, err
 	}
+	t.findWidened()
 	return t, nil
 }
 
@@ -328,29 +332,49 @@ func (t *Table) Routes() []Route {
 // resource may take its place. A path that is not in canonical form matches
 // nothing, and so does a verb that API Gateway does not know: ANY is no more
 // than those.
-func (t *Table) Match(method, path string) (Match, bool) {
-	e, params := t.match(method, path)
+func (t *Table) Match(method, path string) (Match, bool) { return t.MatchAs(SlashRefuse, method, path) }
+
+// MatchAs is Match by a reading of slashes at the end.
+func (t *Table) MatchAs(reading TrailingSlash, method, path string) (Match, bool) {
+	path, slash := reading.cut(path)
+	greedyOnly := slash && reading == SlashKeep
+	e, params := t.match(method, path, greedyOnly)
 	if e == nil {
 		return Match{}, false
+	}
+	if greedyOnly {
+		params[e.segments[len(e.segments)-1].text] += "/"
 	}
 	return Match{e.Route, params}, true
 }
 
-// Methods returns the verbs of the resource that a path leads to.
-func (t *Table) Methods(path string) []string {
+// MethodsAs returns the verbs of the resource that a path leads to.
+func (t *Table) MethodsAs(reading TrailingSlash, path string) []string {
 	var found []string
 	for _, method := range methods {
-		if method == MethodAny {
-			continue
-		}
-		if e, _ := t.match(method, path); e != nil {
+		if _, ok := t.MatchAs(reading, method, path); ok {
 			found = append(found, method)
 		}
 	}
 	return found
 }
 
-func (t *Table) match(method, path string) (*entry, map[string]string) {
+// WhyNot says why a request matches nothing.
+func (t *Table) WhyNot(reading TrailingSlash, method, path string) string {
+	plain, _ := reading.cut(path)
+	if fault := PathFault(plain); fault != "" {
+		return "the path can be read in more than one way: " + fault
+	}
+	if found := t.MethodsAs(reading, path); len(found) > 0 {
+		return "the path has no route for this method, only for " + strings.Join(found, ", ")
+	}
+	if plain != path && len(t.MethodsAs(reading, plain)) > 0 {
+		return "only a greedy route takes a path that ends in a slash"
+	}
+	return "no route has this path"
+}
+
+func (t *Table) match(method, path string, greedyOnly bool) (*entry, map[string]string) {
 	if method == MethodAny || !slices.Contains(methods, method) || !CanonicalPath(path) {
 		return nil, nil
 	}
@@ -359,7 +383,7 @@ func (t *Table) match(method, path string) (*entry, map[string]string) {
 	found := false
 	for i := range t.entries {
 		e := &t.entries[i]
-		if !covers(e.segments, parts) {
+		if !covers(e.segments, parts) || greedyOnly && !isGreedy(e.segments) {
 			continue
 		}
 		if !found {
@@ -430,6 +454,32 @@ func params(segments []segment, parts []string) map[string]string {
 		}
 	}
 	return m
+}
+
+// grants returns the methods of a stage, "GET/orders/*", that a principal with the
+// scopes may call, and those that have to be denied beside them.
+func (t *Table) grants(has func(scope string) bool) (allowed, denied []string) {
+	may := make([]bool, len(t.entries))
+	for i := range t.entries {
+		e := &t.entries[i]
+		if may[i] = e.Route.grants(has); may[i] {
+			for _, verb := range e.verbs {
+				allowed = append(allowed, verb+e.pattern)
+			}
+		}
+	}
+	for i := range t.entries {
+		e := &t.entries[i]
+		if may[i] || e.Public {
+			continue
+		}
+		for _, verb := range e.verbs {
+			if slices.ContainsFunc(e.widened, func(j int) bool { return may[j] && slices.Contains(t.entries[j].verbs, verb) }) {
+				denied = append(denied, verb+e.pattern+"/")
+			}
+		}
+	}
+	return allowed, denied
 }
 
 // grants reports whether a principal with the scopes may call the route.

@@ -105,7 +105,7 @@ func (x *exchange) preflight(match gateway.Match, found bool) bool {
 		found && match.Route.Method == http.MethodOptions {
 		return false
 	}
-	methods := x.Table.Methods(x.r.URL.EscapedPath())
+	methods := x.Table.MethodsAs(gateway.SlashRefuse, x.r.URL.EscapedPath())
 	if len(methods) == 0 {
 		return false
 	}

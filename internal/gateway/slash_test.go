@@ -1,0 +1,75 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+)
+
+func TestTrailingSlash(t *testing.T) {
+	tb, err := gateway.NewTable([]gateway.Route{route(t, "GET /", ""), route(t, "GET /orders", ""), route(t, "POST /orders/{id}", ""), route(t, "ANY /files/{path+}", "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		reading            gateway.TrailingSlash
+		method, path, want string // want: the route, or a part of the reason
+		rest               string // of the greedy parameter
+	}{
+		{"", "GET", "/orders/", "it ends in a slash", ""},
+		{gateway.SlashRefuse, "GET", "/orders/", "it ends in a slash", ""},
+		{gateway.SlashRefuse, "GET", "/files/a/", "it ends in a slash", ""},
+		{gateway.SlashRefuse, "GET", "/", "GET /", ""},
+		{gateway.SlashStrip, "GET", "/", "GET /", ""},
+		{gateway.SlashStrip, "GET", "/orders/", "GET /orders", ""},
+		{gateway.SlashStrip, "GET", "/orders//", "it ends in a slash", ""},
+		{gateway.SlashStrip, "POST", "/orders/7/", "POST /orders/{id}", ""},
+		{gateway.SlashStrip, "GET", "/files/a/", "ANY /files/{path+}", "a"},
+		{gateway.SlashStrip, "POST", "/orders/", "only for GET", ""},
+		{gateway.SlashKeep, "GET", "/", "GET /", ""},
+		{gateway.SlashKeep, "GET", "/orders", "GET /orders", ""},
+		{gateway.SlashKeep, "GET", "/orders/", "only a greedy route", ""},
+		{gateway.SlashKeep, "GET", "/files/a/", "ANY /files/{path+}", "a/"},
+		{gateway.SlashKeep, "GET", "/files/a", "ANY /files/{path+}", "a"},
+		{gateway.SlashKeep, "GET", "/files/", "no route has this path", ""},
+		{gateway.SlashKeep, "GET", "/files/a//", "it ends in a slash", ""},
+		{gateway.SlashKeep, "GET", "/a/../files/", "a dot segment", ""},
+		{gateway.SlashRefuse, "GET", "/nothing", "no route has this path", ""},
+	}
+	for _, test := range tests {
+		m, ok := tb.MatchAs(test.reading, test.method, test.path)
+		got := m.Route.String()
+		if !ok {
+			got = tb.WhyNot(test.reading, test.method, test.path)
+		}
+		if !strings.Contains(got, test.want) || ok != strings.Contains(test.want, "/") || m.Params["path"] != test.rest {
+			t.Errorf("%s: %s %s: %s with %q, want %s with %q", test.reading, test.method, test.path, got, m.Params["path"], test.want, test.rest)
+		}
+	}
+}
+
+// Whoever may read one user and not list them is not let through by a slash.
+func TestPolicyDeniesASlashThatAWildcardWouldAllow(t *testing.T) {
+	tb, err := gateway.NewTable([]gateway.Route{route(t, "GET /users", "users:list"), route(t, "GET /users/{id}", "users:read"), route(t, "POST /users", "users:write"), route(t, "GET /a", "a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scope, want := range map[string][]string{"users:read": {dev + "GET/users/"}, "users:read users:list": nil, "a": nil, "a users:read": {dev + "GET/users/"}} {
+		out, err := newAuthorizer(tb).Handle(t.Context(), tokenEvent("Bearer "+mint(map[string]any{"scope": scope}), dev+"GET/a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var denied []string
+		for _, s := range readOutput(t, out).PolicyDocument.Statement {
+			if s.Effect == "Deny" {
+				denied = s.Resource
+			}
+		}
+		if diff := cmp.Diff(want, denied); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", scope, diff)
+		}
+	}
+}
