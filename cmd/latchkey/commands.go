@@ -63,7 +63,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	}
 	cfg := offline.Config{
 		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL,
-		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, Hosts: hostOf(c.PublicURL), Pages: sys.inboxPages(), Log: log,
+		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, CORSHeaders: c.CORSHeaders, Hosts: hostOf(c.PublicURL), Pages: sys.inboxPages(), Log: log,
 	}
 	g, err := offline.New(cfg)
 	if err != nil {

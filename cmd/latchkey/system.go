@@ -149,6 +149,7 @@ func (f serviceFlags) Validate() error {
 // corsFlags say from where browsers may call.
 type corsFlags struct {
 	CORSOrigins []string `name:"cors-origins" help:"Origins whose pages may call from a browser, separated by commas." env:"LATCHKEY_CORS_ORIGINS" placeholder:"ORIGIN" group:"Listening"`
+	CORSHeaders []string `name:"cors-headers" help:"Headers that these pages may send, beside Authorization, Content-Type and those of tracing, separated by commas." env:"LATCHKEY_CORS_HEADERS" placeholder:"NAME" group:"Listening"`
 }
 
 // httpFlags say how requests come in.
@@ -400,7 +401,7 @@ func secretVerifier(secret string, i issueFlags, forDemo bool, log *slog.Logger)
 func (s *system) handler(h httpFlags, log, access *slog.Logger) (http.Handler, error) {
 	return web.New(web.Config{
 		Service: s.service, Verifier: s.verifier, JWKS: s.jwks, ServiceName: serviceName(s.service.PublicURL), JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
-		CORSOrigins: h.CORSOrigins, TrustedProxies: h.TrustedProxies, RequestID: proxy.RequestID, Log: log, AccessLog: access,
+		CORSOrigins: h.CORSOrigins, CORSHeaders: h.CORSHeaders, TrustedProxies: h.TrustedProxies, RequestID: proxy.RequestID, Log: log, AccessLog: access,
 	})
 }
 

@@ -21,7 +21,7 @@ const (
 func withCORS(t *testing.T, routes []gateway.Route) *api {
 	t.Helper()
 	return serve(t, routes, func(cfg *offline.Config) {
-		cfg.CORSOrigins = []string{"http://localhost:5173", app}
+		cfg.CORSOrigins, cfg.CORSHeaders = []string{"http://localhost:5173", app}, []string{"X-Client-Version"}
 		cfg.Functions["boom"] = func(context.Context, []byte) ([]byte, error) { return nil, errors.New("boom") }
 		cfg.Functions["vary"] = answers(`{"statusCode":200,"headers":{"Vary":"Accept"},"body":"{}"}`)
 		cfg.Functions["varyOrigin"] = answers(`{"statusCode":200,"multiValueHeaders":{"Vary":["Origin, Accept","origin"]},"body":"{}"}`)
@@ -56,7 +56,7 @@ func TestPreflight(t *testing.T) {
 		{Method: "GET", Path: "/guarded", To: "own"},
 	}, shop...))
 	listed := func(methods string) map[string]string {
-		return map[string]string{"Origin": app, "Methods": methods, "Headers": "Authorization, Content-Type", "Max-Age": "600", "Expose": expose, "Vary": "Origin;"}
+		return map[string]string{"Origin": app, "Methods": methods, "Headers": "Authorization, Content-Type, traceparent, tracestate, baggage, sentry-trace, X-Client-Version", "Max-Age": "600", "Expose": expose, "Vary": "Origin;"}
 	}
 	unlisted := map[string]string{"Vary": "Origin;"}
 	tests := []struct {

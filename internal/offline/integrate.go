@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/cors"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 )
@@ -63,7 +64,7 @@ func (x *exchange) invoke(f gateway.Function) {
 	header.Del("Content-Length")
 	remap(header)
 	out := x.w.Header()
-	header["Vary"] = mergeVary(header["Vary"], out["Vary"])
+	header["Vary"] = cors.MergeVary(header["Vary"], out["Vary"])
 	maps.Copy(out, header)
 	x.w.WriteHeader(status)
 	x.w.Write(content)
@@ -203,7 +204,7 @@ func (a *api) newUpstream(target *url.URL) http.Handler {
 			remap(r.Header)
 			x := r.Request.Context().Value(exchangeKey{}).(*exchange)
 			if own := x.w.Header()["Vary"]; own != nil || r.Header["Vary"] != nil {
-				r.Header["Vary"] = mergeVary(own, r.Header["Vary"])
+				r.Header["Vary"] = cors.MergeVary(own, r.Header["Vary"])
 			}
 			for name := range x.w.Header() {
 				// What the upstream says itself replaces the gateway's.

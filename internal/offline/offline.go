@@ -22,6 +22,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/cors"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/redact"
 	"github.com/latchkey-auth/latchkey/internal/suggest"
@@ -62,6 +63,7 @@ type Config struct {
 	AuthorizerTTL time.Duration
 	Responses     map[gateway.ResponseType]gateway.Response // nil: gateway.DefaultResponses
 	CORSOrigins   []string                                  // that browsers may call from
+	CORSHeaders   []string                                  // that their pages may send beside the usual ones
 	// Hosts are names beside those of loopback under which clients may call. A
 	// page whose name suddenly means 127.0.0.1 (DNS rebinding) is none of them.
 	Hosts []string
@@ -84,6 +86,7 @@ type Gateway struct {
 // an answer for another table would grant what this one does not.
 type api struct {
 	Config
+	cors      cors.Policy
 	cache     *policyCache
 	upstreams map[string]http.Handler // by URL
 }
@@ -124,7 +127,11 @@ func newAPI(cfg Config) (*api, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, integrationTimeout)
-	a := &api{Config: cfg, cache: newPolicyCache(cfg.AuthorizerTTL), upstreams: make(map[string]http.Handler)}
+	policy, err := cors.New(cfg.CORSOrigins, cfg.CORSHeaders)
+	if err != nil {
+		return nil, err
+	}
+	a := &api{Config: cfg, cors: policy, cache: newPolicyCache(cfg.AuthorizerTTL), upstreams: make(map[string]http.Handler)}
 	for _, r := range cfg.Table.Routes() {
 		if cfg.Pages[r.Path] != nil {
 			return nil, fmt.Errorf("route %s: offline itself answers %s; take the route out", r, r.Path)
@@ -201,13 +208,14 @@ func printRoutes(w io.Writer, base string, routes []gateway.Route) error {
 // An exchange is one request on its way through the gateway.
 type exchange struct {
 	*api
-	large chan struct{}
-	w     *statusWriter
-	r     *http.Request
-	id    string
-	start time.Time
-	match gateway.Match
-	auth  authorization
+	large   chan struct{}
+	w       *statusWriter
+	r       *http.Request
+	id      string
+	start   time.Time
+	match   gateway.Match
+	auth    authorization
+	allowed bool // by CORS, to the page that asks
 	// What the log tells.
 	refused gateway.ResponseType
 	cause   error

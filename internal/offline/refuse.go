@@ -3,9 +3,8 @@ package offline
 import (
 	"io"
 	"net/http"
-	"slices"
-	"strings"
 
+	"github.com/latchkey-auth/latchkey/internal/cors"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 )
 
@@ -37,7 +36,7 @@ func (x *exchange) refuseWith(t gateway.ResponseType, message string) {
 	h.Set("X-Amzn-Errortype", refusals[t].errorType)
 	for name, value := range response.Headers {
 		if http.CanonicalHeaderKey(name) == "Vary" {
-			h["Vary"] = mergeVary(h["Vary"], []string{value})
+			h["Vary"] = cors.MergeVary(h["Vary"], []string{value})
 			continue
 		}
 		h.Set(name, value)
@@ -62,58 +61,22 @@ func (x *exchange) fail(t gateway.ResponseType, cause error) {
 // allowOrigin lets a listed origin read the answer, whatever it becomes: a
 // browser that may not read a 401 reports a network error instead.
 func (x *exchange) allowOrigin() {
-	if len(x.CORSOrigins) == 0 {
-		return
-	}
-	h := x.w.Header()
-	h.Add("Vary", "Origin")
-	origin := x.r.Header.Get("Origin")
-	if !slices.Contains(x.CORSOrigins, origin) {
-		return
-	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, X-Amzn-RequestId, X-Amzn-ErrorType")
-}
-
-// mergeVary joins what the gateway and an integration say, each field once (RFC
-// 9110 section 12.5.5): both may have a list of origins.
-func mergeVary(lists ...[]string) []string {
-	seen := make(map[string]bool)
-	var merged []string
-	for _, value := range slices.Concat(lists...) {
-		var kept []string
-		for field := range strings.SplitSeq(value, ",") {
-			field = strings.TrimSpace(field)
-			if name := strings.ToLower(field); name != "" && !seen[name] {
-				seen[name] = true
-				kept = append(kept, field)
-			}
-		}
-		if len(kept) > 0 {
-			merged = append(merged, strings.Join(kept, ", "))
-		}
-	}
-	return merged
+	x.allowed = x.cors.Allow(x.w.Header(), x.r, "WWW-Authenticate, X-Amzn-RequestId, X-Amzn-ErrorType")
 }
 
 // preflight answers a CORS preflight (Fetch standard, "CORS-preflight fetch").
 // A route declared for OPTIONS answers by itself; one for ANY does not, because
 // a preflight carries no token and so would never pass the authorizer.
 func (x *exchange) preflight(match gateway.Match, found bool) bool {
-	requested := x.r.Header.Get("Access-Control-Request-Method")
-	if len(x.CORSOrigins) == 0 || x.r.Method != http.MethodOptions || requested == "" ||
-		found && match.Route.Method == http.MethodOptions {
+	if !x.cors.On() || !cors.IsPreflight(x.r) || found && match.Route.Method == http.MethodOptions {
 		return false
 	}
 	methods := x.Table.MethodsAs(gateway.SlashRefuse, x.r.URL.EscapedPath())
 	if len(methods) == 0 {
 		return false
 	}
-	h := x.w.Header()
-	if h.Get("Access-Control-Allow-Origin") != "" {
-		h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-		h.Set("Access-Control-Max-Age", "600")
+	if x.allowed {
+		x.cors.Preflight(x.w.Header(), methods...)
 	}
 	x.w.WriteHeader(http.StatusNoContent)
 	return true

@@ -9,13 +9,12 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/cors"
 	"github.com/latchkey-auth/latchkey/internal/redact"
 )
 
@@ -196,37 +195,11 @@ func addressOf(text string) string {
 	return ip.Unmap().WithZone("").String()
 }
 
-// cors answers for the origins on the list and for no other.
-type cors struct{ origins []string }
-
-func newCORS(origins []string) (cors, error) {
-	for _, o := range origins {
-		u, err := url.Parse(o)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != o {
-			return cors{}, fmt.Errorf("CORS origin %q: must be scheme://host[:port] without a path", o)
-		}
-	}
-	return cors{origins}, nil
-}
-
-func (c cors) wrap(next http.Handler) http.Handler {
-	if len(c.origins) == 0 {
-		return next
-	}
+// withCORS lets the pages of listed origins call.
+func withCORS(policy cors.Policy, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		vary(header, "Origin")
-		origin := r.Header.Get("Origin")
-		if !slices.Contains(c.origins, origin) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		header.Set("Access-Control-Allow-Origin", origin)
-		header.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
-		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-			header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
-			header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-			header.Set("Access-Control-Max-Age", "600")
+		if policy.Allow(w.Header(), r, "X-Request-Id, Retry-After") && cors.IsPreflight(r) {
+			policy.Preflight(w.Header(), "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}

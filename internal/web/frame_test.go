@@ -160,7 +160,9 @@ func TestPanicIsAProblemWithoutItsStack(t *testing.T) {
 
 func TestOriginsOnTheListMayReadAnswers(t *testing.T) {
 	const ours = "https://app.example.com"
-	f := newFixture(t, func(c *web.Config) { c.CORSOrigins = []string{ours, "http://localhost:3000"} })
+	f := newFixture(t, func(c *web.Config) {
+		c.CORSOrigins, c.CORSHeaders = []string{ours, "http://localhost:3000"}, []string{"X-Client-Version"}
+	})
 	token := f.token()
 	preflight := fields{"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
 	for origin, allowed := range map[string]bool{
@@ -193,7 +195,7 @@ func TestOriginsOnTheListMayReadAnswers(t *testing.T) {
 		switch a := answers["preflight"]; {
 		case allowed && (a.status != http.StatusNoContent || a.body != "" ||
 			!strings.Contains(a.header.Get("Access-Control-Allow-Methods"), "POST") ||
-			a.header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type"):
+			a.header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, traceparent, tracestate, baggage, sentry-trace, X-Client-Version"):
 			t.Errorf("preflight from %q: got %d %v", origin, a.status, a.header)
 		case !allowed && (a.status != http.StatusMethodNotAllowed || a.header.Get("Access-Control-Allow-Methods") != ""):
 			t.Errorf("preflight from %q: got %d %v, want 405", origin, a.status, a.header)
@@ -235,6 +237,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 		"a file's origin":          origin("file://x"),
 		"an origin with a user":    origin("https://u@a.example"),
 		"a pattern with a query":   origin("https://a.example?x"),
+		"every header":             func(c *web.Config) { c.CORSHeaders = []string{"*"} },
 		"several origins in one":   origin("https://a.example https://b.example"),
 	} {
 		cfg := good

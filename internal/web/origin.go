@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -53,12 +52,4 @@ func isLoopback(host string) bool {
 	host = strings.ToLower(strings.Trim(host, "[]"))
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
-}
-
-// vary adds a field to Vary unless it stands there (RFC 9110 section 12.5.5).
-func vary(h http.Header, field string) {
-	listed := strings.FieldsFunc(strings.Join(h.Values("Vary"), ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
-	if !slices.ContainsFunc(listed, func(name string) bool { return name == "*" || strings.EqualFold(name, field) }) {
-		h.Add("Vary", field)
-	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/cors"
 )
 
 // Config is what the handler needs.
@@ -29,6 +30,8 @@ type Config struct {
 	JWKSMaxAge int
 	// CORSOrigins may read answers from a browser. Empty: no other origin may.
 	CORSOrigins []string
+	// CORSHeaders are what their pages may send beside the usual headers.
+	CORSHeaders []string
 	// TrustedProxies is how many proxies stand before this server. The client's
 	// address is then that many places from the right of X-Forwarded-For; where no
 	// address stands there it is unknown. 0: the header is ignored.
@@ -110,7 +113,7 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	cors, err := newCORS(cfg.CORSOrigins)
+	policy, err := cors.New(cfg.CORSOrigins, cfg.CORSHeaders)
 	if err != nil {
 		return nil, err
 	}
@@ -149,5 +152,5 @@ func New(cfg Config) (http.Handler, error) {
 		mux.Handle(pattern, h.answer(routes[pattern]))
 	}
 	mux.Handle("/", h.answer(noRoute(mux)))
-	return h.frame(cors.wrap(oneSpelling(mux, h.answer(noRoute(mux))))), nil
+	return h.frame(withCORS(policy, oneSpelling(mux, h.answer(noRoute(mux))))), nil
 }
