@@ -103,8 +103,8 @@ func (k *Keyring) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 // key is a record with its keys opened.
 type key struct {
 	Record
-	public  *latchkey.Key
-	private signer // nil: verifies only
+	public  *latchkey.Key // nil: cannot be read, and verifies nothing
+	private signer        // nil: verifies only
 }
 
 // Open loads the keys from the store. A keyring without keys is no error: Sign
@@ -125,7 +125,10 @@ func Open(ctx context.Context, cfg Config) (*Keyring, error) {
 	return k, nil
 }
 
-// load reads the store, keeping keys that are open already. k.mu is held.
+// load reads the store, keeping keys that are open already. A key that cannot be
+// opened is an error where it signs, now or later: to go on without it would sign
+// with another, or make one. A retired one verifies
+// nothing any longer. k.mu is held.
 func (k *Keyring) load(ctx context.Context) error {
 	now := k.cfg.Now()
 	records, err := k.cfg.Store.Keys(ctx)
@@ -139,8 +142,13 @@ func (k *Keyring) load(ctx context.Context) error {
 			continue
 		}
 		opened, err := k.cfg.MasterKey.open(r)
-		if err != nil {
+		if err != nil && r.signs(now) {
 			return err
+		}
+		if err != nil {
+			k.cfg.Log.Error("a retired signing key cannot be read: its tokens are refused, the other keys serve",
+				slog.String("kid", r.ID), slog.String("error", err.Error()))
+			opened = key{Record: r}
 		}
 		keys = append(keys, opened)
 	}
@@ -185,11 +193,16 @@ func signing(keys []key, now time.Time) *key {
 func (k *Keyring) Key(ctx context.Context, id string, alg latchkey.Algorithm) (*latchkey.Key, error) {
 	now := k.cfg.Now()
 	for _, key := range k.current(ctx) {
-		if key.ID == id && key.Algorithm == alg && !key.expired(now) {
+		if key.ID == id && key.Algorithm == alg && key.public != nil && !key.expired(now) {
 			return key.public, nil
 		}
 	}
 	return nil, latchkey.ErrKeyNotFound
+}
+
+// signs reports whether the record is of a key that signs at now or will.
+func (r Record) signs(now time.Time) bool {
+	return len(r.Sealed) > 0 && (r.RetiresAt.IsZero() || now.Before(r.RetiresAt))
 }
 
 func (r Record) expired(now time.Time) bool {
@@ -201,7 +214,7 @@ func (k *Keyring) JWKS(ctx context.Context) []byte {
 	doc := []byte(`{"keys":[`)
 	now := k.cfg.Now()
 	for _, key := range k.current(ctx) {
-		if key.expired(now) {
+		if key.expired(now) || key.public == nil {
 			continue
 		}
 		if doc[len(doc)-1] == '}' {

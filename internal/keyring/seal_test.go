@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
@@ -92,12 +93,12 @@ func TestSealedKeysOpenInTheirPlaceAlone(t *testing.T) {
 	for name, change := range map[string]func([]keyring.Record){
 		"moved to another record":  func(rs []keyring.Record) { rs[1].Sealed = rs[0].Sealed },
 		"swapped":                  func(rs []keyring.Record) { rs[0].Sealed, rs[1].Sealed = rs[1].Sealed, rs[0].Sealed },
-		"under another public key": func(rs []keyring.Record) { rs[0].Public = rs[1].Public },
-		"under another id":         func(rs []keyring.Record) { rs[0].ID = rs[1].ID + "x" },
-		"one bit changed":          func(rs []keyring.Record) { rs[0].Sealed[20] ^= 1 },
-		"cut":                      func(rs []keyring.Record) { rs[0].Sealed = rs[0].Sealed[:len(rs[0].Sealed)-1] },
-		"cut to one byte":          func(rs []keyring.Record) { rs[0].Sealed = rs[0].Sealed[:1] },
-		"under no public key":      func(rs []keyring.Record) { rs[0].Public = nil },
+		"under another public key": func(rs []keyring.Record) { rs[1].Public = rs[0].Public },
+		"under another id":         func(rs []keyring.Record) { rs[1].ID = rs[0].ID + "x" },
+		"one bit changed":          func(rs []keyring.Record) { rs[1].Sealed[20] ^= 1 },
+		"cut":                      func(rs []keyring.Record) { rs[1].Sealed = rs[1].Sealed[:len(rs[1].Sealed)-1] },
+		"cut to one byte":          func(rs []keyring.Record) { rs[1].Sealed = rs[1].Sealed[:1] },
+		"under no public key":      func(rs []keyring.Record) { rs[1].Public = nil },
 	} {
 		f := newFixture(t)
 		k := f.open()
@@ -111,6 +112,64 @@ func TestSealedKeysOpenInTheirPlaceAlone(t *testing.T) {
 		if _, err := keyring.Open(t.Context(), cfg); err == nil {
 			t.Errorf("a sealed key %s is opened", name)
 		}
+	}
+}
+
+// TestUnreadableRetiredKey: it is of no use any longer, and the others serve. One
+// that signs, now or later, is needed.
+func TestUnreadableRetiredKey(t *testing.T) {
+	bit := func(at int) func([]keyring.Record) {
+		return func(rs []keyring.Record) { rs[at].Sealed[20] ^= 1 }
+	}
+	for name, c := range map[string]struct {
+		change func([]keyring.Record)
+		opens  bool
+	}{
+		"retired":                    {bit(0), true},
+		"retired, without public":    {func(rs []keyring.Record) { rs[0].Public = nil }, true},
+		"retired, of another's":      {func(rs []keyring.Record) { rs[0].Public = rs[1].Public }, true},
+		"active":                     {bit(1), false},
+		"active, without public key": {func(rs []keyring.Record) { rs[1].Public = []byte(`{}`) }, false},
+		"pending":                    {bit(2), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			k := f.open()
+			retired := f.rotate(k, latchkey.ES256, keyring.AtOnce)
+			old := f.sign(k)
+			active := f.rotate(k, latchkey.EdDSA, keyring.AtOnce)
+			pending := f.rotate(k, latchkey.ES256, keyring.Planned)
+			var lines bytes.Buffer
+			cfg := keyring.Config{Store: changed{f.store, c.change}, MasterKey: f.master, TokenTTL: tokenTTL, Now: f.clock.Now, Log: slog.New(slog.NewTextHandler(&lines, nil))}
+			k, err := keyring.Open(t.Context(), cfg)
+			if !c.opens {
+				if err == nil {
+					t.Fatal("the keyring opens without a key that it needs")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := f.kid(k); got != active.ID {
+				t.Errorf("%s signs, want %s", got, active.ID)
+			}
+			if err := f.verify(k, f.sign(k)); err != nil {
+				t.Errorf("the active key's token: %v", err)
+			}
+			if err := f.verify(k, old); !errors.Is(err, latchkey.ErrInvalidToken) {
+				t.Errorf("the unreadable key's token: got %v, want a refusal", err)
+			}
+			f.wantPublished(k, active.ID, pending.ID)
+			f.clock.Advance(time.Minute) // read again
+			f.wantPublished(k, active.ID, pending.ID)
+			if n := strings.Count(lines.String(), "cannot be read"); n != 1 || !strings.Contains(lines.String(), retired.ID) {
+				t.Errorf("logged %q, want the unreadable key once", lines.String())
+			}
+			if next := f.rotate(k, latchkey.ES256, keyring.Revoking); f.kid(k) != next.ID || next.Number != pending.Number+1 {
+				t.Errorf("after a rotation %s signs, want %s, of number %d", f.kid(k), next.ID, next.Number)
+			}
+		})
 	}
 }
 
