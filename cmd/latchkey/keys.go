@@ -131,9 +131,13 @@ func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	if c.Revoke {
-		_, err = fmt.Fprintf(p.stdout, "revoked: %s; access tokens signed by them are refused within 10 s, sessions go on and refresh\nnext: give verifiers that hold a copy of the key set (LATCHKEY_JWKS) the one that `latchkey keys export%s` prints\n",
-			strings.Join(old, ", "), c.again())
+		fmt.Fprintf(p.stdout, "revoked: %s; access tokens signed by them are refused within 10 s, sessions go on and refresh\n", strings.Join(old, ", "))
 	}
+	by := ""
+	if how == keyring.Planned {
+		by = ", before then"
+	}
+	_, err = fmt.Fprintf(p.stdout, "next: give the authorizer on Lambda, which holds a copy of the key set, what `latchkey keys export%s` prints%s\n", c.again(), by)
 	return err
 }
 
