@@ -72,11 +72,31 @@ func WithLogger(log *slog.Logger) Option {
 	return func(g *guard) { g.log = log }
 }
 
+// WithPreflights lets CORS preflights pass without a token and without claims: a
+// browser sends none with them (Fetch standard, "CORS-preflight fetch"). A
+// preflight is OPTIONS with Origin and Access-Control-Request-Method, and without
+// Authorization.
+//
+// Anybody can send one, so the handler behind must do nothing for OPTIONS but
+// answer it. A CORS middleware in front of [Require] is better: it answers
+// preflights before they come here, and lets browsers read refusals too. Use this
+// where it can stand behind only.
+func WithPreflights() Option {
+	return func(g *guard) { g.preflights = true }
+}
+
+func isPreflight(r *http.Request) bool {
+	_, token := r.Header["Authorization"]
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" && !token
+}
+
 type guard struct {
 	verifier *latchkey.Verifier
 	scopes   []string
 	log      *slog.Logger // nil: nothing is logged
-	answer   func(http.ResponseWriter, *http.Request, error)
+	// preflights pass without a token.
+	preflights bool
+	answer     func(http.ResponseWriter, *http.Request, error)
 }
 
 // Require lets requests pass that carry a good token. The handler behind it
@@ -94,6 +114,10 @@ func Require(v *latchkey.Verifier, options ...Option) func(http.Handler) http.Ha
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if g.preflights && isPreflight(r) {
+				next.ServeHTTP(w, r)
+				return
+			}
 			claims, err := g.check(r)
 			if err != nil {
 				g.report(r, err)

@@ -131,6 +131,47 @@ func TestWithLogger(t *testing.T) {
 	}
 }
 
+// TestWithPreflights: without the option nothing passes without a token, and with
+// it nothing but a preflight.
+func TestWithPreflights(t *testing.T) {
+	issuer := latchkeytest.NewIssuer(t)
+	preflight := http.Header{"Origin": {"https://app.example.com"}, "Access-Control-Request-Method": {"GET"}}
+	without := func(name string) http.Header {
+		h := preflight.Clone()
+		h.Del(name)
+		return h
+	}
+	withToken := preflight.Clone()
+	withToken.Set("Authorization", "Bearer garbage")
+	for _, c := range []struct {
+		name, method string
+		header       http.Header
+		passes       bool
+	}{
+		{"a preflight", "OPTIONS", preflight, true},
+		{"a preflight with a bad token", "OPTIONS", withToken, false},
+		{"without an origin", "OPTIONS", without("Origin"), false},
+		{"without a method", "OPTIONS", without("Access-Control-Request-Method"), false},
+		{"another method", "GET", preflight, false},
+		{"a method in another case", "options", preflight, false},
+	} {
+		for _, on := range []bool{false, true} {
+			options := []httpauth.Option{httpauth.WithScopes("orders:read")}
+			if on {
+				options = append(options, httpauth.WithPreflights())
+			}
+			r := httptest.NewRequest(c.method, "/", nil)
+			r.Header = c.header
+			w := httptest.NewRecorder()
+			httpauth.Require(issuer.Verifier(), options...)(hello).ServeHTTP(w, r)
+			passed := w.Code == http.StatusOK
+			if passed != (on && c.passes) || passed && w.Body.String() != "false" {
+				t.Errorf("%s, option %v: %d %q", c.name, on, w.Code, w.Body)
+			}
+		}
+	}
+}
+
 func TestWithErrorHandler(t *testing.T) {
 	issuer := latchkeytest.NewIssuer(t)
 	var got error
