@@ -352,6 +352,61 @@ func TestMessageOnTheWire(t *testing.T) {
 	}
 }
 
+// RFC 5322 section 2.1.1: lines of 998 characters at most, of 78 where they can be
+// folded. What was folded reads as it was.
+func TestLongHeadersAreFolded(t *testing.T) {
+	long := strings.Repeat("abcdefghi.", 6) + "xyz@" + strings.Repeat(strings.Repeat("d", 60)+".", 3) + "example"
+	for _, c := range []struct{ name, service, from, fromName string }{
+		{"ASCII", strings.Repeat("Example ", 7) + "Example", `"` + strings.Repeat("Example, Ltd. ", 8) + `x" <mail@example.org>`, strings.Repeat("Example, Ltd. ", 8) + "x"},
+		{"one word", strings.Repeat("x", 64), strings.Repeat("y", 120) + " <mail@example.org>", strings.Repeat("y", 120)},
+		{"not ASCII", strings.Repeat("ä", 64), strings.Repeat("ö", 100) + " <mail@example.org>", strings.Repeat("ö", 100)},
+		{"beyond the first plane", strings.Repeat("😀", 64), strings.Repeat("😀 ", 40) + "x <mail@example.org>", strings.Repeat("😀 ", 40) + "x"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			templates, err := mailer.NewTemplates(c.service, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv := new(server)
+			s, err := mailer.NewSMTP(mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false), From: c.from, Templates: templates})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := sample(auth.MessageVerify)
+			m.To = long
+			if err := s.Send(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			raw := srv.only(t)
+			header, _, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+			for _, line := range bytes.Split(header, []byte("\r\n")) {
+				if len(line) > 998 || len(line) > 78 && bytes.Count(bytes.TrimSpace(line), []byte(" ")) > 1 {
+					t.Errorf("a line of %d characters that could be folded: %s", len(line), line)
+				}
+				if bytes.ContainsFunc(line, func(r rune) bool { return r > 126 || r < ' ' && r != '\t' }) {
+					t.Errorf("a line that is not ASCII: %q", line)
+				}
+			}
+			msg, err := mail.ReadMessage(bytes.NewReader(raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			subject, err := new(mime.WordDecoder).DecodeHeader(msg.Header.Get("Subject"))
+			if err != nil || subject != "Confirm your address for "+c.service {
+				t.Errorf("subject %q, %v", subject, err)
+			}
+			from, err := msg.Header.AddressList("From")
+			if err != nil || len(from) != 1 || from[0].Name != c.fromName || from[0].Address != "mail@example.org" {
+				t.Errorf("sender %+v, %v; want the name %q", from, err, c.fromName)
+			}
+			to, err := msg.Header.AddressList("To")
+			if err != nil || len(to) != 1 || to[0].Address != long {
+				t.Errorf("recipient %+v, %v", to, err)
+			}
+		})
+	}
+}
+
 func TestTextOnlyMailIsPlain(t *testing.T) {
 	srv := new(server)
 	templates, err := mailer.NewTemplates("Example", dirOf(t, map[string]string{"reset.txt": "Subject: Neues Passwort für {{.Service}}\n\n{{.Link}}\n{{.Code}}\n"}))
@@ -409,7 +464,7 @@ func TestMessageIDsTellDuplicates(t *testing.T) {
 
 func TestStrangersCannotAddHeaders(t *testing.T) {
 	const evil = "x\r\nBcc: eve@example.net\r\nSubject: Win\r\n\r\nBuy."
-	for _, kind := range []auth.MessageKind{auth.MessageVerify, auth.MessageEmailChanging} {
+	for _, kind := range auth.MessageKinds {
 		srv := new(server)
 		s := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)})
 		m := sample(kind)
