@@ -24,6 +24,7 @@ var floors = map[string][]string{
 	"httpauth":                {".", "internal/bearer"},
 	"internal/bearer":         {},
 	"internal/cors":           {},
+	"internal/costtest":       {},
 	"internal/leaked":         {"internal/leaked/wordset"},
 	"internal/leaked/gen":     {"internal/leaked/wordset"},
 	"internal/leaked/wordset": {},

@@ -43,3 +43,6 @@ func (t *Turns) Take(ctx context.Context, id UserID, by string) (done func(), er
 
 // Users is at how many users somebody has the turn or waits for it.
 func (t *Turns) Users() int { return len(t.turns.users) }
+
+// HoldsOwn reports whether the password holds what everybody knows of the user.
+func HoldsOwn(password string, u User) bool { return holdsOwn(password, u) }

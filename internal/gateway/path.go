@@ -25,7 +25,9 @@ func PathFault(path string) string {
 	if !strings.HasPrefix(path, "/") {
 		return "it does not begin with a slash"
 	}
-	if strings.HasSuffix(path, "/") && PathFault(path[:len(path)-1]) == "" {
+	// Not again for each of many slashes, which are empty segments.
+	rest, slash := strings.CutSuffix(path, "/")
+	if slash && (rest == "/" || !strings.HasSuffix(rest, "/")) && PathFault(rest) == "" {
 		return "it ends in a slash"
 	}
 	for _, part := range strings.Split(path[1:], "/") {
