@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
 
 // maxRow bounds a row of an import file, and with it what is held in memory.
@@ -93,15 +94,16 @@ func openImport(r io.Reader, name, format string, keyBytes int) (*importFile, er
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return nil, fmt.Errorf("reading the import file: %w", err)
 	}
-	if bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
-		return nil, errors.New("the file is UTF-16; save it as UTF-8")
+	text, err := textfile.Decode(start)
+	if err != nil {
+		return nil, fmt.Errorf("the file %w", err)
 	}
-	const mark = "\ufeff" // the byte order mark of programs that save as UTF-8
-	if rest, ok := bytes.CutPrefix(start, []byte(mark)); ok {
-		f.lines.r.Discard(len(mark))
-		f.lines.read += int64(len(mark))
-		start = rest
+	mark, err := f.lines.r.Discard(len(start) - len(text))
+	if err != nil {
+		return nil, fmt.Errorf("reading the import file: %w", err)
 	}
+	f.lines.read += int64(mark)
+	start = text
 	if format == "" {
 		format = importFormat(name, bytes.TrimSpace(start))
 	}

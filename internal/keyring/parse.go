@@ -21,10 +21,7 @@ import (
 // ParseKey reads one key from PEM (PKCS #8, PKCS #1, SEC 1, PKIX) or a JWK. A
 // private key is returned as signer, a public one as key.
 func ParseKey(doc []byte) (signer, *latchkey.Key, error) {
-	if bytes.HasPrefix(doc, []byte("\xff\xfe")) || bytes.HasPrefix(doc, []byte("\xfe\xff")) {
-		return nil, nil, errors.New("the file is UTF-16; save it as UTF-8")
-	}
-	doc = bytes.TrimSpace(bytes.TrimPrefix(doc, []byte("\ufeff"))) // a byte order mark
+	doc = bytes.TrimSpace(doc)
 	if bytes.HasPrefix(doc, []byte("{")) {
 		return parseJWK(string(doc))
 	}
