@@ -53,6 +53,9 @@ const (
 	stage     = "dev"
 )
 
+// PagePrefix begins the paths of pages. No route begins with it.
+const PagePrefix = "/_latchkey/"
+
 // Config is what a Gateway needs.
 type Config struct {
 	Table      *gateway.Table              // required
@@ -67,8 +70,9 @@ type Config struct {
 	// Hosts are names beside those of loopback under which clients may call. A
 	// page whose name suddenly means 127.0.0.1 (DNS rebinding) is none of them.
 	Hosts []string
-	// Pages are for whoever sits at this machine, by their paths: they are no part
-	// of the API.
+	// Pages are for the person at this machine, by their paths: they are no part of
+	// the API, and answer under names of loopback only, never under Hosts. A name
+	// that others can call may lead here through a tunnel.
 	Pages   map[string]http.Handler
 	Timeout time.Duration    // of integrations; 0: 29 s
 	Now     func() time.Time // nil: time.Now
@@ -133,7 +137,7 @@ func newAPI(cfg Config) (*api, error) {
 	}
 	a := &api{Config: cfg, cors: policy, cache: newPolicyCache(cfg.AuthorizerTTL), upstreams: make(map[string]http.Handler)}
 	for _, r := range cfg.Table.Routes() {
-		if cfg.Pages[r.Path] != nil {
+		if cfg.Pages[r.Path] != nil || strings.HasPrefix(r.Path+"/", PagePrefix) {
 			return nil, fmt.Errorf("route %s: offline itself answers %s; take the route out", r, r.Path)
 		}
 		if _, known := cfg.Functions[r.To]; known {
@@ -227,7 +231,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{api: a, large: g.large, w: &statusWriter{ResponseWriter: w}, r: r, id: newRequestID(), start: a.Now()}
 	x.w.Header().Set("X-Amzn-Requestid", x.id)
 	defer x.log()
-	if page := a.Pages[r.URL.Path]; page != nil && x.knownHost() {
+	if page := a.Pages[r.URL.Path]; page != nil && isLoopback(x.host()) {
 		page.ServeHTTP(x.w, r)
 		return
 	}
@@ -265,13 +269,24 @@ func (x *exchange) serve() {
 }
 
 func (x *exchange) knownHost() bool {
+	host := x.host()
+	return isLoopback(host) || strings.HasSuffix(host, ".localhost") || slices.Contains(x.Hosts, host)
+}
+
+// host is the name that the client calls, without its port.
+func (x *exchange) host() string {
 	host, _, err := net.SplitHostPort(x.r.Host)
 	if err != nil {
 		host = strings.Trim(x.r.Host, "[]")
 	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// isLoopback takes no name below localhost: not every resolver keeps those on this
+// machine.
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(x.Hosts, host)
+	return ip != nil && ip.IsLoopback() || host == "localhost"
 }
 
 func headerBytes(r *http.Request) int {

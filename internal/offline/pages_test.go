@@ -11,39 +11,50 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/offline"
 )
 
-// TestPagesAreForThisMachine: they are no part of the API, no other name leads to
-// them, and no other origin's page may read them.
+// TestPagesAreForThisMachine: they are no part of the API, only the names of
+// loopback lead to them, and no other origin's page may read them.
 func TestPagesAreForThisMachine(t *testing.T) {
 	table, err := gateway.NewTable([]gateway.Route{{Method: "GET", Path: "/x", Public: true, To: "f"}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("mail")) })
 	cfg := offline.Config{
 		Table: table, Functions: map[string]gateway.Function{"f": nil}, Authorizer: func(context.Context, []byte) ([]byte, error) { return nil, nil },
-		CORSOrigins: []string{"https://app.example.com"},
-		Pages:       map[string]http.Handler{"/inbox": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("mail")) })},
+		CORSOrigins: []string{"https://app.example.com"}, Hosts: []string{"auth.example.com"},
+		Pages: map[string]http.Handler{"/inbox": page, "/inbox.json": page, offline.PagePrefix: page},
 	}
 	g, err := offline.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for host, want := range map[string]int{"127.0.0.1:4000": 200, "localhost": 200, "evil.example.com": 403} {
-		r := httptest.NewRequestWithContext(t.Context(), "GET", "http://"+host+"/inbox", nil)
-		r.Header.Set("Origin", "https://app.example.com")
-		w := httptest.NewRecorder()
-		g.ServeHTTP(w, r)
-		if w.Code != want || (w.Body.String() == "mail") != (want == 200) {
-			t.Errorf("%s: got %d %q, want %d", host, w.Code, w.Body, want)
-		}
-		if origin := w.Header().Get("Access-Control-Allow-Origin"); origin != "" && want == 200 {
-			t.Errorf("%s: %s may read it", host, origin)
+	for host, want := range map[string]int{
+		"127.0.0.1:4000": 200, "localhost": 200, "LOCALHOST:4000": 200, "[::1]:4000": 200, "[::1]": 200,
+		"evil.example.com": 403, "auth.example.com": 403, "auth.example.com:4000": 403, "auth.example.com.": 403, "api.localhost": 403, "": 403,
+	} {
+		for _, path := range []string{"/inbox", "/inbox.json", "/_latchkey/"} {
+			for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
+				r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
+				r.Host = host
+				r.Header.Set("Origin", "https://app.example.com")
+				w := httptest.NewRecorder()
+				g.ServeHTTP(w, r)
+				if w.Code != want || (w.Body.String() == "mail") != (want == 200) {
+					t.Errorf("%s %s of %q: got %d %q, want %d", method, path, host, w.Code, w.Body, want)
+				}
+				if origin := w.Header().Get("Access-Control-Allow-Origin"); origin != "" && want == 200 {
+					t.Errorf("%s of %q: %s may read it", path, host, origin)
+				}
+			}
 		}
 	}
-	cfg.Table, err = gateway.NewTable([]gateway.Route{{Method: "GET", Path: "/inbox", Public: true, To: "f"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := offline.New(cfg); err == nil || !strings.Contains(err.Error(), "offline itself answers /inbox") {
-		t.Errorf("a route in its way: %v", err)
+	for _, path := range []string{"/inbox", "/_latchkey", "/_latchkey/x"} {
+		cfg.Table, err = gateway.NewTable([]gateway.Route{{Method: "GET", Path: path, Public: true, To: "f"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := offline.New(cfg); err == nil || !strings.Contains(err.Error(), "offline itself answers "+path) {
+			t.Errorf("a route in its way: %v", err)
+		}
 	}
 }
