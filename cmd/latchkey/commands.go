@@ -27,10 +27,11 @@ import (
 )
 
 type offlineCmd struct {
-	Addr          string        `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
-	AuthorizerTTL time.Duration `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION" group:"Listening"`
-	AllRoutes     bool          `help:"Print the auth service's routes too."`
-	JSON          bool          `help:"Log JSON lines at a terminal too."`
+	Addr          string                `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
+	AuthorizerTTL time.Duration         `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION" group:"Listening"`
+	TrailingSlash gateway.TrailingSlash `help:"How the gateway reads a path that ends in a slash: refuse (no route), strip (the route without it) or keep (greedy routes hand it on) (${default})." env:"LATCHKEY_TRAILING_SLASH" enum:"refuse,strip,keep" default:"refuse" placeholder:"refuse|strip|keep" group:"Listening"`
+	AllRoutes     bool                  `help:"Print the auth service's routes too."`
+	JSON          bool                  `help:"Log JSON lines at a terminal too."`
 	serviceFlags
 	corsFlags
 }
@@ -62,7 +63,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	cfg := offline.Config{
-		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL,
+		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL, TrailingSlash: c.TrailingSlash,
 		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, CORSHeaders: c.CORSHeaders, Hosts: hostOf(c.PublicURL), Pages: sys.inboxPages(), Log: log,
 	}
 	g, err := offline.New(cfg)

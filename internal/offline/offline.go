@@ -64,6 +64,8 @@ type Config struct {
 	// AuthorizerTTL is how long an authorizer's answer is used again for the
 	// same token: 0 (never) to MaxAuthorizerTTL.
 	AuthorizerTTL time.Duration
+	// TrailingSlash is how paths that end in a slash are read; "": SlashRefuse.
+	TrailingSlash gateway.TrailingSlash
 	Responses     map[gateway.ResponseType]gateway.Response // nil: gateway.DefaultResponses
 	CORSOrigins   []string                                  // that browsers may call from
 	CORSHeaders   []string                                  // that their pages may send beside the usual ones
@@ -222,6 +224,7 @@ type exchange struct {
 	allowed bool // by CORS, to the page that asks
 	// What the log tells.
 	refused gateway.ResponseType
+	reason  string // why no route matched
 	cause   error
 }
 
@@ -249,11 +252,12 @@ func (x *exchange) serve() {
 		x.refuse(gateway.RequestTooLarge)
 		return
 	}
-	match, found := x.Table.Match(x.r.Method, x.r.URL.EscapedPath())
+	match, found := x.Table.MatchAs(x.TrailingSlash, x.r.Method, x.r.URL.EscapedPath())
 	if x.preflight(match, found) {
 		return
 	}
 	if !found {
+		x.reason = x.Table.WhyNot(x.TrailingSlash, x.r.Method, x.r.URL.EscapedPath())
 		x.refuse(gateway.MissingAuthenticationToken)
 		return
 	}
@@ -302,7 +306,7 @@ func headerBytes(r *http.Request) int {
 func (x *exchange) methodARN() string {
 	return gateway.ARN{
 		Partition: "aws", Region: region, Account: accountID, API: apiID, Stage: stage,
-		Method: x.r.Method, Path: strings.TrimPrefix(x.r.URL.EscapedPath(), "/"),
+		Method: x.r.Method, Path: x.TrailingSlash.ARNPath(x.r.URL.EscapedPath()),
 	}.String()
 }
 
@@ -323,6 +327,9 @@ func (x *exchange) log() {
 	}
 	if x.refused != "" {
 		attrs = append(attrs, slog.String("gateway_response", string(x.refused)))
+	}
+	if x.reason != "" {
+		attrs = append(attrs, slog.String("reason", x.reason))
 	}
 	level := slog.LevelInfo
 	if x.cause != nil {

@@ -71,7 +71,7 @@ func (x *exchange) preflight(match gateway.Match, found bool) bool {
 	if !x.cors.On() || !cors.IsPreflight(x.r) || found && match.Route.Method == http.MethodOptions {
 		return false
 	}
-	methods := x.Table.MethodsAs(gateway.SlashRefuse, x.r.URL.EscapedPath())
+	methods := x.Table.MethodsAs(x.TrailingSlash, x.r.URL.EscapedPath())
 	if len(methods) == 0 {
 		return false
 	}
