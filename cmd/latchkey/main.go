@@ -42,6 +42,7 @@ type cli struct {
 
 	Offline offlineCmd `cmd:"" help:"Run everything on this machine: local API Gateway, authorizer, auth service, demo endpoints."`
 	Serve   serveCmd   `cmd:"" help:"Run the auth service as an HTTP server."`
+	Health  healthCmd  `cmd:"" help:"Ask a server whether it is ready: exit status 0, or 1."`
 	Init    initCmd    `cmd:"" help:"Create the database, the master key and the first signing key."`
 	Invoke  invokeCmd  `cmd:"" help:"Run one Lambda function on one event, with the data and the demo user of offline."`
 	Users   usersCmd   `cmd:"" help:"Add, list and change users."`
