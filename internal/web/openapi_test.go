@@ -103,6 +103,28 @@ func TestDocumentHasNoLooseEnds(t *testing.T) {
 	}
 }
 
+// TestSecurityIsTheRule: an operation needs a bearer token unless it says that it
+// does not, and the server agrees: without one exactly those answer 401.
+func TestSecurityIsTheRule(t *testing.T) {
+	c, err := contract.Service()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := c.Document.Security
+	if len(root) != 1 || len(root[0]) != 1 || root[0]["bearer"] == nil {
+		t.Fatalf("the root has security %v, want bearer", root)
+	}
+	f := discoverable(t)
+	for pattern, op := range operations(c.Document) {
+		method, path, _ := strings.Cut(pattern, " ")
+		a := f.send(method, strings.Replace(path, "{id}", "x", 1), "{}", fields{"Content-Type": asJSON})
+		// Logout takes either, and so names both.
+		if needs := op.Security == nil || pattern == "POST /logout"; needs != (a.status == http.StatusUnauthorized) {
+			t.Errorf("%s: answered %d without a token; described with security %v", pattern, a.status, op.Security)
+		}
+	}
+}
+
 // TestExamplesAreGood: the library looks at those of media types, not at those of
 // schemas.
 func TestExamplesAreGood(t *testing.T) {
@@ -166,7 +188,7 @@ func TestOperationsAreWhole(t *testing.T) {
 		if op.RequestBody != nil {
 			want = append(want, 400, 413, 415, 503)
 		}
-		if op.Security != nil {
+		if op.Security == nil || len(*op.Security) > 0 { // nil: that of the root
 			want = append(want, 401)
 		}
 		for _, status := range want {
@@ -241,7 +263,7 @@ func TestContractSeesFaults(t *testing.T) {
 		"a code's place":     {"`unauthorized`:", "`not_authorized`:", "GET", "/me", anonymous},
 		"a request's member": {`"properties": {"name": {"$ref"`, `"properties": {"names": {"$ref"`, "PATCH", "/me", `{"name":"Ada"}`},
 		"a request's length": {`"minLength": 1, "maxLength": 256`, `"minLength": 5, "maxLength": 256`, "PATCH", "/me", `{"name":"Ada"}`},
-		"another's token":    {`"operationId": "live",`, `"operationId": "live", "security": [{"bearer": []}],`, "GET", "/livez", anonymous},
+		"another's token":    {`"security": [],` + "\n" + `        "summary": "Whether the process answers"`, `"summary": "Whether the process answers"`, "GET", "/livez", anonymous},
 		"no body":            {`"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Me"}}}`, `"x-body": "none"`, "GET", "/me", ""},
 	} {
 		document := strings.ReplaceAll(string(web.OpenAPI), c.old, c.new)

@@ -83,6 +83,6 @@ var OpenAPI []byte
 func (h *handler) openAPI(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	_, err := w.Write(OpenAPI)
+	_, err := w.Write(h.document)
 	return err
 }

@@ -98,6 +98,7 @@ type handler struct {
 	ready     readiness
 	noAddress sync.Once // logs the first client without one
 	origin    string    // of the public URL
+	document  []byte    // OpenAPI
 }
 
 // New returns the handler.
@@ -117,7 +118,12 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{Config: cfg, origin: originOf(cfg.Service.PublicURL)}
+	prefix := prefixOf(cfg.Service.PublicURL)
+	document, err := openAPIBelow(prefix)
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{Config: cfg, origin: originOf(cfg.Service.PublicURL), document: document}
 	routes := map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /register":                        h.register,
 		"POST /email/verify":                    h.verifyEmail,
@@ -152,5 +158,5 @@ func New(cfg Config) (http.Handler, error) {
 		mux.Handle(pattern, h.answer(routes[pattern]))
 	}
 	mux.Handle("/", h.answer(noRoute(mux)))
-	return h.frame(withCORS(policy, oneSpelling(mux, h.answer(noRoute(mux))))), nil
+	return h.frame(withCORS(policy, belowPrefix(prefix, mux, oneSpelling(mux, h.answer(noRoute(mux)))))), nil
 }

@@ -59,7 +59,7 @@ func New(document []byte) (*Contract, error) {
 		openapi3.WithStatus(http.StatusNotFound, doc.Components.Responses["NotFound"]),
 		openapi3.WithStatus(http.StatusMethodNotAllowed, doc.Components.Responses["MethodNotAllowed"]),
 	)
-	c.nowhere = &routers.Route{Spec: doc, PathItem: &openapi3.PathItem{}, Operation: &openapi3.Operation{Responses: outside}}
+	c.nowhere = &routers.Route{Spec: doc, PathItem: &openapi3.PathItem{}, Operation: &openapi3.Operation{Responses: outside, Security: openapi3.NewSecurityRequirements()}}
 	return c, nil
 }
 
