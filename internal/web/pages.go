@@ -42,6 +42,7 @@ type page struct {
 	title, text  string
 	button       string
 	needPassword bool
+	doneTitle    string
 	done         string
 	again        string // what to do when the link is of no use
 }
@@ -49,17 +50,17 @@ type page struct {
 var (
 	verifyPage = page{
 		title: "Confirm your address", text: "Press the button to confirm that this e-mail address is yours.",
-		button: "Confirm", done: "Your address is confirmed. You can close this page and log in.",
+		button: "Confirm", doneTitle: "Address confirmed", done: "Your address is confirmed. You can close this page and log in.",
 		again: "Register again, or ask for another mail.",
 	}
 	resetPage = page{
 		title: "Set a new password", text: "Choose a new password. You will be logged out everywhere.",
-		button: "Set password", needPassword: true, done: "Your new password is set, and you are logged out everywhere. You can close this page and log in.",
+		button: "Set password", needPassword: true, doneTitle: "New password set", done: "Your new password is set, and you are logged out everywhere. You can close this page and log in.",
 		again: "Ask for another mail.",
 	}
 	acceptPage = page{
 		title: "Accept the invitation", text: "Choose a password for your account.",
-		button: "Set password", needPassword: true, done: "Your account is ready. You can close this page and log in.",
+		button: "Set password", needPassword: true, doneTitle: "Account ready", done: "Your account is ready. You can close this page and log in.",
 		again: "Ask whoever invited you for another mail.",
 	}
 )
@@ -72,6 +73,7 @@ type pageView struct {
 	Token, Button string
 	NeedPassword  bool
 	MinPassword   int
+	Done          bool // it looks like success
 }
 
 func (h *handler) showPage(p page) func(http.ResponseWriter, *http.Request) error {
@@ -92,7 +94,7 @@ func (h *handler) writePage(w http.ResponseWriter, status int, p page, token, fa
 		Token: token, Button: p.button, NeedPassword: p.needPassword, MinPassword: h.Service.Passwords.Min,
 	}
 	if token == "" && fault == "" {
-		v.Text = p.done
+		v.Title, v.Text, v.Done = p.doneTitle, p.done, true
 	}
 	var doc bytes.Buffer
 	if err := pageTemplate.Execute(&doc, v); err != nil {
