@@ -47,7 +47,7 @@ func newSinkOn(l net.Listener) (s *sink, stop func()) {
 	server.ErrorLog = log.New(io.Discard, "", 0) // clients are killed
 	var done sync.WaitGroup
 	done.Go(func() { server.Serve(l) })
-	return s, func() { server.Close(); done.Wait() }
+	return s, func() { server.Close(); l.Close(); done.Wait() } // l: before Serve has begun, the server does not know it
 }
 
 // startSink is newSink for tests.

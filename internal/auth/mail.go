@@ -11,13 +11,18 @@ import (
 type Mailer interface {
 	// Send delivers one message. It may be called again for a message that was
 	// delivered, when the process has ended before that could be noted; the ID is
-	// then the same. ErrUndeliverable when no later attempt can succeed.
+	// then the same. ErrUndeliverable when no later attempt can succeed, ErrMailServer when none of
+	// any message can now.
 	Send(ctx context.Context, m Message) error
 }
 
 // ErrUndeliverable: the recipient is refused for good. A refusal of the sender, of
 // the login or of the message by a policy is another error: it can be mended.
 var ErrUndeliverable = errors.New("mail cannot be delivered")
+
+// ErrMailServer: the mail server takes nothing from us, whatever the message: it
+// cannot be reached, or refuses our name or login.
+var ErrMailServer = errors.New("mail server takes nothing")
 
 // A MessageKind says what a message is about. It is the name of its template.
 type MessageKind string

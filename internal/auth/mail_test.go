@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,6 +176,60 @@ func TestMailIsTriedAgainWithGrowingWaits(t *testing.T) {
 	m := f.mail(auth.MessageVerify, "ada@example.com")
 	if err := f.verify(token(t, m)); err != nil {
 		t.Errorf("its link: %v", err)
+	}
+}
+
+// A server that takes nothing is not asked again for every mail: a wrong login a
+// thousand times in a minute gets the account locked.
+func TestAServerThatTakesNothingIsAskedRarely(t *testing.T) {
+	var tries atomic.Int64
+	var away atomic.Bool
+	away.Store(true)
+	box := &mailbox{fail: func(auth.Message) error {
+		tries.Add(1)
+		if away.Load() {
+			return fmt.Errorf("535 wrong password: %w", auth.ErrMailServer)
+		}
+		return nil
+	}}
+	f := newFixture(t, open(box))
+	for i := range 40 {
+		f.register(fmt.Sprintf("user%d@example.com", i), password)
+	}
+	if err := f.Deliver(t.Context()); !errors.Is(err, auth.ErrMailServer) {
+		t.Fatalf("Deliver: %v, want ErrMailServer", err)
+	}
+	if n := tries.Load(); n < 1 || n > 4 {
+		t.Errorf("%d mails were tried, want those under way at once, 4 at most", n)
+	}
+	var waits []time.Duration
+	wait := time.Duration(0)
+	for before := tries.Load(); len(waits) < 6; {
+		if err := f.Deliver(t.Context()); err != nil && !errors.Is(err, auth.ErrMailServer) {
+			t.Fatal(err)
+		}
+		switch n := tries.Load() - before; n {
+		case 0:
+			f.clock.Advance(time.Second)
+			wait += time.Second
+		case 1:
+			waits, wait, before = append(waits, wait), 0, tries.Load()
+		default:
+			t.Fatalf("%d mails were tried after a wait, want 1", n)
+		}
+	}
+	if got, want := fmt.Sprint(waits), "[5s 10s 20s 40s 1m0s 1m0s]"; got != want {
+		t.Errorf("waits %s, want %s", got, want)
+	}
+	away.Store(false)
+	f.clock.Advance(time.Minute)
+	if all := f.mails(); len(all) < 30 {
+		t.Errorf("%d mails came when the server was back, want all that were due", len(all))
+	}
+	f.clock.Advance(10 * time.Minute)
+	f.mails()
+	if got := len(box.all); got != 40 {
+		t.Errorf("%d mails came, want 40", got)
 	}
 }
 

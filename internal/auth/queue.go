@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +34,24 @@ const (
 	sendAtOnce     = 4
 	mailPage       = 16
 )
+
+// A backOff leaves a mail server alone that takes nothing, ErrMailServer: however
+// many mails are due, it is asked for one of them after each wait. A login that is
+// wrong over and over gets an account locked.
+type backOff struct {
+	failures int64
+	until    time.Time
+}
+
+const (
+	firstBackOff   = 5 * time.Second
+	longestBackOff = time.Minute // new mail waits for it when the server is back
+)
+
+func (b *backOff) failed(now time.Time) {
+	b.until = now.Add(min(firstBackOff<<min(b.failures, 10), longestBackOff))
+	b.failures++
+}
 
 // queuedMail is what is sealed.
 type queuedMail struct {
@@ -119,7 +139,7 @@ func (e *MailError) Unwrap() error { return e.Err }
 
 // Deliver delivers the mail that is due, and returns when there is none or
 // nothing can be sent; deliveries that this process has begun before are over by
-// then. What fails is tried again later; the error joins a *MailError for each mail
+// then. While the mail server takes nothing, it is asked rarely. What fails is tried again later; the error joins a *MailError for each mail
 // that was not delivered, and faults of the store.
 // Any number of processes may deliver at the same time. One that dies in the
 // middle of a delivery leaves it to another: a mail may arrive twice then, but it
@@ -130,41 +150,55 @@ func (s *Service) Deliver(ctx context.Context) error {
 	}
 	s.delivering.Lock()
 	defer s.delivering.Unlock()
+	if s.Now().Before(s.backOff.until) {
+		return nil
+	}
 	var failed []error
 	for {
-		page, err := s.Store.DueMails(ctx, s.Now(), mailPage)
+		limit := mailPage
+		if s.backOff.failures > 0 {
+			limit = 1
+		}
+		page, err := s.Store.DueMails(ctx, s.Now(), limit)
 		if err != nil {
 			return errors.Join(append(failed, fmt.Errorf("reading queued mail: %w", err))...)
 		}
 		if len(page) == 0 || ctx.Err() != nil {
 			return errors.Join(failed...)
 		}
-		failed = append(failed, s.deliverPage(ctx, page)...)
+		errs := s.deliverPage(ctx, page)
+		failed = append(failed, errs...)
+		if errors.Is(errors.Join(errs...), ErrMailServer) {
+			s.backOff.failed(s.Now())
+			return errors.Join(failed...)
+		}
+		s.backOff = backOff{}
 		if len(failed) > mailPage { // enough for the log
 			return errors.Join(failed...)
 		}
 	}
 }
 
+// deliverPage delivers mails, a few at a time, until the server takes nothing.
 func (s *Service) deliverPage(ctx context.Context, page []Mail) []error {
 	var wg sync.WaitGroup
+	var stop atomic.Bool
 	permits := make(chan struct{}, sendAtOnce)
 	outcomes := make([]error, len(page))
 	for i, mail := range page {
 		permits <- struct{}{}
+		if stop.Load() {
+			break
+		}
 		wg.Go(func() {
 			defer func() { <-permits }()
-			outcomes[i] = s.deliver(ctx, mail)
+			if outcomes[i] = s.deliver(ctx, mail); errors.Is(outcomes[i], ErrMailServer) {
+				stop.Store(true)
+			}
 		})
 	}
 	wg.Wait()
-	var failed []error
-	for _, err := range outcomes {
-		if err != nil {
-			failed = append(failed, err)
-		}
-	}
-	return failed
+	return slices.DeleteFunc(outcomes, func(err error) bool { return err == nil })
 }
 
 // deliver claims the mail, so that no other process takes it, and sends it.

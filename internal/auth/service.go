@@ -85,8 +85,10 @@ type Service struct {
 	turns   turns
 	outages *outages
 	mail    chan struct{} // has one when there may be mail to deliver
-	// delivering makes Deliver wait for what another call of it has begun.
+	// delivering makes Deliver wait for what another call of it has begun, and guards
+	// the back-off.
 	delivering sync.Mutex
+	backOff    backOff
 }
 
 // New checks the configuration and returns a Service.

@@ -120,7 +120,8 @@ func isHelo(name string) bool {
 
 // Send implements auth.Mailer. Refusals of the recipient for good are
 // auth.ErrUndeliverable, see Refusal. Everything else may pass or be mended by the
-// operator and is worth another attempt. No error shows an address, the link, or
+// operator and is worth another attempt; what fails before MAIL FROM is
+// auth.ErrMailServer. No error shows an address, the link, or
 // the code.
 func (s *SMTP) Send(ctx context.Context, m auth.Message) error {
 	if !isAddress(m.To) {
@@ -141,17 +142,27 @@ func (s *SMTP) Send(ctx context.Context, m auth.Message) error {
 		return nil
 	}
 	if ctx.Err() != nil { // whatever broke, it broke because we hung up
-		return fmt.Errorf("mail server %s: %s: %w", s.server, stage, context.Cause(ctx))
+		err = fmt.Errorf("mail server %s: %s: %w", s.server, stage, context.Cause(ctx))
+	} else {
+		err = s.explain(err, stage, s.redactor(m))
 	}
+	if stage == stageConnect {
+		return fmt.Errorf("%w: %w", auth.ErrMailServer, err)
+	}
+	return err
+}
+
+// explain says what an error is about, without secrets.
+func (s *SMTP) explain(err error, at stage, r redactor) error {
 	var answer *textproto.Error
 	if errors.As(err, &answer) {
-		refused := refusal(s.server, stage, answer, s.redactor(m).clean(answer.Msg))
+		refused := refusal(s.server, at, answer, r.clean(answer.Msg))
 		if refused.Final {
 			return fmt.Errorf("%w: %w", auth.ErrUndeliverable, refused)
 		}
 		return refused
 	}
-	text := fmt.Sprintf("mail server %s: %s: %s%s", s.server, stage, s.redactor(m).clean(err.Error()), hintOf(err))
+	text := fmt.Sprintf("mail server %s: %s: %s%s", s.server, at, r.clean(err.Error()), hintOf(err))
 	if errors.Is(err, errUTF8) {
 		return fmt.Errorf("%w: %s", auth.ErrUndeliverable, text)
 	}

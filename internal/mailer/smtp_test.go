@@ -167,6 +167,7 @@ func (s *server) start(t *testing.T, secure *tls.Config, implicit bool) string {
 	go func() { done <- srv.Serve(l) }()
 	t.Cleanup(func() {
 		srv.Close()
+		l.Close() // which the server does not know yet where it has not begun to serve
 		<-done
 	})
 	return address
@@ -263,8 +264,9 @@ func TestDelivery(t *testing.T) {
 			}
 			err := newSMTP(t, cfg).Send(t.Context(), sample(auth.MessageVerify))
 			if c.fails != "" {
-				if err == nil || !strings.Contains(err.Error(), c.fails) || errors.Is(err, auth.ErrUndeliverable) {
-					t.Fatalf("got %v, want a passing error with %q", err, c.fails)
+				server := c.name != "login missing"
+				if err == nil || !strings.Contains(err.Error(), c.fails) || errors.Is(err, auth.ErrUndeliverable) || errors.Is(err, auth.ErrMailServer) != server {
+					t.Fatalf("got %v, want a passing error with %q, about the server: %t", err, c.fails, server)
 				}
 				keepsSecrets(t, err)
 				return
@@ -645,6 +647,9 @@ func TestOnlyARefusalOfTheRecipientIsFinal(t *testing.T) {
 		t.Run(c.at+" "+c.reply, func(t *testing.T) {
 			address := scripted(t, func(conn net.Conn) { replying(conn, c.at, c.reply) })
 			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(auth.MessageVerify))
+			if before := c.at == "EHLO"; errors.Is(err, auth.ErrMailServer) != before {
+				t.Errorf("got %v; about the server: want %t", err, before)
+			}
 			var refused *mailer.Refusal
 			if !errors.As(err, &refused) || errors.Is(err, auth.ErrUndeliverable) != (c.hint == final) {
 				t.Fatalf("got %v; undeliverable must be %t", err, c.hint == final)
