@@ -3,10 +3,18 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMasterKeyIsItsOwnersAlone: a key that others can read, or replace, is refused
@@ -64,5 +72,120 @@ func TestMasterKeyIsItsOwnersAlone(t *testing.T) {
 			}
 			must(t, dir, "", "users", "list", "--master-key-file", mounted)
 		})
+	}
+}
+
+// nobody is the user as whom tests run the program that are run as root, for whom no
+// file is out of reach.
+const nobody = 65534
+
+// runUnprivileged runs the built program as a user who is not root.
+func runUnprivileged(t *testing.T, args ...string) string {
+	t.Helper()
+	bin, err := buildBootstraps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := openTempDir(t)
+	program := filepath.Join(dir, "latchkey")
+	content, err := os.ReadFile(filepath.Join(bin, "latchkey"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout) // if it starts to serve all the same
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Env = dir, []string{}
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	said, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Fatalf("%v succeeded: %s", args, said)
+	}
+	return string(said)
+}
+
+// openTempDir is a directory that everybody can look into.
+func openTempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "latchkey-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestFilesOutOfReachAreNamed: an error about a file that the operating system does
+// not let us at names the file, whose it is, who we are, and what to do.
+func TestFilesOutOfReachAreNamed(t *testing.T) {
+	us := userName(os.Geteuid())
+	if os.Geteuid() == 0 {
+		us = userName(nobody)
+	}
+	// / is root's, whoever runs the test.
+	said := runUnprivileged(t, "init", "--data", "/")
+	for _, want := range []string{"/ belongs to root (user 0) and has mode 0", "runs as " + us, "cannot write to it", "chown "} {
+		if !strings.Contains(said, want) {
+			t.Errorf("a directory of root: %s\nwant %q", said, want)
+		}
+	}
+	// A directory of our own that its mode keeps us from.
+	dir := filepath.Join(openTempDir(t), "data")
+	must(t, dir, "", "init")
+	ours(t, dir)
+	if err := os.Chmod(dir, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said = runUnprivileged(t, "users", "list", "--data", dir)
+	if want := dir + " has mode 0600, which does not let its owner, " + us + ", enter it: chmod u+rwX " + dir; !strings.Contains(said, want) {
+		t.Errorf("a directory that cannot be entered: %s\nwant %q", said, want)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// Files of our own that cannot be written or read.
+	for _, c := range []struct {
+		name string
+		mode os.FileMode
+	}{{"master.key", 0o200}, {"latchkey.db", 0o400}} {
+		path, mode := filepath.Join(dir, c.name), c.mode
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		said = runUnprivileged(t, "serve", "--addr", "127.0.0.1:0", "--data", dir)
+		if want := path + " has mode 0" + strconv.FormatUint(uint64(mode), 8); !strings.Contains(said, want) || !strings.Contains(said, "chmod u+rwX "+path) {
+			t.Errorf("%s: %s\nwant %q", c.name, said, want)
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := advise(dir, "write", unix.EROFS); !strings.Contains(got, dir+" is on a file system that is mounted read-only") {
+		t.Errorf("a read-only mount: %s", got)
+	}
+	if plain := errors.New("x"); explainAccess(plain) != plain || explainAccess(nil) != nil {
+		t.Error("other errors are changed")
+	}
+}
+
+// ours gives the files to the user as whom the program runs.
+func ours(t *testing.T, dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, nobody, nobody))
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -101,7 +101,10 @@ func lambdaMain() {
 }
 
 func (c *lambdaCmd) Run(ctx context.Context, p *process) error {
-	awslambda.Main(func() (gateway.Function, error) { return c.function(ctx, p, os.Getenv("_HANDLER")) })
+	awslambda.Main(func() (gateway.Function, error) {
+		f, err := c.function(ctx, p, os.Getenv("_HANDLER"))
+		return f, explainAccess(err)
+	})
 	return nil
 }
 
@@ -129,12 +132,11 @@ func (c *lambdaCmd) function(ctx context.Context, p *process, name string) (gate
 
 // auth is the auth service as a function. Until there is a store that functions
 // share, its data is a directory that must be named: on /tmp it is gone with
-// the execution environment, and each of those has users of its own; on EFS,
-// which SQLite's locking is not made for, let one run at a time (reserved
-// concurrency 1).
+// the execution environment, and each of those has users of its own; on EFS it can
+// be damaged, because SQLite's locks are not made for NFS.
 func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, error) {
 	if os.Getenv("LATCHKEY_DATA") == "" && p.config.settings["data"] == "" {
-		return nil, errors.New("LATCHKEY_DATA is not set: auth keeps its users in a SQLite database, so name a directory that outlives the execution environment (EFS, with reserved concurrency 1); on /tmp or :memory: every environment has users of its own, and they are gone with it")
+		return nil, errors.New("LATCHKEY_DATA is not set: auth keeps its users in a SQLite database, and Lambda has no disk that outlives the execution environment and that SQLite can rely on (EFS is NFS). Run `latchkey serve` on a machine; to try auth here, name /tmp/latchkey or :memory:, where every environment has users of its own, and they are gone with it")
 	}
 	if os.Getenv(awslambda.EnvSecret) == "" && c.PublicURL == "" && c.Issuer == "" {
 		return nil, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")

@@ -91,7 +91,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	p := &process{stdin: stdin, stdout: stdout, stderr: stderr}
 	config, err := loadConfig(args)
 	if err != nil {
-		fmt.Fprintln(stderr, "latchkey:", err)
+		fmt.Fprintln(stderr, "latchkey:", explainAccess(err))
 		return 2
 	}
 	p.config = config
@@ -125,7 +125,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}
 	p.level = c.LogLevel
-	err = k.Run()
+	err = explainAccess(k.Run())
 	var quiet *quietError
 	switch {
 	case err == nil:

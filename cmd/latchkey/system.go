@@ -203,6 +203,13 @@ func (f dataFlags) openKind(ctx context.Context, kind sqlstore.Kind, create bool
 	case err != nil:
 		return nil, err
 	}
+	if kind != "" && f.Data != sqlstore.Memory {
+		if err := checkDatabaseFiles(path); err != nil {
+			store.Close()
+			return nil, err
+		}
+		warnFileSystem(log, f.Data, sharedFileSystem(f.Data))
+	}
 	master, err := f.masterKey(ctx, store, create)
 	if err != nil {
 		store.Close()
@@ -237,6 +244,14 @@ func makeDataDirectory(dir string) error {
 	}
 	_, err = f.WriteString("*\n")
 	return errors.Join(err, f.Close())
+}
+
+// warnFileSystem tells of a file system on which a database can be damaged.
+func warnFileSystem(log *slog.Logger, dir, name string) {
+	if name != "" {
+		log.Warn("the data directory is on "+name+", where SQLite can lose or damage data: its locks need a disk of this machine; name a directory on one with --data",
+			slog.String("data", dir), slog.String("file_system", name))
+	}
 }
 
 // masterKey finds the key: in the environment, in the named file, in the data

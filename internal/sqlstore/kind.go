@@ -12,6 +12,9 @@ import (
 	"slices"
 	"time"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
@@ -113,9 +116,28 @@ func withFile(ctx context.Context, path string, f func(*sql.DB) error) error {
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 	if err := patiently(func() error { return f(db) }); err != nil {
-		return fmt.Errorf("opening store %s: %w", path, err)
+		return opening(path, err)
 	}
 	return nil
+}
+
+// An AccessError says that the operating system does not let this process at the
+// database or a file beside it.
+type AccessError struct {
+	Path string // of the database
+	Err  error
+}
+
+func (e *AccessError) Error() string { return fmt.Sprintf("opening store %s: %v", e.Path, e.Err) }
+func (e *AccessError) Unwrap() error { return e.Err }
+
+// opening says what was being done when err came.
+func opening(path string, err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) && slices.Contains([]int{sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}, e.Code()&0xff) {
+		return &AccessError{path, err}
+	}
+	return fmt.Errorf("opening store %s: %w", path, err)
 }
 
 // plainDSN names a database without beginning a log.

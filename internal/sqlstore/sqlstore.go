@@ -111,17 +111,17 @@ func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store,
 	}
 	s.write.SetMaxOpenConns(1)
 	if err := patiently(func() error { return s.begin(ctx, want) }); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
+		return nil, errors.Join(opening(path, err), s.Close())
 	}
 	if err := s.prepare(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
+		return nil, errors.Join(opening(path, err), s.Close())
 	}
 	if _, err := s.write.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", lockSlice.Milliseconds())); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
+		return nil, errors.Join(opening(path, err), s.Close())
 	}
 	if s.path != "" {
 		if err := s.sessions.index.open(path); err != nil {
-			return nil, errors.Join(fmt.Errorf("opening store %s: %w", path, err), s.Close())
+			return nil, errors.Join(opening(path, err), s.Close())
 		}
 	}
 	return s, nil
