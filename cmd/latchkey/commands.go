@@ -66,6 +66,10 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL, TrailingSlash: c.TrailingSlash,
 		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, CORSHeaders: c.CORSHeaders, Hosts: hostOf(c.PublicURL), Pages: sys.inboxPages(), Log: log,
 	}
+	cfg.Landing = &offline.Landing{Base: srv.base(), Service: "auth"}
+	if _, err := sys.service.UserByLogin(ctx, demoUsername); err == nil { // who may have been deleted
+		cfg.Landing.User, cfg.Landing.Password = demoUsername, demoPassword
+	}
 	g, err := offline.New(cfg)
 	if err != nil {
 		return err
@@ -85,10 +89,11 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	if p.config.path != "" {
 		fmt.Fprintf(p.stdout, "  from %s, which is read again when it changes\n", p.config.path)
 	}
+	fmt.Fprintf(p.stdout, "\nin a browser: %s%s", srv.base(), offline.PagePrefix)
 	if sys.inbox != nil {
 		fmt.Fprintf(p.stdout, "\nmail: %s/inbox", srv.base())
 	}
-	if _, err := sys.service.UserByLogin(ctx, demoUsername); err == nil { // who may have been deleted
+	if cfg.Landing.User != "" {
 		fmt.Fprintf(p.stdout, "\ndemo user: %s / %s", demoUsername, demoPassword)
 	}
 	fmt.Fprintf(p.stdout, "\nlistening on %s\n", srv.base())

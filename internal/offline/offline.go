@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -75,7 +76,9 @@ type Config struct {
 	// Pages are for the person at this machine, by their paths: they are no part of
 	// the API, and answer under names of loopback only, never under Hosts. A name
 	// that others can call may lead here through a tunnel.
-	Pages   map[string]http.Handler
+	Pages map[string]http.Handler
+	// Landing is the page at PagePrefix; nil: there is none.
+	Landing *Landing
 	Timeout time.Duration    // of integrations; 0: 29 s
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: nothing is logged
@@ -138,6 +141,13 @@ func newAPI(cfg Config) (*api, error) {
 		return nil, err
 	}
 	a := &api{Config: cfg, cors: policy, cache: newPolicyCache(cfg.AuthorizerTTL), upstreams: make(map[string]http.Handler)}
+	if cfg.Landing != nil {
+		a.Pages = maps.Clone(cfg.Pages)
+		if a.Pages == nil {
+			a.Pages = make(map[string]http.Handler)
+		}
+		a.Pages[PagePrefix] = http.HandlerFunc(a.serveLanding)
+	}
 	for _, r := range cfg.Table.Routes() {
 		if cfg.Pages[r.Path] != nil || strings.HasPrefix(r.Path+"/", PagePrefix) {
 			return nil, fmt.Errorf("route %s: offline itself answers %s; take the route out", r, r.Path)
