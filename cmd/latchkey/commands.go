@@ -217,7 +217,8 @@ func checkListening(addr string, i issueFlags) error {
 }
 
 type serveCmd struct {
-	Addr string `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" group:"Listening"`
+	Addr  string `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" group:"Listening"`
+	HTTP2 bool   `name:"http2" help:"Take HTTP/2 without TLS too, from proxies that are told to speak it (prior knowledge)." env:"LATCHKEY_HTTP2" group:"Listening"`
 	serviceFlags
 	httpFlags
 }
@@ -248,6 +249,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
+	srv.http2 = c.HTTP2
 	defer srv.listener.Close()
 	sys, err := s.build(c.serviceFlags, srv.base(), false, log)
 	if err != nil {

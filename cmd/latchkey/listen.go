@@ -19,6 +19,8 @@ const (
 	writeTimeout      = 15 * time.Second
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 16 << 10
+	// maxStreams is how many requests one connection of HTTP/2 may have under way.
+	maxStreams = 100
 	// shutdownTimeout is for requests under way when the process is told to end.
 	shutdownTimeout = 10 * time.Second
 	// lastCall is how much of that is for requests that have been sent and are yet
@@ -31,6 +33,7 @@ const (
 type server struct {
 	listener net.Listener
 	write    time.Duration
+	http2    bool // also without TLS, for clients that know beforehand
 	log      *slog.Logger
 }
 
@@ -60,6 +63,9 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 		DisableGeneralOptionsHandler: true,
 		BaseContext:                  func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
+	if s.http2 {
+		speakHTTP2(srv)
+	}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(untilDeadline{s.listener}) }()
 	select {
@@ -78,6 +84,18 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 		return fmt.Errorf("shutting down: %w", errors.Join(err, srv.Close()))
 	}
 	return nil
+}
+
+// speakHTTP2 takes HTTP/2 without TLS from clients that begin with its preface (RFC
+// 9113 section 3.3), beside HTTP/1.1. There is no Upgrade. The time limits are those
+// of HTTP/1.1: reading and writing count for each request, idle time for the
+// connection. net/http adds nothing to the limit of headers here: they may have 12
+// KiB.
+func speakHTTP2(srv *http.Server) {
+	srv.Protocols = new(http.Protocols)
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: srv.WriteTimeout}
 }
 
 // shutDoor has no further connections made, and those that are made accepted for
