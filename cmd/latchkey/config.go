@@ -40,7 +40,7 @@ type fileConfig struct {
 // fileSettings are the flags that the file may set. Commands' own arguments and
 // whatever is secret are not among them.
 var fileSettings = []string{
-	"addr", "data", "public-url", "issuer", "audience", "access-token-ttl", "signing-alg",
+	"addr", "data", "public-url", "app-url", "issuer", "audience", "access-token-ttl", "signing-alg",
 	"cors-origins", "cors-headers", "http2", "trusted-proxies", "log-level", "argon2", "limits", "authorizer-ttl", "master-key-file",
 	"registration", "verify-email", "mail-from", "mail-helo", "mail-templates", "min-password", "breached-passwords",
 	"session-idle", "session-lifetime", "event-retention", "base-path", "trailing-slash",

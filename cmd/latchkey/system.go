@@ -80,6 +80,7 @@ func (t tokenTTL) value() time.Duration {
 type issueFlags struct {
 	Limits    string `help:"Slow down guessing and requests for mail: on or off, which is for tests and load runs (${default})." env:"LATCHKEY_LIMITS" enum:"on,off" default:"on" placeholder:"on|off" group:"Limits"`
 	PublicURL string `name:"public-url" help:"Base of links and default issuer. Default: http:// and the address that is bound." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL" group:"Listening"`
+	AppURL    string `name:"app-url" help:"Where the pages that links in mail open lead on to when all is done. Default: nowhere." env:"LATCHKEY_APP_URL" placeholder:"URL" group:"Listening"`
 	Issuer    string `help:"iss of tokens. Default: the public URL." env:"LATCHKEY_ISSUER" placeholder:"URL"`
 	Audience  string `help:"aud of tokens. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`
 	signingFlags
@@ -90,6 +91,9 @@ type issueFlags struct {
 func (i issueFlags) Validate() error {
 	if err := checkPublicURL(i.PublicURL); err != nil {
 		return err
+	}
+	if u, err := url.Parse(i.AppURL); i.AppURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil) {
+		return fmt.Errorf("--app-url %q must be the URL of a page, https://app.example.com/login", i.AppURL)
 	}
 	return i.accountFlags.Validate()
 }
@@ -339,6 +343,7 @@ type system struct {
 	verifier *latchkey.Verifier
 	jwks     func(context.Context) []byte
 	inbox    *mailer.Inbox // nil: mail is sent, or there is none
+	appURL   string        // where the pages lead on to; empty: nowhere
 }
 
 // config is what a service on the storage has in any case.
@@ -367,7 +372,7 @@ func (s *storage) build(f serviceFlags, base string, forDemo bool, log *slog.Log
 	} else {
 		log.Warn("limits are off: passwords can be guessed as fast as they can be hashed")
 	}
-	sys := &system{storage: s, jwks: s.keys.JWKS}
+	sys := &system{storage: s, jwks: s.keys.JWKS, appURL: i.AppURL}
 	if sys.inbox, err = i.configure(&cfg, f.Data, forDemo, log); err != nil {
 		return nil, err
 	}
@@ -415,7 +420,7 @@ func secretVerifier(secret string, i issueFlags, forDemo bool, log *slog.Logger)
 // handler is the service over HTTP.
 func (s *system) handler(h httpFlags, log, access *slog.Logger) (http.Handler, error) {
 	return web.New(web.Config{
-		Service: s.service, Verifier: s.verifier, JWKS: s.jwks, ServiceName: serviceName(s.service.PublicURL), JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
+		Service: s.service, Verifier: s.verifier, JWKS: s.jwks, ServiceName: serviceName(s.service.PublicURL), AppURL: s.appURL, JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
 		CORSOrigins: h.CORSOrigins, CORSHeaders: h.CORSHeaders, TrustedProxies: h.TrustedProxies, RequestID: proxy.RequestID, Log: log, AccessLog: access,
 	})
 }

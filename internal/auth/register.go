@@ -170,8 +170,8 @@ func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) (Batch, 
 	if err != nil {
 		return Batch{}, err
 	}
-	if s.Registration != RegistrationOpen { // closed since
-		return Batch{}, ErrInvalidTicket
+	if err := s.redeemable(ctx, t); err != nil {
+		return Batch{}, err
 	}
 	now := s.Now()
 	u, err := s.newUser(NewUser{Email: t.Email, Name: t.Name})

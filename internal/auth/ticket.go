@@ -35,6 +35,8 @@ const (
 	purposeHome Purpose = "home"
 	// purposeEnded opens nothing either: it says of a token that belongs to no session that it has ended.
 	purposeEnded Purpose = "ended"
+	// purposeUsed remembers a ticket that was redeemed: see used.
+	purposeUsed Purpose = "used"
 )
 
 // A Ticket is a one-time secret that was mailed to somebody: a link with 256
@@ -263,6 +265,7 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 				return err
 			}
 			b.TakeTickets = []Ticket{t}
+			b.PutTickets = append(b.PutTickets, s.used(t))
 			err = s.commit(ctx, b)
 			if errors.Is(err, ErrTaken) { // somebody has the address since it was looked up
 				err = ErrConflict

@@ -32,6 +32,9 @@ func TestEveryMemberHasALongest(t *testing.T) {
 						if path == "/verify" {
 							form.Del("password")
 						}
+						if member == "email" {
+							form = url.Values{}
+						}
 						form.Set(member, strings.Repeat("A", 60_000)) // each letter that is encoded takes nine bytes
 						if a := f.submit(path, form); a.status != http.StatusBadRequest || !strings.Contains(a.body, "The "+member+" must have at most") {
 							t.Errorf("%s %s with a long %s: %d %.300s", method, path, member, a.status, a.body)

@@ -85,7 +85,7 @@ func TestDocumentHasNoLooseEnds(t *testing.T) {
 		}
 	}
 	keywords := []string{"$ref", "type", "title", "description", "format", "enum", "pattern", "default", "examples", "oneOf", "items", "properties", "required",
-		"additionalProperties", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"}
+		"additionalProperties", "minProperties", "maxProperties", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"}
 	for name, schema := range at(raw, "components", "schemas") {
 		eachSchema(schema, func(s map[string]any) {
 			for keyword := range s {

@@ -26,6 +26,8 @@ type Config struct {
 
 	// ServiceName stands on the pages that links in mail open.
 	ServiceName string
+	// AppURL is where the pages lead on to when all is done; empty: nowhere.
+	AppURL string
 	// JWKSMaxAge is how long caches may keep the key set, in seconds.
 	JWKSMaxAge int
 	// CORSOrigins may read answers from a browser. Empty: no other origin may.
@@ -141,11 +143,11 @@ func New(cfg Config) (http.Handler, error) {
 		"GET /me/sessions":                      h.sessions,
 		"DELETE /me/sessions/{id}":              h.endSession,
 		"GET /verify":                           h.showPage(verifyPage),
-		"POST /verify":                          h.submitVerify,
+		"POST /verify":                          h.submitVerify(),
 		"GET /reset":                            h.showPage(resetPage),
-		"POST /reset":                           h.submitPassword(resetPage),
+		"POST /reset":                           h.submit(resetPage, h.Service.ResetPassword),
 		"GET /accept":                           h.showPage(acceptPage),
-		"POST /accept":                          h.submitPassword(acceptPage),
+		"POST /accept":                          h.submit(acceptPage, h.Service.ResetPassword),
 		"GET /.well-known/jwks.json":            h.jwks,
 		"GET /.well-known/openid-configuration": h.discover,
 		"GET /.well-known/oauth-authorization-server": h.discover,
