@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,7 +119,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return misused(stderr, err, command)
 	}
 	if k.Command() != "lambda" { // which reports it to the Runtime API
-		if err := cmp.Or(checkEnvironment(), checkFlags(k)); err != nil {
+		err := checkEnvironment()
+		if err == nil {
+			err = checkFlags(k)
+		}
+		if err != nil {
 			return misused(stderr, err, commandName(k))
 		}
 	}

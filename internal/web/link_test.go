@@ -162,3 +162,20 @@ func TestPagesLeadOn(t *testing.T) {
 		t.Errorf("when it is done: %s", withoutStyle(a.body))
 	}
 }
+
+// TestResetPageTakesAnAddress of people who come from a used link, or by themselves.
+func TestResetPageTakesAnAddress(t *testing.T) {
+	f := mailFixture(t)
+	if a := f.get("/reset", nil); a.status != http.StatusOK || !strings.Contains(a.body, `name="email"`) || strings.Contains(a.body, `role="alert"`) {
+		t.Errorf("got %d %s", a.status, withoutStyle(a.body))
+	}
+	for _, path := range []string{"/reset?token=", "/verify", "/accept"} {
+		if a := f.get(path, nil); a.status != http.StatusBadRequest {
+			t.Errorf("%s: %d", path, a.status)
+		}
+	}
+	f.service.SendsMail = false
+	if a := f.get("/reset", nil); a.status != http.StatusBadRequest || strings.Contains(a.body, "<form") {
+		t.Errorf("without mail: %d %s", a.status, withoutStyle(a.body))
+	}
+}

@@ -48,6 +48,7 @@ type page struct {
 	doneTitle    string
 	done         string
 	used         string // of a link that was redeemed before, which showed doneTitle
+	ask          string // of the page without a link, where people may ask for one; empty: they may not
 	purposes     []auth.Purpose
 	// another mails a new link to an address, and says nothing of it.
 	another func(s *auth.Service, ctx context.Context, email string, c auth.Client) error
@@ -65,6 +66,7 @@ var (
 		title: "Set a new password", text: "Choose a new password. You will be logged out everywhere.",
 		button: "Set password", needPassword: true, doneTitle: "New password set", done: "You are logged out everywhere. Log in with the new password.",
 		used:     "A password was set by this link before, and a link works once. Log in with that password, or ask for another mail.",
+		ask:      "Type the e-mail address of your account, and a link to set a new password goes there.",
 		purposes: []auth.Purpose{auth.PurposeReset},
 		another:  (*auth.Service).ForgotPassword,
 	}
@@ -151,6 +153,11 @@ func (h *handler) refused(p page, fault string) pageView {
 func (h *handler) showPage(p page) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		token := r.URL.Query().Get("token")
+		if p.ask != "" && h.Service.SendsMail && !r.URL.Query().Has("token") {
+			v := h.view(p)
+			v.Text, v.Another, v.AppURL = p.ask, "Send the link", ""
+			return h.writePage(w, http.StatusOK, v)
+		}
 		if token == "" || len(token) > auth.MaxToken {
 			return h.writePage(w, http.StatusBadRequest, h.refused(p, incompleteLink))
 		}
