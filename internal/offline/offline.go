@@ -244,12 +244,23 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{api: a, large: g.large, w: &statusWriter{ResponseWriter: w}, r: r, id: newRequestID(), start: a.Now()}
 	x.w.Header().Set("X-Amzn-Requestid", x.id)
 	defer x.log()
-	if page := a.Pages[r.URL.Path]; page != nil && isLoopback(x.host()) {
+	if page := a.Pages[r.URL.Path]; page != nil && isLoopback(x.host()) && !passedOn(r.Header) {
 		page.ServeHTTP(x.w, r)
 		return
 	}
 	x.allowOrigin()
 	x.serve()
+}
+
+// passedOn reports whether a proxy or a tunnel says that the client is elsewhere.
+// Tunnels can be told to write a loopback name into Host.
+func passedOn(h http.Header) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
+		if len(h.Values(name)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *exchange) serve() {

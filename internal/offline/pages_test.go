@@ -48,6 +48,15 @@ func TestPagesAreForThisMachine(t *testing.T) {
 			}
 		}
 	}
+	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/inbox", nil)
+		r.Host = "localhost:4000"
+		r.Header.Set(header, "203.0.113.9")
+		w := httptest.NewRecorder()
+		if g.ServeHTTP(w, r); w.Code != 403 {
+			t.Errorf("by a tunnel that says %s: %d", header, w.Code)
+		}
+	}
 	for _, path := range []string{"/inbox", "/_latchkey", "/_latchkey/x"} {
 		cfg.Table, err = gateway.NewTable([]gateway.Route{{Method: "GET", Path: path, Public: true, To: "f"}})
 		if err != nil {
