@@ -12,29 +12,32 @@ import (
 )
 
 const (
-	// times is how much larger the large text is. What grows with the square takes
-	// times times as much more.
-	times = 8
-	// most is what the large text may take of the small one's time: three times as
-	// much as what grows with the text, a good third of what grows with its square.
-	most   = 3 * times
+	// smaller is by how much the small text is smaller than what Linear is told, and
+	// larger by how much the large one is larger.
+	smaller, larger = 4, 8
+	// fewest is how many times as large the large text is at the least.
+	fewest = 16
+	// most is how much more of the small text's time the large one may take than its
+	// size says. The collector of garbage takes up to six times as much for large
+	// texts; what grows with the square takes at least sixteen times as much.
+	most   = 8
 	rounds = 7
 	// measured is how long a round takes at the least, for the clock's sake.
 	measured = time.Millisecond
 )
 
-// Linear fails the test if read takes too much longer for a text that text has made
-// of eight times the size. The small one should be large enough for its size to
-// matter, and the large one small enough to be read at all.
-func Linear(t testing.TB, small int, text func(n int) string, read func(string)) {
+// Linear fails the test if read takes too much longer for a text of eight times the
+// size than for one of a quarter of it.
+func Linear(t testing.TB, size int, text func(n int) string, read func(string)) {
 	t.Helper()
-	few, many := text(small), text(times*small)
-	if len(many) < times*len(few)*3/4 {
-		t.Fatalf("texts of %d and %d bytes do not differ by %d times", len(few), len(many), times)
+	few, many := text(size/smaller), text(size*larger)
+	times := float64(len(many)) / float64(len(few))
+	if times < fewest {
+		t.Fatalf("texts of %d and %d bytes do not differ by %d times", len(few), len(many), fewest)
 	}
 	short, long := Time(func() { read(few) }), Time(func() { read(many) })
-	if long > most*short {
-		t.Errorf("%d bytes take %v, %d take %v: %.0f times as long", len(few), short, len(many), long, float64(long)/float64(short))
+	if took := float64(long) / float64(short); took > most*times {
+		t.Errorf("%d bytes take %v, %d take %v: %.0f times as long", len(few), short, len(many), long, took)
 	}
 }
 
