@@ -27,7 +27,7 @@ import (
 )
 
 type offlineCmd struct {
-	Addr          string                `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
+	Addr          string                `help:"Address to listen on; localhost is 127.0.0.1 and [::1]; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
 	AuthorizerTTL time.Duration         `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION" group:"Listening"`
 	TrailingSlash gateway.TrailingSlash `help:"How the gateway reads a path that ends in a slash: refuse (no route), strip (the route without it) or keep (greedy routes hand it on) (${default})." env:"LATCHKEY_TRAILING_SLASH" enum:"refuse,strip,keep" default:"refuse" placeholder:"refuse|strip|keep" group:"Listening"`
 	AllRoutes     bool                  `help:"Print the auth service's routes too."`
@@ -52,7 +52,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	srv.write = writeTimeoutOffline
-	defer srv.listener.Close()
+	defer srv.Close()
 	sys, err := openDemo(ctx, c.serviceFlags, srv.base(), log)
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func checkListening(addr string, i issueFlags) error {
 }
 
 type serveCmd struct {
-	Addr  string `help:"Address to listen on; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" group:"Listening"`
+	Addr  string `help:"Address to listen on; localhost is 127.0.0.1 and [::1]; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" group:"Listening"`
 	HTTP2 bool   `name:"http2" help:"Take HTTP/2 without TLS too, from proxies that are told to speak it (prior knowledge)." env:"LATCHKEY_HTTP2" group:"Listening"`
 	serviceFlags
 	httpFlags
@@ -250,7 +250,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	srv.http2 = c.HTTP2
-	defer srv.listener.Close()
+	defer srv.Close()
 	sys, err := s.build(c.serviceFlags, srv.base(), false, log)
 	if err != nil {
 		return err

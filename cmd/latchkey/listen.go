@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
+	"syscall"
 	"time"
 )
 
@@ -31,24 +33,81 @@ const (
 // server is an HTTP server that is bound but does not serve yet: its address is
 // part of what it will serve.
 type server struct {
-	listener net.Listener
-	write    time.Duration
-	http2    bool // also without TLS, for clients that know beforehand
-	log      *slog.Logger
+	listeners []*net.TCPListener // of the same port; the first one has the name
+	write     time.Duration
+	http2     bool // also without TLS, for clients that know beforehand
+	log       *slog.Logger
 }
 
+// listen binds the address. The name localhost is both loopbacks: clients ask for
+// it at ::1 or at 127.0.0.1, and many try one of them alone.
 func listen(ctx context.Context, addr string, log *slog.Logger) (*server, error) {
-	var c net.ListenConfig
-	c.SetMultipathTCP(false) // its sockets take no filter, see refuseConnections
-	l, err := c.Listen(ctx, "tcp", addr)
+	host, port, err := net.SplitHostPort(addr)
+	hosts := []string{host}
+	if strings.EqualFold(host, "localhost") {
+		hosts = loopbacks
+	}
+	var bound []*net.TCPListener
+	if err == nil {
+		bound, err = bind(ctx, hosts, port)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose another address with --addr, port 0 takes a free one", err)
 	}
-	return &server{listener: l, write: writeTimeout, log: log}, nil
+	return &server{listeners: bound, write: writeTimeout, log: log}, nil
 }
 
-// base is the URL of the address that is bound.
-func (s *server) base() string { return "http://" + s.listener.Addr().String() }
+// loopbacks are the addresses of localhost (RFC 6761 section 6.3).
+var loopbacks = []string{"127.0.0.1", "::1"}
+
+// bindTries is how often a free port is looked for that is free at every host.
+const bindTries = 20
+
+// bind binds the same port at every host. Of a machine without IPv6 it binds the
+// first host alone.
+func bind(ctx context.Context, hosts []string, port string) ([]*net.TCPListener, error) {
+	for try := 1; ; try++ {
+		bound, err := bindOnce(ctx, hosts, port)
+		again := (port == "0" || port == "") && try < bindTries && errors.Is(err, syscall.EADDRINUSE)
+		if !again {
+			return bound, err
+		}
+	}
+}
+
+func bindOnce(ctx context.Context, hosts []string, port string) ([]*net.TCPListener, error) {
+	var bound []*net.TCPListener
+	var c net.ListenConfig
+	c.SetMultipathTCP(false) // its sockets take no filter, see refuseConnections
+	for i, host := range hosts {
+		l, err := c.Listen(ctx, "tcp", net.JoinHostPort(host, port))
+		if i > 0 && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
+			continue
+		}
+		if err != nil {
+			return nil, errors.Join(err, closeAll(bound))
+		}
+		bound = append(bound, l.(*net.TCPListener))
+		_, port, _ = net.SplitHostPort(l.Addr().String())
+	}
+	return bound, nil
+}
+
+func closeAll(listeners []*net.TCPListener) (err error) {
+	for _, l := range listeners {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
+
+// Close ends listening where serve was not called.
+func (s *server) Close() error { return closeAll(s.listeners) }
+
+// addr is the address that is bound, of two the first.
+func (s *server) addr() string { return s.listeners[0].Addr().String() }
+
+// base is its URL.
+func (s *server) base() string { return "http://" + s.addr() }
 
 // serve answers requests until ctx is done, and those under way after that.
 func (s *server) serve(ctx context.Context, h http.Handler) error {
@@ -66,18 +125,22 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 	if s.http2 {
 		speakHTTP2(srv)
 	}
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(untilDeadline{s.listener}) }()
+	done := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		go func() { done <- srv.Serve(untilDeadline{l}) }()
+	}
 	select {
 	case err := <-done:
-		return err
+		return errors.Join(err, srv.Close())
 	case <-ctx.Done():
 	}
 	s.log.Info("shutting down")
 	if err := s.shutDoor(); err != nil {
 		s.log.Debug("new connections are still made", slog.String("error", err.Error()))
 	}
-	<-done
+	for range s.listeners {
+		<-done
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout-lastCall)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {
@@ -101,9 +164,15 @@ func speakHTTP2(srv *http.Server) {
 // shutDoor has no further connections made, and those that are made accepted for
 // as long as lastCall. To close the listener at once would reset those that wait
 // in the kernel's queue, with requests that have been sent.
-func (s *server) shutDoor() error {
-	l := s.listener.(*net.TCPListener)
-	return errors.Join(refuseConnections(l), l.SetDeadline(time.Now().Add(lastCall)))
+func (s *server) shutDoor() (err error) {
+	for _, l := range s.listeners {
+		err = errors.Join(err, refuseConnections(l))
+	}
+	end := time.Now().Add(lastCall)
+	for _, l := range s.listeners {
+		err = errors.Join(err, l.SetDeadline(end))
+	}
+	return err
 }
 
 // untilDeadline accepts connections until the deadline of the listener. The HTTP

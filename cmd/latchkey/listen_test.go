@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -29,7 +31,7 @@ func serveForTest(t *testing.T, h http.Handler) string {
 			t.Error(err)
 		}
 	})
-	return srv.listener.Addr().String()
+	return srv.addr()
 }
 
 func dial(t *testing.T, addr string) net.Conn {
@@ -80,15 +82,17 @@ func TestSlowClientsHurtThemselvesOnly(t *testing.T) {
 // TestRequestsInTheQueueAreAnswered sends requests before anybody accepts their
 // connections, and has the server told to end before it begins.
 func TestRequestsInTheQueueAreAnswered(t *testing.T) {
-	srv, err := listen(t.Context(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	srv, err := listen(t.Context(), "localhost:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := srv.listener.Addr().String()
-	queued := make([]net.Conn, 50)
-	for i := range queued {
-		queued[i] = dial(t, addr)
-		fmt.Fprint(queued[i], "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	var queued []net.Conn
+	for _, l := range srv.listeners {
+		for range 50 {
+			conn := dial(t, l.Addr().String())
+			fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			queued = append(queued, conn)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -101,10 +105,76 @@ func TestRequestsInTheQueueAreAnswered(t *testing.T) {
 			t.Fatalf("request %d is answered %q, %v", i, answer, err)
 		}
 	}
-	if conn, err := net.Dial("tcp", addr); err == nil {
-		conn.Close()
-		t.Error("it listens still")
+	for _, l := range srv.listeners {
+		if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			conn.Close()
+			t.Errorf("it listens still on %s", l.Addr())
+		}
 	}
+}
+
+// TestLocalhostIsBothLoopbacks: a client that resolves localhost to either address
+// is answered, at the same port.
+func TestLocalhostIsBothLoopbacks(t *testing.T) {
+	probe, err := net.Listen("tcp", "[::1]:0")
+	hosts := []string{"127.0.0.1"}
+	if err == nil {
+		probe.Close()
+		hosts = append(hosts, "::1")
+	}
+	for _, name := range []string{"localhost", "LOCALHOST"} {
+		srv, err := listen(t.Context(), name+":0", slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, err := net.SplitHostPort(srv.addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "http://127.0.0.1:" + port; srv.base() != want {
+			t.Errorf("%s: the URL is %s, want %s", name, srv.base(), want)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() {
+			done <- srv.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
+		}()
+		for _, host := range hosts {
+			res, err := http.Get("http://" + net.JoinHostPort(host, port))
+			if err != nil {
+				t.Errorf("%s at %s: %v", name, host, err)
+				continue
+			}
+			res.Body.Close()
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestBindTakesAllOrNone: a port that is taken at one host is not taken at the
+// other, and a host that the machine does not have is left out.
+func TestBindTakesAllOrNone(t *testing.T) {
+	bound, err := bind(t.Context(), []string{"127.0.0.1", "2001:db8::1"}, "0") // RFC 3849: no machine has it
+	if err != nil || len(bound) != 1 {
+		t.Fatalf("without the second host: %v, %v; want the first alone", bound, err)
+	}
+	defer bound[0].Close()
+	_, port, err := net.SplitHostPort(bound[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more, err := bind(t.Context(), []string{"127.0.0.2", "127.0.0.1"}, port); !errors.Is(err, syscall.EADDRINUSE) {
+		closeAll(more)
+		t.Fatalf("got %v, want EADDRINUSE", err)
+	}
+	again, err := bind(t.Context(), []string{"127.0.0.2"}, port)
+	if err != nil {
+		t.Fatalf("the first host is still bound: %v", err)
+	}
+	closeAll(again)
 }
 
 // TestServerLimits sends headers just below and above the limit.
