@@ -120,7 +120,7 @@ func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 	}
-	r, err := s.keys.Rotate(ctx, c.algorithm(), how)
+	r, err := s.keys.Rotate(ctx, s.nextAlgorithm(ctx, c.signingFlags), how)
 	if errors.Is(err, keyring.ErrExists) {
 		return errors.New("somebody else is rotating keys just now; see `latchkey keys list`")
 	}

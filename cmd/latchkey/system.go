@@ -107,11 +107,27 @@ func checkPublicURL(text string) error {
 }
 
 type signingFlags struct {
-	SigningAlg latchkey.Algorithm `help:"Algorithm of new signing keys: ES256, RS256 or EdDSA. Default: ES256." env:"LATCHKEY_SIGNING_ALG" enum:"ES256,RS256,EdDSA," default:"" placeholder:"ALG"`
+	SigningAlg latchkey.Algorithm `help:"Algorithm of new signing keys: ES256, RS256 or EdDSA. Default: that of the key in use, ES256 for the first." env:"LATCHKEY_SIGNING_ALG" enum:"ES256,RS256,EdDSA," default:"" placeholder:"ALG"`
 }
 
-// algorithm applies the default.
+// algorithm applies the default for the first key.
 func (f signingFlags) algorithm() latchkey.Algorithm { return cmp.Or(f.SigningAlg, latchkey.ES256) }
+
+// nextAlgorithm is that of the key in use unless the setting says otherwise.
+func (s *storage) nextAlgorithm(ctx context.Context, f signingFlags) latchkey.Algorithm {
+	r, _ := s.newestKey(ctx)
+	return cmp.Or(f.SigningAlg, r.Algorithm, f.algorithm())
+}
+
+// newestKey is the key that signs last of those that sign now or will.
+func (s *storage) newestKey(ctx context.Context) (r keyring.Record, ok bool) {
+	for _, r := range slices.Backward(s.keys.Records(ctx)) {
+		if len(r.Sealed) > 0 && r.RetiresAt.IsZero() {
+			return r, true
+		}
+	}
+	return r, false
+}
 
 // beginKeys creates the first signing key where there is none.
 func (s *storage) beginKeys(ctx context.Context, f signingFlags, log *slog.Logger) error {
@@ -125,15 +141,10 @@ func (s *storage) beginKeys(ctx context.Context, f signingFlags, log *slog.Logge
 // warnAlgorithm tells that the setting changes nothing: it is for new keys, and the
 // newest one is of another algorithm.
 func (s *storage) warnAlgorithm(ctx context.Context, f signingFlags, log *slog.Logger) {
-	for _, r := range slices.Backward(s.keys.Records(ctx)) {
-		if len(r.Sealed) == 0 || !r.RetiresAt.IsZero() {
-			continue
-		}
-		if f.SigningAlg != "" && f.SigningAlg != r.Algorithm {
-			log.Warn(fmt.Sprintf("--signing-alg is for new keys, and the key in use is another one: latchkey keys rotate --signing-alg %s makes the next", f.SigningAlg),
-				slog.String("signing_alg", string(f.SigningAlg)), slog.String("key_alg", string(r.Algorithm)), slog.String("kid", r.ID))
-		}
-		return
+	r, ok := s.newestKey(ctx)
+	if ok && f.SigningAlg != "" && f.SigningAlg != r.Algorithm {
+		log.Warn(fmt.Sprintf("--signing-alg is for new keys, and the key in use is another one: latchkey keys rotate --signing-alg %s makes the next", f.SigningAlg),
+			slog.String("signing_alg", string(f.SigningAlg)), slog.String("key_alg", string(r.Algorithm)), slog.String("kid", r.ID))
 	}
 }
 
