@@ -31,7 +31,7 @@ const defaultConfig = "latchkey.yaml"
 type fileConfig struct {
 	path      string // empty: there is no file
 	named     string // where the file is looked for
-	doc       []byte
+	doc       []byte // as it is in the file
 	settings  map[string]string
 	routes    []gateway.Route // nil: none are declared
 	responses map[gateway.ResponseType]gateway.Response
@@ -76,11 +76,20 @@ func loadConfig(args []string) (fileConfig, error) {
 }
 
 func readConfig(path string) (fileConfig, error) {
-	doc, err := textfile.ReadFile(path)
+	doc, err := os.ReadFile(path)
 	if err != nil {
 		return fileConfig{}, fmt.Errorf("reading the configuration file: %w", err)
 	}
-	c, err := parseConfig(doc)
+	return decodeConfig(path, doc)
+}
+
+// decodeConfig reads the content of the file.
+func decodeConfig(path string, doc []byte) (fileConfig, error) {
+	text, err := textfile.Decode(doc)
+	if err != nil {
+		return fileConfig{}, fmt.Errorf("reading the configuration file: %s %w", path, err)
+	}
+	c, err := parseConfig(text)
 	if err != nil {
 		return fileConfig{}, fmt.Errorf("%s: %w", path, err)
 	}

@@ -77,7 +77,10 @@ func (f *configFollower) read() {
 	if err == nil && f.current.doc != nil && bytes.Equal(doc, f.current.doc) {
 		return
 	}
-	changed, err := readConfig(name)
+	var changed fileConfig
+	if err == nil {
+		changed, err = decodeConfig(name, doc)
+	}
 	if err == nil {
 		err = f.apply(changed)
 	}

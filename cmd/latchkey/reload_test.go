@@ -52,6 +52,9 @@ func TestConfigIsFollowed(t *testing.T) {
 		{"it says that once", "", 3, []string{"GET /a"}, ""},
 		{"it is back", content("GET /c", "x"), 2, []string{"GET /a", "GET /c"}, "routes are read again"},
 		{"a setting changes", "limits: off\n" + content("GET /d", "x"), 2, []string{"GET /a", "GET /c", "GET /d"}, "take effect after a restart\" settings=limits"},
+		{"a byte order mark", "\ufeff" + content("GET /e", "x"), 2, []string{"GET /a", "GET /c", "GET /d", "GET /e"}, "routes are read again"},
+		{"another encoding", "\xff\xfea\x00", 2, []string{"GET /a", "GET /c", "GET /d", "GET /e"}, "latchkey.yaml is UTF-16; save it as UTF-8"},
+		{"that is gone too", "", 2, []string{"GET /a", "GET /c", "GET /d", "GET /e"}, "is gone; the routes stay"},
 	} {
 		log.Reset()
 		if step.content == "" {
@@ -71,6 +74,23 @@ func TestConfigIsFollowed(t *testing.T) {
 			t.Errorf("%s: logged %q, want %q", step.name, got, step.logged)
 		}
 	}
+}
+
+// TestTouchedConfigIsNotReadAgain saves a file with a byte order mark as it was.
+func TestTouchedConfigIsNotReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.yaml")
+	if err := os.WriteFile(path, []byte("\ufeffroutes:\n  - route: GET /a\n    to: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	started, err := readConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &configFollower{log: slog.New(slog.DiscardHandler), settings: started.settings, current: started, apply: func(fileConfig) error {
+		t.Error("the same file is applied again")
+		return nil
+	}}
+	f.read()
 }
 
 // TestOfflineFollowsItsFile changes the routes of the program while it runs.
