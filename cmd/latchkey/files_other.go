@@ -5,6 +5,8 @@ package main
 // checkSecretFile is for systems whose files have Unix modes.
 func checkSecretFile(string) error { return nil }
 
+func checkSecretDirectory(string) error { return nil }
+
 // explainAccess is for systems whose files have owners by number.
 func explainAccess(err error) error { return err }
 

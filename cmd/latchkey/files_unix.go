@@ -27,8 +27,15 @@ func checkSecretFile(path string) error {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return fmt.Errorf("%s is for its owner alone, and has mode %04o: chmod 600 %s", path, mode, path)
 	}
+	return checkSecretDirectory(path)
+}
+
+// checkSecretDirectory refuses a directory in which others could put a secret of
+// theirs in the place of ours.
+func checkSecretDirectory(path string) error {
 	dir := filepath.Dir(path)
-	if info, err = os.Stat(dir); err != nil {
+	info, err := os.Stat(dir)
+	if err != nil {
 		return err
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -72,6 +73,48 @@ func TestMasterKeyIsItsOwnersAlone(t *testing.T) {
 			}
 			must(t, dir, "", "users", "list", "--master-key-file", mounted)
 		})
+	}
+}
+
+// TestMasterKeyIsCheckedFirst: a directory that is refused for its master key is as
+// it was, without a database, a newer schema or a log of one.
+func TestMasterKeyIsCheckedFirst(t *testing.T) {
+	names := func(dir string) (names []string) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	for _, c := range []struct {
+		name string
+		mode os.FileMode // of the directory
+		key  string      // content of a key that others can read; empty: none
+	}{
+		{"others can read the key", 0o700, "x"},
+		{"others can write to the directory", 0o777, ""},
+	} {
+		for _, args := range [][]string{{"init"}, {"offline", "--addr", "127.0.0.1:0"}} {
+			dir := t.TempDir()
+			if err := os.Chmod(dir, c.mode); err != nil {
+				t.Fatal(err)
+			}
+			if c.key != "" {
+				if err := os.WriteFile(filepath.Join(dir, "master.key"), []byte(c.key), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := names(dir)
+			if code, said := command(t, dir, "", args...); code != 1 || !strings.Contains(said, "the master key: ") {
+				t.Errorf("%s, %v: status %d: %s", c.name, args, code, said)
+			}
+			if after := names(dir); !slices.Equal(before, after) {
+				t.Errorf("%s, %v: the directory holds %v, want %v", c.name, args, after, before)
+			}
+		}
 	}
 }
 

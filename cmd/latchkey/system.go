@@ -199,6 +199,9 @@ func (f dataFlags) open(ctx context.Context, create bool, ttl time.Duration, log
 // directory, the database, the master key. ttl is how long the tokens live that
 // keys have signed: a key that is replaced verifies for as long.
 func (f dataFlags) openKind(ctx context.Context, kind sqlstore.Kind, create bool, ttl time.Duration, log *slog.Logger) (*storage, error) {
+	if err := f.checkOwnMasterKey(create); err != nil {
+		return nil, err
+	}
 	path := sqlstore.Memory
 	if f.Data != sqlstore.Memory {
 		path = f.database()
@@ -305,6 +308,24 @@ func (f dataFlags) masterKey(ctx context.Context, store *sqlstore.Store, create 
 		err = fmt.Errorf("there is no master key: %s is missing; put it back, or give it by LATCHKEY_MASTER_KEY or --master-key-file", path)
 	}
 	return key, err
+}
+
+// checkOwnMasterKey refuses a data directory whose master key others can read or
+// replace before there is a database in it, or a newer schema. Where there is no key
+// yet and create is about to make it, the directory alone counts.
+func (f dataFlags) checkOwnMasterKey(create bool) error {
+	if f.Data == sqlstore.Memory || f.MasterKeyFile != "" || os.Getenv("LATCHKEY_MASTER_KEY") != "" {
+		return nil
+	}
+	path := filepath.Join(f.Data, "master.key")
+	err := checkSecretFile(path)
+	if create && errors.Is(err, fs.ErrNotExist) {
+		err = checkSecretDirectory(path)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("the master key: %w", err)
 }
 
 // readOwnMasterKey reads the file in the data directory. Another one may be a
