@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
@@ -100,10 +102,17 @@ func (i issueFlags) Validate() error {
 
 func checkPublicURL(text string) error {
 	u, err := url.Parse(text)
-	if text != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
-		return fmt.Errorf("--public-url %q must be like https://auth.example.com", text)
+	if text != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.ContainsAny(text, "?#") || !isPrefix(u)) {
+		return fmt.Errorf("--public-url %q must be like https://auth.example.com or https://example.com/auth", text)
 	}
 	return nil
+}
+
+// isPrefix reports whether links can begin with the path, and requests be found
+// below it: nothing of it is encoded, and it has no empty or dot segment.
+func isPrefix(u *url.URL) bool {
+	below := strings.TrimSuffix(u.Path, "/")
+	return u.RawPath == "" && !strings.HasSuffix(below, "/") && (below == "" || path.Clean(below) == below)
 }
 
 type signingFlags struct {

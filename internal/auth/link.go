@@ -30,13 +30,17 @@ func (s *Service) LookAtLink(ctx context.Context, token string, purposes ...Purp
 		return Link{}, nil
 	}
 	c := credential{id: TicketID(id), secret: secret}
-	tickets, err := s.tickets(ctx, []credential{c, {id: s.usedID(c.id, hashSecret(secret))}})
+	all := []credential{c}
+	for _, p := range purposes {
+		all = append(all, credential{id: s.usedID(p, c.id, hashSecret(secret))})
+	}
+	tickets, err := s.tickets(ctx, all)
 	if err != nil {
 		return Link{}, err
 	}
-	t, used := tickets[0], tickets[1]
+	t, marks := tickets[0], tickets[1:]
 	switch {
-	case used.Purpose == purposeUsed && s.Now().Before(used.ExpiresAt):
+	case slices.ContainsFunc(marks, func(mark Ticket) bool { return mark.Purpose == purposeUsed && s.Now().Before(mark.ExpiresAt) }):
 		return Link{State: LinkUsed}, nil
 	case !slices.Contains(purposes, t.Purpose) || !s.opens(t, c, s.Now()):
 		return Link{}, nil
@@ -61,11 +65,12 @@ func (s *Service) redeemable(ctx context.Context, t Ticket) error {
 }
 
 // used remembers, until its link expires, that a ticket was redeemed. Its id is a
-// MAC of the hash of the secret, so that only the same link finds it.
+// MAC of the purpose and the hash of the secret, so that only the same link finds
+// it, on the page that it was for.
 func (s *Service) used(t Ticket) Ticket {
-	return Ticket{ID: s.usedID(t.ID, t.SecretHash), Purpose: purposeUsed, CreatedAt: s.Now(), ExpiresAt: t.LinkUntil}
+	return Ticket{ID: s.usedID(t.Purpose, t.ID, t.SecretHash), Purpose: purposeUsed, CreatedAt: s.Now(), ExpiresAt: t.LinkUntil}
 }
 
-func (s *Service) usedID(id TicketID, secretHash []byte) TicketID {
-	return TicketID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("used", string(id), string(secretHash))[:16]))
+func (s *Service) usedID(purpose Purpose, id TicketID, secretHash []byte) TicketID {
+	return TicketID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("used", string(purpose), string(id), string(secretHash))[:16]))
 }

@@ -28,8 +28,9 @@ type turn struct {
 }
 
 const (
-	// turnWait is how long anybody waits.
-	turnWait = 2 * time.Second
+	// turnWait is how long a change waits for those before it. A store that is not
+	// there ends the wait at once, see outages.
+	turnWait = 5 * time.Second
 	// fewTurns is how many may have or await the turn by the same token, which is
 	// all that they need: by themselves they would fill the queue.
 	fewTurns = 16

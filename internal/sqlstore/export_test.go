@@ -45,12 +45,12 @@ func (s *Store) Known(id auth.SessionID) bool {
 	return found.state != indexState{}
 }
 
-// SetPatience sets how long what begins from now on waits.
-func (s *Store) SetPatience(d time.Duration) { s.patience = d }
+// SetWaits sets how long what begins from now on waits for a lock, and for those
+// before it.
+func (s *Store) SetWaits(lock, queue time.Duration) { s.patience, s.queueWait = lock, queue }
 
-// Gather has commits wait until so many do, and begins with them then, with the
-// patience.
-func (s *Store) Gather(n int, d time.Duration) (begin func()) {
+// Gather has commits wait until so many do, and begins with them then.
+func (s *Store) Gather(n int) (begin func()) {
 	s.group.mu.Lock()
 	s.group.working = true
 	s.group.mu.Unlock()
@@ -60,7 +60,6 @@ func (s *Store) Gather(n int, d time.Duration) (begin func()) {
 			gathered = len(s.group.waiting)
 			s.group.mu.Unlock()
 		}
-		s.SetPatience(d)
 		s.work(context.Background())
 	}
 }

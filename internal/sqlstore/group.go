@@ -48,7 +48,7 @@ func (s *Store) Commit(ctx context.Context, b auth.Batch) error {
 		// Tied to nobody's ctx: it works for all.
 		go s.work(context.WithoutCancel(ctx))
 	}
-	limit := time.NewTimer(s.patience)
+	limit := time.NewTimer(s.queueWait)
 	defer limit.Stop()
 	select {
 	case err := <-c.done:

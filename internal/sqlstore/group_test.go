@@ -122,8 +122,8 @@ func TestAllWhoWaitAreAnsweredTogether(t *testing.T) {
 	unlock := lock(t, path)
 	defer unlock()
 	const n = 300
-	s.SetPatience(time.Hour) // nobody gives up alone
-	begin := s.Gather(n, time.Millisecond)
+	s.SetWaits(time.Millisecond, time.Hour) // nobody gives up alone
+	begin := s.Gather(n)
 	outcomes := make([]error, n)
 	var done sync.WaitGroup
 	for i := range n {
@@ -137,7 +137,7 @@ func TestAllWhoWaitAreAnsweredTogether(t *testing.T) {
 		}
 	}
 	unlock()
-	s.SetPatience(time.Hour)
+	s.SetWaits(time.Hour, time.Hour)
 	if err := s.Commit(t.Context(), auth.Batch{Events: []auth.Event{{Kind: "x"}}}); err != nil {
 		t.Errorf("after the lock: %v", err)
 	}

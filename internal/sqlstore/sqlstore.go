@@ -4,8 +4,7 @@
 // disk before it is acknowledged.
 //
 // Writers queue for one connection, readers have their own and never wait for
-// writers. A database that stays locked is auth.ErrUnavailable within patience, from
-// the moment the caller comes; one that is full or unreadable at once. Opening one
+// writers. A database that stays locked is auth.ErrUnavailable within patience; one that is full or unreadable at once. Opening one
 // waits for ten seconds.
 package sqlstore
 
@@ -41,11 +40,14 @@ const Memory = ":memory:"
 
 const (
 	openTimeout = 10 * time.Second // waiting for others who begin the same database
-	// patience is what a write waits before it begins: for those before it, for the
-	// connection and for another process's lock, together. A request that finds the
-	// database locked has made a hash before it, and one more may have begun with the
-	// failure of the first: twice this has to be well below two seconds.
+	// patience is what a write waits for the connection and for another process's
+	// lock, together. A request that finds the database locked has made a hash before
+	// it, and one more may have begun with the failure of the first: twice this has to
+	// be well below two seconds.
 	patience = 750 * time.Millisecond
+	// queueWait is what a write waits for those before it. They get on with it, or find
+	// the database locked, which ends the wait of all behind them.
+	queueWait = 1900 * time.Millisecond
 	// lockSlice is how long SQLite waits for a lock at a time.
 	lockSlice = 50 * time.Millisecond
 )
@@ -59,8 +61,8 @@ type Store struct {
 	read  *sql.DB
 	stmts statements
 	group group
-	// patience is the constant, but in tests.
-	patience time.Duration
+	// patience and queueWait are the constants, but in tests.
+	patience, queueWait time.Duration
 	// file is the database when it was opened; nil: in memory.
 	path string
 	file fs.FileInfo
@@ -89,7 +91,7 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 // one of another is a KindError before anything is done to it. In memory every
 // kind is the same.
 func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store, error) {
-	s := &Store{patience: patience}
+	s := &Store{patience: patience, queueWait: queueWait}
 	if path == Memory {
 		s.write = openDB(Memory)
 		s.read = s.write

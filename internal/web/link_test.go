@@ -99,6 +99,14 @@ func TestUsedLinksSaySo(t *testing.T) {
 		if other := f.get(p.path+"?token="+id+"."+strings.Repeat("A", 43), nil); other.body != dead.body {
 			t.Errorf("another secret of the same ticket: %s", withoutStyle(other.body))
 		}
+		for _, other := range ticketPages {
+			if other.path == p.path {
+				continue
+			}
+			if a := f.get(other.path+"?token="+token, nil); a.status != http.StatusBadRequest || strings.Contains(a.body, "before") {
+				t.Errorf("on %s: %d %s", other.path, a.status, withoutStyle(a.body))
+			}
+		}
 		f.clock.Advance(8 * 24 * time.Hour)
 		if late := f.get(p.path+"?token="+token, nil); late.body != dead.body {
 			t.Errorf("after it has expired: %s", withoutStyle(late.body))
