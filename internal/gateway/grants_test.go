@@ -150,7 +150,12 @@ func checkSlashes(r *rand.Rand, tb *gateway.Table, p gateway.Policy, routes []ga
 				if ok && reading == gateway.SlashRefuse {
 					return fmt.Errorf("routes %v: %s %s/ leads to %s", routes, verb, path, m.Route)
 				}
-				if !ok || m.Route.Public || mayCall(m.Route, scopes) {
+				plain, found := tb.Match(verb, path)
+				may := m.Route.Public || mayCall(m.Route, scopes)
+				if ok && may && found && !plain.Route.Public && !mayCall(plain.Route, scopes) {
+					return fmt.Errorf("routes %v, %s: %s %s/ leads to %s, around %s, which asks for %q", routes, reading, verb, path, m.Route, plain.Route, plain.Route.Scopes)
+				}
+				if !ok || may {
 					continue
 				}
 				arns := []string{dev + verb + "/" + reading.ARNPath(path+"/"), dev + verb + path + "/"}

@@ -339,7 +339,7 @@ func (t *Table) MatchAs(reading TrailingSlash, method, path string) (Match, bool
 	path, slash := reading.cut(path)
 	greedyOnly := slash && reading == SlashKeep
 	e, params := t.match(method, path, greedyOnly)
-	if e == nil {
+	if e == nil || greedyOnly && t.bypasses(e, method, path) {
 		return Match{}, false
 	}
 	if greedyOnly {
@@ -364,6 +364,11 @@ func (t *Table) WhyNot(reading TrailingSlash, method, path string) string {
 	plain, _ := reading.cut(path)
 	if fault := PathFault(plain); fault != "" {
 		return "the path can be read in more than one way: " + fault
+	}
+	if plain != path && reading == SlashKeep {
+		if e, _ := t.match(method, plain, true); e != nil && t.bypasses(e, method, plain) {
+			return "the path without its slash has a route that needs more than the greedy route"
+		}
 	}
 	if found := t.MethodsAs(reading, path); len(found) > 0 {
 		return "the path has no route for this method, only for " + strings.Join(found, ", ")

@@ -9,7 +9,7 @@ type TrailingSlash string
 const (
 	SlashRefuse TrailingSlash = "refuse" // it matches nothing
 	SlashStrip  TrailingSlash = "strip"  // it is the resource without the slash
-	SlashKeep   TrailingSlash = "keep"   // greedy routes hand it on; others do not match
+	SlashKeep   TrailingSlash = "keep"   // greedy routes hand it on, unless that bypasses a route; others do not match
 )
 
 // cut takes the slash off a path for the readings that know what to do with it.
@@ -26,6 +26,14 @@ func (s TrailingSlash) ARNPath(path string) string {
 		path, _ = s.cut(path)
 	}
 	return strings.TrimPrefix(path, "/")
+}
+
+// bypasses reports whether a greedy route needs less than the route that the path
+// without its slash has. Most servers read both paths alike: the slash would lead
+// around the needs of that route.
+func (t *Table) bypasses(greedy *entry, method, plain string) bool {
+	e, _ := t.match(method, plain, false)
+	return e != nil && !e.Public && (greedy.Public || !subset(e.Scopes, greedy.Scopes))
 }
 
 // findWidened finds, for each entry, the others whose resource allows its paths

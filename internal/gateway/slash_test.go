@@ -51,6 +51,42 @@ func TestTrailingSlash(t *testing.T) {
 	}
 }
 
+// TestTrailingSlashBypassesNoRoute: a slash at the end leads to no greedy route that
+// needs less than the route of the path without it.
+func TestTrailingSlashBypassesNoRoute(t *testing.T) {
+	public := gateway.Route{Method: "ANY", Path: "/pub/{p+}", Public: true, To: "f"}
+	const reason = "the path without its slash has a route that needs more than the greedy route"
+	for _, test := range []struct {
+		routes             []gateway.Route
+		method, path, want string
+	}{
+		{[]gateway.Route{public, route(t, "GET /pub/admin", "admin")}, "GET", "/pub/admin/", reason},
+		{[]gateway.Route{public, route(t, "GET /pub/admin", "admin")}, "POST", "/pub/admin/", "ANY /pub/{p+}"},
+		{[]gateway.Route{public, route(t, "GET /pub/admin", "admin")}, "GET", "/pub/other/", "ANY /pub/{p+}"},
+		{[]gateway.Route{public, route(t, "ANY /pub/admin", "admin")}, "POST", "/pub/admin/", reason},
+		{[]gateway.Route{public, route(t, "GET /pub/me", "")}, "GET", "/pub/me/", reason}, // needs a token alone
+		{[]gateway.Route{public, route(t, "GET /pub/{id}", "read")}, "GET", "/pub/7/", reason},
+		{[]gateway.Route{public, route(t, "ANY /pub/a/{p+}", "a")}, "GET", "/pub/a/b/", "ANY /pub/a/{p+}"},
+		{[]gateway.Route{{Method: "ANY", Path: "/{p+}", Public: true, To: "f"}, route(t, "GET /pub", "admin")}, "GET", "/pub/", reason},
+		{[]gateway.Route{route(t, "ANY /a/{p+}", "x y"), route(t, "GET /a/b", "x")}, "GET", "/a/b/", "ANY /a/{p+}"},
+		{[]gateway.Route{route(t, "ANY /a/{p+}", "x"), {Method: "GET", Path: "/a/b", Public: true, To: "f"}}, "GET", "/a/b/", "ANY /a/{p+}"},
+	} {
+		tb, err := gateway.NewTable(test.routes)
+		if err != nil {
+			t.Errorf("%v: %v", test.routes, err)
+			continue
+		}
+		m, ok := tb.MatchAs(gateway.SlashKeep, test.method, test.path)
+		got := m.Route.String()
+		if !ok {
+			got = tb.WhyNot(gateway.SlashKeep, test.method, test.path)
+		}
+		if got != test.want || ok != strings.Contains(test.want, "{") {
+			t.Errorf("%v: %s %s: %s, want %s", test.routes, test.method, test.path, got, test.want)
+		}
+	}
+}
+
 // Whoever may read one user and not list them is not let through by a slash.
 func TestPolicyDeniesASlashThatAWildcardWouldAllow(t *testing.T) {
 	tb, err := gateway.NewTable([]gateway.Route{route(t, "GET /users", "users:list"), route(t, "GET /users/{id}", "users:read"), route(t, "POST /users", "users:write"), route(t, "GET /a", "a")})

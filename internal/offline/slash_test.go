@@ -45,3 +45,18 @@ func TestTrailingSlashReadings(t *testing.T) {
 		})
 	}
 }
+
+// TestTrailingSlashBypassesNoRouteOfAServer: servers read /pub/admin/ as /pub/admin.
+func TestTrailingSlashBypassesNoRouteOfAServer(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RequestURI) }))
+	defer up.Close()
+	a := serve(t, []gateway.Route{
+		{Method: "ANY", Path: "/pub/{p+}", Public: true, To: up.URL},
+		{Method: "GET", Path: "/pub/admin", Scopes: []string{"admin"}, To: up.URL},
+	}, func(cfg *offline.Config) { cfg.TrailingSlash = gateway.SlashKeep })
+	for path, want := range map[string]int{"/pub/admin": http.StatusUnauthorized, "/pub/admin/": http.StatusForbidden, "/pub/a/": http.StatusOK} {
+		if r := a.do(t, "GET", path); r.status != want {
+			t.Errorf("%s without a token: %d %s, want %d", path, r.status, r.body, want)
+		}
+	}
+}
