@@ -30,6 +30,11 @@ func TestPagesSayWhoseAddressItIs(t *testing.T) {
 		if !strings.Contains(a.body, `<p class="address">`+email+"</p>") {
 			t.Errorf("the page does not show %s: %s", email, withoutStyle(a.body))
 		}
+		if p.path != "/verify" {
+			if a := f.submit(p.path, url.Values{"token": {token}, "password": {"short"}}); !strings.Contains(a.body, `<p class="address">`+email+"</p>") {
+				t.Errorf("after a refused password the page does not show %s: %s", email, withoutStyle(a.body))
+			}
+		}
 		if named := strings.Contains(a.body, `value="`+email+`" autocomplete="username"`); named != (p.path != "/verify") {
 			t.Errorf("the name for password managers: %t, in %s", named, withoutStyle(a.body))
 		}

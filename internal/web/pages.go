@@ -257,7 +257,11 @@ func (h *handler) finishPage(w http.ResponseWriter, r *http.Request, p page, tok
 	var invalid *auth.InvalidError
 	switch {
 	case errors.As(err, &invalid):
-		return h.writePage(w, problem.Status, h.faulty(p, token, "The "+invalid.Field+" "+invalid.Reason+"."))
+		v := h.faulty(p, token, "The "+invalid.Field+" "+invalid.Reason+".")
+		if link, err := h.Service.LookAtLink(r.Context(), token, p.purposes...); err == nil { // without it the form is good all the same
+			v.Email = link.Email
+		}
+		return h.writePage(w, problem.Status, v)
 	case errors.Is(err, auth.ErrInvalidTicket):
 		return h.showLink(w, r, p, token, problem.Status)
 	}
