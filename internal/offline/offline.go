@@ -252,17 +252,6 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.serve()
 }
 
-// passedOn reports whether a proxy or a tunnel says that the client is elsewhere.
-// Tunnels can be told to write a loopback name into Host.
-func passedOn(h http.Header) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
-		if len(h.Values(name)) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
 func (x *exchange) serve() {
 	if !x.knownHost() {
 		x.answer(http.StatusForbidden, `{"message":"Forbidden"}`)

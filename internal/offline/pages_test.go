@@ -48,7 +48,10 @@ func TestPagesAreForThisMachine(t *testing.T) {
 			}
 		}
 	}
-	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
+	for _, header := range []string{
+		"Forwarded", "X-Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via", "Cf-Connecting-Ip", "True-Client-Ip",
+		"Fastly-Client-Ip", "X-Client-Ip", "X-Host", "X-Scheme", "x_forwarded_for",
+	} {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/inbox", nil)
 		r.Host = "localhost:4000"
 		r.Header.Set(header, "203.0.113.9")
