@@ -88,7 +88,11 @@ func LambdaContext(ctx context.Context, function, requestID string) context.Cont
 func (x *exchange) permit() (done func(), ok bool) {
 	switch n := x.r.ContentLength; {
 	case n > maxBody:
-		x.w.Header().Set("Connection", "close") // or net/http would read on before it answers
+		// Over HTTP/1.1 net/http would read on before it answers. Over HTTP/2 the header
+		// would end a connection that other requests share.
+		if x.r.ProtoMajor == 1 {
+			x.w.Header().Set("Connection", "close")
+		}
 		x.refuse(gateway.RequestTooLarge)
 		return nil, false
 	case n >= 0 && n <= largeBody:

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -377,6 +378,39 @@ func TestBodiesAreRefusedByTheirLength(t *testing.T) {
 	}
 	if res.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("answered %s, want 413", res.Status)
+	}
+}
+
+// TestLongBodiesLeaveTheConnection: over HTTP/2 other requests share it, and go on.
+func TestLongBodiesLeaveTheConnection(t *testing.T) {
+	a := serve(t, []gateway.Route{{Method: "POST", Path: "/f", Public: true, To: "echo"}}, nil)
+	server := httptest.NewUnstartedServer(a.gateway)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	transport := &http.Transport{Protocols: server.Config.Protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	for i := range 3 {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+			if c.Reused != (i > 0) {
+				t.Errorf("request %d: the connection is reused: %v", i, c.Reused)
+			}
+		}})
+		r, err := http.NewRequestWithContext(ctx, "POST", server.URL+"/f", bytes.NewReader(make([]byte, 10<<20+1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		res, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge || res.ProtoMajor != 2 {
+			t.Errorf("answered %s over %s, %v; want 413 over HTTP/2", res.Status, res.Proto, err)
+		}
 	}
 }
 

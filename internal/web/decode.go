@@ -75,7 +75,9 @@ func decode(w http.ResponseWriter, r *http.Request, m members, optional ...strin
 // readBody refuses a body that says that it is too long before it reads any of it.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBody {
-		if r.Context().Value(http.ServerContextKey) != nil { // or net/http would read on before it answers
+		// Over HTTP/1.1 net/http would read on before it answers. Over HTTP/2 the header
+		// would end a connection that other requests share. A function has no connection.
+		if r.ProtoMajor == 1 && r.Context().Value(http.ServerContextKey) != nil {
 			w.Header().Set("Connection", "close")
 		}
 		return nil, errTooLarge

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"regexp"
 	"slices"
 	"strings"
@@ -239,6 +241,38 @@ func TestBodiesAreRefusedByTheirLength(t *testing.T) {
 		}
 		if res.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s is answered %s, want 413", route.path, res.Status)
+		}
+	}
+}
+
+// TestLongBodiesLeaveTheConnection: over HTTP/2 other requests share it, and go on.
+func TestLongBodiesLeaveTheConnection(t *testing.T) {
+	server := httptest.NewUnstartedServer(newFixture(t).handler)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	transport := &http.Transport{Protocols: server.Config.Protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	for i := range 3 {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+			if c.Reused != (i > 0) {
+				t.Errorf("request %d: the connection is reused: %v", i, c.Reused)
+			}
+		}})
+		r, err := http.NewRequestWithContext(ctx, "POST", server.URL+"/login", bytes.NewReader(make([]byte, 64<<10+1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		res, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge || res.ProtoMajor != 2 {
+			t.Errorf("answered %s over %s, %v; want 413 over HTTP/2", res.Status, res.Proto, err)
 		}
 	}
 }
