@@ -5,8 +5,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -77,23 +80,91 @@ func TestHTTP2ByPriorKnowledge(t *testing.T) {
 	}
 }
 
-// TestHTTP2Limits: a header over the limit gets no answer of the handler.
+// TestHTTP2Limits: headers have the same limit over both protocols, and one request
+// over it is answered like any other.
 func TestHTTP2Limits(t *testing.T) {
 	url := serveHTTP2ForTest(t, true, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
-	client := &http.Client{Transport: overHTTP2(t)}
-	for size, want := range map[int]bool{maxHeaderBytes - 4096 - 1024: true, maxHeaderBytes - 4096 + 1024: false, maxHeaderBytes + 1024: false} {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
-		if err != nil {
-			t.Fatal(err)
+	plain := &http.Transport{}
+	t.Cleanup(plain.CloseIdleConnections)
+	for _, transport := range []*http.Transport{overHTTP2(t), plain} {
+		for name, c := range map[string]struct {
+			path   string
+			header http.Header
+			want   int
+		}{
+			"a value below":      {"/", http.Header{"X-Large": {strings.Repeat("a", maxHeaderBytes-512)}}, http.StatusOK},
+			"a value above":      {"/", http.Header{"X-Large": {strings.Repeat("a", maxHeaderBytes)}}, http.StatusRequestHeaderFieldsTooLarge},
+			"a name above":       {"/", http.Header{"X" + strings.Repeat("a", maxHeaderBytes): {"1"}}, http.StatusRequestHeaderFieldsTooLarge},
+			"a path above":       {"/" + strings.Repeat("a", maxHeaderBytes), nil, http.StatusRequestHeaderFieldsTooLarge},
+			"many values":        {"/", http.Header{"X": slices.Repeat([]string{""}, 3500)}, http.StatusRequestHeaderFieldsTooLarge},
+			"what proxies allow": {"/", http.Header{"X-Large": slices.Repeat([]string{strings.Repeat("~", 10_000)}, 12)}, http.StatusRequestHeaderFieldsTooLarge},
+		} {
+			res, err := sendGet(t, transport, url+c.path, c.header)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if res.StatusCode != c.want {
+				t.Errorf("%s: %s over %s, want %d", name, res.Status, res.Proto, c.want)
+			}
 		}
-		req.Header.Set("X-Large", strings.Repeat("a", size))
-		res, err := client.Do(req)
-		if err == nil {
-			res.Body.Close()
+	}
+}
+
+// sendGet asks for the URL and drops the body of the answer.
+func sendGet(t *testing.T, transport http.RoundTripper, url string, header http.Header) (*http.Response, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header != nil {
+		r.Header = header
+	}
+	res, err := transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	return res, errors.Join(err, res.Body.Close())
+}
+
+// TestLongHeadersLeaveTheConnection: a proxy has the requests of many clients on one
+// connection, and one of them must not end those of the others.
+func TestLongHeadersLeaveTheConnection(t *testing.T) {
+	const others = 5
+	begun, finish := make(chan struct{}, others), make(chan struct{})
+	url := serveHTTP2ForTest(t, true, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-finish
+	}))
+	transport := overHTTP2(t)
+	var connections atomic.Int32
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		connections.Add(1)
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	answers := make(chan error, others)
+	for range others {
+		go func() {
+			res, err := sendGet(t, transport, url, nil)
+			if err == nil && res.StatusCode != http.StatusOK {
+				err = errors.New(res.Status)
+			}
+			answers <- err
+		}()
+		<-begun // the first one has made the connection
+	}
+	res, err := sendGet(t, transport, url, http.Header{"X-Large": slices.Repeat([]string{strings.Repeat("~", 4000)}, 7)})
+	if err != nil || res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("28,000 bytes of headers: %v, %v; want 431", res, err)
+	}
+	close(finish)
+	for range others {
+		if err := <-answers; err != nil {
+			t.Errorf("another request of the connection: %v", err)
 		}
-		if good := err == nil && res.StatusCode == http.StatusOK; good != want {
-			t.Errorf("a header of %d bytes: %v, %v", size, res, err)
-		}
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("%d connections were made, want 1", n)
 	}
 }
 

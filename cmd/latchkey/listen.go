@@ -21,6 +21,10 @@ const (
 	writeTimeout      = 15 * time.Second
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 16 << 10
+	// maxHeaderBytesRead is how much net/http reads where it speaks HTTP/2. Beyond it
+	// ends the connection, with the requests of all clients behind the same proxy:
+	// it is well above what proxies let through.
+	maxHeaderBytesRead = 128 << 10
 	// maxStreams is how many requests one connection of HTTP/2 may have under way.
 	maxStreams = 100
 	// shutdownTimeout is for requests under way when the process is told to end.
@@ -152,13 +156,43 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 // speakHTTP2 takes HTTP/2 without TLS from clients that begin with its preface (RFC
 // 9113 section 3.3), beside HTTP/1.1. There is no Upgrade. The time limits are those
 // of HTTP/1.1: reading and writing count for each request, idle time for the
-// connection. net/http adds nothing to the limit of headers here: they may have 12
-// KiB.
+// connection. The limit of headers is that of limitHeaders, for both protocols:
+// net/http has one number for them, and over HTTP/2 ends the connection by it.
 func speakHTTP2(srv *http.Server) {
+	srv.Handler = limitHeaders(srv.Handler)
+	srv.MaxHeaderBytes = maxHeaderBytesRead
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: srv.WriteTimeout}
+}
+
+// limitHeaders answers 431 to a request whose headers are too long, and leaves the
+// connection of HTTP/2 to its other requests. The answer has no body, which flow
+// control could hold back and the headers with it.
+func limitHeaders(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if headerBytes(r) <= maxHeaderBytes {
+			h.ServeHTTP(w, r)
+			return
+		}
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // as net/http does with its own 431
+		}
+		w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
+	})
+}
+
+// headerBytes is about what the request line and the headers take in HTTP/1.1,
+// whichever way they came.
+func headerBytes(r *http.Request) int {
+	n := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len(r.Host)
+	for name, values := range r.Header {
+		for _, value := range values {
+			n += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	return n
 }
 
 // shutDoor has no further connections made, and those that are made accepted for
