@@ -69,7 +69,7 @@ func (c Config) parse(doc []byte) (input, error) {
 	if k == byHand {
 		in.method, in.path = c.Default.Method, c.Default.Path
 	}
-	if in.method == "" || !strings.HasPrefix(in.path, "/") {
+	if in.method == "" || in.path == "" {
 		return input{}, fmt.Errorf("parsing proxy event: method %q and path %q do not make a request", in.method, in.path)
 	}
 	in.path = withoutPrefix(in.path, c.BasePath)
@@ -90,10 +90,30 @@ func withoutPrefix(path, prefix string) string {
 	return path
 }
 
+// A malformedError is a fault of the client: the event is an HTTP request, and its
+// method, path or query breaks the syntax of HTTP. Other errors are faults of what
+// made the event.
+type malformedError struct{ err error }
+
+func (e *malformedError) Error() string { return "parsing proxy event: " + e.err.Error() }
+func (e *malformedError) Unwrap() error { return e.err }
+
+// cause is the error without the URL, whose query may hold a secret.
+func (e *malformedError) cause() string {
+	var fault *url.Error
+	if errors.As(e.err, &fault) {
+		return fault.Err.Error()
+	}
+	return e.err.Error()
+}
+
 func (in input) request(ctx context.Context) (*http.Request, error) {
 	body, err := in.content()
 	if err != nil {
 		return nil, err
+	}
+	if !strings.HasPrefix(in.path, "/") {
+		return nil, &malformedError{&url.Error{Op: "parse", URL: in.path, Err: errors.New("method and path do not make a request")}}
 	}
 	target := strings.ReplaceAll(in.path, "?", "%3F") // some events hold the path decoded
 	if in.query != "" {
@@ -102,11 +122,11 @@ func (in input) request(ctx context.Context) (*http.Request, error) {
 	// Not url.Parse: it would take the first part of "//admin/x" for a host.
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
-		return nil, fmt.Errorf("parsing proxy event: %w", err)
+		return nil, &malformedError{err}
 	}
 	r, err := http.NewRequestWithContext(ctx, in.method, "/", bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("parsing proxy event: %w", err)
+		return nil, &malformedError{err}
 	}
 	r.URL, r.RequestURI = u, target
 	r.Header = in.header
@@ -119,11 +139,14 @@ func (in input) request(ctx context.Context) (*http.Request, error) {
 	if in.sourceIP != "" {
 		r.RemoteAddr = net.JoinHostPort(in.sourceIP, "0")
 	}
-	id := in.requestID
-	if id == "" { // load balancers have none
-		id = gateway.InvocationFrom(ctx).RequestID
+	return r.WithContext(withRequestID(ctx, in.id(ctx))), nil
+}
+
+func (in input) id(ctx context.Context) string {
+	if in.requestID == "" { // load balancers have none
+		return gateway.InvocationFrom(ctx).RequestID
 	}
-	return r.WithContext(withRequestID(ctx, id)), nil
+	return in.requestID
 }
 
 func (in input) content() ([]byte, error) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -40,14 +41,35 @@ func Handler(h http.Handler, cfg Config) gateway.Function {
 				cfg.Log.Warn("a load balancer's event does not name the client: all clients share the limits of one; set LATCHKEY_TRUSTED_PROXIES to the number of proxies, of which the load balancer is one")
 			})
 		}
-		r, err := in.request(ctx)
-		if err != nil {
-			return nil, err
-		}
 		w := &recorder{header: make(http.Header)}
-		h.ServeHTTP(w, r)
+		r, err := in.request(ctx)
+		var malformed *malformedError
+		switch {
+		case errors.As(err, &malformed):
+			if cfg.Log != nil {
+				cfg.Log.Info("malformed request", "request_id", in.id(ctx), "status", http.StatusBadRequest, "error", malformed.cause())
+			}
+			w.badRequest(in.id(ctx))
+		case err != nil:
+			return nil, err
+		default:
+			h.ServeHTTP(w, r)
+		}
 		return json.Marshal(in.answer(w))
 	}
+}
+
+// badRequest answers a request that cannot be handed to the handler. It is no error
+// of the function: each URL of a stranger would raise its alarm.
+func (w *recorder) badRequest(requestID string) {
+	w.header.Set("Content-Type", "application/problem+json")
+	w.header.Set("Cache-Control", "no-store")
+	w.header.Set("X-Content-Type-Options", "nosniff")
+	if requestID != "" {
+		w.header.Set("X-Request-Id", requestID)
+	}
+	w.WriteHeader(http.StatusBadRequest)
+	io.WriteString(w, `{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_request","detail":"The method, path or query of the request is malformed."}`+"\n")
 }
 
 // recorder collects an answer.

@@ -1,15 +1,19 @@
 package proxy_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 )
 
@@ -193,5 +197,57 @@ func TestHandlerFailsOnWhatIsNoRequest(t *testing.T) {
 	}
 	if got := proxy.RequestID(t.Context()); got != "" {
 		t.Errorf("outside of a request the id is %q", got)
+	}
+}
+
+// TestMalformedRequestsAreTheClientsFault: they are answered in the shape of their
+// event, and are no errors of the function.
+func TestMalformedRequestsAreTheClientsFault(t *testing.T) {
+	const body = `{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_request","detail":"The method, path or query of the request is malformed."}` + "\n"
+	header := map[string]string{"Content-Type": "application/problem+json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Request-Id": "r-1"}
+	multi := make(map[string][]string)
+	for name, value := range header {
+		multi[name] = []string{value}
+	}
+	events := map[string]struct {
+		event string // with verbs for method, path and body
+		want  proxy.Response
+	}{
+		"a REST API":      {`{"resource":"/{p+}","httpMethod":%q,"path":%q,"requestContext":{"stage":"dev","requestId":"r-1"},"body":%q,"isBase64Encoded":true}`, proxy.Response{StatusCode: 400, Headers: header, Body: body}},
+		"an HTTP API":     {`{"version":"2.0","requestContext":{"requestId":"r-1","http":{"method":%q}},"rawPath":%q,"body":%q,"isBase64Encoded":true}`, proxy.Response{StatusCode: 400, Headers: header, Body: body}},
+		"a load balancer": {`{"requestContext":{"elb":{}},"headers":{"host":"lb.example.com"},"httpMethod":%q,"path":%q,"body":%q,"isBase64Encoded":true}`, proxy.Response{StatusCode: 400, StatusDescription: "400 Bad Request", Headers: header, Body: body}},
+		"a load balancer with several values": {`{"requestContext":{"elb":{}},"multiValueHeaders":{"host":["lb.example.com"]},"httpMethod":%q,"path":%q,"body":%q,"isBase64Encoded":true}`,
+			proxy.Response{StatusCode: 400, StatusDescription: "400 Bad Request", MultiValueHeaders: multi, Body: body}},
+	}
+	ctx := gateway.WithInvocation(t.Context(), gateway.Invocation{RequestID: "r-1"})
+	h := proxy.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler was called") }), login)
+	for name, test := range events {
+		for _, line := range [][2]string{{"GET", "/100%"}, {"GET", "/%zz"}, {"GET", "/a\n"}, {"GET", "/a\tb"}, {"OPTIONS", "*"}, {"GET", "http://evil.example/"}, {"GET /x", "/a"}} {
+			out, err := h(ctx, fmt.Appendf(nil, test.event, line[0], line[1], "aGk="))
+			if err != nil {
+				t.Errorf("%s: %q: %v", name, line, err)
+				continue
+			}
+			var got proxy.Response
+			if err := json.Unmarshal(out, &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("%s: %q: -want +got:\n%s", name, line, diff)
+			}
+			// A body that is not what the gateway says of it is the gateway's fault.
+			if out, err := h(ctx, fmt.Appendf(nil, test.event, line[0], line[1], "~")); err == nil {
+				t.Errorf("%s: a body that is not base64 is answered: %s", name, out)
+			}
+		}
+	}
+	var log bytes.Buffer
+	h = proxy.Handler(http.NotFoundHandler(), proxy.Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	out, err := h(ctx, []byte(strings.Replace(httpAPIEvent, `"a=1&a=2"`, `"ticket=s3cret\n"`, 1)))
+	if err != nil || !strings.Contains(string(out), `"statusCode":400`) {
+		t.Errorf("a control character in the query: %s, %v", out, err)
+	}
+	if line := log.String(); !strings.Contains(line, "malformed request") || !strings.Contains(line, "invalid control character") || strings.Contains(line, "s3cret") {
+		t.Errorf("the log is %q", line)
 	}
 }
