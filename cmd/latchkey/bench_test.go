@@ -33,7 +33,10 @@ import (
 func BenchmarkReady(b *testing.B) {
 	for _, command := range []string{"serve", "offline"} {
 		b.Run(command, func(b *testing.B) {
-			dir := initialized(b, nil)
+			dir := b.TempDir()
+			if command == "serve" {
+				dir = initialized(b, nil)
+			}
 			args := []string{command, "--addr", "127.0.0.1:0", "--data", "data"}
 			startProgram(b, dir, nil, args...).stop() // offline creates its user
 			var sum time.Duration

@@ -60,7 +60,7 @@ type Info struct {
 // is the schema brought up to date, nor a log begun.
 func Inspect(ctx context.Context, path string) (Info, error) {
 	var info Info
-	err := withFile(ctx, path, func(db *sql.DB) (err error) {
+	err := lookAt(ctx, path, func(db *sql.DB) (err error) {
 		if info.Kind, err = kindOf(ctx, db); err != nil || info.Kind == "" {
 			return err
 		}
@@ -76,7 +76,7 @@ func Inspect(ctx context.Context, path string) (Info, error) {
 // nothing.
 func HasUser(ctx context.Context, path string, id auth.UserID) (bool, error) {
 	n := 0
-	err := withFile(ctx, path, func(db *sql.DB) error {
+	err := lookAt(ctx, path, func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE id = $1`, string(id)).Scan(&n)
 	})
 	return n > 0, err
@@ -109,10 +109,26 @@ func mark(ctx context.Context, tx *sql.Tx, kind Kind) error {
 
 // withFile runs f on the database as it is. A missing one is ErrNoDatabase.
 func withFile(ctx context.Context, path string, f func(*sql.DB) error) error {
+	return withMode(ctx, path, "rw", f)
+}
+
+// lookAt is withFile for what only reads. Where there is a log, of a process that
+// works or was killed, the connection may not write: the last one that may moves the
+// log into the database when it is closed. Where there is none, one that may not
+// write leaves an empty log behind.
+func lookAt(ctx context.Context, path string, f func(*sql.DB) error) error {
+	mode := "rw"
+	if _, err := os.Stat(path + "-wal"); err == nil {
+		mode = "ro"
+	}
+	return withMode(ctx, path, mode, f)
+}
+
+func withMode(ctx context.Context, path, mode string, f func(*sql.DB) error) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("opening store %s: %w", path, ErrNoDatabase)
 	}
-	db := open(plainDSN(path))
+	db := open(plainDSN(path, mode))
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 	if err := patiently(func() error { return f(db) }); err != nil {
@@ -141,8 +157,8 @@ func opening(path string, err error) error {
 }
 
 // plainDSN names a database without beginning a log.
-func plainDSN(path string) string {
-	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds())}}
+func plainDSN(path, mode string) string {
+	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds())}}
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -165,5 +166,48 @@ func TestMark(t *testing.T) {
 		if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != kind {
 			t.Errorf("got %q, %v; want %q", info.Kind, err, kind)
 		}
+	}
+}
+
+// TestALookLeavesTheLog of a process that was killed: to move it into the database
+// is a change.
+func TestALookLeavesTheLog(t *testing.T) {
+	dir := t.TempDir()
+	s, err := sqlstore.OpenKind(t.Context(), filepath.Join(dir, "latchkey.db"), true, sqlstore.Production)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	killed := t.TempDir()
+	for _, name := range []string{"latchkey.db", "latchkey.db-wal"} { // as they are while it runs
+		doc, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || len(doc) == 0 {
+			t.Fatalf("%s: %d bytes, %v", name, len(doc), err)
+		}
+		if err := os.WriteFile(filepath.Join(killed, name), doc, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func() string {
+		var all strings.Builder
+		for _, name := range []string{"latchkey.db", "latchkey.db-wal"} {
+			doc, err := os.ReadFile(filepath.Join(killed, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Write(doc)
+		}
+		return all.String()
+	}
+	before, path := read(), filepath.Join(killed, "latchkey.db")
+	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != sqlstore.Production {
+		t.Errorf("got %+v, %v", info, err)
+	}
+	var other *sqlstore.KindError
+	if _, err := sqlstore.OpenKind(t.Context(), path, true, sqlstore.Local); !errors.As(err, &other) {
+		t.Errorf("got %v, want a KindError", err)
+	}
+	if read() != before {
+		t.Error("a look has changed the database")
 	}
 }

@@ -197,7 +197,7 @@ func checkKind(ctx context.Context, path string, want Kind) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return withFile(ctx, path, func(db *sql.DB) error {
+	return lookAt(ctx, path, func(db *sql.DB) error {
 		found, err := kindOf(ctx, db)
 		if err == nil && !found.serves(want) {
 			err = &KindError{found, want}
