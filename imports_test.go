@@ -51,9 +51,11 @@ var floors = map[string][]string{
 	"internal/awslambda":      {".", "internal/gateway", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
 	"latchkeytest":            {"."},
 	// Floor 3
+	"internal/app": {},
+	// Floor 4
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
-	"cmd/latchkey": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring",
+	"cmd/latchkey": {".", "internal/app", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring",
 		"internal/leaked", "internal/mailer", "internal/offline", "internal/redact", "internal/setting", "internal/sqlstore", "internal/suggest", "internal/textfile", "internal/weaksecret", "internal/web"},
 }
 

@@ -51,9 +51,9 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	srv.write = writeTimeoutOffline
+	srv.WriteTimeout = writeTimeoutOffline
 	defer srv.Close()
-	sys, err := openDemo(ctx, c.serviceFlags, srv.base(), log)
+	sys, err := openDemo(ctx, c.serviceFlags, srv.URL(), log)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL, TrailingSlash: c.TrailingSlash,
 		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, CORSHeaders: c.CORSHeaders, Hosts: hostOf(c.PublicURL), Pages: sys.inboxPages(), Log: log,
 	}
-	cfg.Landing = &offline.Landing{Base: srv.base(), Service: "auth"}
+	cfg.Landing = &offline.Landing{Base: srv.URL(), Service: "auth"}
 	if _, err := sys.service.UserByLogin(ctx, demoUsername); err == nil { // who may have been deleted
 		cfg.Landing.User, cfg.Landing.Password = demoUsername, demoPassword
 	}
@@ -83,21 +83,21 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		}
 		return g.Replace(next)
 	})()
-	if err := g.PrintRoutes(p.stdout, srv.base(), "auth", c.AllRoutes); err != nil {
+	if err := g.PrintRoutes(p.stdout, srv.URL(), "auth", c.AllRoutes); err != nil {
 		return err
 	}
 	if p.config.path != "" {
 		fmt.Fprintf(p.stdout, "  from %s, which is read again when it changes\n", p.config.path)
 	}
-	fmt.Fprintf(p.stdout, "\nin a browser: %s%s", srv.base(), offline.PagePrefix)
+	fmt.Fprintf(p.stdout, "\nin a browser: %s%s", srv.URL(), offline.PagePrefix)
 	if sys.inbox != nil {
-		fmt.Fprintf(p.stdout, "\nmail: %s/inbox", srv.base())
+		fmt.Fprintf(p.stdout, "\nmail: %s/inbox", srv.URL())
 	}
 	if cfg.Landing.User != "" {
 		fmt.Fprintf(p.stdout, "\ndemo user: %s / %s", demoUsername, demoPassword)
 	}
-	fmt.Fprintf(p.stdout, "\nlistening on %s\n", srv.base())
-	return srv.serve(ctx, g)
+	fmt.Fprintf(p.stdout, "\nlistening on %s\n", srv.URL())
+	return srv.Serve(ctx, g)
 }
 
 // hostOf is the name under which the configuration says that clients call.
@@ -249,9 +249,9 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	srv.http2 = c.HTTP2
+	srv.HTTP2 = c.HTTP2
 	defer srv.Close()
-	sys, err := s.build(c.serviceFlags, srv.base(), false, log)
+	sys, err := s.build(c.serviceFlags, srv.URL(), false, log)
 	if err != nil {
 		return err
 	}
@@ -264,8 +264,8 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	}
 	defer sys.hashBeside(log)()
 	defer sys.inBackground(ctx, log)()
-	fmt.Fprintf(p.stdout, "listening on %s\n", srv.base())
-	return srv.serve(ctx, h)
+	fmt.Fprintf(p.stdout, "listening on %s\n", srv.URL())
+	return srv.Serve(ctx, h)
 }
 
 type initCmd struct {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/app"
 )
 
 // program is a latchkey that runs as a process of its own.
@@ -78,7 +80,7 @@ func (p *program) terminate(t testing.TB) {
 	if err := p.Wait(); err != nil {
 		t.Errorf("the program ended with %v: %s", err, p.log.Bytes())
 	}
-	if took := time.Since(began); took > shutdownTimeout {
+	if took := time.Since(began); took > app.ShutdownTimeout {
 		t.Errorf("the program took %v to end", took)
 	}
 }

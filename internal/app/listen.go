@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -27,25 +27,30 @@ const (
 	maxHeaderBytesRead = 128 << 10
 	// maxStreams is how many requests one connection of HTTP/2 may have under way.
 	maxStreams = 100
-	// shutdownTimeout is for requests under way when the process is told to end.
-	shutdownTimeout = 10 * time.Second
+	// ShutdownTimeout is for requests under way when the process is told to end.
+	ShutdownTimeout = 10 * time.Second
 	// lastCall is how much of that is for requests that have been sent and are yet
 	// to be read: net/http drops what it reads once it shuts down.
 	lastCall = 200 * time.Millisecond
 )
 
-// server is an HTTP server that is bound but does not serve yet: its address is
-// part of what it will serve.
-type server struct {
+// A Server is an HTTP server that is bound but does not serve yet: its address is
+// part of what it will serve. Its fields may be set until Serve is called.
+type Server struct {
+	// WriteTimeout is for an answer, and the body of the request before it. Listen
+	// sets 15 s.
+	WriteTimeout time.Duration
+	// HTTP2 has HTTP/2 without TLS taken too, from clients that begin with it.
+	HTTP2 bool
+
 	listeners []*net.TCPListener // of the same port; the first one has the name
-	write     time.Duration
-	http2     bool // also without TLS, for clients that know beforehand
 	log       *slog.Logger
 }
 
-// listen binds the address. The name localhost is both loopbacks: clients ask for
-// it at ::1 or at 127.0.0.1, and many try one of them alone.
-func listen(ctx context.Context, addr string, log *slog.Logger) (*server, error) {
+// Listen binds the address, HOST:PORT; port 0 is a free one. The name localhost is
+// both loopbacks: clients ask for it at ::1 or at 127.0.0.1, and many try one of them
+// alone.
+func Listen(ctx context.Context, addr string, log *slog.Logger) (*Server, error) {
 	host, port, err := net.SplitHostPort(addr)
 	hosts := []string{host}
 	if strings.EqualFold(host, "localhost") {
@@ -56,9 +61,9 @@ func listen(ctx context.Context, addr string, log *slog.Logger) (*server, error)
 		bound, err = bind(ctx, hosts, port)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; choose another address with --addr, port 0 takes a free one", err)
+		return nil, err
 	}
-	return &server{listeners: bound, write: writeTimeout, log: log}, nil
+	return &Server{WriteTimeout: writeTimeout, listeners: bound, log: log}, nil
 }
 
 // loopbacks are the addresses of localhost (RFC 6761 section 6.3).
@@ -104,20 +109,20 @@ func closeAll(listeners []*net.TCPListener) (err error) {
 	return err
 }
 
-// Close ends listening where serve was not called.
-func (s *server) Close() error { return closeAll(s.listeners) }
+// Close ends listening where Serve was not called.
+func (s *Server) Close() error { return closeAll(s.listeners) }
 
-// addr is the address that is bound, of two the first.
-func (s *server) addr() string { return s.listeners[0].Addr().String() }
+// Addr is the address that is bound, of two the first.
+func (s *Server) Addr() string { return s.listeners[0].Addr().String() }
 
-// base is its URL.
-func (s *server) base() string { return "http://" + s.addr() }
+// URL is that of the address.
+func (s *Server) URL() string { return "http://" + s.Addr() }
 
-// serve answers requests until ctx is done, and those under way after that.
-func (s *server) serve(ctx context.Context, h http.Handler) error {
+// Serve answers requests until ctx is done, and those under way after that.
+func (s *Server) Serve(ctx context.Context, h http.Handler) error {
 	srv := &http.Server{
 		Handler:           closing(ctx, h),
-		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: s.write, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: idleTimeout,
 		// net/http adds 4 KiB to the limit it is given.
 		MaxHeaderBytes: maxHeaderBytes - 4096,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
@@ -126,7 +131,7 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 		DisableGeneralOptionsHandler: true,
 		BaseContext:                  func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	if s.http2 {
+	if s.HTTP2 {
 		speakHTTP2(srv)
 	}
 	done := make(chan error, len(s.listeners))
@@ -145,7 +150,7 @@ func (s *server) serve(ctx context.Context, h http.Handler) error {
 	for range s.listeners {
 		<-done
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout-lastCall)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ShutdownTimeout-lastCall)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {
 		return fmt.Errorf("shutting down: %w", errors.Join(err, srv.Close()))
@@ -198,7 +203,7 @@ func headerBytes(r *http.Request) int {
 // shutDoor has no further connections made, and those that are made accepted for
 // as long as lastCall. To close the listener at once would reset those that wait
 // in the kernel's queue, with requests that have been sent.
-func (s *server) shutDoor() (err error) {
+func (s *Server) shutDoor() (err error) {
 	for _, l := range s.listeners {
 		err = errors.Join(err, refuseConnections(l))
 	}
@@ -230,22 +235,4 @@ func closing(ctx context.Context, h http.Handler) http.Handler {
 		}
 		h.ServeHTTP(w, r)
 	})
-}
-
-// checkLoopback refuses addresses that other machines can reach.
-func checkLoopback(ctx context.Context, addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return usagef("--addr %q must be HOST:PORT", addr)
-	}
-	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
-	if host == "" || err != nil || len(ips) == 0 {
-		return usagef("--addr %q: offline listens on loopback only; use 127.0.0.1:PORT", addr)
-	}
-	for _, ip := range ips {
-		if !ip.IP.IsLoopback() {
-			return usagef("--addr %q: offline has a demo user with a known password and listens on loopback only; use 127.0.0.1:PORT, or latchkey serve", addr)
-		}
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bufio"
@@ -15,23 +15,23 @@ import (
 	"time"
 )
 
-// serveForTest runs a handler as the program does and returns its address.
+// serveForTest runs a handler as serve does and returns its address.
 func serveForTest(t *testing.T, h http.Handler) string {
 	t.Helper()
-	srv, err := listen(t.Context(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	srv, err := Listen(t.Context(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- srv.serve(ctx, h) }()
+	go func() { done <- srv.Serve(ctx, h) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	return srv.addr()
+	return srv.Addr()
 }
 
 func dial(t *testing.T, addr string) net.Conn {
@@ -82,7 +82,7 @@ func TestSlowClientsHurtThemselvesOnly(t *testing.T) {
 // TestRequestsInTheQueueAreAnswered sends requests before anybody accepts their
 // connections, and has the server told to end before it begins.
 func TestRequestsInTheQueueAreAnswered(t *testing.T) {
-	srv, err := listen(t.Context(), "localhost:0", slog.New(slog.DiscardHandler))
+	srv, err := Listen(t.Context(), "localhost:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestRequestsInTheQueueAreAnswered(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := srv.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })); err != nil {
+	if err := srv.Serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })); err != nil {
 		t.Fatal(err)
 	}
 	for i, conn := range queued {
@@ -123,21 +123,21 @@ func TestLocalhostIsBothLoopbacks(t *testing.T) {
 		hosts = append(hosts, "::1")
 	}
 	for _, name := range []string{"localhost", "LOCALHOST"} {
-		srv, err := listen(t.Context(), name+":0", slog.New(slog.DiscardHandler))
+		srv, err := Listen(t.Context(), name+":0", slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, port, err := net.SplitHostPort(srv.addr())
+		_, port, err := net.SplitHostPort(srv.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := "http://127.0.0.1:" + port; srv.base() != want {
-			t.Errorf("%s: the URL is %s, want %s", name, srv.base(), want)
+		if want := "http://127.0.0.1:" + port; srv.URL() != want {
+			t.Errorf("%s: the URL is %s, want %s", name, srv.URL(), want)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() {
-			done <- srv.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
+			done <- srv.Serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
 		}()
 		for _, host := range hosts {
 			res, err := http.Get("http://" + net.JoinHostPort(host, port))
@@ -205,16 +205,5 @@ func TestOptionsAboutTheServerReachTheHandler(t *testing.T) {
 	fmt.Fprint(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	if answer, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nOPTIONS *") {
 		t.Errorf("got %q, %v; want what the handler says", answer, err)
-	}
-}
-
-func TestOnlyLoopbackIsTaken(t *testing.T) {
-	for addr, good := range map[string]bool{
-		"127.0.0.1:4000": true, "127.8.9.1:0": true, "[::1]:4000": true, "localhost:4000": true,
-		"0.0.0.0:4000": false, ":4000": false, "[::]:4000": false, "192.0.2.1:4000": false, "127.0.0.1": false, "": false,
-	} {
-		if err := checkLoopback(t.Context(), addr); (err == nil) != good {
-			t.Errorf("checkLoopback(%q): %v", addr, err)
-		}
 	}
 }

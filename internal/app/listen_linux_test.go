@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 // TestNoConnectionsThroughAShutDoor: a connection that the kernel makes after the
 // last one was accepted would be reset, with a request on it.
 func TestNoConnectionsThroughAShutDoor(t *testing.T) {
-	srv, err := listen(t.Context(), "localhost:0", slog.New(slog.DiscardHandler))
+	srv, err := Listen(t.Context(), "localhost:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -10,10 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
-
-	"github.com/latchkey-auth/latchkey/internal/web/contract"
 )
 
 // overHTTP2 speaks HTTP/2 without TLS and nothing else.
@@ -28,21 +25,21 @@ func overHTTP2(t *testing.T) *http.Transport {
 // serveHTTP2ForTest runs a handler as serve does and returns its URL.
 func serveHTTP2ForTest(t *testing.T, on bool, h http.Handler) string {
 	t.Helper()
-	srv, err := listen(t.Context(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	srv, err := Listen(t.Context(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv.http2 = on
+	srv.HTTP2 = on
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- srv.serve(ctx, h) }()
+	go func() { done <- srv.Serve(ctx, h) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	return srv.base()
+	return srv.URL()
 }
 
 // TestHTTP2ByPriorKnowledge: only where it is set, never by Upgrade, and beside
@@ -165,68 +162,5 @@ func TestLongHeadersLeaveTheConnection(t *testing.T) {
 	}
 	if n := connections.Load(); n != 1 {
 		t.Errorf("%d connections were made, want 1", n)
-	}
-}
-
-// TestTrialTerminationHTTP2 ends serve by SIGTERM while clients ask over one
-// connection of HTTP/2. A request that the server does not carry out is named by
-// GOAWAY, and the transport asks elsewhere, where the door is closed: no request
-// fails in any other way.
-func TestTrialTerminationHTTP2(t *testing.T) {
-	t.Parallel()
-	dir := initialized(t, cheapHash)
-	service, err := contract.Service()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range inForm(2, 100) {
-		p := startService(t, dir, cheapHash, "--no-verify-email", "--http2")
-		l := &load{enough: make(chan struct{}), faults: make(chan error, loadClients)}
-		client := &http.Client{Transport: service.Client(overHTTP2(t))}
-		for i := range loadClients {
-			l.clients.Go(func() {
-				if err := l.askOver(client, p.url, i%2 == 0); err != nil {
-					l.faults <- err
-				}
-			})
-		}
-		l.await(t, 200)
-		p.terminate(t)
-		l.wait()
-		if err := l.fault(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// askOver makes requests until no connection is to be had; writes are logins.
-func (l *load) askOver(client *http.Client, url string, writes bool) error {
-	for {
-		res, err := func() (*http.Response, error) {
-			if writes {
-				return client.Post(url+"/login", "application/json", strings.NewReader(`{"username":"ada","password":"`+trialPassword+`"}`))
-			}
-			return client.Get(url + "/me")
-		}()
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			l.refused.Add(1)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, res.Body)
-		res.Body.Close()
-		if err != nil {
-			return err
-		}
-		if want := map[bool]int{true: http.StatusOK, false: http.StatusUnauthorized}[writes]; res.StatusCode != want {
-			return errors.New("a request was answered " + res.Status)
-		}
-		l.answered.Add(1)
-		select {
-		case l.enough <- struct{}{}:
-		default:
-		}
 	}
 }
