@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
@@ -112,13 +113,15 @@ func hostOf(publicURL string) []string {
 // openDemo opens the system that offline and invoke share: created where it is
 // missing, with the demo user in it.
 func openDemo(ctx context.Context, f serviceFlags, base string, log *slog.Logger) (*system, error) {
-	s, err := f.openKind(ctx, sqlstore.Local, true, f.value(), log)
+	cfg := f.config(sqlstore.Local, log)
+	cfg.Create = true
+	s, err := app.Open(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, f.explain(err)
 	}
-	sys, err := s.build(f, base, true, log)
+	sys, err := build(s, f, base, true, log)
 	if err == nil {
-		err = errors.Join(s.beginKeys(ctx, f.signingFlags, log), addDemoUser(ctx, sys.service))
+		err = errors.Join(s.BeginKeys(ctx), addDemoUser(ctx, sys.service))
 	}
 	if err != nil {
 		s.Close()
@@ -225,21 +228,22 @@ type serveCmd struct {
 
 func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	log := p.logger()
-	s, err := c.openKind(ctx, sqlstore.Production, false, c.value(), log)
+	s, err := app.Open(ctx, c.config(sqlstore.Production, log))
 	if err != nil {
-		return err
+		return c.explain(err)
 	}
 	defer s.Close()
 	if c.Data == sqlstore.Memory {
-		if err := s.keys.Begin(ctx, c.algorithm()); err != nil {
+		if err := s.BeginKeys(ctx); err != nil {
 			return err
 		}
+	} else {
+		s.WarnAlgorithm(ctx)
 	}
-	s.warnAlgorithm(ctx, c.signingFlags, log)
 	if err := checkListening(c.Addr, c.issueFlags); err != nil {
 		return err
 	}
-	if len(s.keys.Records(ctx)) == 0 && os.Getenv(awslambda.EnvSecret) == "" {
+	if len(s.Keyring.Records(ctx)) == 0 && os.Getenv(awslambda.EnvSecret) == "" {
 		return fmt.Errorf("there is no signing key in %s; create one with `latchkey init --data %s`", c.Data, c.Data)
 	}
 	if c.Argon2.BelowOWASP() {
@@ -251,7 +255,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	}
 	srv.HTTP2 = c.HTTP2
 	defer srv.Close()
-	sys, err := s.build(c.serviceFlags, srv.URL(), false, log)
+	sys, err := build(s, c.serviceFlags, srv.URL(), false, log)
 	if err != nil {
 		return err
 	}
@@ -277,16 +281,18 @@ func (c *initCmd) Run(ctx context.Context, p *process) error {
 	if c.Data == sqlstore.Memory {
 		return usagef("init creates files; :memory: needs none")
 	}
-	s, err := c.openKind(ctx, sqlstore.Production, true, maxTokenTTL, p.logger())
+	cfg := c.config(p.logger())
+	cfg.Kind, cfg.Create, cfg.SigningAlg = sqlstore.Production, true, c.SigningAlg
+	s, err := app.Open(ctx, cfg)
 	if err != nil {
-		return err
+		return c.explain(err)
 	}
 	defer s.Close()
-	if err := s.beginKeys(ctx, c.signingFlags, p.logger()); err != nil {
+	if err := s.BeginKeys(ctx); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s is ready: database, master key, signing key\nnext: latchkey users add NAME --data %s, latchkey serve --data %s\n", c.Data, c.Data, c.Data)
-	if os.Getenv("LATCHKEY_MASTER_KEY") == "" && c.MasterKeyFile == "" {
+	if os.Getenv(envMasterKey) == "" && c.MasterKeyFile == "" {
 		fmt.Fprintf(p.stdout, "back up %s/master.key apart from the database: neither is of use without the other\n", c.Data)
 	}
 	return nil

@@ -71,7 +71,7 @@ const (
 )
 
 func (c *eventsCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
+	s, err := c.open(ctx, p.logger())
 	if err != nil {
 		return err
 	}

@@ -8,14 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestMasterKeyIsItsOwnersAlone: a key that others can read, or replace, is refused
@@ -24,11 +23,8 @@ func TestMasterKeyIsItsOwnersAlone(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		key, dir  os.FileMode
-		wantChmod string // %: the directory; empty: taken
+		wantChmod string // %: the directory
 	}{
-		{"as it is made", 0o600, 0o700, ""},
-		{"read-only", 0o400, 0o500, ""},
-		{"others can look into the directory", 0o600, 0o755, ""},
 		{"the group can read it", 0o640, 0o700, "chmod 600 %/master.key"},
 		{"others can read it", 0o604, 0o700, "chmod 600 %/master.key"},
 		{"others can write it", 0o602, 0o700, "chmod 600 %/master.key"},
@@ -48,16 +44,6 @@ func TestMasterKeyIsItsOwnersAlone(t *testing.T) {
 			}
 			t.Cleanup(func() { os.Chmod(dir, 0o700) })
 			want := strings.ReplaceAll(c.wantChmod, "%", dir)
-			err := checkSecretFile(key)
-			if c.wantChmod == "" {
-				if err != nil {
-					t.Error(err)
-				}
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Fatalf("got %v, want %q", err, want)
-			}
 			for _, args := range [][]string{{"serve", "--addr", "127.0.0.1:0"}, {"init"}, {"users", "list"}, {"keys", "list"}, {"events"}} {
 				if code, said := command(t, dir, "", args...); code != 1 || !strings.Contains(said, want) {
 					t.Errorf("%v: status %d: %s\nwant %q", args, code, said, want)
@@ -169,9 +155,13 @@ func openTempDir(t *testing.T) string {
 // TestFilesOutOfReachAreNamed: an error about a file that the operating system does
 // not let us at names the file, whose it is, who we are, and what to do.
 func TestFilesOutOfReachAreNamed(t *testing.T) {
-	us := userName(os.Geteuid())
+	uid := strconv.Itoa(os.Geteuid())
 	if os.Geteuid() == 0 {
-		us = userName(nobody)
+		uid = strconv.Itoa(nobody)
+	}
+	us := "user " + uid
+	if u, err := user.LookupId(uid); err == nil {
+		us = u.Username + " (user " + uid + ")"
 	}
 	// / is root's, whoever runs the test.
 	said := runUnprivileged(t, "init", "--data", "/")
@@ -210,12 +200,6 @@ func TestFilesOutOfReachAreNamed(t *testing.T) {
 		if err := os.Chmod(path, 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if got := advise(dir, "write", unix.EROFS); !strings.Contains(got, dir+" is on a file system that is mounted read-only") {
-		t.Errorf("a read-only mount: %s", got)
-	}
-	if plain := errors.New("x"); explainAccess(plain) != plain || explainAccess(nil) != nil {
-		t.Error("other errors are changed")
 	}
 }
 

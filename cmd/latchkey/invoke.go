@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -103,7 +104,7 @@ func lambdaMain() {
 func (c *lambdaCmd) Run(ctx context.Context, p *process) error {
 	awslambda.Main(func() (gateway.Function, error) {
 		f, err := c.function(ctx, p, os.Getenv("_HANDLER"))
-		return f, explainAccess(err)
+		return f, app.ExplainAccess(err)
 	})
 	return nil
 }
@@ -146,15 +147,17 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 		return nil, fmt.Errorf("LATCHKEY_BASE_PATH is %q; it must be like /auth", c.BasePath)
 	}
 	log := p.logger()
-	s, err := c.openKind(ctx, sqlstore.Production, true, c.value(), log)
+	cfg := c.config(sqlstore.Production, log)
+	cfg.Create = true
+	s, err := app.Open(ctx, cfg)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	sys, err := build(s, c.serviceFlags, c.PublicURL, false, log)
 	if err != nil {
 		return nil, err
 	}
-	sys, err := s.build(c.serviceFlags, c.PublicURL, false, log)
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(s.beginKeys(ctx, c.signingFlags, log), refuseDemoUser(ctx, sys.service, c.Data)); err != nil {
+	if err := errors.Join(s.BeginKeys(ctx), refuseDemoUser(ctx, sys.service, c.Data)); err != nil {
 		return nil, err
 	}
 	h, err := sys.handler(c.httpFlags, log, log)

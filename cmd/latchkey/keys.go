@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/setting"
@@ -60,14 +61,14 @@ type keysListCmd struct {
 }
 
 func (c *keysListCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
+	s, err := c.open(ctx, p.logger())
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	t := p.newTable(keysColumns)
-	for _, r := range s.keys.Records(ctx) {
-		v := viewKey(s.keys, r)
+	for _, r := range s.Keyring.Records(ctx) {
+		v := viewKey(s.Keyring, r)
 		if c.JSON {
 			if err := printLine(p.stdout, v); err != nil {
 				return err
@@ -105,29 +106,31 @@ type keysRotateCmd struct {
 }
 
 func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.open(ctx, false, c.value(), p.logger())
+	cfg := c.config(p.logger())
+	cfg.AccessTokenTTL, cfg.SigningAlg = c.AccessTokenTTL, c.SigningAlg
+	s, err := app.Open(ctx, cfg)
 	if err != nil {
-		return err
+		return c.explain(err)
 	}
 	defer s.Close()
 	how := rotation(c.Now)
 	var old []string
 	if c.Revoke {
 		how = keyring.Revoking
-		old = goodKeys(ctx, s.keys)
+		old = goodKeys(ctx, s.Keyring)
 		question := fmt.Sprintf("Revoke %s (%s)? Every access token signed by them is refused at once.", count(len(old), "key"), strings.Join(old, ", "))
 		if err := p.confirm(c.Yes, question); err != nil {
 			return err
 		}
 	}
-	r, err := s.keys.Rotate(ctx, s.nextAlgorithm(ctx, c.signingFlags), how)
+	r, err := s.Keyring.Rotate(ctx, s.NextAlgorithm(ctx), how)
 	if errors.Is(err, keyring.ErrExists) {
 		return errors.New("somebody else is rotating keys just now; see `latchkey keys list`")
 	}
 	if err != nil {
 		return err
 	}
-	if err := p.showKey(s.keys, r, c.JSON); err != nil || c.JSON {
+	if err := p.showKey(s.Keyring, r, c.JSON); err != nil || c.JSON {
 		return err
 	}
 	if c.Revoke {
@@ -187,19 +190,19 @@ func (c *keysImportCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return fmt.Errorf("reading the key: %w", err)
 	}
-	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
+	s, err := c.open(ctx, p.logger())
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	r, err := s.keys.Import(ctx, doc, rotation(c.Now), time.Now().Add(c.VerifyFor))
+	r, err := s.Keyring.Import(ctx, doc, rotation(c.Now), time.Now().Add(c.VerifyFor))
 	if errors.Is(err, keyring.ErrExists) {
 		return errors.New("this key is here already; see `latchkey keys list`")
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	return p.showKey(s.keys, r, c.JSON)
+	return p.showKey(s.Keyring, r, c.JSON)
 }
 
 type keysExportCmd struct {
@@ -207,12 +210,12 @@ type keysExportCmd struct {
 }
 
 func (c *keysExportCmd) Run(ctx context.Context, p *process) error {
-	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
+	s, err := c.open(ctx, p.logger())
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	_, err = fmt.Fprintf(p.stdout, "%s\n", s.keys.JWKS(ctx))
+	_, err = fmt.Fprintf(p.stdout, "%s\n", s.Keyring.JWKS(ctx))
 	return err
 }
 
@@ -307,11 +310,11 @@ func (c *tokenVerifyCmd) verifier(ctx context.Context, p *process) (*latchkey.Ve
 		v, err := latchkey.New(cfg)
 		return v, none, err
 	}
-	s, err := c.open(ctx, false, maxTokenTTL, p.logger())
+	s, err := c.open(ctx, p.logger())
 	if err != nil {
 		return nil, none, err
 	}
-	cfg.Keys = s.keys
+	cfg.Keys = s.Keyring
 	v, err := latchkey.New(cfg)
 	return v, func() { s.Close() }, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/hashworker"
 )
@@ -90,7 +91,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	p := &process{stdin: stdin, stdout: stdout, stderr: stderr}
 	config, err := loadConfig(args)
 	if err != nil {
-		fmt.Fprintln(stderr, "latchkey:", explainAccess(err))
+		fmt.Fprintln(stderr, "latchkey:", app.ExplainAccess(err))
 		return 2
 	}
 	p.config = config
@@ -128,14 +129,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}
 	p.level = c.LogLevel
-	err = explainAccess(k.Run())
+	err = app.ExplainAccess(k.Run())
 	var quiet *quietError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &quiet):
 		return 1
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.Is(err, app.ErrSettings):
 		return misused(stderr, err, commandName(k))
 	}
 	fmt.Fprintln(stderr, "latchkey:", err)

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
@@ -17,9 +17,6 @@ type storeCmd struct {
 	Backup storeBackupCmd `cmd:"" help:"Copy the database to a new file while the service runs."`
 	Mark   storeMarkCmd   `cmd:"" help:"Say what a data directory is for: this machine alone (offline, invoke), or a service (serve, Lambda)."`
 }
-
-// database is the file in the data directory.
-func (f dataFlags) database() string { return filepath.Join(f.Data, "latchkey.db") }
 
 // noDatabase says what to do where there is none.
 func (f dataFlags) noDatabase() error {
@@ -50,7 +47,7 @@ func (c *storeMarkCmd) Run(ctx context.Context, p *process) error {
 	if c.Data == sqlstore.Memory {
 		return usagef("%s needs no mark", sqlstore.Memory)
 	}
-	info, err := sqlstore.Inspect(ctx, c.database())
+	info, err := sqlstore.Inspect(ctx, app.DatabaseFile(c.Data))
 	if errors.Is(err, sqlstore.ErrNoDatabase) || err == nil && info.Kind == "" {
 		return c.noDatabase()
 	}
@@ -72,7 +69,7 @@ func (c *storeMarkCmd) Run(ctx context.Context, p *process) error {
 	if err := p.confirm(c.Yes, fmt.Sprintf(question, c.Data, count(info.Users, "user"))); err != nil {
 		return err
 	}
-	if err := sqlstore.Mark(ctx, c.database(), kind); err != nil {
+	if err := sqlstore.Mark(ctx, app.DatabaseFile(c.Data), kind); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s is marked %s\n", c.Data, kind)
@@ -84,7 +81,7 @@ func (c *storeMarkCmd) checkLocal(ctx context.Context, _ *process, info sqlstore
 	if info.Kind == sqlstore.Production {
 		return fmt.Errorf("%s is a production directory and stays one; give offline a directory of its own: latchkey offline --data DIR", c.Data)
 	}
-	demo, err := sqlstore.HasUser(ctx, c.database(), demoUser.ID)
+	demo, err := sqlstore.HasUser(ctx, app.DatabaseFile(c.Data), demoUser.ID)
 	if err != nil {
 		return err
 	}
@@ -114,7 +111,7 @@ func (c *storeBackupCmd) Run(ctx context.Context, p *process) error {
 	if c.Data == sqlstore.Memory {
 		return usagef("%s keeps nothing to copy", sqlstore.Memory)
 	}
-	info, err := sqlstore.Backup(ctx, c.database(), c.File)
+	info, err := sqlstore.Backup(ctx, app.DatabaseFile(c.Data), c.File)
 	switch {
 	case errors.Is(err, sqlstore.ErrNoDatabase):
 		return c.noDatabase()
@@ -123,9 +120,9 @@ func (c *storeBackupCmd) Run(ctx context.Context, p *process) error {
 	case err != nil:
 		return fmt.Errorf("nothing was copied: %w", err)
 	}
-	key := cmp.Or(c.MasterKeyFile, filepath.Join(c.Data, "master.key"))
-	if os.Getenv("LATCHKEY_MASTER_KEY") != "" {
-		key = "LATCHKEY_MASTER_KEY"
+	key := cmp.Or(c.MasterKeyFile, app.MasterKeyFile(c.Data))
+	if os.Getenv(envMasterKey) != "" {
+		key = envMasterKey
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s is a copy of a %s database, %s, schema %d, with password hashes: keep it safe\nback up the master key (%s) apart from it: neither is of use without the other\n",
 		c.File, info.Kind, count(info.Users, "user"), info.Schema, key)

@@ -5,18 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -25,7 +23,6 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
-	"github.com/latchkey-auth/latchkey/internal/textfile"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
@@ -46,6 +43,35 @@ func (f dataFlags) again() string {
 
 const defaultData = ".latchkey"
 
+// config is of a command on the directory.
+func (f dataFlags) config(log *slog.Logger) app.Config {
+	return app.Config{
+		Data: f.Data, MasterKeyFile: f.MasterKeyFile, MasterKey: app.Secret(os.Getenv(envMasterKey)),
+		TokenSecret: app.Secret(os.Getenv(awslambda.EnvSecret)), AccessTokenTTL: maxTokenTTL, Log: log,
+	}
+}
+
+// open opens the directory, of either kind, for a command that issues no tokens.
+func (f dataFlags) open(ctx context.Context, log *slog.Logger) (*app.Storage, error) {
+	s, err := app.Open(ctx, f.config(log))
+	return s, f.explain(err)
+}
+
+// explain says what to do about a directory that is refused.
+func (f dataFlags) explain(err error) error {
+	var other *sqlstore.KindError
+	switch {
+	case errors.Is(err, sqlstore.ErrNoDatabase):
+		return f.noDatabase()
+	case errors.As(err, &other):
+		return f.explainKind(other)
+	}
+	return err
+}
+
+// envMasterKey holds the key itself, and so is no flag.
+const envMasterKey = "LATCHKEY_MASTER_KEY"
+
 // hashFlags are of commands that hash passwords.
 type hashFlags struct {
 	Argon2 auth.Argon2 `name:"argon2" help:"Cost of password hashes: memory in KiB, passes, lanes (${default})." env:"LATCHKEY_ARGON2" default:"m=19456,t=2,p=1" placeholder:"m=N,t=N,p=N"`
@@ -65,17 +91,6 @@ func (t tokenTTL) Validate() error {
 		return fmt.Errorf("--access-token-ttl %s must be 1s to %s", d, maxTokenTTL)
 	}
 	return nil
-}
-
-// value applies the default.
-func (t tokenTTL) value() time.Duration {
-	switch {
-	case t.AccessTokenTTL != 0:
-		return t.AccessTokenTTL
-	case os.Getenv(awslambda.EnvSecret) != "":
-		return auth.LegacyAccessTokenTTL
-	}
-	return auth.DefaultAccessTokenTTL
 }
 
 // issueFlags say to whom tokens are issued, and what they look like.
@@ -119,44 +134,6 @@ type signingFlags struct {
 	SigningAlg latchkey.Algorithm `help:"Algorithm of new signing keys: ES256, RS256 or EdDSA. Default: that of the key in use, ES256 for the first." env:"LATCHKEY_SIGNING_ALG" enum:"ES256,RS256,EdDSA," default:"" placeholder:"ALG"`
 }
 
-// algorithm applies the default for the first key.
-func (f signingFlags) algorithm() latchkey.Algorithm { return cmp.Or(f.SigningAlg, latchkey.ES256) }
-
-// nextAlgorithm is that of the key in use unless the setting says otherwise.
-func (s *storage) nextAlgorithm(ctx context.Context, f signingFlags) latchkey.Algorithm {
-	r, _ := s.newestKey(ctx)
-	return cmp.Or(f.SigningAlg, r.Algorithm, f.algorithm())
-}
-
-// newestKey is the key that signs last of those that sign now or will.
-func (s *storage) newestKey(ctx context.Context) (r keyring.Record, ok bool) {
-	for _, r := range slices.Backward(s.keys.Records(ctx)) {
-		if len(r.Sealed) > 0 && r.RetiresAt.IsZero() {
-			return r, true
-		}
-	}
-	return r, false
-}
-
-// beginKeys creates the first signing key where there is none.
-func (s *storage) beginKeys(ctx context.Context, f signingFlags, log *slog.Logger) error {
-	if err := s.keys.Begin(ctx, f.algorithm()); err != nil {
-		return err
-	}
-	s.warnAlgorithm(ctx, f, log)
-	return nil
-}
-
-// warnAlgorithm tells that the setting changes nothing: it is for new keys, and the
-// newest one is of another algorithm.
-func (s *storage) warnAlgorithm(ctx context.Context, f signingFlags, log *slog.Logger) {
-	r, ok := s.newestKey(ctx)
-	if ok && f.SigningAlg != "" && f.SigningAlg != r.Algorithm {
-		log.Warn(fmt.Sprintf("--signing-alg is for new keys, and the key in use is another one: latchkey keys rotate --signing-alg %s makes the next", f.SigningAlg),
-			slog.String("signing_alg", string(f.SigningAlg)), slog.String("key_alg", string(r.Algorithm)), slog.String("kid", r.ID))
-	}
-}
-
 // serviceFlags are of commands that run the service. Where several embedded
 // structs can be validated, kong would see none of them.
 type serviceFlags struct {
@@ -168,6 +145,13 @@ type serviceFlags struct {
 
 func (f serviceFlags) Validate() error {
 	return errors.Join(f.tokenTTL.Validate(), f.issueFlags.Validate())
+}
+
+// config is of a service on a directory of the kind.
+func (f serviceFlags) config(kind sqlstore.Kind, log *slog.Logger) app.Config {
+	cfg := f.dataFlags.config(log)
+	cfg.Kind, cfg.AccessTokenTTL, cfg.SigningAlg = kind, f.AccessTokenTTL, f.SigningAlg
+	return cfg
 }
 
 // corsFlags say from where browsers may call.
@@ -191,195 +175,9 @@ func (p *process) logger() *slog.Logger {
 	return log
 }
 
-// storage is the opened database with the keys that it holds.
-type storage struct {
-	*sqlstore.Store
-	keys   *keyring.Keyring
-	master keyring.MasterKey
-}
-
-// open opens a data directory of either kind, see openKind.
-func (f dataFlags) open(ctx context.Context, create bool, ttl time.Duration, log *slog.Logger) (*storage, error) {
-	return f.openKind(ctx, "", create, ttl, log)
-}
-
-// openKind opens a data directory that is marked with the kind; one of another it
-// refuses before it touches anything. With create it makes what is missing: the
-// directory, the database, the master key. ttl is how long the tokens live that
-// keys have signed: a key that is replaced verifies for as long.
-func (f dataFlags) openKind(ctx context.Context, kind sqlstore.Kind, create bool, ttl time.Duration, log *slog.Logger) (*storage, error) {
-	if err := f.checkOwnMasterKey(create); err != nil {
-		return nil, err
-	}
-	path := sqlstore.Memory
-	if f.Data != sqlstore.Memory {
-		path = f.database()
-		if create {
-			if err := makeDataDirectory(f.Data); err != nil {
-				return nil, fmt.Errorf("creating the data directory: %w", err)
-			}
-		}
-	}
-	store, err := sqlstore.OpenKind(ctx, path, create || path == sqlstore.Memory, kind)
-	var other *sqlstore.KindError
-	switch {
-	case errors.Is(err, sqlstore.ErrNoDatabase):
-		return nil, f.noDatabase()
-	case errors.As(err, &other):
-		return nil, f.explainKind(other)
-	case err != nil:
-		return nil, err
-	}
-	if kind != "" && f.Data != sqlstore.Memory {
-		if err := checkDatabaseFiles(path); err != nil {
-			store.Close()
-			return nil, err
-		}
-		warnFileSystem(log, f.Data, sharedFileSystem(f.Data))
-	}
-	master, err := f.masterKey(ctx, store, create)
-	if err != nil {
-		store.Close()
-		return nil, err
-	}
-	keys, err := keyring.Open(ctx, keyring.Config{Store: store, MasterKey: master, TokenTTL: ttl, Log: log})
-	if err != nil {
-		store.Close()
-		if errors.Is(err, keyring.ErrMasterKey) {
-			err = fmt.Errorf("%w; give the one it was created with by LATCHKEY_MASTER_KEY or --master-key-file", err)
-		}
-		return nil, err
-	}
-	return &storage{store, keys, master}, nil
-}
-
-// makeDataDirectory makes the directory for its owner alone. In one that it makes,
-// git finds nothing to commit.
-func makeDataDirectory(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, ".gitignore"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) { // by another process
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString("*\n")
-	return errors.Join(err, f.Close())
-}
-
-// warnFileSystem tells of a file system on which a database can be damaged.
-func warnFileSystem(log *slog.Logger, dir, name string) {
-	if name != "" {
-		log.Warn("the data directory is on "+name+", where SQLite can lose or damage data: its locks need a disk of this machine; name a directory on one with --data",
-			slog.String("data", dir), slog.String("file_system", name))
-	}
-}
-
-// masterKey finds the key: in the environment, in the named file, in the data
-// directory, where create makes one unless the database was written under
-// another.
-func (f dataFlags) masterKey(ctx context.Context, store *sqlstore.Store, create bool) (keyring.MasterKey, error) {
-	inline := os.Getenv("LATCHKEY_MASTER_KEY")
-	switch {
-	case inline != "" && f.MasterKeyFile != "":
-		return keyring.MasterKey{}, usagef("LATCHKEY_MASTER_KEY and --master-key-file are both given; keep one")
-	case inline != "":
-		key, err := keyring.ParseMasterKey(inline)
-		if err != nil {
-			return key, fmt.Errorf("LATCHKEY_MASTER_KEY: %w", err)
-		}
-		return key, nil
-	case f.MasterKeyFile != "":
-		return readMasterKey(f.MasterKeyFile)
-	case f.Data == sqlstore.Memory:
-		return keyring.NewMasterKey(), nil
-	}
-	path := filepath.Join(f.Data, "master.key")
-	key, err := readOwnMasterKey(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	keys, err := store.Keys(ctx)
-	if err != nil {
-		return key, err
-	}
-	if create && len(keys) == 0 {
-		return createMasterKey(path)
-	}
-	// Another process may have made it, and then the keys, since we looked.
-	if key, err = readOwnMasterKey(path); errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("there is no master key: %s is missing; put it back, or give it by LATCHKEY_MASTER_KEY or --master-key-file", path)
-	}
-	return key, err
-}
-
-// checkOwnMasterKey refuses a data directory whose master key others can read or
-// replace before there is a database in it, or a newer schema. Where there is no key
-// yet and create is about to make it, the directory alone counts.
-func (f dataFlags) checkOwnMasterKey(create bool) error {
-	if f.Data == sqlstore.Memory || f.MasterKeyFile != "" || os.Getenv("LATCHKEY_MASTER_KEY") != "" {
-		return nil
-	}
-	path := filepath.Join(f.Data, "master.key")
-	err := checkSecretFile(path)
-	if create && errors.Is(err, fs.ErrNotExist) {
-		err = checkSecretDirectory(path)
-	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return fmt.Errorf("the master key: %w", err)
-}
-
-// readOwnMasterKey reads the file in the data directory. Another one may be a
-// secret that an orchestrator shows to everybody in the container.
-func readOwnMasterKey(path string) (keyring.MasterKey, error) {
-	if err := checkSecretFile(path); err != nil {
-		return keyring.MasterKey{}, fmt.Errorf("the master key: %w", err)
-	}
-	return readMasterKey(path)
-}
-
-func readMasterKey(path string) (keyring.MasterKey, error) {
-	text, err := textfile.ReadFile(path)
-	if err != nil {
-		return keyring.MasterKey{}, fmt.Errorf("reading the master key: %w", err)
-	}
-	key, err := keyring.ParseMasterKey(string(text))
-	if err != nil {
-		return key, fmt.Errorf("%s: %w", path, err)
-	}
-	return key, nil
-}
-
-// createMasterKey never replaces a file: two processes may start at once, and
-// the loser takes the winner's key. The key is written aside first, so that
-// nobody ever reads half of it.
-func createMasterKey(path string) (keyring.MasterKey, error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".master.key-*") // 0600
-	if err != nil {
-		return keyring.MasterKey{}, fmt.Errorf("creating the master key: %w", err)
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.WriteString(keyring.NewMasterKey().Encode() + "\n")
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return keyring.MasterKey{}, fmt.Errorf("writing the master key: %w", err)
-	}
-	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return keyring.MasterKey{}, fmt.Errorf("creating the master key: %w", err)
-	}
-	return readOwnMasterKey(path)
-}
-
 // system is the auth service, wired.
 type system struct {
-	*storage
+	*app.Storage
 	service  *auth.Service
 	verifier *latchkey.Verifier
 	jwks     func(context.Context) []byte
@@ -387,17 +185,9 @@ type system struct {
 	appURL   string        // where the pages lead on to; empty: nowhere
 }
 
-// config is what a service on the storage has in any case.
-func (s *storage) config(hasher *auth.Hasher) auth.Config {
-	return auth.Config{
-		Store: s.Store, Signer: s.keys, Hasher: hasher,
-		RefreshKey: s.master.RefreshKey(), TicketKey: s.master.TicketKey(), MailKey: s.master.MailKey(),
-	}
-}
-
 // build wires the service. base is the public URL where none is configured.
 // forDemo is for what only this machine can reach: weak secrets are tolerated.
-func (s *storage) build(f serviceFlags, base string, forDemo bool, log *slog.Logger) (*system, error) {
+func build(s *app.Storage, f serviceFlags, base string, forDemo bool, log *slog.Logger) (*system, error) {
 	i := f.issueFlags
 	hasher, err := auth.NewHasher(f.Argon2)
 	if err != nil {
@@ -406,14 +196,14 @@ func (s *storage) build(f serviceFlags, base string, forDemo bool, log *slog.Log
 	public := cmp.Or(i.PublicURL, base)
 	issuer := cmp.Or(i.Issuer, public)
 	audience := cmp.Or(i.Audience, issuer)
-	cfg := s.config(hasher)
-	cfg.Issuer, cfg.Audience, cfg.AccessTokenTTL, cfg.PublicURL = issuer, audience, f.value(), public
+	cfg := s.ServiceConfig(hasher)
+	cfg.Issuer, cfg.Audience, cfg.AccessTokenTTL, cfg.PublicURL = issuer, audience, f.AccessTokenTTL, public
 	if i.Limits == "on" {
 		cfg.Limits = &auth.DefaultLimits
 	} else {
 		log.Warn("limits are off: passwords can be guessed as fast as they can be hashed")
 	}
-	sys := &system{storage: s, jwks: s.keys.JWKS, appURL: i.AppURL}
+	sys := &system{Storage: s, jwks: s.Keyring.JWKS, appURL: i.AppURL}
 	if sys.inbox, err = i.configure(&cfg, f.Data, forDemo, log); err != nil {
 		return nil, err
 	}
@@ -423,7 +213,7 @@ func (s *storage) build(f serviceFlags, base string, forDemo bool, log *slog.Log
 		sys.jwks = func(context.Context) []byte { return []byte(`{"keys":[]}`) }
 		sys.verifier, err = secretVerifier(secret, i, forDemo, log)
 	} else {
-		sys.verifier, err = latchkey.New(latchkey.Config{Keys: s.keys, Issuer: issuer, Audience: audience})
+		sys.verifier, err = latchkey.New(latchkey.Config{Keys: s.Keyring, Issuer: issuer, Audience: audience})
 	}
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
@@ -39,7 +40,7 @@ type usersCmd struct {
 // withUsers runs f on the service of an initialized data directory. options say
 // more about the service.
 func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Service) error, options ...func(*auth.Config) error) error {
-	s, err := d.open(ctx, false, maxTokenTTL, p.logger())
+	s, err := d.open(ctx, p.logger())
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Servic
 	if err != nil {
 		return err
 	}
-	cfg := s.config(hasher)
+	cfg := s.ServiceConfig(hasher)
 	cfg.Legacy = true // nothing here issues tokens: the issuer is of no consequence
 	for _, o := range options {
 		if err := o(&cfg); err != nil {
@@ -208,7 +209,7 @@ func (c *usersInviteCmd) base(ctx context.Context, p *process) (invitation, erro
 	i := invitation{c.PublicURL, "a running service with " + envSMTPURL + " sends the mail to %s"}
 	local := false
 	if c.Data != sqlstore.Memory {
-		info, err := sqlstore.Inspect(ctx, c.database())
+		info, err := sqlstore.Inspect(ctx, app.DatabaseFile(c.Data))
 		if err != nil && !errors.Is(err, sqlstore.ErrNoDatabase) { // which is explained when it is opened
 			return i, err
 		}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package app
 
 // sharedFileSystem is for Linux.
 func sharedFileSystem(string) string { return "" }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package app
 
 import (
 	"errors"
@@ -44,9 +44,9 @@ func checkSecretDirectory(path string) error {
 	return nil
 }
 
-// explainAccess adds whose a file is, who we are, and what to do, to an error about a
+// ExplainAccess adds whose a file is, who we are, and what to do, to an error about a
 // file or database that the operating system does not let us at.
-func explainAccess(err error) error {
+func ExplainAccess(err error) error {
 	var file *fs.PathError
 	var database *sqlstore.AccessError
 	var paths []string
