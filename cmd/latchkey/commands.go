@@ -262,7 +262,9 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err := refuseDemoUser(ctx, sys.service, c.Data); err != nil {
 		return err
 	}
-	h, err := sys.handler(c.httpFlags, log, log)
+	cfg := sys.webConfig(c.httpFlags, log, log)
+	cfg.Listens = true
+	h, err := web.New(cfg)
 	if err != nil {
 		return err
 	}

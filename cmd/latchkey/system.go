@@ -248,12 +248,16 @@ func secretVerifier(secret string, i issueFlags, forDemo bool, log *slog.Logger)
 	return latchkey.New(cfg)
 }
 
-// handler is the service over HTTP.
+// handler is the service over HTTP, for events of a gateway.
 func (s *system) handler(h httpFlags, log, access *slog.Logger) (http.Handler, error) {
-	return web.New(web.Config{
+	return web.New(s.webConfig(h, log, access))
+}
+
+func (s *system) webConfig(h httpFlags, log, access *slog.Logger) web.Config {
+	return web.Config{
 		Service: s.service, Verifier: s.verifier, JWKS: s.jwks, ServiceName: serviceName(s.service.PublicURL), AppURL: s.appURL, JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
 		CORSOrigins: h.CORSOrigins, CORSHeaders: h.CORSHeaders, TrustedProxies: h.TrustedProxies, RequestID: proxy.RequestID, Log: log, AccessLog: access,
-	})
+	}
 }
 
 // loginDefault is what an event without method and path asks for: the old

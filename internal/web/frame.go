@@ -157,6 +157,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // one client, and one known network, of all who come through it.
 func (h *handler) clientAddress(r *http.Request) string {
 	if h.TrustedProxies == 0 {
+		h.warnForwarded(r)
 		return addressOf(r.RemoteAddr)
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -172,6 +173,18 @@ func (h *handler) clientAddress(r *http.Request) string {
 		})
 	}
 	return address
+}
+
+// warnForwarded says that a proxy seems to stand in front of which nobody has told:
+// its address is then that of every client.
+func (h *handler) warnForwarded(r *http.Request) {
+	if !h.Listens || len(r.Header["X-Forwarded-For"]) == 0 {
+		return
+	}
+	h.forwarded.Do(func() {
+		h.Log.Warn("X-Forwarded-For is ignored: behind a proxy all clients share the limits of one; set --trusted-proxies to the number of proxies in front (logged once; clients can send the header, too)",
+			slog.String("peer", addressOf(r.RemoteAddr)))
+	})
 }
 
 // maxLoggedHop is how many bytes of an unreadable hop the log shows.

@@ -324,6 +324,35 @@ func TestUnknownAddressIsLoggedOnce(t *testing.T) {
 	}
 }
 
+// TestIgnoredHopsAreLoggedOnce: a proxy that --trusted-proxies does not count shows in
+// the log of a server. A gateway's events always have the header.
+func TestIgnoredHopsAreLoggedOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		listens   bool
+		trusted   int
+		forwarded string
+		want      int
+	}{
+		"a proxy that is not counted": {true, 0, "203.0.113.9", 1},
+		"a proxy that is counted":     {true, 1, "203.0.113.9", 0},
+		"no proxy":                    {true, 0, "", 0},
+		"an event of a gateway":       {false, 0, "203.0.113.9", 0},
+	} {
+		f := newFixture(t, func(cfg *web.Config) { cfg.Listens, cfg.TrustedProxies = c.listens, c.trusted })
+		header := fields{}
+		if c.forwarded != "" {
+			header["X-Forwarded-For"] = c.forwarded
+		}
+		for range 3 {
+			f.get("/livez", header)
+		}
+		const says = "X-Forwarded-For is ignored: behind a proxy all clients share the limits of one; set --trusted-proxies to the number of proxies in front (logged once; clients can send the header, too)"
+		if lines := f.lines(says); len(lines) != c.want || c.want == 1 && lines[0]["level"] != "WARN" {
+			t.Errorf("%s: got %v, want %d warnings", name, lines, c.want)
+		}
+	}
+}
+
 func TestRequestIDsAreOurs(t *testing.T) {
 	f := newFixture(t)
 	seen := map[string]bool{}

@@ -38,6 +38,10 @@ type Config struct {
 	// address is then that many places from the right of X-Forwarded-For; where no
 	// address stands there it is unknown. 0: the header is ignored.
 	TrustedProxies int
+	// Listens: requests come over connections, not as events of a gateway, whose
+	// X-Forwarded-For is as it should be. One that arrives while TrustedProxies is 0
+	// is then warned of.
+	Listens bool
 	// RequestID names the request, where a gateway has named it already; nil or
 	// an empty answer: a new name.
 	RequestID func(context.Context) string
@@ -99,6 +103,7 @@ type handler struct {
 	Config
 	ready     readiness
 	noAddress sync.Once // logs the first client without one
+	forwarded sync.Once // logs the first X-Forwarded-For that is ignored
 	origin    string    // of the public URL
 	document  []byte    // OpenAPI
 }
