@@ -44,13 +44,8 @@ func (s *Service) homeOf(ctx context.Context, user User, c Client) (home, error)
 	return h, nil
 }
 
-// account is what failures of the account count under in the network.
-func (h home) account(account string) string {
-	if h.known {
-		return "home " + h.where + " " + account
-	}
-	return account
-}
+// account is what failures of the account count under in a network that it knows.
+func (h home) account(account string) string { return "home " + h.where + " " + account }
 
 // stay marks the network as known from now on.
 func (h home) stay(b *Batch, now time.Time) {

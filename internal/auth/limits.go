@@ -108,6 +108,7 @@ type limited struct {
 	keys    []string // what it counts under if it fails
 	limits  []Limit
 	alarmed bool    // the first one is the alarm
+	tallied int     // the first keys count, and do not hold it
 	places  []place // what it holds besides, whatever becomes of it
 	crowd   string  // with whom it stands by
 }
@@ -123,7 +124,21 @@ func (s *Service) attempt(account string, c Client) limited {
 	if account != "" {
 		a.add(s.limitKey("account", account), s.Limits.Account)
 	}
-	a.add(s.limitKey("address", network(c.Address)), s.Limits.Address)
+	s.addNetworks(&a, "address", c, s.Limits.Address)
+	return a
+}
+
+// loginAttempt is an attempt at the account, or what stands in the place of one.
+// From a network that the account knows it is held to their own count alone: what
+// neighbours there fail at other accounts counts against those who are not known.
+// It counts for the network all the same, so that it writes what every other does.
+func (s *Service) loginAttempt(account string, home home, c Client) limited {
+	if !home.known {
+		return s.attempt(account, c)
+	}
+	a := s.attempt("", c)
+	a.tallied = len(a.keys)
+	a.add(s.limitKey("account", home.account(account)), s.Limits.Account)
 	return a
 }
 
@@ -131,6 +146,7 @@ func (s *Service) attempt(account string, c Client) limited {
 func (s *Service) alarmed(a *limited, name string) {
 	if a.alarmed = s.Limits.Alarm.Free > 0; a.alarmed {
 		a.add(s.limitKey(name, ""), s.Limits.Alarm)
+		a.tallied = 1 // the alarm stops nobody
 	}
 }
 
@@ -143,7 +159,38 @@ func (s *Service) stray(c Client) limited {
 
 func (s *Service) addStray(a *limited, c Client) {
 	if s.Limits != nil {
-		a.add(s.limitKey("stray", network(c.Address)), s.Limits.Stray)
+		s.addNetworks(a, "stray", c, s.Limits.Stray)
+	}
+}
+
+// wider are the networks of IPv6 that count besides the /64: providers give sites a
+// /56 or a /48, which hold 256 and 65,536 of them. Each takes so many times the
+// failures of a /64.
+var wider = []struct{ bits, times int }{
+	{56, 4},
+	{48, 16},
+}
+
+// times is a limit that takes n times the failures: n times as many are free, and
+// are forgotten in the same time.
+func (l Limit) times(n int) Limit {
+	l.Free, l.Fade = l.Free*n, l.Fade/time.Duration(n)
+	return l
+}
+
+// addNetworks has the attempt count for the client's network, and of IPv6 for those
+// that it lies in.
+func (s *Service) addNetworks(a *limited, kind string, c Client, limit Limit) {
+	a.add(s.limitKey(kind, network(c.Address)), limit)
+	ip, err := netip.ParseAddr(c.Address)
+	if err != nil || ip.Unmap().Is4() {
+		return
+	}
+	for _, w := range wider {
+		prefix, err := ip.WithZone("").Prefix(w.bits)
+		if err == nil {
+			a.add(s.limitKey(kind, prefix.String()), limit.times(w.times))
+		}
 	}
 }
 
@@ -204,7 +251,7 @@ func (s *Service) mailAttempt(emailKey string, c Client) limited {
 	}
 	s.alarmed(&a, "mail alarm")
 	a.add(s.limitKey("mail to", emailKey), s.Limits.Mail)
-	a.add(s.limitKey("mail for", network(c.Address)), s.Limits.Address)
+	s.addNetworks(&a, "mail for", c, s.Limits.Address)
 	return a
 }
 
@@ -303,19 +350,10 @@ func fits(nth []int, places []place) bool {
 	return true
 }
 
-// untried is how many of the first keys attempts do not stand by for: the alarm stops
-// nobody.
-func (a limited) untried() int {
-	if a.alarmed {
-		return 1
-	}
-	return 0
-}
-
 // room returns the places of the attempt. *LimitError when it has to wait.
 func (s *Service) room(ctx context.Context, a limited) ([]place, error) {
 	places := slices.Clone(a.places)
-	first := a.untried()
+	first := a.tallied
 	for _, key := range a.keys[first:] {
 		places = append(places, place{key, 1})
 	}

@@ -203,6 +203,68 @@ func TestOneNetworkManyAddresses(t *testing.T) {
 	}
 }
 
+// TestWiderNetworksCount: of IPv6 a site has a /56 or a /48, and every /64 of it is one
+// client. Failures, made-up tokens and requests for mail count for the wider networks,
+// with wider limits.
+func TestWiderNetworksCount(t *testing.T) {
+	const inEach = 5 // of each /64, which is not limited by so few
+	for addresses, of := range map[string]int{
+		"2001:db8:1:2%02x::1": 4,  // of one /56
+		"2001:db8:1:%x00::1":  16, // of one /48, each in a /56 of its own
+		"2001:db8:%x::1":      0,  // each in a /48 of its own
+	} {
+		for kind, c := range map[string]struct {
+			free    int
+			attempt func(f *fixture, i int, c auth.Client) error
+		}{
+			"logins": {30, func(f *fixture, i int, c auth.Client) error {
+				_, err := f.Login(t.Context(), auth.LoginRequest{Username: fmt.Sprint("user", i), Password: "wrong password", Client: c})
+				return err
+			}},
+			"tokens": {8, func(f *fixture, i int, c auth.Client) error {
+				_, err := f.Refresh(t.Context(), "made.up", c)
+				return err
+			}},
+			"mail": {30, func(f *fixture, i int, c auth.Client) error {
+				return f.ForgotPassword(t.Context(), fmt.Sprint("user", i, "@example.com"), c)
+			}},
+		} {
+			f := newFixture(t, limits, open(&mailbox{}), func(c *auth.Config) { c.Limits.Alarm = auth.Limit{} })
+			const attempts = 600
+			looked := 0
+			for i := range attempts {
+				if !isLimit(c.attempt(f, i, auth.Client{Address: fmt.Sprintf(addresses, i/inEach)})) {
+					looked++
+				}
+			}
+			want := attempts
+			if of > 0 {
+				want = c.free * of
+			}
+			if looked != want {
+				t.Errorf("%s from %s: %d of %d were looked at, want %d", kind, addresses, looked, attempts, want)
+			}
+			if err := c.attempt(f, attempts, auth.Client{Address: "2001:db8:ffff::1"}); isLimit(err) {
+				t.Errorf("%s from another network than %s: %v", kind, addresses, err)
+			}
+		}
+	}
+}
+
+// TestWiderNetworksForget as many times faster as they take more: one /64 that goes on
+// failing does not use up the /48 of all.
+func TestWiderNetworksForget(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	for i := range 1000 { // more than three hours
+		f.try(fmt.Sprint("user", i), "wrong password", "2001:db8:1:2::1")
+		f.clock.Advance(12 * time.Second)
+	}
+	if wait, err := f.try("ada", password, "2001:db8:1:3::1"); wait > 0 || err != nil {
+		t.Errorf("a neighbour: %v, %v", wait, err)
+	}
+}
+
 // Guessing must not be a way to lock the owner out: who is signed in goes on.
 func TestOwnersGetThrough(t *testing.T) {
 	f := newFixture(t, limits)
@@ -643,6 +705,79 @@ func TestOthersGuessesDoNotKeepTheOwnerAtHomeOut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNeighboursFailuresDoNotKeepTheOwnerAtHomeOut: forty wrong names from a network
+// limit it, but not for an account that has logged in from there. That account has a
+// limit of its own, and its failures count for the network.
+func TestNeighboursFailuresDoNotKeepTheOwnerAtHomeOut(t *testing.T) {
+	for _, there := range []string{"192.0.2.1", "2001:db8:1:2::1"} {
+		f := newFixture(t, limits)
+		f.addAda()
+		f.add(auth.NewUser{Username: "bob", Password: password})
+		if _, err := f.try("ada", password, there); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 40 {
+			f.try(fmt.Sprint("user", i), "wrong password", there)
+		}
+		if wait, _ := f.try("bob", password, there); wait == 0 {
+			t.Fatalf("%s is not limited; the test shows nothing", there)
+		}
+		if wait, err := f.try("ada", password, there); wait > 0 || err != nil {
+			t.Errorf("the owner at %s: %v, %v", there, wait, err)
+		}
+		if n := f.checked("ada", there); n != 5 {
+			t.Errorf("%s: %d guesses at the owner's account were looked at, want 5", there, n)
+		}
+		if n := f.checked("nobody", there); n != 0 {
+			t.Errorf("%s: %d guesses at a name that nobody has were looked at, want none", there, n)
+		}
+	}
+}
+
+// TestFailuresAtHomeCountForTheNetwork: an account that is known there is no way to
+// try others without end, and costs the store what any other does.
+func TestFailuresAtHomeCountForTheNetwork(t *testing.T) {
+	f := newFixture(t, limits, func(c *auth.Config) { c.Limits.Account.Free = 100 })
+	f.addAda()
+	f.add(auth.NewUser{Username: "bob", Password: password})
+	if _, err := f.try("ada", password, "192.0.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	seen := &hitCounter{Store: f.Store}
+	f.Store = seen
+	var costs []string
+	for _, name := range []string{"ada", "bob", "nobody"} {
+		*seen = hitCounter{Store: seen.Store}
+		f.try(name, "wrong password", "192.0.2.1")
+		costs = append(costs, fmt.Sprintf("%d keys read, %d hits", seen.keys, seen.hits))
+	}
+	if costs[0] != costs[1] || costs[0] != costs[2] {
+		t.Errorf("a wrong password costs %q at ada, bob and nobody, want the same", costs)
+	}
+	for range 40 {
+		f.try("ada", "wrong password", "192.0.2.1")
+	}
+	if wait, _ := f.try("bob", password, "192.0.2.1"); wait == 0 {
+		t.Error("the network is not limited by what fails at an account that knows it")
+	}
+}
+
+// hitCounter counts the keys of limits that are read and counted.
+type hitCounter struct {
+	auth.Store
+	keys, hits int
+}
+
+func (c *hitCounter) Counts(ctx context.Context, keys []string) ([]auth.Count, error) {
+	c.keys += len(keys)
+	return c.Store.Counts(ctx, keys)
+}
+
+func (c *hitCounter) Commit(ctx context.Context, b auth.Batch) error {
+	c.hits += len(b.Hits)
+	return c.Store.Commit(ctx, b)
 }
 
 // checked is how many of ten guesses from an address are looked at.

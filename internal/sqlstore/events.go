@@ -41,7 +41,7 @@ func (s *Store) appendEvents(ctx context.Context, tx *sql.Tx, events []auth.Even
 }
 
 // countsAtOnce is how many keys selectCounts takes: those of one attempt.
-const countsAtOnce = 4
+const countsAtOnce = 7
 
 // Counts returns the counts of keys.
 func (s *Store) Counts(ctx context.Context, keys []string) ([]auth.Count, error) {

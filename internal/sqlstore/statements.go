@@ -89,7 +89,7 @@ const (
 			device = $5, address = $6, last_used_at = $7, version = version + 1
 		WHERE id = $8 AND version = $9 AND EXISTS (SELECT 1 FROM users WHERE id = $10 AND version = $11)`
 
-	selectCounts = `SELECT key, level, last_hit FROM counts WHERE key IN ($1, $2, $3, $4)`
+	selectCounts = `SELECT key, level, last_hit FROM counts WHERE key IN ($1, $2, $3, $4, $5, $6, $7)`
 
 	addHit = `INSERT INTO counts (key, level, last_hit) VALUES ($1, 1, $2)
 		ON CONFLICT (key) DO UPDATE SET
