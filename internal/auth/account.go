@@ -235,7 +235,7 @@ func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]Sessi
 	return living, own.ID, nil
 }
 
-// maxSessions is how many sessions a list shows: those that began last. No index
+// maxSessions is how many living sessions a user has: those that began last. No index
 // knows which were used last, every refresh would pay for it.
 const maxSessions = 100
 

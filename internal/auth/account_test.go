@@ -1,9 +1,11 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -172,6 +174,122 @@ func TestSessions(t *testing.T) {
 	list, own, err = f.Sessions(t.Context(), claims)
 	if err != nil || len(list) != 100 || !slices.ContainsFunc(list, func(s auth.Session) bool { return s.ID == own }) {
 		t.Errorf("of many sessions %d are listed, %v; want 100, the bearer's own among them", len(list), err)
+	}
+}
+
+// living is how many of the user's sessions are alive.
+func (f *fixture) living(id auth.UserID) int {
+	f.t.Helper()
+	all, err := f.store.UserSessions(f.t.Context(), id, f.user(id).SessionsFrom, f.clock.Now(), auth.DefaultSessionIdle, 1000)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return len(all)
+}
+
+// TestLivingSessionsAreCapped: the oldest ends in the commit of the login that is one
+// too many, and is recorded.
+func TestLivingSessionsAreCapped(t *testing.T) {
+	f := newFixture(t)
+	f.addAda()
+	batches := &batchCounter{Store: f.Store}
+	f.Store = batches
+	var all []auth.Tokens
+	for range 103 {
+		f.clock.Advance(time.Second)
+		all = append(all, f.mustLogin("ada", password))
+	}
+	if batches.n != len(all) {
+		t.Errorf("%d logins took %d commits, want as many", len(all), batches.n)
+	}
+	for i, tokens := range all {
+		f.wantAlive(fmt.Sprint("session ", i), tokens, i >= 3)
+	}
+	if n := f.living("u1"); n != 100 {
+		t.Errorf("%d sessions are alive, want 100", n)
+	}
+	events := f.events()
+	last := events[len(events)-1]
+	if last.Kind != auth.EventLogout || last.Outcome != auth.OutcomeTooMany || last.SessionID != sessionID(all[2]) || last.UserID != "u1" {
+		t.Errorf("the last event is %+v, want the end of the third session", last)
+	}
+}
+
+// batchCounter counts the commits.
+type batchCounter struct {
+	auth.Store
+	n, most int // most: sessions ended by one
+}
+
+func (c *batchCounter) Commit(ctx context.Context, b auth.Batch) error {
+	c.n++
+	c.most = max(c.most, len(b.UpdateSessions))
+	return c.Store.Commit(ctx, b)
+}
+
+// TestVeryManySessionsBecomeFewer, a few with each login, for a user who had them
+// before they were capped.
+func TestVeryManySessionsBecomeFewer(t *testing.T) {
+	f := newFixture(t)
+	f.addAda()
+	old := f.session(f.mustLogin("ada", password))
+	var many auth.Batch
+	for i := range 299 {
+		e := old
+		e.ID = auth.SessionID(fmt.Sprint(i))
+		many.CreateSessions = append(many.CreateSessions, e)
+	}
+	if err := f.store.Commit(t.Context(), many); err != nil {
+		t.Fatal(err)
+	}
+	batches := &batchCounter{Store: f.Store}
+	f.Store = batches
+	var recent []auth.Tokens
+	for i := range 55 {
+		f.clock.Advance(time.Second)
+		recent = append(recent, f.mustLogin("ada", password))
+		if want := max(100, 300-4*(i+1)); f.living("u1") != want {
+			t.Fatalf("after %d logins %d sessions are alive, want %d", i+1, f.living("u1"), want)
+		}
+	}
+	if batches.most != 5 {
+		t.Errorf("one login has ended %d sessions, want 5 at most", batches.most)
+	}
+	for _, tokens := range recent {
+		f.wantAlive("a recent session", tokens, true)
+	}
+}
+
+// TestLoginsAtOnceStayNearTheCap: all succeed, through two processes, and those that
+// are too many for it are ended by the next login.
+func TestLoginsAtOnceStayNearTheCap(t *testing.T) {
+	path := tempDatabase(t)
+	f := fixtureOn(t, path)
+	f.addAda()
+	for range 100 {
+		f.mustLogin("ada", password)
+	}
+	other := reopen(t, f, path)
+	const atOnce = 40
+	var wg sync.WaitGroup
+	for i := range atOnce {
+		service := f.Service
+		if i%2 == 1 {
+			service = other
+		}
+		wg.Go(func() {
+			if _, err := service.Login(t.Context(), auth.LoginRequest{Username: "ada", Password: password}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := f.living("u1"); n < 100 || n > 102 {
+		t.Errorf("%d sessions are alive, want 100, and one more for each process at most", n)
+	}
+	f.mustLogin("ada", password)
+	if n := f.living("u1"); n != 100 {
+		t.Errorf("after one more login %d sessions are alive, want 100", n)
 	}
 }
 

@@ -75,6 +75,7 @@ const (
 	OutcomeReused        Outcome = "reused"        // a token spent before: the session was ended
 	OutcomeWrongToken    Outcome = "wrong_token"   // no token of this session
 	OutcomeDeadSession   Outcome = "dead_session"  // ended, expired, or its user is disabled
+	OutcomeTooMany       Outcome = "too_many"      // of a logout: the user began another session, and this was the oldest
 )
 
 // Outcomes returns all there are.
@@ -82,7 +83,7 @@ func Outcomes() []Outcome {
 	return []Outcome{
 		OutcomeOK, OutcomeUnknownUser, OutcomeWrongPassword, OutcomeDisabledUser, OutcomeUnverified, OutcomeTaken, OutcomeClosed,
 		OutcomeWeakPassword, OutcomeReplaced, OutcomeWrongTicket, OutcomeFailed, OutcomeUndeliverable, OutcomeGivenUp, OutcomeLimited,
-		OutcomeRepeated, OutcomeReused, OutcomeWrongToken, OutcomeDeadSession,
+		OutcomeRepeated, OutcomeReused, OutcomeWrongToken, OutcomeDeadSession, OutcomeTooMany,
 		Outcome(LogoutThis), Outcome(LogoutOthers), Outcome(LogoutAll),
 	}
 }

@@ -58,7 +58,7 @@ func (s *Service) login(ctx context.Context, r LoginRequest) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	attempt := s.attempt(home.account(accountOf(user, r.Username)), r.Client)
+	attempt := s.loginAttempt(accountOf(user, r.Username), home, r.Client)
 	done, err := s.allow(ctx, attempt)
 	if err != nil {
 		return Tokens{}, s.recordLimited(ctx, r.Client, EventLogin, user, err)
@@ -242,12 +242,21 @@ func (s *Service) openSession(ctx context.Context, r LoginRequest, checked User,
 				return err
 			}
 		}
+		oldest, err := s.surplus(ctx, user, now)
+		if err != nil {
+			return err
+		}
+		if read && len(oldest) > 0 {
+			read = false
+			return ErrConflict // in turn: only one login can end them
+		}
 		read = false
 		var session Session
 		if session, tokens, err = s.newSession(ctx, user, r.Client, now); err != nil {
 			return err
 		}
 		b := Batch{CreateSessions: []Session{session}, Events: []Event{sessionEvent(r.Client, EventLogin, OutcomeOK, session, now)}}
+		b.endOldest(oldest, r.Client, now)
 		home.stay(&b, now)
 		if stronger == "" {
 			b.CheckUsers = []User{user}
@@ -262,6 +271,31 @@ func (s *Service) openSession(ctx context.Context, r LoginRequest, checked User,
 		return Tokens{}, err
 	}
 	return tokens, nil
+}
+
+// endedAtOnce is how many sessions one login ends at most: more than it begins, so
+// that a user with very many has fewer after each.
+const endedAtOnce = 5
+
+// surplus is what of the user's living sessions ends when one more begins, so that
+// there are maxSessions of them. Logins at several processes at once can leave as
+// many more, which the next ones end.
+func (s *Service) surplus(ctx context.Context, user User, now time.Time) ([]Session, error) {
+	const kept = maxSessions - 1
+	living, err := s.Store.UserSessions(ctx, user.ID, user.SessionsFrom, now, s.SessionIdle, kept+endedAtOnce)
+	if err != nil {
+		return nil, fmt.Errorf("reading sessions: %w", err)
+	}
+	return living[min(len(living), kept):], nil
+}
+
+// endOldest ends sessions that have to make room for another one.
+func (b *Batch) endOldest(oldest []Session, c Client, now time.Time) {
+	for _, session := range oldest {
+		session.EndedAt = now
+		b.UpdateSessions = append(b.UpdateSessions, session)
+		b.Events = append(b.Events, sessionEvent(c, EventLogout, OutcomeTooMany, session, now))
+	}
 }
 
 // awaited reports whether the user is yet to prove the address.
