@@ -340,6 +340,38 @@ func TestHeadIsNoFault(t *testing.T) {
 	}
 }
 
+// TestReferenceHasEveryRoute compares the headings of docs/api.md, and what it says
+// of /openapi.json, with what is served.
+func TestReferenceHasEveryRoute(t *testing.T) {
+	text, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var described []string
+	for _, m := range regexp.MustCompile("(?m)^## ([A-Z]+ .*/.*)$|\\[`([A-Z]+ /[^`]*)`\\]").FindAllStringSubmatch(string(text), -1) {
+		described = append(described, namedRoutes(m[1]+m[2])...)
+	}
+	slices.Sort(described)
+	if diff := gocmp.Diff(slices.Sorted(slices.Values(web.Routes)), described); diff != "" {
+		t.Errorf("routes (-served +docs/api.md):\n%s", diff)
+	}
+}
+
+// namedRoutes reads "GET and POST /a, /b, DELETE /c".
+func namedRoutes(heading string) []string {
+	var all, verbs []string
+	for part := range strings.SplitSeq(heading, ", ") {
+		before, path, _ := strings.Cut(part, "/")
+		if before != "" {
+			verbs = strings.Fields(strings.ReplaceAll(before, " and ", " "))
+		}
+		for _, verb := range verbs {
+			all = append(all, verb+" /"+path)
+		}
+	}
+	return all
+}
+
 // TestCodesAreOneSet: those in the source, in the document and in docs/api.md.
 func TestCodesAreOneSet(t *testing.T) {
 	c, err := contract.Service()

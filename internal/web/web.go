@@ -51,36 +51,57 @@ type Config struct {
 	AccessLog *slog.Logger
 }
 
-// Routes are the auth service's own, in the form of the route table. They are
+// A route is a pattern of the mux and the handler that answers it.
+type route struct {
+	pattern string
+	handle  func(http.ResponseWriter, *http.Request) error
+}
+
+// routes are all routes of the service, once. The mux, Routes, and by them the route
+// table of the local gateway and the tests of the OpenAPI document and docs/api.md
+// are made from this list.
+func (h *handler) routes() []route {
+	return []route{
+		{"POST /register", h.register},
+		{"POST /email/verify", h.verifyEmail},
+		{"POST /email/verify/resend", h.resendVerification},
+		{"POST /login", h.login},
+		{"POST /token/refresh", h.refresh},
+		{"POST /logout", h.logout},
+		{"POST /password/forgot", h.forgotPassword},
+		{"POST /password/reset", h.resetPassword},
+		{"POST /password/change", h.changePassword},
+		{"POST /email/change", h.changeEmail},
+		{"GET /me", h.me},
+		{"PATCH /me", h.patchMe},
+		{"DELETE /me", h.deleteMe},
+		{"GET /me/sessions", h.sessions},
+		{"DELETE /me/sessions/{id}", h.endSession},
+		{"GET /verify", h.showPage(verifyPage)},
+		{"POST /verify", h.submitVerify()},
+		{"GET /reset", h.showPage(resetPage)},
+		{"POST /reset", h.submit(resetPage, h.Service.ResetPassword)},
+		{"GET /accept", h.showPage(acceptPage)},
+		{"POST /accept", h.submit(acceptPage, h.Service.ResetPassword)},
+		{"GET /.well-known/jwks.json", h.jwks},
+		{"GET /.well-known/openid-configuration", h.discover},
+		{"GET /.well-known/oauth-authorization-server", h.discover},
+		{"GET /openapi.json", h.openAPI},
+		{"GET /livez", h.livez},
+		{"GET /readyz", h.readyz},
+	}
+}
+
+// Routes are the patterns of all routes, in the form of the route table. They are
 // public to a gateway: those that need a token check it themselves.
-var Routes = []string{
-	"POST /register",
-	"POST /email/verify",
-	"POST /email/verify/resend",
-	"POST /login",
-	"POST /token/refresh",
-	"POST /logout",
-	"POST /password/forgot",
-	"POST /password/reset",
-	"POST /password/change",
-	"POST /email/change",
-	"GET /me",
-	"PATCH /me",
-	"DELETE /me",
-	"GET /me/sessions",
-	"DELETE /me/sessions/{id}",
-	"GET /verify",
-	"POST /verify",
-	"GET /reset",
-	"POST /reset",
-	"GET /accept",
-	"POST /accept",
-	"GET /.well-known/jwks.json",
-	"GET /.well-known/openid-configuration",
-	"GET /.well-known/oauth-authorization-server",
-	"GET /openapi.json",
-	"GET /livez",
-	"GET /readyz",
+var Routes = patterns(new(handler).routes())
+
+func patterns(routes []route) []string {
+	all := make([]string, len(routes))
+	for i, r := range routes {
+		all[i] = r.pattern
+	}
+	return all
 }
 
 // oneSpelling keeps the mux from redirecting other spellings of a path ("//me")
@@ -131,38 +152,9 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	h := &handler{Config: cfg, origin: originOf(cfg.Service.PublicURL), document: document}
-	routes := map[string]func(http.ResponseWriter, *http.Request) error{
-		"POST /register":                        h.register,
-		"POST /email/verify":                    h.verifyEmail,
-		"POST /email/verify/resend":             h.resendVerification,
-		"POST /login":                           h.login,
-		"POST /token/refresh":                   h.refresh,
-		"POST /logout":                          h.logout,
-		"POST /password/forgot":                 h.forgotPassword,
-		"POST /password/reset":                  h.resetPassword,
-		"POST /password/change":                 h.changePassword,
-		"POST /email/change":                    h.changeEmail,
-		"GET /me":                               h.me,
-		"PATCH /me":                             h.patchMe,
-		"DELETE /me":                            h.deleteMe,
-		"GET /me/sessions":                      h.sessions,
-		"DELETE /me/sessions/{id}":              h.endSession,
-		"GET /verify":                           h.showPage(verifyPage),
-		"POST /verify":                          h.submitVerify(),
-		"GET /reset":                            h.showPage(resetPage),
-		"POST /reset":                           h.submit(resetPage, h.Service.ResetPassword),
-		"GET /accept":                           h.showPage(acceptPage),
-		"POST /accept":                          h.submit(acceptPage, h.Service.ResetPassword),
-		"GET /.well-known/jwks.json":            h.jwks,
-		"GET /.well-known/openid-configuration": h.discover,
-		"GET /.well-known/oauth-authorization-server": h.discover,
-		"GET /openapi.json":                           h.openAPI,
-		"GET /livez":                                  h.livez,
-		"GET /readyz":                                 h.readyz,
-	}
 	mux := http.NewServeMux()
-	for _, pattern := range Routes {
-		mux.Handle(pattern, h.answer(routes[pattern]))
+	for _, r := range h.routes() {
+		mux.Handle(r.pattern, h.answer(r.handle))
 	}
 	mux.Handle("/", h.answer(noRoute(mux)))
 	return h.frame(withCORS(policy, belowPrefix(prefix, mux, oneSpelling(mux, h.answer(noRoute(mux)))))), nil
