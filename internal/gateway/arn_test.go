@@ -30,6 +30,14 @@ func TestParseARN(t *testing.T) {
 			a.Stage, a.Method, a.Path = "$default", "GET", "x"
 			return a
 		}},
+		"a WebSocket connection":  {head + "$connect", func(a gateway.ARN) gateway.ARN { a.RouteKey = "$connect"; return a }},
+		"the end of a connection": {head + "$disconnect", func(a gateway.ARN) gateway.ARN { a.RouteKey = "$disconnect"; return a }},
+		"the default route":       {head + "$default", func(a gateway.ARN) gateway.ARN { a.RouteKey = "$default"; return a }},
+		"the default route of its stage": {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/$default/$default", func(a gateway.ARN) gateway.ARN {
+			a.Stage, a.RouteKey = "$default", "$default"
+			return a
+		}},
+		"a path like a route key": {head + "GET/$connect", func(a gateway.ARN) gateway.ARN { a.Method, a.Path = "GET", "$connect"; return a }},
 		"a sample's stage": {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/*/GET/x", func(a gateway.ARN) gateway.ARN {
 			a.Stage, a.Method, a.Path = "*", "GET", "x"
 			return a
@@ -61,7 +69,14 @@ func TestParseARNRefuses(t *testing.T) {
 		"another service":           {"arn:aws:s3:us-east-1:123456789012:abcdef1234/prod/GET/x", "must have the form"},
 		"no arn":                    {"urn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/GET/x", "must have the form"},
 		"five parts":                {"arn:aws:execute-api:us-east-1:abcdef1234/prod/GET/x", "must have the form"},
-		"a WebSocket route":         {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/$connect", "must end with API/STAGE/VERB/PATH"},
+		"a route key of one's own":  {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/sendMessage", "must end with API/STAGE/VERB/PATH or API/STAGE/$ROUTEKEY"},
+		"an unknown route key":      {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/$CONNECT", "must end with"},
+		"any route key":             {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/*", "must end with"},
+		"an empty route key":        {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/", "must end with"},
+		"a route key and no stage":  {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/$connect", "must end with"},
+		"a route key, empty stage":  {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234//$connect", "empty part or a wildcard"},
+		"a route key, stage with ?": {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/pro?/$connect", "empty part or a wildcard"},
+		"a route key, any API":      {"arn:aws:execute-api:us-east-1:123456789012:*/prod/$connect", "empty part or a wildcard"},
 		"no slash after the verb":   {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/GET", "must end with API/STAGE/VERB/PATH"},
 		"an empty partition":        {"arn::execute-api:us-east-1:123456789012:abcdef1234/prod/GET/x", "empty part or a wildcard"},
 		"an empty stage":            {"arn:aws:execute-api:us-east-1:123456789012:abcdef1234//GET/x", "empty part or a wildcard"},
@@ -93,6 +108,9 @@ func FuzzParseARN(f *testing.F) {
 	f.Add("arn:aws-cn:execute-api:cn-north-1:123456789012:abcdef1234/$default/GET/a:b/c")
 	f.Add("arn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/GET/")
 	f.Add("arn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/$connect")
+	f.Add("arn:aws:execute-api:us-east-1:123456789012:abcdef1234/$default/$default")
+	f.Add("arn:aws:execute-api:us-east-1:123456789012:abcdef1234/prod/$connect/")
+	f.Add("arn:aws:execute-api:us-east-1:123456789012:abcdef1234/*/$disconnect")
 	f.Fuzz(func(t *testing.T, s string) {
 		a, err := gateway.ParseARN(s)
 		if err != nil {
@@ -103,6 +121,9 @@ func FuzzParseARN(f *testing.F) {
 		}
 		if a.Stage != "*" && strings.ContainsAny(strings.TrimSuffix(s, a.Path), "*?") {
 			t.Errorf("%q has a wildcard before its path", s)
+		}
+		if (a.Method == "") == (a.RouteKey == "") || a.RouteKey != "" && a.Path != "" {
+			t.Errorf("%q is neither a method and path nor a route key: %+v", s, a)
 		}
 	})
 }

@@ -13,12 +13,13 @@ import (
 // ActionInvoke is what a caller of an API does, in IAM's words.
 const ActionInvoke = "execute-api:Invoke"
 
-// A Decision is what a policy says of one action.
-type Decision int
+// An EvalDecision is what a policy says of one action, in the words of IAM's policy
+// simulator.
+type EvalDecision int
 
-// The decisions. An explicit Deny wins over any Allow.
+// The outcomes of an evaluation. An explicit Deny wins over any Allow.
 const (
-	ImplicitDeny Decision = iota
+	ImplicitDeny EvalDecision = iota
 	Allow
 	ExplicitDeny
 )
@@ -136,7 +137,7 @@ func (r rawStatement) parse() (statement, error) {
 }
 
 // Evaluate says whether the policy allows the action on the resource.
-func (p Policy) Evaluate(action, resource string) Decision {
+func (p Policy) Evaluate(action, resource string) EvalDecision {
 	d := ImplicitDeny
 	for _, s := range p.statements {
 		if !s.covers(action, resource) {

@@ -31,7 +31,7 @@ func TestPolicyResources(t *testing.T) {
 		says     string
 		resource string
 		arn      string
-		want     gateway.Decision
+		want     gateway.EvalDecision
 	}{
 		{"the same", dev + "GET/users", dev + "GET/users", gateway.Allow},
 		{"anchored at the end", dev + "GET/users", dev + "GET/users/7", gateway.ImplicitDeny},
@@ -80,7 +80,7 @@ func TestPolicyStatements(t *testing.T) {
 	const users = dev + "GET/users"
 	tests := map[string]struct {
 		statements string
-		want       gateway.Decision
+		want       gateway.EvalDecision
 	}{
 		"deny after allow":             {"[" + statement("Allow", "*") + "," + statement("Deny", users) + "]", gateway.ExplicitDeny},
 		"deny before allow":            {"[" + statement("Deny", users) + "," + statement("Allow", "*") + "]", gateway.ExplicitDeny},

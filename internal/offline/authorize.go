@@ -31,13 +31,14 @@ func (x *exchange) authorize() bool {
 		x.refuse(gateway.Unauthorized)
 		return false
 	}
-	arn := x.methodARN()
+	q := gateway.Question{Credential: values[0], Asked: x.methodARN()}
+	arn := q.Asked.String()
 	if len(arn) > maxMethodARN {
 		// No gateway response type: its body cannot be overridden.
 		x.answer(http.StatusRequestURITooLong, `{"message":"Request URI Too Long"}`)
 		return false
 	}
-	verdict, ok := x.verdict(values[0], arn)
+	verdict, ok := x.verdict(q)
 	if !ok {
 		return false
 	}
@@ -53,21 +54,17 @@ func (x *exchange) authorize() bool {
 	return false
 }
 
-// verdict finds the answer for a token. Only answers are cached, never errors.
-func (x *exchange) verdict(token, arn string) (*verdict, bool) {
-	key := sha256.Sum256([]byte(token))
+// verdict finds the answer to a question, by its credential alone, as API Gateway's
+// cache does. Only answers are cached, never errors.
+func (x *exchange) verdict(q gateway.Question) (*verdict, bool) {
+	key := sha256.Sum256([]byte(q.Credential))
 	if v := x.cache.get(key, x.Now()); v != nil {
 		x.auth.source = "cached"
 		return v, true
 	}
 	x.auth.source = "called"
-	event, err := json.Marshal(map[string]string{"type": "TOKEN", "authorizationToken": token, "methodArn": arn})
-	if err != nil {
-		x.fail(gateway.AuthorizerFailure, err)
-		return nil, false
-	}
 	began := x.Now()
-	answer, err := call(x.lambdaContext("authorizer"), x.Timeout, x.Authorizer, event)
+	answer, err := call(x.lambdaContext("authorizer"), x.Timeout, x.Authorizer, gateway.TokenEvent(q))
 	if err != nil && err.Error() == gateway.ErrUnauthorized.Error() {
 		x.refuse(gateway.Unauthorized)
 		return nil, false

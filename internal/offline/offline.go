@@ -313,11 +313,11 @@ func headerBytes(r *http.Request) int {
 	return n
 }
 
-func (x *exchange) methodARN() string {
+func (x *exchange) methodARN() gateway.ARN {
 	return gateway.ARN{
 		Partition: "aws", Region: region, Account: accountID, API: apiID, Stage: stage,
 		Method: x.r.Method, Path: x.TrailingSlash.ARNPath(x.r.URL.EscapedPath()),
-	}.String()
+	}
 }
 
 // log never shows the query or any header: both may hold secrets.
