@@ -94,6 +94,31 @@ func TestSecurityRequirementsNameTheirTests(t *testing.T) {
 	}
 }
 
+// TestLifeOfAnAuthorizerCall looks for the functions that docs/design.md leads through.
+func TestLifeOfAnAuthorizerCall(t *testing.T) {
+	_, section, _ := strings.Cut(read(t, "docs/design.md"), "## The life of an authorizer call\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := regexp.MustCompile("(?m)^\\| `([a-z/]+\\.go)`( of the root)? \\| (`[^|]*`) \\|").FindAllStringSubmatch(section, -1)
+	if len(rows) < 8 {
+		t.Fatalf("the list has %d rows", len(rows))
+	}
+	for _, row := range rows {
+		file := row[1]
+		if row[2] == "" {
+			file = "internal/" + file
+		}
+		for _, m := range regexp.MustCompile("`(?:([A-Z][A-Za-z]*)\\.)?([A-Za-z]+)`").FindAllStringSubmatch(row[3], -1) {
+			receiver := `(?:\([a-z]+ \*?[A-Za-z]+\) )?`
+			if m[1] != "" {
+				receiver = `\([a-z]+ \*?` + m[1] + `\) `
+			}
+			if !regexp.MustCompile(`(?m)^func ` + receiver + m[2] + `\(`).MatchString(read(t, file)) {
+				t.Errorf("%s has no function %s", file, m[0])
+			}
+		}
+	}
+}
+
 // TestLinksLeadSomewhere follows the relative links of the documentation.
 func TestLinksLeadSomewhere(t *testing.T) {
 	docs, err := filepath.Glob("docs/*.md")
