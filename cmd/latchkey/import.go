@@ -71,7 +71,7 @@ func (c *usersImportCmd) Run(ctx context.Context, p *process) error {
 		if c.DryRun {
 			doing = "checking"
 		}
-		r := &importRun{command: c, p: p, importer: s.NewImporter(c.DryRun), report: report, progress: p.newProgress(doing, size)}
+		r := &importRun{command: c, p: p, importer: s.NewImporter(c.DryRun), report: report, progress: p.newProgress(doing, "row", size)}
 		return r.finish(r.run(ctx, file))
 	})
 }

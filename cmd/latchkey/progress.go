@@ -19,18 +19,19 @@ type progress struct {
 	width func() int
 	now   func() time.Time
 	doing string // "importing"
+	unit  string // "row"
 	size  int64  // of the file; 0: unknown
 	start time.Time
 	drawn time.Time // zero: the line is clear
 }
 
 // newProgress returns nil where standard error is no terminal.
-func (p *process) newProgress(doing string, size int64) *progress {
+func (p *process) newProgress(doing, unit string, size int64) *progress {
 	if terminalWidth(p.stderr) == 0 {
 		return nil
 	}
 	width := func() int { return terminalWidth(p.stderr) }
-	return &progress{w: p.stderr, width: width, now: time.Now, doing: doing, size: size, start: time.Now()}
+	return &progress{w: p.stderr, width: width, now: time.Now, doing: doing, unit: unit, size: size, start: time.Now()}
 }
 
 // show draws the bar unless it was drawn a moment ago.
@@ -43,7 +44,7 @@ func (p *progress) show(rows int, read int64) {
 		return
 	}
 	p.drawn = now
-	fmt.Fprint(p.w, clearLine, progressLine(p.doing, rows, read, p.size, now.Sub(p.start), p.width()))
+	fmt.Fprint(p.w, clearLine, progressLine(p.doing, count(rows, p.unit), rows, read, p.size, now.Sub(p.start), p.width()))
 }
 
 // clear takes the bar away, so that something else can be written.
@@ -59,14 +60,14 @@ const barWidth = 20
 
 // progressLine draws the bar: as much of it as fits on the terminal, which must
 // not wrap it.
-func progressLine(doing string, rows int, read, size int64, elapsed time.Duration, width int) string {
+func progressLine(doing, counted string, rows int, read, size int64, elapsed time.Duration, width int) string {
 	parts := []string{doing}
 	read = min(read, size)
 	if size > 0 {
 		full := int(barWidth * read / size)
 		parts = append(parts, fmt.Sprintf("%3d%%", 100*read/size), "["+strings.Repeat("#", full)+strings.Repeat("-", barWidth-full)+"]")
 	}
-	parts = append(parts, count(rows, "row"))
+	parts = append(parts, counted)
 	if elapsed >= time.Second { // before, it is a guess
 		parts = append(parts, thousands(int(float64(rows)/elapsed.Seconds()))+"/s")
 		if read > 0 {

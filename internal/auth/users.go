@@ -234,6 +234,101 @@ func (s *Service) EndSessions(ctx context.Context, named string) (User, error) {
 	})
 }
 
+// endedTogether is how many users' sessions end in one commit.
+const endedTogether = 50
+
+// EndAllSessions ends every session of every user, and voids the links and codes that
+// were mailed to their addresses. A registration that nobody has confirmed is no
+// user's, and stays. tell gets the number of users so far. Whoever is interrupted
+// begins anew.
+func (s *Service) EndAllSessions(ctx context.Context, tell func(users int)) error {
+	n := 0
+	end := func(some []User) error {
+		if err := s.endAllOf(ctx, some); err != nil {
+			return err
+		}
+		n += len(some)
+		tell(n)
+		return nil
+	}
+	var some []User
+	for u, err := range s.Users(ctx) {
+		if err != nil {
+			return err
+		}
+		if some = append(some, u); len(some) < endedTogether {
+			continue
+		}
+		if err := end(some); err != nil {
+			return err
+		}
+		some = some[:0]
+	}
+	return end(some)
+}
+
+// endAllOf ends the sessions of some users together, or of each alone when one of them
+// has changed since.
+func (s *Service) endAllOf(ctx context.Context, users []User) error {
+	var b Batch
+	for _, u := range users {
+		if err := s.endAll(ctx, &b, u); err != nil {
+			return err
+		}
+	}
+	err := s.Store.Commit(ctx, b)
+	if !errors.Is(err, ErrConflict) {
+		return wrap("ending sessions", err)
+	}
+	for _, u := range users {
+		err := retry(fmt.Sprintf("ending sessions of user %q", u.ID), func() error {
+			u, err := s.Store.User(ctx, u.ID)
+			if errors.Is(err, ErrNotFound) {
+				return nil // deleted, with all sessions
+			}
+			if err != nil {
+				return fmt.Errorf("reading user: %w", err)
+			}
+			var b Batch
+			if err := s.endAll(ctx, &b, u); err != nil {
+				return err
+			}
+			return s.Store.Commit(ctx, b)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endAll has the batch end the user's sessions, and take the tickets of the user's
+// addresses.
+func (s *Service) endAll(ctx context.Context, b *Batch, u User) error {
+	now := s.Now()
+	u.endSessions(now)
+	u.UpdatedAt = now
+	b.UpdateUsers = append(b.UpdateUsers, u)
+	b.Events = append(b.Events, Event{Time: now, Kind: EventLogout, Outcome: Outcome(LogoutAll), UserID: u.ID})
+	for _, email := range []string{u.Email, u.PendingEmail} {
+		key, err := EmailKey(email)
+		if err != nil { // there is none
+			continue
+		}
+		for purpose := range pages {
+			t, err := s.Store.Ticket(ctx, s.ticketID(purpose, key))
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("reading ticket: %w", err)
+			}
+			b.TakeTickets = append(b.TakeTickets, t)
+		}
+	}
+	return nil
+}
+
 // DeleteUser deletes a user with all sessions. The username and the address are
 // free then; the id is never given to anybody else.
 func (s *Service) DeleteUser(ctx context.Context, id UserID) error {

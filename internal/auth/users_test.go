@@ -385,3 +385,83 @@ func TestNamesDoNotMislead(t *testing.T) {
 		}
 	}
 }
+
+// TestAllSessionsEnd of every user, and with them what was mailed: also while others
+// change the users.
+func TestAllSessionsEnd(t *testing.T) {
+	f := newFixture(t, open(&mailbox{}))
+	f.addAda()
+	tokens := []auth.Tokens{f.mustLogin("ada", password)}
+	for i := range 120 { // more than end together
+		name := fmt.Sprint("user", i)
+		f.add(auth.NewUser{Username: name, Password: password})
+		if i%20 == 0 {
+			tokens = append(tokens, f.mustLogin(name, password))
+		}
+	}
+	f.add(auth.NewUser{Username: "bob", Email: "bob@example.com", Password: password})
+	bob := f.mustLogin("bob", password)
+	tokens = append(tokens, bob)
+	reset := token(t, f.forgot("ada@example.com"))
+	if err := f.ChangeEmail(t.Context(), f.claimsOf(bob), password, "new@example.com", auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	confirm := ""
+	for _, m := range f.mails() {
+		if m.Kind == auth.MessageConfirm {
+			confirm = token(t, m)
+		}
+	}
+	if _, err := f.Invite(t.Context(), auth.NewUser{Email: "invited@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	invite := token(t, f.mail(auth.MessageInvite, "invited@example.com"))
+	before := f.user("u1").SessionsFrom
+
+	// Somebody changes users between the look and the commit, once.
+	racing := &faulty{Store: f.Store}
+	raced := false
+	racing.after = func(op string) {
+		if op == "Users" && !raced {
+			raced = true
+			if _, err := f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Name = "Ada" }); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	f.Store = racing
+	f.clock.Advance(time.Second)
+	last := 0
+	if err := f.EndAllSessions(t.Context(), func(n int) { last = n }); err != nil {
+		t.Fatal(err)
+	}
+	if last != 123 || !raced {
+		t.Errorf("%d users, raced %v; want 123, and a race", last, raced)
+	}
+	for i, one := range tokens {
+		f.wantAlive(fmt.Sprint("session ", i), one, false)
+	}
+	if u := f.user("u1"); !u.SessionsFrom.After(before) || u.Name != "Ada" {
+		t.Errorf("got %+v; want a later SessionsFrom, and the other change", u)
+	}
+	for name, link := range map[string]string{"a reset": reset, "an invitation": invite} {
+		if err := f.reset(link, otherPassword); !errors.Is(err, auth.ErrInvalidTicket) {
+			t.Errorf("%s: got %v, want ErrInvalidTicket", name, err)
+		}
+	}
+	if err := f.VerifyAddress(t.Context(), auth.TicketRequest{Token: confirm}); !errors.Is(err, auth.ErrInvalidTicket) {
+		t.Errorf("a change of address: got %v, want ErrInvalidTicket", err)
+	}
+	ended := 0
+	for _, e := range f.events() {
+		if e.Kind == auth.EventLogout && e.Outcome == auth.Outcome(auth.LogoutAll) {
+			ended++
+		}
+	}
+	if ended != 123 {
+		t.Errorf("%d ends are recorded, want one for each user", ended)
+	}
+	if _, err := f.login("ada", password); err != nil {
+		t.Errorf("the password stays good: %v", err)
+	}
+}
