@@ -25,6 +25,7 @@ var floors = map[string][]string{
 	"internal/bearer":         {},
 	"internal/cors":           {},
 	"internal/costtest":       {},
+	"internal/identifier":     {},
 	"internal/leaked":         {"internal/leaked/wordset"},
 	"internal/leaked/gen":     {"internal/leaked/wordset"},
 	"internal/leaked/wordset": {},
@@ -36,7 +37,7 @@ var floors = map[string][]string{
 	"internal/suggest":        {},
 	"internal/weaksecret":     {},
 	// Floor 1
-	"internal/auth":    {".", "internal/passhash", "internal/strictjson"},
+	"internal/auth":    {".", "internal/identifier", "internal/passhash", "internal/strictjson"},
 	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
 	"internal/keyring": {".", "internal/strictjson"},
 	// Floor 2
@@ -44,7 +45,7 @@ var floors = map[string][]string{
 	"internal/sqlstore":       {"internal/auth", "internal/keyring"},
 	"internal/hashworker":     {"internal/passhash"},
 	"internal/mailer":         {"internal/auth", "internal/textfile"},
-	"internal/web":            {".", "httpauth", "internal/auth", "internal/cors", "internal/redact", "internal/strictjson"},
+	"internal/web":            {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/redact", "internal/strictjson"},
 	"internal/web/contract":   {"internal/strictjson", "internal/web"},
 	"internal/gateway/proxy":  {"internal/gateway"},
 	"internal/offline":        {"internal/cors", "internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},

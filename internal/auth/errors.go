@@ -45,3 +45,12 @@ func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
 func invalid(field, format string, args ...any) error {
 	return &InvalidError{Field: field, Reason: fmt.Sprintf(format, args...)}
 }
+
+// invalidMember names the member of a request whose text another package refuses,
+// in a sentence; nil when err is.
+func invalidMember(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &InvalidError{Field: field, Reason: err.Error()}
+}

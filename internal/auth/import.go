@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/latchkey-auth/latchkey/internal/identifier"
 	"github.com/latchkey-auth/latchkey/internal/passhash"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
@@ -43,7 +44,7 @@ func CheckImportMember(name string) error {
 	}
 	known := strings.Join(importMembers, ", ")
 	if name == "" || len(name) > 40 || strings.ContainsFunc(name, func(r rune) bool {
-		return r > unicode.MaxASCII || !alphanumeric(byte(r)) && !strings.ContainsRune("_-. ", r)
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-. ", r)
 	}) {
 		return fmt.Errorf("a member has a name that is none; known are %s", known)
 	}
@@ -138,7 +139,7 @@ func ParseImportFields(fields map[string]string, keyBytes int) (ImportRecord, er
 		}
 	}
 	r := ImportRecord{NewUser: NewUser{
-		ID: UserID(fields["id"]), Username: dropBlanks(fields["username"]), Email: dropBlanks(fields["email"]), Name: fields["name"], Scope: fields["scope"],
+		ID: UserID(fields["id"]), Username: identifier.Trim(fields["username"]), Email: identifier.Trim(fields["email"]), Name: fields["name"], Scope: fields["scope"],
 	}}
 	verified, err := importBool(fields, "email_verified", true)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/identifier"
 )
 
 // A LoginRequest names a user and proves it.
@@ -134,8 +135,8 @@ func checkLogin(r LoginRequest) error {
 		return invalid("email", "goes in place of the username, not beside it")
 	case r.Username == "" && r.Email == "":
 		return invalid("username", "must not be empty")
-	case len(r.Username) > MaxLogin:
-		return invalid("username", "must have at most %d bytes", MaxLogin)
+	case len(r.Username) > identifier.MaxLogin:
+		return invalid("username", "must have at most %d bytes", identifier.MaxLogin)
 	case r.Password == "":
 		return invalid("password", "must not be empty")
 	case len(r.Password) > MaxPassword:

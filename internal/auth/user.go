@@ -3,11 +3,6 @@ package auth
 import (
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/secure/precis"
-	"golang.org/x/text/unicode/norm"
 )
 
 // A UserID names one user for ever: it is the "sub" of tokens and is never
@@ -91,71 +86,20 @@ func (u User) greeting(to string) string {
 }
 
 const (
-	maxUsername = 64  // code points
-	maxName     = 256 // code points
-	maxScope    = 2048
-	maxEmail    = 254 // bytes, RFC 5321 section 4.5.3.1.3
-	maxDevice   = 256 // bytes
-	maxID       = 64  // bytes, of a session or ticket
-	maxCode     = 64  // bytes, of a code as people type it
+	maxScope  = 2048
+	maxDevice = 256 // bytes
+	maxID     = 64  // bytes, of a session or ticket
+	maxCode   = 64  // bytes, of a code as people type it
 )
 
 // The most bytes that members of requests have, for callers that refuse longer
 // ones before they do anything with them. The domain checks them all the same,
-// each before any other work.
+// each before any other work. Package identifier has those of names and addresses.
 const (
-	MaxLogin = max(maxEmail, maxUsername*utf8.UTFMax) // a username or an address
-	MaxEmail = maxEmail
-	MaxName  = maxName * utf8.UTFMax
-	MaxCode  = maxCode
+	MaxCode = maxCode
 	// MaxToken is of refresh tokens and the tokens of links.
 	MaxToken = maxID + 1 + secretText
 )
-
-// UsernameKey is the form under which a username is unique and looked up:
-// RFC 8265 UsernameCaseMapped after NFKC. It refuses names that hold "@", which
-// marks an e-mail address, or anything that profile forbids (spaces, controls,
-// invisible characters). Outer blanks, which a paste or a keyboard's suggestion
-// brings along, are dropped.
-func UsernameKey(username string) (string, error) {
-	if len(username) > maxUsername*utf8.UTFMax || utf8.RuneCountInString(username) > maxUsername {
-		return "", invalid("username", "must have at most %d characters", maxUsername)
-	}
-	username = norm.NFKC.String(dropBlanks(username)) // first: it turns a full-width @ into a plain one
-	if username == "" {
-		return "", invalid("username", "must not be empty")
-	}
-	if strings.ContainsRune(username, '@') {
-		return "", invalid("username", "must not hold @; give an address as the e-mail")
-	}
-	key, err := precis.UsernameCaseMapped.String(username)
-	if err != nil {
-		return "", invalid("username", "holds a character that usernames cannot have (spaces, controls, symbols or invisible characters)")
-	}
-	return key, nil
-}
-
-// dropBlanks drops white space around a username or an address. Passwords are
-// never trimmed: there it counts.
-func dropBlanks(s string) string { return strings.TrimSpace(s) }
-
-// checkName refuses a display name that could break a log line or a mail header.
-func checkName(name string) error {
-	if len(name) > maxName*utf8.UTFMax || !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
-		return invalid("name", "must be at most %d characters of UTF-8", maxName)
-	}
-	if strings.ContainsFunc(name, misleads) {
-		return invalid("name", "must not hold control characters or such as change the direction of what follows")
-	}
-	return nil
-}
-
-// misleads reports whether a character does something to the text around it where
-// the name is shown: controls, line ends, and what embeds, overrides or isolates a
-// direction (UAX 9). Marks and joiners belong to how names are written.
-func misleads(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
-}
 
 // CleanScope checks scope tokens (RFC 6749 section 3.3) and joins them by one space.
 func CleanScope(scope string) (string, error) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/identifier"
 )
 
 // NewUser is what an operator gives to add a user.
@@ -42,10 +44,10 @@ func (s *Service) AddUser(ctx context.Context, n NewUser) (User, error) {
 
 // newUser checks every member but the password.
 func (s *Service) newUser(n NewUser) (User, error) {
-	n.Username, n.Email = dropBlanks(n.Username), dropBlanks(n.Email)
-	email, err := cleanEmail(n.Email)
+	n.Username, n.Email = identifier.Trim(n.Username), identifier.Trim(n.Email)
+	email, err := identifier.CleanEmail(n.Email)
 	if err != nil && n.Email != "" {
-		return User{}, err
+		return User{}, invalidMember("email", err)
 	}
 	if n.ID == "" {
 		n.ID = UserID(newID())
@@ -62,8 +64,8 @@ func (s *Service) newUser(n NewUser) (User, error) {
 	if _, err := UsernameKey(n.Username); err != nil {
 		return User{}, err
 	}
-	if err := checkName(n.Name); err != nil {
-		return User{}, err
+	if err := identifier.CheckName(n.Name); err != nil {
+		return User{}, invalidMember("name", err)
 	}
 	scope, err := CleanScope(n.Scope)
 	if err != nil {
@@ -194,7 +196,7 @@ func (s *Service) Invite(ctx context.Context, n NewUser) (User, error) {
 		return User{}, ErrTaken
 	default: // what is said now counts, what is not said stays
 		invited.Name, invited.Scope = cmp.Or(u.Name, invited.Name), cmp.Or(u.Scope, invited.Scope)
-		if named := dropBlanks(n.Username); named != "" {
+		if named := identifier.Trim(n.Username); named != "" {
 			invited.Username = named
 		}
 		u = invited

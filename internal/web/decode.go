@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/identifier"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -23,9 +24,9 @@ type members map[string]*string
 // longest is how many bytes each member may have. It is checked before anything
 // is done with the value. A member that is not here takes no value at all.
 var longest = map[string]int{
-	"username":         auth.MaxLogin,
-	"email":            auth.MaxEmail,
-	"name":             auth.MaxName,
+	"username":         identifier.MaxLogin,
+	"email":            identifier.MaxEmail,
+	"name":             identifier.MaxName,
 	"code":             auth.MaxCode,
 	"password":         auth.MaxPassword,
 	"current_password": auth.MaxPassword,

@@ -1,6 +1,8 @@
-package auth
+package identifier
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,30 +12,30 @@ import (
 )
 
 // EmailKey is the form under which an e-mail address is unique and looked up:
-// that of cleanEmail, in lower case.
+// that of CleanEmail, in lower case.
 func EmailKey(email string) (string, error) {
-	clean, err := cleanEmail(email)
+	clean, err := CleanEmail(email)
 	return strings.ToLower(clean), err // ASCII by now
 }
 
-// cleanEmail returns the address as it is stored and as mail is sent to it: the
+// CleanEmail returns the address as it is stored and as mail is sent to it: the
 // local part as it was written, the domain in lower case and in ASCII (IDNA).
 // Local parts are ASCII only, and domains hold nothing that normalization would
-// change or that mixes scripts, so that no look-alike of somebody's address can
+// change or that mixes scripts, so that no look-alike of another user's address can
 // be registered. Outer blanks are dropped.
 //
 // The length is checked before anything else: IDNA takes a time that grows with
 // the square of what it is given.
-func cleanEmail(email string) (string, error) {
-	if len(email) > maxEmail {
-		return "", invalid("email", "must have at most %d bytes", maxEmail)
+func CleanEmail(email string) (string, error) {
+	if len(email) > MaxEmail {
+		return "", fmt.Errorf("must have at most %d bytes", MaxEmail)
 	}
-	local, domain, ok := strings.Cut(dropBlanks(email), "@")
+	local, domain, ok := strings.Cut(Trim(email), "@")
 	if ok && utf8.ValidString(domain) {
 		domain, ok = asciiDomain(domain)
 	}
-	if !ok || len(local)+1+len(domain) > maxEmail || !localPart(local) || !domainName(domain) {
-		return "", invalid("email", "must be one plain address like name@example.com")
+	if !ok || len(local)+1+len(domain) > MaxEmail || !localPart(local) || !domainName(domain) {
+		return "", errors.New("must be one plain address like name@example.com")
 	}
 	return local + "@" + domain, nil
 }
@@ -63,15 +65,16 @@ func asciiDomain(domain string) (string, bool) {
 	return ascii, err == nil
 }
 
-// foldsElsewhere reports whether a letter is another one's in other case, like the
-// dotless i. A sigma at the end of a word is just that.
+// foldsElsewhere reports whether a letter changes when its case does and comes back
+// as another one, like the dotless i. A sigma at the end of a word only has a form of
+// its own.
 func foldsElsewhere(s string) bool {
 	s = strings.ReplaceAll(s, "ς", "σ")
 	return strings.ToLower(s) != s || strings.ToLower(strings.ToUpper(s)) != s
 }
 
-// lowerCase leaves capitals alone whose lower case is a letter of ASCII and looks
-// like it: the Kelvin sign, the dotted I.
+// lowerCase maps capitals to lower case, but leaves those alone that are beyond
+// ASCII and would become a letter of it: the Kelvin sign, the dotted I.
 func lowerCase(r rune) rune {
 	if lower := unicode.ToLower(r); r <= unicode.MaxASCII || lower > unicode.MaxASCII {
 		return lower
