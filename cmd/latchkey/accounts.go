@@ -17,8 +17,9 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
-	"github.com/latchkey-auth/latchkey/internal/leaked"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/password/leaked"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
@@ -32,14 +33,14 @@ type passwordFlags struct {
 }
 
 func (f passwordFlags) Validate() error {
-	if f.MinPassword < auth.MinPassword || f.MinPassword > 64 {
-		return fmt.Errorf("--min-password %d must be %d to 64", f.MinPassword, auth.MinPassword)
+	if f.MinPassword < password.MinLength || f.MinPassword > 64 {
+		return fmt.Errorf("--min-password %d must be %d to 64", f.MinPassword, password.MinLength)
 	}
 	return nil
 }
 
-func (f passwordFlags) rules() (auth.PasswordRules, error) {
-	rules := auth.PasswordRules{Min: f.MinPassword, Common: leaked.Common}
+func (f passwordFlags) rules() (password.Rules, error) {
+	rules := password.Rules{Min: f.MinPassword, Common: leaked.Common}
 	if f.BreachedPasswords == "" {
 		return rules, nil
 	}

@@ -19,7 +19,7 @@ import (
 
 // kindsFiles have a user for each kind of hash, all made by other programs: as
 // password_hash, and as Keycloak and the old system keep them.
-var kindsFiles = []string{"../../internal/passhash/testdata/every-kind.jsonl", "testdata/other-records.jsonl"}
+var kindsFiles = []string{"../../internal/password/passhash/testdata/every-kind.jsonl", "testdata/other-records.jsonl"}
 
 // everyKind returns the records, each with its password as "plain".
 func everyKind() ([]map[string]string, error) {

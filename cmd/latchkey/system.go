@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"runtime"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/hashworker"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 	"github.com/latchkey-auth/latchkey/internal/web"
@@ -74,7 +77,7 @@ const envMasterKey = "LATCHKEY_MASTER_KEY"
 
 // hashFlags are of commands that hash passwords.
 type hashFlags struct {
-	Argon2 auth.Argon2 `name:"argon2" help:"Cost of password hashes: memory in KiB, passes, lanes (${default})." env:"LATCHKEY_ARGON2" default:"m=19456,t=2,p=1" placeholder:"m=N,t=N,p=N"`
+	Argon2 passhash.Argon2 `name:"argon2" help:"Cost of password hashes: memory in KiB, passes, lanes (${default})." env:"LATCHKEY_ARGON2" default:"m=19456,t=2,p=1" placeholder:"m=N,t=N,p=N"`
 }
 
 // tokenTTL is of commands that issue tokens or retire keys, which are kept for as
@@ -185,11 +188,16 @@ type system struct {
 	appURL   string        // where the pages lead on to; empty: nowhere
 }
 
+// newHasher returns a hasher that may use every core.
+func newHasher(cost passhash.Argon2) (*password.Hasher, error) {
+	return password.NewHasher(cost, runtime.GOMAXPROCS(0))
+}
+
 // build wires the service. base is the public URL where none is configured.
 // forDemo is for what only this machine can reach: weak secrets are tolerated.
 func build(s *app.Storage, f serviceFlags, base string, forDemo bool, log *slog.Logger) (*system, error) {
 	i := f.issueFlags
-	hasher, err := auth.NewHasher(f.Argon2)
+	hasher, err := newHasher(f.Argon2)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
@@ -45,7 +46,7 @@ func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Servic
 		return err
 	}
 	defer s.Close()
-	hasher, err := auth.NewHasher(auth.DefaultArgon2) // unless an option says otherwise
+	hasher, err := newHasher(passhash.DefaultArgon2) // unless an option says otherwise
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ type newPasswordFlags struct {
 
 // apply is an option of withUsers.
 func (f newPasswordFlags) apply(cfg *auth.Config) (err error) {
-	if cfg.Hasher, err = auth.NewHasher(f.Argon2); err != nil {
+	if cfg.Hasher, err = newHasher(f.Argon2); err != nil {
 		return err
 	}
 	cfg.Passwords, err = f.rules()
@@ -558,7 +559,7 @@ func who(u auth.User) string {
 	return string(u.ID)
 }
 
-// maxPasswordInput is above auth.MaxPassword, which then says what is wrong.
+// maxPasswordInput is above password.MaxLength, which then says what is wrong.
 const maxPasswordInput = 4096
 
 // readPassword asks at the terminal, twice, or takes the first line of standard

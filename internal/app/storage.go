@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
@@ -200,7 +201,7 @@ func createMasterKey(path string) (keyring.MasterKey, error) {
 }
 
 // ServiceConfig is what a service on the storage has in any case.
-func (s *Storage) ServiceConfig(hasher *auth.Hasher) auth.Config {
+func (s *Storage) ServiceConfig(hasher *password.Hasher) auth.Config {
 	return auth.Config{
 		Store: s.Store, Signer: s.Keyring, Hasher: hasher,
 		RefreshKey: s.master.RefreshKey(), TicketKey: s.master.TicketKey(), MailKey: s.master.MailKey(),

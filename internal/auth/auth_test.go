@@ -17,6 +17,8 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	passwords "github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
@@ -30,8 +32,8 @@ const (
 // cheap is the lowest cost that is taken; costly makes hashes that can be
 // counted by the memory that each takes.
 var (
-	cheap  = auth.Argon2{Memory: 8, Time: 1, Threads: 1}
-	costly = auth.Argon2{Memory: 4096, Time: 1, Threads: 1}
+	cheap  = passhash.Argon2{Memory: 8, Time: 1, Threads: 1}
+	costly = passhash.Argon2{Memory: 4096, Time: 1, Threads: 1}
 )
 
 var start = time.Date(2026, 3, 14, 9, 26, 53, 589_000_000, time.UTC)
@@ -148,16 +150,37 @@ func (f *fixture) service(options ...func(*auth.Config)) *auth.Service {
 	return s
 }
 
-func newHasher(t testing.TB, cost auth.Argon2) *auth.Hasher {
+func newHasher(t testing.TB, cost passhash.Argon2) *passwords.Hasher {
 	t.Helper()
-	h, err := auth.NewHasher(cost)
+	return newHasherOn(t, cost, runtime.GOMAXPROCS(0))
+}
+
+// newHasherOn returns a hasher that makes so many hashes at a time.
+func newHasherOn(t testing.TB, cost passhash.Argon2, cores int) *passwords.Hasher {
+	t.Helper()
+	h, err := passwords.NewHasher(cost, cores)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-func withCost(t *testing.T, cost auth.Argon2) func(*auth.Config) {
+// hashBy has every hash made by run, which calls what it is given.
+func hashBy(h *passwords.Hasher, run func(hash func())) { h.Maker = makerBy(run) }
+
+type makerBy func(hash func())
+
+func (run makerBy) New(cost passhash.Argon2, password string) (h passhash.Hash) {
+	run(func() { h = passhash.New(cost, password) })
+	return h
+}
+
+func (run makerBy) Matches(h passhash.Hash, password string) (ok bool) {
+	run(func() { ok = h.Matches(password) })
+	return ok
+}
+
+func withCost(t *testing.T, cost passhash.Argon2) func(*auth.Config) {
 	return func(c *auth.Config) { c.Hasher = newHasher(t, cost) }
 }
 
@@ -291,7 +314,7 @@ func allocated(f func()) uint64 {
 
 // hashes returns how many hashes of the cost f makes. Each takes its memory
 // once, and next to costly ones nothing else matters.
-func hashes(cost auth.Argon2, f func()) uint64 {
+func hashes(cost passhash.Argon2, f func()) uint64 {
 	return allocated(f) / (uint64(cost.Memory) << 10)
 }
 

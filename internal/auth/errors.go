@@ -3,6 +3,8 @@ package auth
 import (
 	"errors"
 	"fmt"
+
+	"github.com/latchkey-auth/latchkey/internal/password"
 )
 
 // The errors a caller can tell apart with errors.Is. Everything else is a
@@ -19,9 +21,8 @@ var (
 	ErrRegistrationClosed = errors.New("registration is closed")
 	// ErrNoMail: this service sends no mail, and so cannot do what needs it.
 	ErrNoMail = errors.New("no mail is sent")
-	// ErrBusy: all hashing permits are taken, and the queue is full or does not move.
-	// Try later.
-	ErrBusy = errors.New("too many passwords are being checked")
+	// ErrBusy: too many passwords are being checked. Try later.
+	ErrBusy = password.ErrBusy
 	// ErrUnavailable: the store could not be read or written. Try later.
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrNotFound: no such user, session or key.

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/passhash"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 )
 
 func FuzzParseImport(f *testing.F) {

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
-	"github.com/latchkey-auth/latchkey/internal/passhash"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 

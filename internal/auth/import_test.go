@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 )
 
 // oldRecord hashes as the old system did: random bytes in base64, and that text
@@ -122,7 +123,7 @@ func TestOldPasswordsWereNotNormalized(t *testing.T) {
 }
 
 func TestArgon2HashesAreImportedAsTheyAre(t *testing.T) {
-	hash, err := newHasher(t, auth.Argon2{Memory: 32, Time: 2, Threads: 1}).Hash(t.Context(), password)
+	hash, err := newHasher(t, passhash.Argon2{Memory: 32, Time: 2, Threads: 1}).Hash(t.Context(), password)
 	if err != nil {
 		t.Fatal(err)
 	}

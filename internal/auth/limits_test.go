@@ -470,7 +470,7 @@ func TestOneAccountAtOnce(t *testing.T) {
 		f.try("ada", "wrong password", "")
 	}
 	var looking, most atomic.Int32
-	f.Hasher.HashBy(func(hash func()) {
+	hashBy(f.Hasher, func(hash func()) {
 		most.Store(max(most.Load(), looking.Add(1)))
 		hash()
 		looking.Add(-1)
@@ -506,8 +506,8 @@ func TestStandingByIsBounded(t *testing.T) {
 				f := newFixture(t, limits)
 				f.addAda()
 				held := make(chan struct{})
-				f.Hasher.SetCores(attempts) // the queue for a hash is another matter
-				f.Hasher.HashBy(func(func()) { <-held })
+				f.Hasher = newHasherOn(t, cheap, attempts) // the queue for a hash is another matter
+				hashBy(f.Hasher, func(func()) { <-held })
 				began := time.Now()
 				var at, late atomic.Int32
 				for i := range attempts {
@@ -547,7 +547,7 @@ func TestWhoStandsByMayLeave(t *testing.T) {
 		f := newFixture(t, limits)
 		f.addAda()
 		held := make(chan struct{})
-		f.Hasher.HashBy(func(func()) { <-held })
+		hashBy(f.Hasher, func(func()) { <-held })
 		for range 5 {
 			go f.login("ada", password)
 		}
@@ -598,7 +598,7 @@ func TestOneNetworkDoesNotFillTheQueue(t *testing.T) {
 				f.Hasher = newHasher(t, cheap)
 				var looking atomic.Int32
 				held := make(chan struct{})
-				f.Hasher.HashBy(func(hash func()) { <-held; hash() })
+				hashBy(f.Hasher, func(hash func()) { <-held; hash() })
 				for i := range 40 {
 					looking.Add(1)
 					go func() {
@@ -632,7 +632,7 @@ func TestOneLinkIsTriedOnceAtATime(t *testing.T) {
 		}
 		_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
 		held := make(chan struct{})
-		f.Hasher.HashBy(func(hash func()) { <-held; hash() })
+		hashBy(f.Hasher, func(hash func()) { <-held; hash() })
 		var good, bad atomic.Int32
 		for range 20 {
 			go func() {
@@ -666,7 +666,7 @@ func TestABadHourIsForgotten(t *testing.T) {
 		}
 		f.clock.Advance(24 * time.Hour)
 		held := make(chan struct{})
-		f.Hasher.HashBy(func(func()) { <-held })
+		hashBy(f.Hasher, func(func()) { <-held })
 		for i := range 10 {
 			go f.try(fmt.Sprint("nobody", i), "wrong password", "192.0.2.1")
 		}
@@ -879,7 +879,7 @@ func TestStrangersInANetworkCrowdOutNobody(t *testing.T) {
 		}
 		_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
 		held := make(chan struct{})
-		f.Hasher.HashBy(func(hash func()) { <-held; hash() })
+		hashBy(f.Hasher, func(hash func()) { <-held; hash() })
 		for i := range 100 { // they fill their places, and those to stand by in
 			go f.try(fmt.Sprint("nobody", i), "wrong password", there)
 		}
@@ -1048,7 +1048,7 @@ func TestHangingUpCounts(t *testing.T) {
 	before, checked := len(f.events()), 0
 	for range 20 {
 		ctx, hangUp := context.WithCancel(t.Context())
-		f.Hasher.HashBy(func(hash func()) { hash(); hangUp() })
+		hashBy(f.Hasher, func(hash func()) { hash(); hangUp() })
 		_, err := f.Login(ctx, auth.LoginRequest{Username: "ada@example.com", Password: "a wrong guess", Client: auth.Client{Address: "192.0.2.1"}})
 		var limit *auth.LimitError
 		if !errors.As(err, &limit) {
@@ -1148,7 +1148,7 @@ func TestRegistrationsDoNotShowByTheWorkOfLogins(t *testing.T) {
 	f.register("bob@example.com", otherPassword)
 	for _, email := range []string{"ada@example.com", "bob@example.com", "pending@example.com", "nobody@example.com"} {
 		hashes := 0
-		f.Hasher.HashBy(func(hash func()) { hashes++; hash() })
+		hashBy(f.Hasher, func(hash func()) { hashes++; hash() })
 		if _, err := f.login(email, "a wrong password"); !errors.Is(err, auth.ErrInvalidCredentials) {
 			t.Errorf("%s: %v", email, err)
 		}

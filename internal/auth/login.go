@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/password"
 )
 
 // A LoginRequest names a user and proves it.
@@ -139,8 +140,9 @@ func checkLogin(r LoginRequest) error {
 		return invalid("username", "must have at most %d bytes", identifier.MaxLogin)
 	case r.Password == "":
 		return invalid("password", "must not be empty")
-	case len(r.Password) > MaxPassword:
-		return invalid("password", "must have at most %d bytes", MaxPassword)
+	}
+	if err := password.CheckLength(r.Password); err != nil {
+		return invalidMember("password", err)
 	}
 	if r.Email != "" {
 		_, err := EmailKey(r.Email)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
@@ -284,7 +285,7 @@ func TestStoreFailureIsNoRefusal(t *testing.T) {
 				}
 				return nil
 			}}
-			f.Service = f.service(withStore(broken), withCost(t, auth.Argon2{Memory: 16, Time: 1, Threads: 1}))
+			f.Service = f.service(withStore(broken), withCost(t, passhash.Argon2{Memory: 16, Time: 1, Threads: 1}))
 			tokens, err := f.login(c.login, c.password)
 			if !errors.Is(err, auth.ErrUnavailable) || errors.Is(err, auth.ErrInvalidCredentials) {
 				t.Errorf("got %v, want ErrUnavailable", err)
@@ -310,7 +311,7 @@ func TestFailedLoginLeavesNothing(t *testing.T) {
 	if _, err := raw.Exec(`CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk full'); END`); err != nil {
 		t.Fatal(err)
 	}
-	f.Service = f.service(withCost(t, auth.Argon2{Memory: 16, Time: 1, Threads: 1})) // wants to replace the hash
+	f.Service = f.service(withCost(t, passhash.Argon2{Memory: 16, Time: 1, Threads: 1})) // wants to replace the hash
 	if _, err := f.login("ada", password); !errors.Is(err, auth.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}

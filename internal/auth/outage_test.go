@@ -45,8 +45,8 @@ func TestAnOutageEndsEveryWait(t *testing.T) {
 				f := newFixture(t, withStore(store), limits)
 				f.addAda()
 				f.tokens = map[string]auth.Tokens{"ada": f.mustLogin("ada", password)}
-				f.Hasher.SetCores(2)
-				f.Hasher.HashBy(func(hash func()) { time.Sleep(50 * time.Millisecond); hash() })
+				f.Hasher = newHasherOn(t, cheap, 2)
+				hashBy(f.Hasher, func(hash func()) { time.Sleep(50 * time.Millisecond); hash() })
 				store.fault = func(operation string) error {
 					if operation != "Commit" {
 						return nil

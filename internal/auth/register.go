@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/password"
 )
 
 // Registration says who may create an account.
@@ -45,8 +47,8 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPasswordLength(r.Password); err != nil {
-		return nil, err
+	if err := password.CheckLength(r.Password); err != nil {
+		return nil, invalidMember("password", err)
 	}
 	key, err := EmailKey(u.Email)
 	if err != nil {

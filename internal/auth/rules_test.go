@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	passwords "github.com/latchkey-auth/latchkey/internal/password"
 )
 
 func TestPasswordRulesAreTheOperators(t *testing.T) {
 	broken := false
 	rules := func(c *auth.Config) {
-		c.Passwords = auth.PasswordRules{
+		c.Passwords = passwords.Rules{
 			Min:    15,
 			Common: func(p string) bool { return p == "passwordpassword" },
 			Breached: func(p string) (bool, error) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/password"
 )
 
 // Lifetimes that apply unless the configuration says otherwise.
@@ -35,9 +37,9 @@ const ClientID = "latchkey"
 
 // Config is what a Service needs.
 type Config struct {
-	Store  Store   // required
-	Signer Signer  // required
-	Hasher *Hasher // required
+	Store  Store            // required
+	Signer Signer           // required
+	Hasher *password.Hasher // required
 	// RefreshKey derives each refresh token from the one before: 32 bytes, the
 	// same in all processes that share the store, and secret.
 	RefreshKey []byte
@@ -57,7 +59,7 @@ type Config struct {
 	// PublicURL is what links in mail begin with; required with SendsMail.
 	PublicURL string
 	// Passwords are the rules for new passwords.
-	Passwords PasswordRules
+	Passwords password.Rules
 
 	// Limits slow down guessing; nil: nothing does.
 	Limits *Limits
@@ -128,7 +130,7 @@ func (c *Config) setDefaults() {
 	c.SessionLifetime = cmp.Or(c.SessionLifetime, DefaultSessionLifetime)
 	c.EventRetention = cmp.Or(c.EventRetention, DefaultEventRetention)
 	c.Registration = cmp.Or(c.Registration, RegistrationClosed)
-	c.Passwords.Min = cmp.Or(c.Passwords.Min, MinPassword)
+	c.Passwords.Min = cmp.Or(c.Passwords.Min, password.MinLength) // pages show it
 	if c.Now == nil {
 		c.Now = time.Now
 	}

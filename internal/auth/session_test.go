@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 )
 
 var errNoKey = errors.New("no key")
@@ -121,7 +122,7 @@ func TestChangesDuringALoginRefuseIt(t *testing.T) {
 			return err
 		},
 	} {
-		for cost, hasher := range map[string]auth.Argon2{"": cheap, ", with a weak hash to replace": {Memory: 16, Time: 1, Threads: 1}} {
+		for cost, hasher := range map[string]passhash.Argon2{"": cheap, ", with a weak hash to replace": {Memory: 16, Time: 1, Threads: 1}} {
 			t.Run(name+cost, func(t *testing.T) {
 				f := newFixture(t)
 				f.addAda()

@@ -32,7 +32,7 @@ func TestChangesStarveNobody(t *testing.T) {
 			f.addAda()
 			link := token(t, f.forgot("ada@example.com"))
 			made := 0
-			f.Hasher.HashBy(func(hash func()) { made++; hash() })
+			hashBy(f.Hasher, func(hash func()) { made++; hash() })
 			endStorm := f.storm(64, f.claimsOf(f.mustLogin("ada", password)), change)
 			defer endStorm()
 			within := func(saying string, hashes int, err error) {
@@ -242,7 +242,7 @@ func TestRefreshingKeepsNoSessionFromBeingEnded(t *testing.T) {
 func TestLostLoginGoesByTheUserAsTheyAreNow(t *testing.T) {
 	meanwhile := func(f *fixture, change func() error) {
 		var once sync.Once
-		f.Hasher.HashBy(func(hash func()) {
+		hashBy(f.Hasher, func(hash func()) {
 			hash()
 			once.Do(func() {
 				if err := change(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	passwords "github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
@@ -78,7 +79,7 @@ func TestEveryCharacterOfAPasswordCounts(t *testing.T) {
 			"a line break behind it":  right[:length-1] + "y\n",
 			"a NUL in its middle":     right[:length/2] + "\x00" + right[length/2:],
 		} {
-			if len(wrong) > auth.MaxPassword {
+			if len(wrong) > passwords.MaxLength {
 				continue
 			}
 			if _, err := f.login("ada", wrong); !errors.Is(err, auth.ErrInvalidCredentials) {

@@ -28,7 +28,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/passhash"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 )
 
 // Command is the argument by which the program is a worker.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -28,9 +29,9 @@ var longest = map[string]int{
 	"email":            identifier.MaxEmail,
 	"name":             identifier.MaxName,
 	"code":             auth.MaxCode,
-	"password":         auth.MaxPassword,
-	"current_password": auth.MaxPassword,
-	"new_password":     auth.MaxPassword,
+	"password":         password.MaxLength,
+	"current_password": password.MaxLength,
+	"new_password":     password.MaxLength,
 	"scope":            64,
 	// A token of another system is answered like any wrong one.
 	"token":         8 << 10,

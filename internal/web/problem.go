@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/password"
 )
 
 // A problem is an error answer (RFC 9457). Code is stable: programs may build
@@ -82,7 +83,7 @@ func problemOf(err error) problem {
 	case errors.Is(err, auth.ErrNotFound):
 		return problem{Status: http.StatusNotFound, Code: "not_found", Detail: "There is nothing at this path."}
 	case errors.Is(err, auth.ErrBusy):
-		return problem{Status: http.StatusServiceUnavailable, Code: "busy", Detail: "Too many passwords are being checked at this moment. Try again in a few seconds.", retryAfter: auth.RetryAfterBusy}
+		return problem{Status: http.StatusServiceUnavailable, Code: "busy", Detail: "Too many passwords are being checked at this moment. Try again in a few seconds.", retryAfter: password.RetryAfterBusy}
 	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "The service cannot reach its data at this moment. Try again in a few seconds.", retryAfter: retryUnavailable}
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,8 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	passwords "github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/web"
 	"github.com/latchkey-auth/latchkey/internal/web/contract"
@@ -176,7 +179,7 @@ func fixtureWith(t testing.TB, path string, change func(*auth.Config), options .
 	if _, err := f.keys.Rotate(t.Context(), latchkey.ES256, keyring.AtOnce); err != nil {
 		t.Fatal(err)
 	}
-	hasher, err := auth.NewHasher(auth.Argon2{Memory: 8, Time: 1, Threads: 1})
+	hasher, err := passwords.NewHasher(passhash.Argon2{Memory: 8, Time: 1, Threads: 1}, runtime.GOMAXPROCS(0))
 	if err != nil {
 		t.Fatal(err)
 	}

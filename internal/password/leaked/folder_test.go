@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/leaked"
+	"github.com/latchkey-auth/latchkey/internal/password/leaked"
 )
 
 const breached = "seven green bicycles"

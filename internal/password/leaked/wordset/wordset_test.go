@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/leaked/wordset"
+	"github.com/latchkey-auth/latchkey/internal/password/leaked/wordset"
 )
 
 func numbered(n int) []string {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/leaked/wordset"
+	"github.com/latchkey-auth/latchkey/internal/password/leaked/wordset"
 )
 
 func TestListsBecomeOneSet(t *testing.T) {

@@ -1,20 +1,17 @@
-package auth_test
+package password_test
 
 import (
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 )
 
 // BenchmarkVerifyPassword is what a login cannot go below: at the default cost,
 // and at the cheapest that a configuration may ask for.
 func BenchmarkVerifyPassword(b *testing.B) {
-	for name, cost := range map[string]auth.Argon2{"default": auth.DefaultArgon2, "cheapest": {Memory: 8, Time: 1, Threads: 1}} {
+	for name, cost := range map[string]passhash.Argon2{"default": passhash.DefaultArgon2, "cheapest": {Memory: 8, Time: 1, Threads: 1}} {
 		b.Run(name, func(b *testing.B) {
-			h, err := auth.NewHasher(cost)
-			if err != nil {
-				b.Fatal(err)
-			}
+			h := newHasher(b, cost)
 			hash, err := h.Hash(b.Context(), "correct horse battery")
 			if err != nil {
 				b.Fatal(err)

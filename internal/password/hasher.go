@@ -1,60 +1,55 @@
-package auth
+package password
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/passhash"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 )
 
-// MaxPassword is the longest password in bytes. Every byte of it counts; a
-// longer one is refused before any hashing.
-const MaxPassword = 1024
+// ErrBusy: all hashing permits are taken, and the queue is full or does not move.
+// Try later.
+var ErrBusy = errors.New("too many passwords are being checked")
 
-// Argon2 holds the cost of argon2id (RFC 9106).
-type Argon2 = passhash.Argon2
+// RetryAfterBusy is what a caller turned away with ErrBusy should wait.
+const RetryAfterBusy = 2 * time.Second
 
-// DefaultArgon2 is the OWASP Password Storage Cheat Sheet's first choice.
-var DefaultArgon2 = passhash.DefaultArgon2
-
-// ParseArgon2 reads "m=19456,t=2,p=1" (KiB, passes, lanes).
-func ParseArgon2(s string) (Argon2, error) { return passhash.ParseArgon2(s) }
-
-// Hasher hashes and checks passwords, as many at a time as there are cores,
-// with a bounded queue behind them: memory and latency stay bounded however
-// many people log in.
+// Hasher hashes and checks passwords, a few at a time, with a bounded queue behind
+// them: memory and latency stay bounded however many people log in.
 type Hasher struct {
 	// Maker makes every hash, in this process unless it is set.
-	Maker HashMaker
+	Maker Maker
 
-	cost    Argon2
+	cost    passhash.Argon2
 	decoy   passhash.Hash
 	permits chan struct{} // held for as long as a hash is made
 	queue   chan struct{} // waiting or working
 }
 
-// A HashMaker makes and checks password hashes, as passhash does.
-type HashMaker interface {
-	New(cost Argon2, password string) passhash.Hash
+// A Maker makes and checks password hashes, as passhash does.
+type Maker interface {
+	New(cost passhash.Argon2, password string) passhash.Hash
 	Matches(hash passhash.Hash, password string) bool
 }
 
-// here makes hashes in this process.
-type here struct{}
+// inProcess makes hashes in this process.
+type inProcess struct{}
 
-func (here) New(cost Argon2, password string) passhash.Hash { return passhash.New(cost, password) }
+func (inProcess) New(cost passhash.Argon2, password string) passhash.Hash {
+	return passhash.New(cost, password)
+}
 
-func (here) Matches(hash passhash.Hash, password string) bool { return hash.Matches(password) }
+func (inProcess) Matches(hash passhash.Hash, password string) bool { return hash.Matches(password) }
 
 const (
 	// queuePerCore bounds the wait: at 34 ms a hash, 64 in line per core wait about
 	// two seconds.
 	queuePerCore = 64
-	// queueWait bounds it where something else keeps the cores busy: a client that
-	// is sent away knows more than one that is cut off. A request stands by for 5 s
-	// (standBy) and waits for two hashes at most, and a server has 15 s to answer.
+	// queueWait bounds it where other programs keep the cores busy: a client that is
+	// sent away knows more than one that is cut off. A server has 15 s to answer, and
+	// a request may need two hashes, after a wait of 5 s for its limits.
 	queueWait = 4 * time.Second
 )
 
@@ -65,18 +60,18 @@ const (
 	decoyKey  = "ZkFpU2l4dGVlbkJ5dGVzT2ZOb3RoaW5nQXRBbGwhISE"
 )
 
-// NewHasher returns a hasher of the given cost.
-func NewHasher(cost Argon2) (*Hasher, error) {
-	if _, err := ParseArgon2(cost.String()); err != nil {
+// NewHasher returns a hasher of the given cost that makes as many hashes at a time
+// as it may use cores.
+func NewHasher(cost passhash.Argon2, cores int) (*Hasher, error) {
+	if _, err := passhash.ParseArgon2(cost.String()); err != nil {
 		return nil, err
 	}
 	decoy, err := passhash.Parse("$argon2id$v=19$" + cost.String() + "$" + decoySalt + "$" + decoyKey)
 	if err != nil {
 		return nil, fmt.Errorf("decoy hash: %w", err)
 	}
-	cores := runtime.GOMAXPROCS(0)
 	return &Hasher{
-		Maker:   here{},
+		Maker:   inProcess{},
 		cost:    cost,
 		decoy:   decoy,
 		permits: make(chan struct{}, cores),
@@ -93,7 +88,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 
 // Verify checks the password against a stored hash and says whether the hash is
 // weaker than what Hash makes now. An empty hash stands for "no such user or no
-// password": the decoy is checked, at the same cost, and never matches.
+// password": the decoy is checked, at the same cost, and never matches. ErrBusy.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, weak bool, err error) {
 	p := h.decoy
 	if hash != "" {
@@ -107,6 +102,9 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, weak bo
 	}
 	return matched && hash != "", p.WeakerThan(h.cost), nil
 }
+
+// Waiting is how many callers wait for a hash or have one made.
+func (h *Hasher) Waiting() int { return len(h.queue) }
 
 // work runs f on one of the permits. A caller whose ctx ends leaves the queue,
 // but not f once it runs: otherwise impatient clients could start any number of
@@ -129,8 +127,3 @@ func (h *Hasher) work(ctx context.Context, f func()) error {
 	f()
 	return nil
 }
-
-func normalize(password string) string { return passhash.Normalize(password) }
-
-// RetryAfterBusy is what a caller turned away with ErrBusy should wait.
-const RetryAfterBusy = 2 * time.Second

@@ -21,7 +21,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/latchkey-auth/latchkey/internal/leaked/wordset"
+	"github.com/latchkey-auth/latchkey/internal/password/leaked/wordset"
 )
 
 // What is worth keeping: a password that the length rule would let pass, and a

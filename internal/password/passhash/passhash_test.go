@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/passhash"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 )
 
 // cheap is a cost that tests can afford.

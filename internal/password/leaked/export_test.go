@@ -1,6 +1,6 @@
 package leaked
 
-import "github.com/latchkey-auth/latchkey/internal/leaked/wordset"
+import "github.com/latchkey-auth/latchkey/internal/password/leaked/wordset"
 
 var (
 	Filter    = wordset.Set(filter)

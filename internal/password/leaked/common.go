@@ -17,7 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/latchkey-auth/latchkey/internal/leaked/wordset"
+	"github.com/latchkey-auth/latchkey/internal/password/leaked/wordset"
 )
 
 //go:generate go run ./gen -o common.bin $LISTS/passwords.json $LISTS/common-passwords.txt.gz words.txt

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-auth/latchkey/internal/costtest"
-	"github.com/latchkey-auth/latchkey/internal/passhash"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 )
 
 // TestCostOfParse goes up to what is read at all; what is longer is refused by its

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-auth/latchkey/internal/costtest"
-	"github.com/latchkey-auth/latchkey/internal/leaked"
+	"github.com/latchkey-auth/latchkey/internal/password/leaked"
 )
 
 func TestWhatEverybodyTriesFirstIsRefused(t *testing.T) {
