@@ -38,13 +38,14 @@ var floors = map[string][]string{
 	"internal/suggest":                 {},
 	"internal/weaksecret":              {},
 	// Floor 1
-	"internal/auth":    {".", "internal/identifier", "internal/password", "internal/password/passhash", "internal/strictjson"},
+	"internal/auth":    {".", "internal/identifier", "internal/password"},
 	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
 	"internal/keyring": {".", "internal/strictjson"},
 	// Floor 2
 	"internal/auth/storetest": {"internal/auth", "internal/keyring"},
 	"internal/sqlstore":       {"internal/auth", "internal/keyring"},
 	"internal/hashworker":     {"internal/password/passhash"},
+	"internal/userimport":     {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/strictjson"},
 	"internal/mailer":         {"internal/auth", "internal/textfile"},
 	"internal/web":            {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/password", "internal/redact", "internal/strictjson"},
 	"internal/web/contract":   {"internal/strictjson", "internal/web"},
@@ -58,7 +59,7 @@ var floors = map[string][]string{
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
 	"cmd/latchkey": {".", "internal/app", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring",
-		"internal/mailer", "internal/offline", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/setting", "internal/sqlstore", "internal/suggest", "internal/textfile", "internal/weaksecret", "internal/web"},
+		"internal/mailer", "internal/offline", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/setting", "internal/sqlstore", "internal/suggest", "internal/textfile", "internal/userimport", "internal/weaksecret", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

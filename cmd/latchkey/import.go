@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/userimport"
 )
 
 type usersImportCmd struct {
@@ -71,7 +72,7 @@ func (c *usersImportCmd) Run(ctx context.Context, p *process) error {
 		if c.DryRun {
 			doing = "checking"
 		}
-		r := &importRun{command: c, p: p, importer: s.NewImporter(c.DryRun), report: report, progress: p.newProgress(doing, "row", size)}
+		r := &importRun{command: c, p: p, importer: userimport.New(s, s.Store, c.DryRun), report: report, progress: p.newProgress(doing, "row", size)}
 		return r.finish(r.run(ctx, file))
 	})
 }
@@ -158,7 +159,7 @@ func checkReport(path string) error {
 type importRun struct {
 	command  *usersImportCmd
 	p        *process
-	importer *auth.Importer
+	importer *userimport.Importer
 	report   *os.File // nil: standard error
 	progress *progress
 
@@ -168,7 +169,7 @@ type importRun struct {
 
 // A portion is what is read of the file at a time.
 type portion struct {
-	rows []auth.ImportRow
+	rows []userimport.Row
 	read int64 // bytes, up to here
 	err  error // io.EOF: the end
 }
@@ -202,10 +203,10 @@ func (r *importRun) run(ctx context.Context, file *importFile) error {
 
 func readPortions(ctx context.Context, file *importFile, to chan<- portion) {
 	for {
-		rows := make([]auth.ImportRow, 0, importBatch)
+		rows := make([]userimport.Row, 0, importBatch)
 		var err error
 		for len(rows) < importBatch && err == nil {
-			var row auth.ImportRow
+			var row userimport.Row
 			if row, err = file.next(); err == nil {
 				rows = append(rows, row)
 			}

@@ -11,8 +11,8 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
+	"github.com/latchkey-auth/latchkey/internal/userimport"
 )
 
 // maxRow bounds a row of an import file, and with it what is held in memory.
@@ -197,7 +197,7 @@ func (f *importFile) readHeader() error {
 	}
 	seen := make(map[string]bool)
 	for _, name := range columns {
-		if err := auth.CheckImportMember(name); err != nil {
+		if err := userimport.CheckMember(name); err != nil {
 			return fmt.Errorf("line %d, which must name the columns: %w", f.lines.n, err)
 		}
 		if seen[name] {
@@ -211,13 +211,13 @@ func (f *importFile) readHeader() error {
 
 // next returns the next row, which comes Refused when it cannot be read. io.EOF
 // ends the file; other errors mean that it cannot be read on.
-func (f *importFile) next() (auth.ImportRow, error) {
+func (f *importFile) next() (userimport.Row, error) {
 	if f.columns != nil {
 		return f.nextCSV()
 	}
 	for {
 		line, err := f.lines.next()
-		row := auth.ImportRow{Line: f.lines.n}
+		row := userimport.Row{Line: f.lines.n}
 		if errors.Is(err, errLongRow) {
 			row.Refused = err
 			return row, nil
@@ -226,15 +226,15 @@ func (f *importFile) next() (auth.ImportRow, error) {
 			return row, err
 		}
 		if line = bytes.TrimSpace(line); len(line) > 0 {
-			row.Record, row.Refused = auth.ParseImport(string(line), f.keyBytes)
+			row.Record, row.Refused = userimport.Parse(string(line), f.keyBytes)
 			return row, nil
 		}
 	}
 }
 
-func (f *importFile) nextCSV() (auth.ImportRow, error) {
+func (f *importFile) nextCSV() (userimport.Row, error) {
 	values, line, err := f.record()
-	row := auth.ImportRow{Line: line}
+	row := userimport.Row{Line: line}
 	var syntax *rowError
 	switch {
 	case errors.As(err, &syntax):
@@ -250,7 +250,7 @@ func (f *importFile) nextCSV() (auth.ImportRow, error) {
 	for i, name := range f.columns {
 		fields[name] = values[i]
 	}
-	row.Record, row.Refused = auth.ParseImportFields(fields, f.keyBytes)
+	row.Record, row.Refused = userimport.ParseFields(fields, f.keyBytes)
 	return row, nil
 }
 

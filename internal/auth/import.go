@@ -1,19 +1,8 @@
 package auth
 
 import (
-	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
+	"context"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"github.com/latchkey-auth/latchkey/internal/identifier"
-	"github.com/latchkey-auth/latchkey/internal/password/passhash"
-	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
 // An ImportRecord is one user of another system, with the password hash as it
@@ -25,239 +14,48 @@ type ImportRecord struct {
 	CreatedAt    time.Time // zero: now
 }
 
-// legacyIterations is the PBKDF2 cost of the old records; it was not stored.
-const legacyIterations = 4096
-
-// importMembers are the members of a record. Besides password_hash, a password
-// may stand as the old system kept it (the digest in "password", and "salt") or
-// as Keycloak exports it ("secretData" and "credentialData").
-var importMembers = []string{
-	"id", "username", "email", "email_verified", "name", "scope", "disabled", "created_at", "password_hash",
-	"password", "salt", "secretData", "credentialData",
-}
-
-// CheckImportMember refuses what no record has. It quotes names only: where a
-// file has lost its header, a hash may stand in the place of one.
-func CheckImportMember(name string) error {
-	if slices.Contains(importMembers, name) {
-		return nil
-	}
-	known := strings.Join(importMembers, ", ")
-	if name == "" || len(name) > 40 || strings.ContainsFunc(name, func(r rune) bool {
-		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-. ", r)
-	}) {
-		return fmt.Errorf("a member has a name that is none; known are %s", known)
-	}
-	if ours := otherNames[strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(name))]; ours != "" {
-		return fmt.Errorf("unknown member %q: did you mean %q? known are %s", name, ours, known)
-	}
-	return fmt.Errorf("unknown member %q: leave it out; known are %s", name, known)
-}
-
-// otherNames are what other systems call our members, in small letters and
-// without marks between words.
-var otherNames = map[string]string{
-	"userid": "id", "localid": "id", "uid": "id", "uuid": "id", "sub": "id", "username": "username", "login": "username", "userlogin": "username",
-	"mail": "email", "emailaddress": "email", "useremail": "email", "emailverified": "email_verified", "emailconfirmed": "email_verified", "verified": "email_verified",
-	"displayname": "name", "fullname": "name", "scopes": "scope", "roles": "scope", "createdat": "created_at", "created": "created_at",
-	"passwordhash": "password_hash", "hash": "password_hash", "userpass": "password_hash", "encryptedpassword": "password_hash", "userpassword": "password_hash",
-	"secretdata": "secretData", "credentialdata": "credentialData", "id": "id", "email": "email", "name": "name", "scope": "scope", "disabled": "disabled",
-}
-
-// ParseImport reads one line of an import file: a JSON object whose members are
-// those of ParseImportFields, email_verified and disabled true or false, id text
-// or a number, all others text. null stands for absent.
-func ParseImport(line string, keyBytes int) (ImportRecord, error) {
-	fields := make(map[string]string)
-	err := strictjson.Object(line, func(name string, v strictjson.Value) error {
-		if err := CheckImportMember(name); err != nil {
+// Import creates the users, all of them or none. *InvalidError, ErrTaken.
+func (s *Service) Import(ctx context.Context, records []ImportRecord) error {
+	users := make([]User, 0, len(records))
+	for _, r := range records {
+		u, err := s.ImportedUser(r)
+		if err != nil {
 			return err
 		}
-		text, err := importValue(name, v)
-		fields[name] = text
-		return err
-	})
-	var twice *strictjson.DuplicateError
-	if errors.As(err, &twice) {
-		if unknown := CheckImportMember(twice.Name); unknown != nil {
-			return ImportRecord{}, unknown
-		}
+		users = append(users, u)
 	}
+	return s.CreateImported(ctx, users)
+}
+
+// clockSkew is how far ahead the clock may be that made a record.
+const clockSkew = 24 * time.Hour
+
+// ImportedUser returns the user that Import would create of the record. It applies the
+// rules of users and stores nothing. *InvalidError.
+func (s *Service) ImportedUser(r ImportRecord) (User, error) {
+	u, err := s.newUser(r.NewUser)
 	if err != nil {
-		return ImportRecord{}, err
+		return User{}, err
 	}
-	return ParseImportFields(fields, keyBytes)
-}
-
-// importValue takes strings, null for absent, and numbers for ids, which the
-// old system's user list held.
-func importValue(name string, v strictjson.Value) (string, error) {
-	if v.Kind() == strictjson.Null {
-		return "", nil
-	}
-	switch name {
-	case "email_verified", "disabled":
-		if _, ok := v.Bool(); !ok {
-			return "", fmt.Errorf("member %q must be true or false", name)
+	u.PasswordHash, u.Disabled = r.PasswordHash, r.Disabled
+	if !r.CreatedAt.IsZero() {
+		if r.CreatedAt.Unix() <= 0 || r.CreatedAt.After(s.Now().Add(clockSkew)) {
+			return User{}, invalid("created_at", "must lie after 1970 and not in the future")
 		}
-		return v.Raw(), nil
-	case "id":
-		if n, ok := v.Int(); ok {
-			return fmt.Sprint(n), nil
-		}
+		u.CreatedAt = r.CreatedAt.UTC().Truncate(time.Microsecond) // as stores keep it
 	}
-	text, ok := v.Text()
-	if !ok {
-		return "", fmt.Errorf("member %q must be a string", name)
-	}
-	return text, nil
+	return u, nil
 }
 
-// ParseImportFields reads a record from its members as text; an empty one is
-// absent. Nothing is hashed. The members:
-//
-//   - id, username, email, name, scope: as in NewUser
-//   - email_verified: true (also when absent: the operator vouches) or false, in
-//     any case, 1 or 0, yes or no
-//   - disabled: the same, false when absent
-//   - created_at: RFC 3339
-//   - password_hash: any spelling that passhash.Parse reads; or password and
-//     salt; or secretData and credentialData; or none of them, also by a mark
-//     of passhash.NoPassword
-//
-// keyBytes is the old system's CRYPTO_BYTE_SIZE; 0 takes the length of each
-// digest. Errors never quote a hash.
-func ParseImportFields(fields map[string]string, keyBytes int) (ImportRecord, error) {
-	for name := range fields {
-		if err := CheckImportMember(name); err != nil {
-			return ImportRecord{}, err
-		}
+// CreateImported creates users that [Service.ImportedUser] has returned, all of them or
+// none. ErrTaken.
+func (s *Service) CreateImported(ctx context.Context, users []User) error {
+	if len(users) == 0 {
+		return nil
 	}
-	for _, name := range importMembers {
-		if !utf8.ValidString(fields[name]) {
-			return ImportRecord{}, invalid(name, "must be UTF-8")
-		}
+	b := Batch{CreateUsers: users}
+	for _, u := range users {
+		b.Events = append(b.Events, s.adminEvent(EventImported, u))
 	}
-	r := ImportRecord{NewUser: NewUser{
-		ID: UserID(fields["id"]), Username: identifier.Trim(fields["username"]), Email: identifier.Trim(fields["email"]), Name: fields["name"], Scope: fields["scope"],
-	}}
-	verified, err := importBool(fields, "email_verified", true)
-	if err != nil {
-		return r, err
-	}
-	r.EmailUnverified = !verified
-	if r.Disabled, err = importBool(fields, "disabled", false); err != nil {
-		return r, err
-	}
-	if text := fields["created_at"]; text != "" {
-		if r.CreatedAt, err = time.Parse(time.RFC3339, text); err != nil {
-			return r, invalid("created_at", "must be like 2006-01-02T15:04:05Z")
-		}
-	}
-	r.PasswordHash, err = importHash(fields, keyBytes)
-	return r, err
-}
-
-func importBool(fields map[string]string, name string, absent bool) (bool, error) {
-	switch strings.ToLower(fields[name]) { // spreadsheets write TRUE, databases 1
-	case "":
-		return absent, nil
-	case "true", "1", "yes":
-		return true, nil
-	case "false", "0", "no":
-		return false, nil
-	}
-	return false, invalid(name, "must be true or false")
-}
-
-// importForms are the ways in which a password may stand in a record, with all
-// the members that each needs.
-var importForms = []struct {
-	members []string
-	what    string
-	read    func(fields map[string]string, keyBytes int) (passhash.Hash, error)
-}{
-	{[]string{"password_hash"}, `"password_hash"`, func(f map[string]string, _ int) (passhash.Hash, error) {
-		return passhash.Parse(f["password_hash"])
-	}},
-	{[]string{"password", "salt"}, `"password" and "salt" of an old record`, func(f map[string]string, keyBytes int) (passhash.Hash, error) {
-		hash, err := oldHash(f["password"], f["salt"], keyBytes)
-		if err != nil {
-			return passhash.Hash{}, err
-		}
-		return passhash.Parse(hash)
-	}},
-	{[]string{"secretData", "credentialData"}, `"secretData" and "credentialData" of Keycloak`, func(f map[string]string, _ int) (passhash.Hash, error) {
-		return passhash.Keycloak(f["secretData"], f["credentialData"])
-	}},
-}
-
-// importHash returns the canonical spelling of the one password that a record
-// may have.
-func importHash(fields map[string]string, keyBytes int) (string, error) {
-	chosen := -1
-	for i, form := range importForms {
-		given := func(member string) bool {
-			if member == "password_hash" && passhash.NoPassword(fields[member]) {
-				return false
-			}
-			return fields[member] != ""
-		}
-		switch {
-		case !slices.ContainsFunc(form.members, given):
-		case chosen >= 0:
-			return "", fmt.Errorf("has both %s and members of %s; keep one", importForms[chosen].what, form.what)
-		case slices.ContainsFunc(form.members, func(m string) bool { return !given(m) }):
-			return "", fmt.Errorf("needs both %s", form.what)
-		default:
-			chosen = i
-		}
-	}
-	if chosen < 0 {
-		return "", nil
-	}
-	h, err := importForms[chosen].read(fields, keyBytes)
-	if err != nil {
-		return "", fmt.Errorf("password hash: %w", err)
-	}
-	return h.String(), nil
-}
-
-// oldHash writes an old record as a PHC string. Its salt is base64 text, and
-// the old system salted with that text, not with the bytes.
-func oldHash(digest, salt string, keyBytes int) (string, error) {
-	key, err := decodeBase64(digest)
-	if err != nil {
-		return "", errors.New(`"password" of an old record must be the base64 digest`)
-	}
-	if keyBytes != 0 && keyBytes != len(key) {
-		return "", fmt.Errorf(`"password" holds %d bytes, CRYPTO_BYTE_SIZE says %d`, len(key), keyBytes)
-	}
-	if _, err := decodeBase64(salt); err != nil {
-		return "", errors.New(`"salt" of an old record must be base64 text`)
-	}
-	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$pbkdf2-sha512$i=%d,l=%d$%s$%s", legacyIterations, len(key), b64.EncodeToString([]byte(salt)), b64.EncodeToString(key)), nil
-}
-
-// decodeBase64 takes standard base64 with or without padding, and nothing else.
-func decodeBase64(s string) ([]byte, error) {
-	if strings.ContainsAny(s, "\r\n") {
-		return nil, errors.New("a line break")
-	}
-	return base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
-}
-
-// MarshalJSON shows a user to operators, without the password hash.
-func (u User) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{
-		"id": u.ID, "username": u.Username, "email": u.Email, "name": u.Name,
-		"scope": u.Scope, "disabled": u.Disabled, "has_password": u.PasswordHash != "",
-		"created_at": u.CreatedAt.UTC(), "updated_at": u.UpdatedAt.UTC(),
-	})
-}
-
-// String keeps the password hash out of logs.
-func (u User) String() string {
-	return strings.TrimSpace("user " + string(u.ID) + " " + u.Username)
+	return s.Store.Commit(ctx, b)
 }

@@ -24,10 +24,7 @@ func TestOuterBlanksDoNotCount(t *testing.T) {
 		in := func(s string) string { return fmt.Sprintf(around, s) }
 		f := newFixture(t)
 		f.add(auth.NewUser{Username: in("Ada"), Email: in("ada@example.com"), Password: password})
-		record, err := auth.ParseImportFields(map[string]string{"username": in("Bob"), "email": in("bob@example.com")}, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		record := auth.ImportRecord{NewUser: auth.NewUser{Username: in("Bob"), Email: in("bob@example.com")}}
 		if err := f.Import(t.Context(), []auth.ImportRecord{record}); err != nil {
 			t.Fatalf("importing with %q: %v", around, err)
 		}

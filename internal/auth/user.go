@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 )
@@ -113,4 +114,18 @@ func CleanScope(scope string) (string, error) {
 		}
 	}
 	return scope, nil
+}
+
+// MarshalJSON shows a user to operators, without the password hash.
+func (u User) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"id": u.ID, "username": u.Username, "email": u.Email, "name": u.Name,
+		"scope": u.Scope, "disabled": u.Disabled, "has_password": u.PasswordHash != "",
+		"created_at": u.CreatedAt.UTC(), "updated_at": u.UpdatedAt.UTC(),
+	})
+}
+
+// String keeps the password hash out of logs.
+func (u User) String() string {
+	return strings.TrimSpace("user " + string(u.ID) + " " + u.Username)
 }

@@ -1,4 +1,4 @@
-package auth_test
+package userimport_test
 
 import (
 	"context"
@@ -12,15 +12,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/userimport"
 )
 
 // take imports lines of a file, all in one batch.
-func take(t *testing.T, im *auth.Importer, lines ...string) []auth.ImportRow {
+func take(t *testing.T, im *userimport.Importer, lines ...string) []userimport.Row {
 	t.Helper()
-	rows := make([]auth.ImportRow, len(lines))
+	rows := make([]userimport.Row, len(lines))
 	for i, line := range lines {
 		rows[i].Line = i + 1
-		rows[i].Record, rows[i].Refused = auth.ParseImport(line, 0)
+		rows[i].Record, rows[i].Refused = userimport.Parse(line, 0)
 	}
 	if err := im.Take(t.Context(), rows); err != nil {
 		t.Fatal(err)
@@ -29,7 +30,7 @@ func take(t *testing.T, im *auth.Importer, lines ...string) []auth.ImportRow {
 }
 
 // outcomes says what became of each row.
-func outcomes(rows []auth.ImportRow) (all []string) {
+func outcomes(rows []userimport.Row) (all []string) {
 	for _, r := range rows {
 		switch {
 		case r.Refused != nil:
@@ -56,13 +57,13 @@ func TestDeletedUsersAreNotImportedAgain(t *testing.T) {
 		`{"id":"u1","username":"ada","password_hash":"` + someHash + `"}`,
 		`{"id":"u2","username":"grace","password_hash":"` + someHash + `"}`,
 	}
-	take(t, f.NewImporter(false), rows...)
+	take(t, f.importer(false), rows...)
 	if err := f.DeleteUser(t.Context(), "u1"); err != nil {
 		t.Fatal(err)
 	}
 	for _, dryRun := range []bool{true, false} {
 		want := []string{"the user with the id u1 has been deleted; leave the id out to add somebody anew", "there"}
-		if diff := cmp.Diff(want, outcomes(take(t, f.NewImporter(dryRun), rows...))); diff != "" {
+		if diff := cmp.Diff(want, outcomes(take(t, f.importer(dryRun), rows...))); diff != "" {
 			t.Errorf("dry run %v: outcomes (-want +got):\n%s", dryRun, diff)
 		}
 	}
@@ -73,7 +74,7 @@ func TestDeletedUsersAreNotImportedAgain(t *testing.T) {
 
 func TestEveryMemberOfARecordIsImported(t *testing.T) {
 	f := newFixture(t)
-	rows := take(t, f.NewImporter(false),
+	rows := take(t, f.importer(false),
 		`{"id":"u9","username":"Ada","email":"Ada@example.com","email_verified":false,"name":"Ada L.","scope":" read  write ","disabled":true,"created_at":"2001-02-03T04:05:06.7+02:00","password_hash":"`+someHash+`"}`,
 		`{"id":2,"email":"grace@example.com"}`)
 	if diff := cmp.Diff([]string{"new", "new"}, outcomes(rows)); diff != "" {
@@ -130,13 +131,13 @@ func TestRowsMeetTheUsersWhoAreThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			take(t, f.NewImporter(false), ada, `{"id":"b","username":"bob"}`)
-			dry := outcomes(take(t, f.NewImporter(true), c.line))
+			take(t, f.importer(false), ada, `{"id":"b","username":"bob"}`)
+			dry := outcomes(take(t, f.importer(true), c.line))
 			if n := len(f.events()); n != 2 {
 				t.Errorf("a dry run has left %d events", n-2)
 			}
 			// A good row in the batch must not suffer.
-			got := outcomes(take(t, f.NewImporter(false), c.line, `{"id":"z","username":"zoe"}`))
+			got := outcomes(take(t, f.importer(false), c.line, `{"id":"z","username":"zoe"}`))
 			if diff := cmp.Diff([]string{c.want, "new"}, got); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
 			}
@@ -157,7 +158,7 @@ func TestRowsMeetTheUsersWhoAreThere(t *testing.T) {
 
 func TestEarlierRowsOfTheFileGoFirst(t *testing.T) {
 	for _, dryRun := range []bool{false, true} {
-		im := newFixture(t).NewImporter(dryRun)
+		im := newFixture(t).importer(dryRun)
 		got := outcomes(take(t, im,
 			`{"id":"1","username":"ada","email":"ada@example.com"}`,
 			`{"id":"2","username":"ADA"}`,
@@ -187,16 +188,16 @@ func TestImportIsTakenOnceWhereTheAnswerWasLost(t *testing.T) {
 	f := newFixture(t)
 	lose := &lossy{Store: f.store, lost: true}
 	f.Service = f.service(func(c *auth.Config) { c.Store = lose })
-	record, err := auth.ParseImport(`{"username":"ada","password_hash":"`+someHash+`"}`, 0)
+	record, err := userimport.Parse(`{"username":"ada","password_hash":"`+someHash+`"}`, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = f.NewImporter(false).Take(t.Context(), []auth.ImportRow{{Line: 1, Record: record}})
+	err = f.importer(false).Take(t.Context(), []userimport.Row{{Line: 1, Record: record}})
 	if !errors.Is(err, auth.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 	lose.lost = false
-	got := outcomes(take(t, f.NewImporter(false), `{"username":"ada","password_hash":"`+someHash+`"}`, `{"username":"bob"}`))
+	got := outcomes(take(t, f.importer(false), `{"username":"ada","password_hash":"`+someHash+`"}`, `{"username":"bob"}`))
 	if diff := cmp.Diff([]string{"there", "new"}, got); diff != "" {
 		t.Errorf("outcomes of the second run (-want +got):\n%s", diff)
 	}
@@ -224,7 +225,7 @@ func TestNamesTakenMeanwhile(t *testing.T) {
 	f.add(auth.NewUser{ID: "r", Username: "root"})
 	meanwhile := &racing{Store: f.store, at: 2, race: func() { f.add(auth.NewUser{ID: "x", Username: "eve"}) }}
 	service := f.service(func(c *auth.Config) { c.Store = meanwhile })
-	got := outcomes(take(t, service.NewImporter(false), `{"id":"1","username":"ada"}`, `{"id":"2","username":"root"}`, `{"id":"3","username":"eve"}`, `{"id":"4","username":"zoe"}`))
+	got := outcomes(take(t, userimport.New(service, service.Store, false), `{"id":"1","username":"ada"}`, `{"id":"2","username":"root"}`, `{"id":"3","username":"eve"}`, `{"id":"4","username":"zoe"}`))
 	want := []string{
 		"new", "username root belongs to another user already, with the id r",
 		"username eve belongs to another user already, with the id x", "new",
@@ -254,18 +255,40 @@ func TestStoreFaultsEndAnImport(t *testing.T) {
 	for _, operation := range []string{"Commit", "UserByUsername"} {
 		f := newFixture(t)
 		f.add(auth.NewUser{Username: "ada"})
-		service := f.service(withStore(&faulty{fault: func(o string) error {
-			if o == operation {
-				return fmt.Errorf("%w: %s", auth.ErrUnavailable, o)
-			}
-			return nil
-		}}))
+		service := f.service(func(c *auth.Config) { c.Store = &faulty{c.Store, operation} })
 		record := auth.ImportRecord{NewUser: auth.NewUser{Username: "ada"}}
-		err := service.NewImporter(false).Take(t.Context(), []auth.ImportRow{{Line: 1, Record: record}})
+		err := userimport.New(service, service.Store, false).Take(t.Context(), []userimport.Row{{Line: 1, Record: record}})
 		if !errors.Is(err, auth.ErrUnavailable) {
 			t.Errorf("a fault in %s: got %v, want ErrUnavailable", operation, err)
 		}
 	}
+}
+
+// faulty fails one operation.
+type faulty struct {
+	auth.Store
+	operation string
+}
+
+func (f *faulty) fault(operation string) error {
+	if operation != f.operation {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", auth.ErrUnavailable, operation)
+}
+
+func (f *faulty) Commit(ctx context.Context, b auth.Batch) error {
+	if err := f.fault("Commit"); err != nil {
+		return err
+	}
+	return f.Store.Commit(ctx, b)
+}
+
+func (f *faulty) UserByUsername(ctx context.Context, key string) (auth.User, error) {
+	if err := f.fault("UserByUsername"); err != nil {
+		return auth.User{}, err
+	}
+	return f.Store.UserByUsername(ctx, key)
 }
 
 func TestKeycloakPasswordsAreImported(t *testing.T) {
@@ -274,7 +297,7 @@ func TestKeycloakPasswordsAreImported(t *testing.T) {
 		`{"value":"`+base64.StdEncoding.EncodeToString(digest)+`","salt":"`+base64.StdEncoding.EncodeToString([]byte(salt))+`","additionalParameters":{}}`,
 		`{"hashIterations":4096,"algorithm":"pbkdf2-sha512","additionalParameters":{}}`)
 	f := newFixture(t)
-	if diff := cmp.Diff([]string{"new"}, outcomes(take(t, f.NewImporter(false), line))); diff != "" {
+	if diff := cmp.Diff([]string{"new"}, outcomes(take(t, f.importer(false), line))); diff != "" {
 		t.Fatalf("outcomes (-want +got):\n%s", diff)
 	}
 	f.mustLogin("ada", password)
