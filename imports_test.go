@@ -54,12 +54,13 @@ var floors = map[string][]string{
 	"internal/awslambda":      {".", "internal/gateway", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
 	"latchkeytest":            {"."},
 	// Floor 3
-	"internal/app": {".", "internal/auth", "internal/keyring", "internal/password", "internal/redact", "internal/sqlstore", "internal/textfile"},
+	"internal/app": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring",
+		"internal/mailer", "internal/offline", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/textfile", "internal/weaksecret", "internal/web"},
 	// Floor 4
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
-	"cmd/latchkey": {".", "internal/app", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring",
-		"internal/mailer", "internal/offline", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/setting", "internal/sqlstore", "internal/suggest", "internal/textfile", "internal/userimport", "internal/weaksecret", "internal/web"},
+	"cmd/latchkey": {".", "internal/app", "internal/auth", "internal/awslambda", "internal/gateway", "internal/hashworker", "internal/keyring",
+		"internal/offline", "internal/password", "internal/password/passhash", "internal/setting", "internal/sqlstore", "internal/suggest", "internal/textfile", "internal/userimport", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

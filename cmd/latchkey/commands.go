@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -21,7 +19,6 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
-	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/offline"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/web"
@@ -54,31 +51,40 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	}
 	srv.WriteTimeout = writeTimeoutOffline
 	defer srv.Close()
-	sys, err := openDemo(ctx, c.serviceFlags, srv.URL(), log)
+	settings := c.config(log)
+	c.corsFlags.fill(&settings)
+	sys, err := app.OpenDemo(ctx, settings, srv.URL())
+	if err != nil {
+		return c.explain(err)
+	}
+	defer sys.Close()
+	table, err := p.config.table()
 	if err != nil {
 		return err
 	}
-	defer sys.Close()
-	functions, table, err := sys.functions(p, c.corsFlags, log)
+	functions, err := sys.Functions(table, p.authorizerLog(log))
 	if err != nil {
 		return err
 	}
 	cfg := offline.Config{
 		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL, TrailingSlash: c.TrailingSlash,
-		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, CORSHeaders: c.CORSHeaders, Hosts: hostOf(c.PublicURL), Pages: sys.inboxPages(), Log: log,
+		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, CORSHeaders: c.CORSHeaders, Hosts: hostOf(c.PublicURL), Pages: sys.InboxPages(), Log: log,
 	}
 	cfg.Landing = &offline.Landing{Base: srv.URL(), Service: "auth"}
-	if _, err := sys.service.UserByLogin(ctx, demoUsername); err == nil { // who may have been deleted
-		cfg.Landing.User, cfg.Landing.Password = demoUsername, demoPassword
+	if _, err := sys.Service.UserByLogin(ctx, app.DemoUsername); err == nil { // who may have been deleted
+		cfg.Landing.User, cfg.Landing.Password = app.DemoUsername, app.DemoPassword
 	}
 	g, err := offline.New(cfg)
 	if err != nil {
 		return err
 	}
-	defer sys.hashBeside(log)()
-	defer sys.inBackground(ctx, log)()
+	defer sys.Start(ctx)()
 	defer followConfig(ctx, p.config, log, func(changed fileConfig) error {
-		next, err := sys.reload(cfg, changed, p.authorizerLog(log))
+		table, err := changed.table()
+		if err != nil {
+			return err
+		}
+		next, err := sys.Reroute(cfg, table, changed.responses, p.authorizerLog(log))
 		if err != nil {
 			return err
 		}
@@ -91,11 +97,11 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		fmt.Fprintf(p.stdout, "  from %s, which is read again when it changes\n", p.config.path)
 	}
 	fmt.Fprintf(p.stdout, "\nin a browser: %s%s", srv.URL(), offline.PagePrefix)
-	if sys.inbox != nil {
+	if sys.Inbox != nil {
 		fmt.Fprintf(p.stdout, "\nmail: %s/inbox", srv.URL())
 	}
 	if cfg.Landing.User != "" {
-		fmt.Fprintf(p.stdout, "\ndemo user: %s / %s", demoUsername, demoPassword)
+		fmt.Fprintf(p.stdout, "\ndemo user: %s / %s", app.DemoUsername, app.DemoPassword)
 	}
 	fmt.Fprintf(p.stdout, "\nlistening on %s\n", srv.URL())
 	return srv.Serve(ctx, g)
@@ -110,48 +116,11 @@ func hostOf(publicURL string) []string {
 	return []string{strings.ToLower(u.Hostname())}
 }
 
-// openDemo opens the system that offline and invoke share: created where it is
-// missing, with the demo user in it.
-func openDemo(ctx context.Context, f serviceFlags, base string, log *slog.Logger) (*system, error) {
-	cfg := f.config(sqlstore.Local, log)
-	cfg.Create = true
-	s, err := app.Open(ctx, cfg)
-	if err != nil {
-		return nil, f.explain(err)
-	}
-	sys, err := build(s, f, base, true, log)
-	if err == nil {
-		err = errors.Join(s.BeginKeys(ctx), addDemoUser(ctx, sys.service))
-	}
-	if err != nil {
-		s.Close()
-		return nil, err
-	}
-	return sys, nil
-}
-
-// reload is the configuration of the gateway with the routes and responses of a
-// changed file. Everything else stays.
-func (s *system) reload(cfg offline.Config, changed fileConfig, log *slog.Logger) (offline.Config, error) {
-	table, err := changed.table()
-	if err != nil {
-		return cfg, err
-	}
-	authorizer, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.verifier, Table: table, Log: log})
-	if err != nil {
-		return cfg, err
-	}
-	cfg.Table, cfg.Authorizer, cfg.Responses = table, authorizer.Handle, changed.responses
-	cfg.Functions = maps.Clone(cfg.Functions)
-	cfg.Functions["authorizer"] = authorizer.Handle
-	return cfg, nil
-}
-
 // table is the route table with the auth service's own routes in it.
 func (c fileConfig) table() (*gateway.Table, error) {
 	routes := slices.Clone(c.routes)
 	if routes == nil {
-		routes = slices.Clone(demoRoutes)
+		routes = slices.Clone(app.DemoRoutes)
 	}
 	for _, own := range web.Routes {
 		method, path, err := gateway.ParseRoute(own)
@@ -181,29 +150,6 @@ func (p *process) authorizerLog(log *slog.Logger) *slog.Logger {
 	return log
 }
 
-// functions are the system's Lambda functions, by their names.
-func (s *system) functions(p *process, cors corsFlags, log *slog.Logger) (map[string]gateway.Function, *gateway.Table, error) {
-	table, err := p.config.table()
-	if err != nil {
-		return nil, nil, err
-	}
-	cfg := gateway.AuthorizerConfig{Verifier: s.verifier, Table: table, Log: p.authorizerLog(log)}
-	authorizer, err := gateway.NewAuthorizer(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	// No proxies: the gateway tells the client's address.
-	service, err := s.handler(httpFlags{corsFlags: cors}, log, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	return map[string]gateway.Function{
-		"auth": authFunction(service, proxy.Config{}), "login": authFunction(service, proxy.Config{}), "authorizer": authorizer.Handle,
-		"publicEndpoint":  demoEndpoint("Welcome to our Public API!"),
-		"privateEndpoint": demoEndpoint("Only logged in users can see this"),
-	}, table, nil
-}
-
 // checkListening refuses to put an address into tokens and mails that nobody calls the
 // service by: "http://[::]:8080" of --addr 0.0.0.0:8080.
 func checkListening(addr string, i issueFlags) error {
@@ -228,7 +174,10 @@ type serveCmd struct {
 
 func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	log := p.logger()
-	s, err := app.Open(ctx, c.config(sqlstore.Production, log))
+	cfg := c.config(log)
+	cfg.Kind = sqlstore.Production
+	c.httpFlags.fill(&cfg)
+	s, err := app.Open(ctx, cfg)
 	if err != nil {
 		return c.explain(err)
 	}
@@ -255,21 +204,18 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	}
 	srv.HTTP2 = c.HTTP2
 	defer srv.Close()
-	sys, err := build(s, c.serviceFlags, srv.URL(), false, log)
+	sys, err := s.Build(srv.URL())
 	if err != nil {
 		return err
 	}
-	if err := refuseDemoUser(ctx, sys.service, c.Data); err != nil {
+	if err := app.RefuseDemoUser(ctx, sys.Service, c.Data); err != nil {
 		return err
 	}
-	cfg := sys.webConfig(c.httpFlags, log, log)
-	cfg.Listens = true
-	h, err := web.New(cfg)
+	h, err := sys.Handler()
 	if err != nil {
 		return err
 	}
-	defer sys.hashBeside(log)()
-	defer sys.inBackground(ctx, log)()
+	defer sys.Start(ctx)()
 	fmt.Fprintf(p.stdout, "listening on %s\n", srv.URL())
 	return srv.Serve(ctx, h)
 }

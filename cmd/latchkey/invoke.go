@@ -12,12 +12,9 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/app"
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
-	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/offline"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
 
@@ -35,14 +32,13 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return fmt.Errorf("reading the event: %w", err)
 	}
-	log := p.logger()
-	sys, err := openDemo(ctx, c.serviceFlags, "http://127.0.0.1:4000", log)
+	sys, err := app.OpenDemo(ctx, c.config(p.logger()), "http://127.0.0.1:4000")
 	if err != nil {
-		return err
+		return c.explain(err)
 	}
 	defer sys.Close()
 	if marker := []byte("{{token}}"); bytes.Contains(event, marker) {
-		token, err := demoToken(ctx, sys.service)
+		token, err := sys.DemoToken(ctx)
 		if err != nil {
 			return err
 		}
@@ -51,16 +47,18 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 	if !json.Valid(event) {
 		return usagef("the event is not JSON: %s; give its file with --path", strings.Replace(c.Path, "-", "standard input", 1))
 	}
-	functions, _, err := sys.functions(p, corsFlags{}, log)
+	table, err := p.config.table()
+	if err != nil {
+		return err
+	}
+	functions, err := sys.Functions(table, p.authorizerLog(p.logger()))
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(offline.LambdaContext(ctx, c.Function, "invoke"), invokeTimeout)
 	defer cancel()
 	answer, err := functions[c.Function](ctx, event)
-	if err := sys.service.Deliver(ctx); err != nil {
-		newMailLog(log, time.Now).report(err)
-	}
+	sys.DeliverNow(ctx)
 	if err != nil {
 		fmt.Fprintf(p.stdout, "%s\n", awslambda.ErrorDocument(err))
 		return &quietError{}
@@ -113,18 +111,15 @@ func (c *lambdaCmd) function(ctx context.Context, p *process, name string) (gate
 	if err := checkEnvironment(); err != nil {
 		return nil, err
 	}
-	log := p.logger()
 	switch name {
 	case "authorizer":
-		a, err := awslambda.Authorizer(os.Getenv, log)
+		a, err := awslambda.Authorizer(os.Getenv, p.logger())
 		if err != nil {
 			return nil, err
 		}
 		return a.Handle, nil
-	case "publicEndpoint":
-		return demoEndpoint("Welcome to our Public API!"), nil
-	case "privateEndpoint":
-		return demoEndpoint("Only logged in users can see this"), nil
+	case "publicEndpoint", "privateEndpoint":
+		return app.DemoEndpoints()[name], nil
 	case "auth", "login":
 		return c.auth(ctx, p)
 	}
@@ -146,42 +141,8 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 	if c.BasePath != "" && !gateway.CanonicalPath(base) {
 		return nil, fmt.Errorf("LATCHKEY_BASE_PATH is %q; it must be like /auth", c.BasePath)
 	}
-	log := p.logger()
-	cfg := c.config(sqlstore.Production, log)
-	cfg.Create = true
-	s, err := app.Open(ctx, cfg)
-	if err != nil {
-		return nil, c.explain(err)
-	}
-	sys, err := build(s, c.serviceFlags, c.PublicURL, false, log)
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(s.BeginKeys(ctx), refuseDemoUser(ctx, sys.service, c.Data)); err != nil {
-		return nil, err
-	}
-	h, err := sys.handler(c.httpFlags, log, log)
-	if err != nil {
-		return nil, err
-	}
-	f := authFunction(h, proxy.Config{BasePath: base, TrustedProxies: c.TrustedProxies, Log: log})
-	return scheduled(sys.service, f), nil
-}
-
-// scheduled has a function deliver mail and purge when a schedule of EventBridge
-// calls it: on Lambda nothing runs between invocations.
-func scheduled(s *auth.Service, next gateway.Function) gateway.Function {
-	return func(ctx context.Context, event []byte) ([]byte, error) {
-		var e struct {
-			DetailType string `json:"detail-type"`
-		}
-		if json.Unmarshal(event, &e) != nil || e.DetailType != "Scheduled Event" {
-			return next(ctx, event)
-		}
-		err := s.Purge(ctx)
-		if s.Mailer != nil {
-			err = errors.Join(err, s.Deliver(ctx))
-		}
-		return []byte("null"), err
-	}
+	cfg := c.config(p.logger())
+	c.httpFlags.fill(&cfg)
+	f, err := app.OpenFunction(ctx, cfg, base)
+	return f, c.explain(err)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/app"
 )
 
 // reloadInterval is how often the configuration file is looked at.
@@ -32,7 +34,7 @@ func followConfig(ctx context.Context, started fileConfig, log *slog.Logger, app
 	ctx, cancel := context.WithCancel(ctx)
 	f := &configFollower{log: log, apply: apply, settings: started.settings, current: started}
 	var done sync.WaitGroup
-	done.Go(func() { repeat(ctx, reloadInterval, nil, f.look) })
+	done.Go(func() { app.Repeat(ctx, reloadInterval, nil, f.look) })
 	return func() {
 		cancel()
 		done.Wait()

@@ -28,7 +28,7 @@ func (f dataFlags) explainKind(e *sqlstore.KindError) error {
 	switch {
 	case e.Found == sqlstore.Local:
 		return fmt.Errorf("%s belongs to offline: it is marked for this machine alone, and its demo user %s has a known password. Give this service a directory of its own: latchkey init --data DIR",
-			f.Data, demoUsername)
+			f.Data, app.DemoUsername)
 	case e.Found == sqlstore.Unmarked:
 		return fmt.Errorf("%s has no mark, so it counts as a production directory: offline and invoke would add a demo user with a known password and take the mail that waits in it. "+
 			"Name another directory with --data; or, if an earlier latchkey offline has made this one, mark it: latchkey store mark --local --data %s", f.Data, f.Data)
@@ -81,7 +81,7 @@ func (c *storeMarkCmd) checkLocal(ctx context.Context, _ *process, info sqlstore
 	if info.Kind == sqlstore.Production {
 		return fmt.Errorf("%s is a production directory and stays one; give offline a directory of its own: latchkey offline --data DIR", c.Data)
 	}
-	demo, err := sqlstore.HasUser(ctx, app.DatabaseFile(c.Data), demoUser.ID)
+	demo, err := sqlstore.HasUser(ctx, app.DatabaseFile(c.Data), app.DemoUser.ID)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (c *storeMarkCmd) checkLocal(ctx context.Context, _ *process, info sqlstore
 
 // checkProduction refuses a directory whose demo user can log in.
 func (c *storeMarkCmd) checkProduction(ctx context.Context, p *process, _ sqlstore.Info) error {
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error { return refuseDemoUser(ctx, s, c.Data) })
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error { return app.RefuseDemoUser(ctx, s, c.Data) })
 }
 
 type storeBackupCmd struct {

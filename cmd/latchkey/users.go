@@ -19,7 +19,6 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
@@ -46,18 +45,7 @@ func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Servic
 		return err
 	}
 	defer s.Close()
-	hasher, err := newHasher(passhash.DefaultArgon2) // unless an option says otherwise
-	if err != nil {
-		return err
-	}
-	cfg := s.ServiceConfig(hasher)
-	cfg.Legacy = true // nothing here issues tokens: the issuer is of no consequence
-	for _, o := range options {
-		if err := o(&cfg); err != nil {
-			return err
-		}
-	}
-	service, err := auth.New(cfg)
+	service, err := s.Accounts(options...)
 	if err != nil {
 		return err
 	}
@@ -72,10 +60,10 @@ type newPasswordFlags struct {
 
 // apply is an option of withUsers.
 func (f newPasswordFlags) apply(cfg *auth.Config) (err error) {
-	if cfg.Hasher, err = newHasher(f.Argon2); err != nil {
+	if cfg.Hasher, err = app.NewHasher(f.Argon2); err != nil {
 		return err
 	}
-	cfg.Passwords, err = f.rules()
+	cfg.Passwords, err = app.PasswordRules(f.MinPassword, f.BreachedPasswords)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/redact"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
@@ -19,7 +20,8 @@ type Config struct {
 	// Data is the directory of the database and the master key. [sqlstore.Memory]
 	// keeps nothing.
 	Data string
-	// Kind is the mark that the directory must have; empty takes either.
+	// Kind is the mark that the directory must have; empty takes either. Local is for
+	// what this machine alone can reach: there a weak TokenSecret is taken.
 	Kind sqlstore.Kind
 	// Create has made what is missing: the directory, the database, the master key.
 	// Otherwise the database must be there.
@@ -37,6 +39,55 @@ type Config struct {
 	// AccessTokenTTL is how long access tokens live; a key that is replaced verifies
 	// for as long. 0 is 15 minutes, with TokenSecret 14 days.
 	AccessTokenTTL time.Duration
+	// Issuer is the iss of tokens; empty is the public URL, with TokenSecret none.
+	Issuer string
+	// Audience is the aud of tokens; empty is the issuer, with TokenSecret none.
+	Audience string
+
+	// PublicURL is what links begin with; empty is the base that Build is given.
+	PublicURL string
+	// AppURL is where the pages that links open lead on to; empty is nowhere.
+	AppURL string
+	// Name is what mails and pages call the service; empty is the host of the public
+	// URL where that is a domain, else "latchkey".
+	Name string
+	// CORSOrigins are those whose pages may call from a browser; empty is none.
+	CORSOrigins []string
+	// CORSHeaders are those that such pages may send beside the usual ones.
+	CORSHeaders []string
+	// TrustedProxies is how many proxies append to X-Forwarded-For.
+	TrustedProxies int
+
+	// NoLimits leaves out what slows down guessing.
+	NoLimits bool
+	// Argon2 is the cost of password hashes; zero is [passhash.DefaultArgon2].
+	Argon2 passhash.Argon2
+	// MinPassword is the fewest characters of a new password; 0 is [password.MinLength].
+	MinPassword int
+	// BreachedPasswords is a directory of hashes of passwords that are refused; empty
+	// is none.
+	BreachedPasswords string
+
+	// Registration is who may create an account; empty is closed, where Kind is Local
+	// open.
+	Registration auth.Registration
+	// VerifyEmail lets nobody log in before the address is confirmed. Where no mail is
+	// sent it does nothing.
+	VerifyEmail bool
+	// SessionIdle and SessionLifetime bound sessions, and EventRetention the audit
+	// trail; 0 is the default of package auth.
+	SessionIdle, SessionLifetime, EventRetention time.Duration
+
+	// SMTPURL is the server that takes mail, with its password. Empty sends none;
+	// where Kind is Local mail goes to an inbox then.
+	SMTPURL Secret
+	// MailFrom is the sender; required with SMTPURL.
+	MailFrom string
+	// MailHelo is the name in EHLO; empty is that of the host, or the sender's domain.
+	MailHelo string
+	// MailTemplates is a directory of templates; empty is the built-in ones.
+	MailTemplates string
+
 	// Log is required.
 	Log *slog.Logger
 }

@@ -12,9 +12,7 @@ import (
 	"slices"
 
 	"github.com/latchkey-auth/latchkey"
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
-	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
@@ -198,14 +196,6 @@ func createMasterKey(path string) (keyring.MasterKey, error) {
 		return keyring.MasterKey{}, fmt.Errorf("creating the master key: %w", err)
 	}
 	return readOwnMasterKey(path)
-}
-
-// ServiceConfig is what a service on the storage has in any case.
-func (s *Storage) ServiceConfig(hasher *password.Hasher) auth.Config {
-	return auth.Config{
-		Store: s.Store, Signer: s.Keyring, Hasher: hasher,
-		RefreshKey: s.master.RefreshKey(), TicketKey: s.master.TicketKey(), MailKey: s.master.MailKey(),
-	}
 }
 
 // NextAlgorithm is that of the next key.

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -14,45 +14,67 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/redact"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
 // The demo: two endpoints and one user. The user exists in offline and invoke
 // only, which nobody but this machine can reach.
 const (
-	demoUsername = "francesco"
-	demoPassword = "password"
+	DemoUsername = "francesco"
+	DemoPassword = "password"
 )
 
-var demoUser = auth.NewUser{ID: "543234", Username: demoUsername, Name: "Francesco F."}
+// DemoUser is who can log in by them.
+var DemoUser = auth.NewUser{ID: "543234", Username: DemoUsername, Name: "Francesco F."}
 
-// demoRoutes are the routes where no file declares any.
-var demoRoutes = []gateway.Route{
+// DemoRoutes are the routes where no file declares any.
+var DemoRoutes = []gateway.Route{
 	{Method: "GET", Path: "/publicEndpoint", Public: true, To: "publicEndpoint"},
 	{Method: "GET", Path: "/privateEndpoint", To: "privateEndpoint"},
 }
 
+// OpenDemo opens the system that offline and invoke share, on a directory of kind
+// Local: created where it is missing, with the demo user in it. base is the public URL
+// where none is configured.
+func OpenDemo(ctx context.Context, cfg Config, base string) (*System, error) {
+	cfg.Kind, cfg.Create = sqlstore.Local, true
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	sys, err := s.Build(base)
+	if err == nil {
+		err = errors.Join(s.BeginKeys(ctx), addDemoUser(ctx, sys.Service))
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return sys, nil
+}
+
 // addDemoUser adds the user unless an earlier run has.
 func addDemoUser(ctx context.Context, s *auth.Service) error {
-	_, err := s.UserByLogin(ctx, demoUsername)
+	_, err := s.UserByLogin(ctx, DemoUsername)
 	if !errors.Is(err, auth.ErrNotFound) {
 		return err
 	}
-	hash, err := s.Hasher.Hash(ctx, demoPassword)
+	hash, err := s.Hasher.Hash(ctx, DemoPassword)
 	if err != nil {
 		return err
 	}
 	// Imported: no password that everybody knows could be added.
-	err = s.Import(ctx, []auth.ImportRecord{{NewUser: demoUser, PasswordHash: hash}})
+	err = s.Import(ctx, []auth.ImportRecord{{NewUser: DemoUser, PasswordHash: hash}})
 	if errors.Is(err, auth.ErrTaken) {
 		return nil // by another process, just now; or it was deleted, and stays so
 	}
 	return err
 }
 
-// refuseDemoUser keeps serve and Lambda off a directory in which the demo user
+// RefuseDemoUser keeps serve and Lambda off a directory in which the demo user
 // can log in with the password that everybody knows.
-func refuseDemoUser(ctx context.Context, s *auth.Service, data string) error {
-	_, err := s.CheckPassword(ctx, demoUsername, demoPassword)
+func RefuseDemoUser(ctx context.Context, s *auth.Service, data string) error {
+	_, err := s.CheckPassword(ctx, DemoUsername, DemoPassword)
 	switch {
 	case errors.Is(err, auth.ErrNotFound), errors.Is(err, auth.ErrInvalidCredentials):
 		return nil
@@ -60,12 +82,12 @@ func refuseDemoUser(ctx context.Context, s *auth.Service, data string) error {
 		return fmt.Errorf("looking for the demo user: %w", err)
 	}
 	return fmt.Errorf("%s belongs to offline: its demo user %s can log in with a known password. Give this service a directory of its own (latchkey init --data DIR), or disable the user (latchkey users disable %s --data %s)",
-		data, demoUsername, demoUsername, data)
+		data, DemoUsername, DemoUsername, data)
 }
 
-// demoToken is a fresh token of the demo user.
-func demoToken(ctx context.Context, s *auth.Service) (string, error) {
-	tokens, err := s.Login(ctx, auth.LoginRequest{Username: demoUsername, Password: demoPassword})
+// DemoToken is a fresh token of the demo user.
+func (s *System) DemoToken(ctx context.Context) (string, error) {
+	tokens, err := s.Service.Login(ctx, auth.LoginRequest{Username: DemoUsername, Password: DemoPassword})
 	if errors.Is(err, auth.ErrInvalidCredentials) {
 		return "", errors.New("the demo user cannot log in with the demo password any more; use another --data directory, or set the password back with `latchkey users set-password francesco`")
 	}
@@ -78,6 +100,14 @@ type lambdaContext struct {
 	FunctionName       string `json:"functionName"`
 	InvokedFunctionARN string `json:"invokedFunctionArn"`
 	AWSRequestID       string `json:"awsRequestId"`
+}
+
+// DemoEndpoints are the demo's functions, by their names.
+func DemoEndpoints() map[string]gateway.Function {
+	return map[string]gateway.Function{
+		"publicEndpoint":  demoEndpoint("Welcome to our Public API!"),
+		"privateEndpoint": demoEndpoint("Only logged in users can see this"),
+	}
 }
 
 // demoEndpoint answers with a greeting, the event and the context.

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"os"
 	"path"
-	"runtime"
 	"strings"
 	"time"
 
@@ -18,16 +15,9 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
-	"github.com/latchkey-auth/latchkey/internal/gateway"
-	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
-	"github.com/latchkey-auth/latchkey/internal/hashworker"
-	"github.com/latchkey-auth/latchkey/internal/keyring"
-	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
-	"github.com/latchkey-auth/latchkey/internal/weaksecret"
-	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
 // dataFlags say where things are kept.
@@ -118,6 +108,12 @@ func (i issueFlags) Validate() error {
 	return i.accountFlags.Validate()
 }
 
+func (i issueFlags) fill(cfg *app.Config) {
+	cfg.Name, cfg.NoLimits, cfg.SigningAlg = os.Getenv(awslambda.EnvAppName), i.Limits == "off", i.SigningAlg
+	cfg.PublicURL, cfg.AppURL, cfg.Issuer, cfg.Audience = i.PublicURL, i.AppURL, i.Issuer, i.Audience
+	i.accountFlags.fill(cfg)
+}
+
 func checkPublicURL(text string) error {
 	u, err := url.Parse(text)
 	if text != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.ContainsAny(text, "?#") || !isPrefix(u)) {
@@ -150,10 +146,11 @@ func (f serviceFlags) Validate() error {
 	return errors.Join(f.tokenTTL.Validate(), f.issueFlags.Validate())
 }
 
-// config is of a service on a directory of the kind.
-func (f serviceFlags) config(kind sqlstore.Kind, log *slog.Logger) app.Config {
+// config is of a service on the directory.
+func (f serviceFlags) config(log *slog.Logger) app.Config {
 	cfg := f.dataFlags.config(log)
-	cfg.Kind, cfg.AccessTokenTTL, cfg.SigningAlg = kind, f.AccessTokenTTL, f.SigningAlg
+	cfg.AccessTokenTTL, cfg.Argon2 = f.AccessTokenTTL, f.Argon2
+	f.issueFlags.fill(&cfg)
 	return cfg
 }
 
@@ -169,6 +166,15 @@ type httpFlags struct {
 	TrustedProxies int `help:"How many proxies stand in front and append to X-Forwarded-For." env:"LATCHKEY_TRUSTED_PROXIES" default:"0" placeholder:"N" group:"Listening"`
 }
 
+func (f corsFlags) fill(cfg *app.Config) {
+	cfg.CORSOrigins, cfg.CORSHeaders = f.CORSOrigins, f.CORSHeaders
+}
+
+func (f httpFlags) fill(cfg *app.Config) {
+	f.corsFlags.fill(cfg)
+	cfg.TrustedProxies = f.TrustedProxies
+}
+
 // logger returns the program's log, to standard error.
 func (p *process) logger() *slog.Logger {
 	log, err := awslambda.NewLogger(p.stderr, os.Getenv(awslambda.EnvAppName), p.level)
@@ -178,102 +184,57 @@ func (p *process) logger() *slog.Logger {
 	return log
 }
 
-// system is the auth service, wired.
-type system struct {
-	*app.Storage
-	service  *auth.Service
-	verifier *latchkey.Verifier
-	jwks     func(context.Context) []byte
-	inbox    *mailer.Inbox // nil: mail is sent, or there is none
-	appURL   string        // where the pages lead on to; empty: nowhere
+// envSMTPURL holds a password, and so is no flag.
+const envSMTPURL = "LATCHKEY_SMTP_URL"
+
+// passwordFlags are what new passwords are held to.
+type passwordFlags struct {
+	MinPassword       int    `help:"Fewest characters of a new password: 8 to 64; NIST advises 15 where the password is all that is asked for (${default})." env:"LATCHKEY_MIN_PASSWORD" default:"8" placeholder:"N"`
+	BreachedPasswords string `help:"Directory of breached passwords, as the Pwned Passwords downloader writes it: a file of SHA-1 suffixes for each prefix. Default: none." env:"LATCHKEY_BREACHED_PASSWORDS" type:"path" placeholder:"DIR"`
 }
 
-// newHasher returns a hasher that may use every core.
-func newHasher(cost passhash.Argon2) (*password.Hasher, error) {
-	return password.NewHasher(cost, runtime.GOMAXPROCS(0))
+func (f passwordFlags) Validate() error {
+	if f.MinPassword < password.MinLength || f.MinPassword > 64 {
+		return fmt.Errorf("--min-password %d must be %d to 64", f.MinPassword, password.MinLength)
+	}
+	return nil
 }
 
-// build wires the service. base is the public URL where none is configured.
-// forDemo is for what only this machine can reach: weak secrets are tolerated.
-func build(s *app.Storage, f serviceFlags, base string, forDemo bool, log *slog.Logger) (*system, error) {
-	i := f.issueFlags
-	hasher, err := newHasher(f.Argon2)
-	if err != nil {
-		return nil, err
-	}
-	public := cmp.Or(i.PublicURL, base)
-	issuer := cmp.Or(i.Issuer, public)
-	audience := cmp.Or(i.Audience, issuer)
-	cfg := s.ServiceConfig(hasher)
-	cfg.Issuer, cfg.Audience, cfg.AccessTokenTTL, cfg.PublicURL = issuer, audience, f.AccessTokenTTL, public
-	if i.Limits == "on" {
-		cfg.Limits = &auth.DefaultLimits
-	} else {
-		log.Warn("limits are off: passwords can be guessed as fast as they can be hashed")
-	}
-	sys := &system{Storage: s, jwks: s.Keyring.JWKS, appURL: i.AppURL}
-	if sys.inbox, err = i.configure(&cfg, f.Data, forDemo, log); err != nil {
-		return nil, err
-	}
-	if secret := os.Getenv(awslambda.EnvSecret); secret != "" {
-		cfg.Legacy, cfg.Signer = true, keyring.Secret(secret)
-		cfg.Issuer, cfg.Audience = i.Issuer, i.Audience
-		sys.jwks = func(context.Context) []byte { return []byte(`{"keys":[]}`) }
-		sys.verifier, err = secretVerifier(secret, i, forDemo, log)
-	} else {
-		sys.verifier, err = latchkey.New(latchkey.Config{Keys: s.Keyring, Issuer: issuer, Audience: audience})
-	}
-	if err != nil {
-		return nil, err
-	}
-	sys.service, err = auth.New(cfg)
-	return sys, err
+// accountFlags say who may have an account, and how mail gets to its owner.
+type accountFlags struct {
+	Registration    string        `help:"Who may create an account: open (anybody), invite (whom users invite names; refuses to start without mail) or closed (operators, by users add, import and invite). Default: closed; in offline and invoke open." env:"LATCHKEY_REGISTRATION" enum:"open,invite,closed," default:"" placeholder:"open|invite|closed"`
+	VerifyEmail     bool          `help:"Let nobody log in before the e-mail address is confirmed (${default}); where no mail is sent there is no such confirmation. Without it, registering tells whether an address has an account." env:"LATCHKEY_VERIFY_EMAIL" default:"true" negatable:""`
+	MailFrom        string        `help:"Sender of mail; required with LATCHKEY_SMTP_URL." env:"LATCHKEY_MAIL_FROM" placeholder:"\"Example <mail@example.com>\"" group:"Mail"`
+	MailHelo        string        `help:"Name of this machine to the mail server (EHLO): a full host name, or an address in brackets. Default: the host's name where it has a dot, else the domain of the sender." env:"LATCHKEY_MAIL_HELO" placeholder:"NAME" group:"Mail"`
+	MailTemplates   string        `help:"Directory of mail templates that take the place of the built-in ones." env:"LATCHKEY_MAIL_TEMPLATES" type:"path" placeholder:"DIR" group:"Mail"`
+	SessionIdle     time.Duration `help:"A session ends when it is not refreshed for so long (${default})." env:"LATCHKEY_SESSION_IDLE" default:"720h" placeholder:"DURATION"`
+	SessionLifetime time.Duration `help:"A session ends after so long in any case (${default})." env:"LATCHKEY_SESSION_LIFETIME" default:"2160h" placeholder:"DURATION"`
+	EventRetention  time.Duration `help:"How long the audit trail is kept (${default})." env:"LATCHKEY_EVENT_RETENTION" default:"2160h" placeholder:"DURATION"`
+	passwordFlags   `group:"Passwords"`
 }
 
-// hashBeside has passwords hashed in processes beside this one. The function that
-// it returns ends them.
-func (s *system) hashBeside(log *slog.Logger) (stop func()) {
-	pool := hashworker.New(log)
-	s.service.Hasher.Maker = pool
-	return pool.Close
+// maxLifetime bounds what is configured in hours: ten years.
+const maxLifetime = 10 * 365 * 24 * time.Hour
+
+func (f accountFlags) Validate() error {
+	for _, d := range []struct {
+		name       string
+		value, min time.Duration
+	}{{"session-idle", f.SessionIdle, time.Minute}, {"session-lifetime", f.SessionLifetime, time.Minute}, {"event-retention", f.EventRetention, time.Hour}} {
+		if d.value < d.min || d.value > maxLifetime {
+			return fmt.Errorf("--%s %s must be %s to %s", d.name, d.value, d.min, maxLifetime)
+		}
+	}
+	if f.SessionIdle > f.SessionLifetime {
+		return fmt.Errorf("--session-idle %s must not be above --session-lifetime %s", f.SessionIdle, f.SessionLifetime)
+	}
+	return f.passwordFlags.Validate()
 }
 
-func secretVerifier(secret string, i issueFlags, forDemo bool, log *slog.Logger) (*latchkey.Verifier, error) {
-	cfg := latchkey.Config{Issuer: i.Issuer, Audience: i.Audience}
-	reason := weaksecret.Check(secret)
-	if reason == nil || !forDemo {
-		return awslambda.LegacyVerifier(secret, cfg)
-	}
-	log.Warn("TOKEN_SECRET is weak; serve and Lambda refuse it", slog.String("reason", reason.Error()))
-	key, err := latchkey.NewInsecureHMACKey("", []byte(secret))
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Keys, err = latchkey.NewKeySet(key); err != nil {
-		return nil, err
-	}
-	cfg.Legacy = true
-	return latchkey.New(cfg)
-}
-
-// handler is the service over HTTP, for events of a gateway.
-func (s *system) handler(h httpFlags, log, access *slog.Logger) (http.Handler, error) {
-	return web.New(s.webConfig(h, log, access))
-}
-
-func (s *system) webConfig(h httpFlags, log, access *slog.Logger) web.Config {
-	return web.Config{
-		Service: s.service, Verifier: s.verifier, JWKS: s.jwks, ServiceName: serviceName(s.service.PublicURL), AppURL: s.appURL, JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
-		CORSOrigins: h.CORSOrigins, CORSHeaders: h.CORSHeaders, TrustedProxies: h.TrustedProxies, RequestID: proxy.RequestID, Log: log, AccessLog: access,
-	}
-}
-
-// loginDefault is what an event without method and path asks for: the old
-// system's mocks hold a body and nothing else.
-var loginDefault = proxy.Default{Method: "POST", Path: "/login"}
-
-// authFunction is the service as a Lambda function.
-func authFunction(h http.Handler, cfg proxy.Config) gateway.Function {
-	cfg.Default = loginDefault
-	return proxy.Handler(h, cfg)
+func (f accountFlags) fill(cfg *app.Config) {
+	cfg.Registration, cfg.VerifyEmail = auth.Registration(f.Registration), f.VerifyEmail
+	cfg.MinPassword, cfg.BreachedPasswords = f.MinPassword, f.BreachedPasswords
+	cfg.SessionIdle, cfg.SessionLifetime, cfg.EventRetention = f.SessionIdle, f.SessionLifetime, f.EventRetention
+	cfg.SMTPURL = app.Secret(os.Getenv(envSMTPURL))
+	cfg.MailFrom, cfg.MailHelo, cfg.MailTemplates = f.MailFrom, f.MailHelo, f.MailTemplates
 }

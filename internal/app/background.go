@@ -1,0 +1,100 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/hashworker"
+)
+
+const (
+	// purgeInterval is how often what has outlived its use is deleted.
+	purgeInterval = time.Hour
+	// mailInterval is how often mail is looked for that other processes have
+	// queued, or that is to be tried again.
+	mailInterval = 5 * time.Second
+	// mailDelay bounds how long a mail waits for its delivery to begin.
+	mailDelay = 500 * time.Millisecond
+	// lastMail is what deliveries under way have when the process is told to end.
+	lastMail = 5 * time.Second
+)
+
+// Start begins what runs beside requests: processes that hash passwords, and the
+// background work. The function that it returns ends that and waits, so that the
+// store can be closed.
+func (s *System) Start(ctx context.Context) (stop func()) {
+	pool := hashworker.New(s.cfg.Log)
+	s.Service.Hasher.Maker = pool
+	stopWork := s.inBackground(ctx)
+	return func() {
+		stopWork()
+		pool.Close()
+	}
+}
+
+// inBackground does regularly what no request waits for: it delivers mail and
+// purges, at once for the first time.
+func (s *System) inBackground(ctx context.Context) (stop func()) {
+	log := s.cfg.Log
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		Repeat(ctx, purgeInterval, nil, func() {
+			if err := s.Service.Purge(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("purging failed", slog.String("error", err.Error()))
+			}
+		})
+	})
+	if s.Service.Mailer != nil {
+		done.Go(func() { s.deliverMail(ctx) })
+	}
+	return func() {
+		cancel()
+		done.Wait()
+	}
+}
+
+// deliverMail delivers mail until ctx is done.
+func (s *System) deliverMail(ctx context.Context) {
+	mails := newMailLog(s.cfg.Log, time.Now)
+	// A delivery under way outlives ctx for a moment: a mail that has gone out
+	// must be noted, or it goes out again.
+	delivering, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	context.AfterFunc(ctx, func() { time.AfterFunc(lastMail, abandon) })
+	Repeat(ctx, mailInterval, s.Service.MailQueued(), func() {
+		// Later, at an unforeseeable moment: the work of a delivery must not tell
+		// whoever has asked for a mail that there is one.
+		select {
+		case <-ctx.Done():
+		case <-time.After(rand.N(mailDelay)):
+		}
+		if err := s.Service.Deliver(delivering); err != nil && ctx.Err() == nil {
+			mails.report(err)
+		}
+	})
+}
+
+// DeliverNow delivers the mail that is queued, and logs why one is not delivered.
+func (s *System) DeliverNow(ctx context.Context) {
+	if err := s.Service.Deliver(ctx); err != nil {
+		newMailLog(s.cfg.Log, time.Now).report(err)
+	}
+}
+
+// Repeat does it now, at every signal, and after each interval, until ctx is done.
+func Repeat(ctx context.Context, interval time.Duration, signal <-chan struct{}, do func()) {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for ctx.Err() == nil {
+		do()
+		select {
+		case <-ctx.Done():
+		case <-signal:
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/password/leaked"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+)
+
+// PasswordRules are what new passwords are held to: their least length, and a
+// directory of breached ones, which may be empty.
+func PasswordRules(min int, breached string) (password.Rules, error) {
+	rules := password.Rules{Min: min, Common: leaked.Common}
+	if breached == "" {
+		return rules, nil
+	}
+	folder, err := leaked.OpenFolder(breached)
+	if err != nil {
+		return rules, fmt.Errorf("--breached-passwords: %w", err)
+	}
+	rules.Breached = folder.Has
+	return rules, nil
+}
+
+// accounts completes the service's configuration: who may have an account, and how
+// mail gets to its owner.
+func (c Config) accounts(cfg *auth.Config) (*mailer.Inbox, error) {
+	rules, err := PasswordRules(c.MinPassword, c.BreachedPasswords)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Passwords = rules
+	cfg.SessionIdle, cfg.SessionLifetime, cfg.EventRetention = c.SessionIdle, c.SessionLifetime, c.EventRetention
+	cfg.Registration = c.Registration
+	if c.Kind == sqlstore.Local {
+		cfg.Registration = cmp.Or(cfg.Registration, auth.RegistrationOpen)
+	}
+	inbox, err := c.mail(cfg)
+	if err != nil {
+		return nil, err
+	}
+	cfg.VerifyEmail = c.VerifyEmail && cfg.SendsMail // or else nobody could
+	switch {
+	case cfg.SendsMail:
+	case cfg.Registration == auth.RegistrationOpen && c.VerifyEmail:
+		return nil, settingsErrorf("--registration open needs mail, to confirm addresses: set LATCHKEY_SMTP_URL and --mail-from, or do without by --no-verify-email")
+	case cfg.Registration == auth.RegistrationInvite:
+		return nil, settingsErrorf("--registration invite needs mail, to send the invitations: set LATCHKEY_SMTP_URL and --mail-from")
+	default:
+		c.Log.Warn("no mail is sent: recovery of passwords is off, and who has not confirmed an address may log in all the same; LATCHKEY_SMTP_URL turns it on")
+	}
+	return inbox, nil
+}
+
+// mail chooses how mail is delivered.
+func (c Config) mail(cfg *auth.Config) (*mailer.Inbox, error) {
+	smtpURL := string(c.SMTPURL)
+	if smtpURL == "" && c.Kind != sqlstore.Local {
+		if c.MailFrom != "" || c.MailTemplates != "" || c.MailHelo != "" {
+			return nil, settingsErrorf("--mail-from, --mail-helo and --mail-templates are for mail, and none is sent without LATCHKEY_SMTP_URL")
+		}
+		return nil, nil
+	}
+	templates, err := mailer.NewTemplates(c.serviceName(cfg.PublicURL), c.MailTemplates)
+	if err != nil {
+		return nil, fmt.Errorf("--mail-templates: %w", err)
+	}
+	cfg.SendsMail = true
+	if smtpURL != "" {
+		if c.MailFrom == "" {
+			return nil, settingsErrorf("LATCHKEY_SMTP_URL is set: say with --mail-from who sends the mail")
+		}
+		if _, err := mailer.ParseSMTPURL(smtpURL); err != nil {
+			return nil, fmt.Errorf("LATCHKEY_SMTP_URL: %w", err)
+		}
+		cfg.Mailer, err = mailer.NewSMTP(mailer.SMTPConfig{URL: smtpURL, From: c.MailFrom, Helo: c.MailHelo, Templates: templates})
+		if err != nil {
+			return nil, fmt.Errorf("--mail-from, --mail-helo: %w", err)
+		}
+		return nil, nil
+	}
+	dir := ""
+	if c.Data != sqlstore.Memory {
+		dir = filepath.Join(c.Data, "inbox")
+	}
+	inbox, err := mailer.NewInbox(dir, templates, nil)
+	cfg.Mailer = inbox
+	return inbox, err
+}
+
+// serviceName is what mails and pages call the service: by its own name, or the
+// one that people call it by.
+func (c Config) serviceName(publicURL string) string {
+	if c.Name != "" {
+		return c.Name
+	}
+	u, err := url.Parse(publicURL)
+	if err != nil || !strings.Contains(u.Hostname(), ".") || net.ParseIP(u.Hostname()) != nil {
+		return "latchkey"
+	}
+	return u.Hostname()
+}
+
+// InboxPages are what offline shows of the inbox. What was queued a moment ago
+// is in it.
+func (s *System) InboxPages() map[string]http.Handler {
+	if s.Inbox == nil {
+		return nil
+	}
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.Service.Deliver(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		s.Inbox.ServeHTTP(w, r)
+	})
+	return map[string]http.Handler{"/inbox": h, "/inbox.json": h}
+}
