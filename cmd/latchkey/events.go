@@ -63,6 +63,7 @@ type eventView struct {
 	RequestID string         `json:"request_id,omitempty"`
 	Address   string         `json:"address,omitempty"`
 	Device    string         `json:"device,omitempty"`
+	Count     int64          `json:"count"` // attempts that it stands for
 }
 
 const (
@@ -167,11 +168,15 @@ func (c *eventsCmd) show(ctx context.Context, p *process, t *table, names userNa
 		return err
 	}
 	if c.JSON {
-		return printLine(p.stdout, eventView{e.Number, e.Time.UTC(), e.Kind, e.Outcome, e.UserID, name, e.SessionID, e.RequestID, e.Address, e.Device})
+		return printLine(p.stdout, eventView{e.Number, e.Time.UTC(), e.Kind, e.Outcome, e.UserID, name, e.SessionID, e.RequestID, e.Address, e.Device, e.Count})
 	}
 	if t.width > 0 { // where the column with the id may be left out
 		name = cmp.Or(name, string(e.UserID))
 	}
-	t.add(e.Time.UTC().Format(time.RFC3339), string(e.Kind), string(e.Outcome), string(e.UserID), name, e.Address, printable(e.Device))
+	outcome := string(e.Outcome)
+	if e.Count > 1 {
+		outcome += " (" + thousands(int(e.Count)) + " times)"
+	}
+	t.add(e.Time.UTC().Format(time.RFC3339), string(e.Kind), outcome, string(e.UserID), name, e.Address, printable(e.Device))
 	return nil
 }

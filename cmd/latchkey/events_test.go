@@ -107,6 +107,43 @@ func TestEventsAreFiltered(t *testing.T) {
 	}
 }
 
+// TestEventsHaveACount: refusals by a limit are a line, and another one for those that
+// follow, at the latest when the server ends.
+func TestEventsHaveACount(t *testing.T) {
+	s := newTrail(t)
+	p := startService(t, s.dir, cheapHash, "--no-verify-email", "--limits", "on")
+	limited := int64(0)
+	for limited < 30 { // a slow machine has the wait go by
+		r, err := s.call(p.url, "", "POST /login", "username", "ada", "password", "wrong battery")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.status == http.StatusTooManyRequests {
+			limited++
+		}
+	}
+	p.terminate(t)
+	args := []string{"events", "--data", "data", "--outcome", "limited"}
+	var counts []int64
+	for line := range strings.Lines(runLatchkey(t, s.dir, cheapHash, "", append(args, "--json")...)) {
+		var e eventView
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		counts = append(counts, e.Count)
+	}
+	var sum, most int64
+	for _, n := range counts {
+		sum, most = sum+n, max(most, n)
+	}
+	if sum != limited || most < 2 || counts[0] != 1 {
+		t.Errorf("the lines count %v, want 1 and the others of %d", counts, limited)
+	}
+	if said := runLatchkey(t, s.dir, cheapHash, "", args...); !strings.Contains(said, fmt.Sprintf(" limited (%d times) ", most)) {
+		t.Errorf("the table is\n%s", said)
+	}
+}
+
 // TestEventsOfADeletedUser are found by the id.
 func TestEventsOfADeletedUser(t *testing.T) {
 	s := newTrail(t)

@@ -16,6 +16,8 @@ const (
 	// mailInterval is how often mail is looked for that other processes have
 	// queued, or that is to be tried again.
 	mailInterval = 5 * time.Second
+	// refusalsInterval is how often what was counted of refusals is looked at.
+	refusalsInterval = 10 * time.Second
 	// mailDelay bounds how long a mail waits for its delivery to begin.
 	mailDelay = 500 * time.Millisecond
 	// lastMail is what deliveries under way have when the process is told to end.
@@ -35,8 +37,8 @@ func (s *System) Start(ctx context.Context) (stop func()) {
 	}
 }
 
-// inBackground does regularly what no request waits for: it delivers mail and
-// purges, at once for the first time.
+// inBackground does regularly what no request waits for: it delivers mail,
+// records refusals and purges, at once for the first time.
 func (s *System) inBackground(ctx context.Context) (stop func()) {
 	log := s.cfg.Log
 	ctx, cancel := context.WithCancel(ctx)
@@ -48,12 +50,23 @@ func (s *System) inBackground(ctx context.Context) (stop func()) {
 			}
 		})
 	})
+	done.Go(func() {
+		Repeat(ctx, refusalsInterval, nil, func() { s.recordRefusals(ctx, false) })
+	})
 	if s.Service.Mailer != nil {
 		done.Go(func() { s.deliverMail(ctx) })
 	}
 	return func() {
 		cancel()
 		done.Wait()
+		s.recordRefusals(context.WithoutCancel(ctx), true)
+	}
+}
+
+// recordRefusals writes what was counted of refusals and is due, or all.
+func (s *System) recordRefusals(ctx context.Context, all bool) {
+	if err := s.Service.RecordRepeats(ctx, all); err != nil && ctx.Err() == nil {
+		s.cfg.Log.Warn("refusals are not recorded", slog.String("error", err.Error()))
 	}
 }
 

@@ -39,8 +39,8 @@ func OpenFunction(ctx context.Context, cfg Config, basePath string) (gateway.Fun
 	return scheduled(sys.Service, f), nil
 }
 
-// scheduled has a function deliver mail and purge when a schedule of EventBridge
-// calls it: on Lambda nothing runs between invocations.
+// scheduled has a function record refusals, purge and deliver mail when a schedule of
+// EventBridge calls it: on Lambda nothing runs between invocations.
 func scheduled(s *auth.Service, next gateway.Function) gateway.Function {
 	return func(ctx context.Context, event []byte) ([]byte, error) {
 		var e struct {
@@ -49,7 +49,7 @@ func scheduled(s *auth.Service, next gateway.Function) gateway.Function {
 		if json.Unmarshal(event, &e) != nil || e.DetailType != "Scheduled Event" {
 			return next(ctx, event)
 		}
-		err := s.Purge(ctx)
+		err := errors.Join(s.RecordRepeats(ctx, true), s.Purge(ctx))
 		if s.Mailer != nil {
 			err = errors.Join(err, s.Deliver(ctx))
 		}

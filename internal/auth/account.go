@@ -255,7 +255,7 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id Ses
 		if err != nil || !session.alive(user, now, s.SessionIdle) { // nor is somebody else's
 			e := c.event(EventLogout, OutcomeDeadSession, now)
 			e.UserID = user.ID
-			return cmp.Or(wrap("recording refused logout", s.Store.Commit(ctx, Batch{Events: []Event{e}})), ErrNotFound)
+			return cmp.Or(s.recordRepeated(ctx, "no session of "+string(user.ID), e), ErrNotFound)
 		}
 		return s.endSession(ctx, session, c, now)
 	})

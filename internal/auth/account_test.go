@@ -136,6 +136,9 @@ func TestSessions(t *testing.T) {
 	if err := f.EndSession(t.Context(), claims, sessionID(phone), auth.Client{}); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("again: %v, want ErrNotFound", err)
 	}
+	if err := f.RecordRepeats(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
 	f.wantOutcome(auth.EventLogout, auth.OutcomeDeadSession)
 	if list, _, err := f.Sessions(t.Context(), claims); err != nil || len(list) != 1 {
 		t.Errorf("%d sessions are left, %v; want 1", len(list), err)

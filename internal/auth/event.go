@@ -18,6 +18,9 @@ type Event struct {
 	RequestID string    // of EventMail: the mail's id, which the log names too
 	Address   string
 	Device    string
+	// Count is how many attempts the line stands for, of which it shows the latest.
+	// What is below one is stored as one.
+	Count int64
 }
 
 // An EventKind says what was attempted.

@@ -54,7 +54,7 @@ func TestImportRecordsIsAudited(t *testing.T) {
 	if err := f.Import(t.Context(), []auth.ImportRecord{{NewUser: auth.NewUser{ID: "1", Username: "ada"}}}); err != nil {
 		t.Fatal(err)
 	}
-	want := []auth.Event{{Number: 1, Time: start, Kind: auth.EventImported, Outcome: auth.OutcomeOK, UserID: "1"}}
+	want := []auth.Event{{Number: 1, Time: start, Kind: auth.EventImported, Outcome: auth.OutcomeOK, UserID: "1", Count: 1}}
 	if diff := cmp.Diff(want, f.events()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}

@@ -71,7 +71,11 @@ func (l Limit) tightened() Limit {
 }
 
 // A LimitError says when to try again.
-type LimitError struct{ RetryAfter time.Duration }
+type LimitError struct {
+	RetryAfter time.Duration
+
+	key string // of the limit, for recordLimited
+}
 
 func (e *LimitError) Error() string { return fmt.Sprintf("too many attempts: wait %v", e.RetryAfter) }
 
@@ -366,17 +370,19 @@ func (s *Service) room(ctx context.Context, a limited) ([]place, error) {
 	}
 	now := s.Now()
 	alarm := a.alarmed && a.limits[0].over(counts[0].at(now, a.limits[0].Fade)) >= 0
-	var longest time.Duration
+	longest := new(LimitError)
 	for i := first; i < len(a.keys); i++ {
 		limit := a.limits[i]
 		if alarm {
 			limit = limit.tightened()
 		}
-		longest = max(longest, limit.wait(counts[i], now))
+		if wait := limit.wait(counts[i], now); wait > longest.RetryAfter {
+			longest = &LimitError{wait, a.keys[i]}
+		}
 		places[len(a.places)+i-first].room = max(1, int(-limit.over(counts[i].at(now, limit.Fade))))
 	}
-	if longest > 0 {
-		return nil, &LimitError{longest}
+	if longest.RetryAfter > 0 {
+		return nil, longest
 	}
 	return places, nil
 }

@@ -194,7 +194,7 @@ func (s *Service) refuseLogin(ctx context.Context, c Client, user User, password
 }
 
 // recordLimited records an attempt that was turned away unchecked, and returns
-// why.
+// why. Those at one limit are coalesced.
 func (s *Service) recordLimited(ctx context.Context, c Client, kind EventKind, user User, why error) error {
 	var limit *LimitError
 	if !errors.As(why, &limit) {
@@ -202,8 +202,8 @@ func (s *Service) recordLimited(ctx context.Context, c Client, kind EventKind, u
 	}
 	e := c.event(kind, OutcomeLimited, s.Now())
 	e.UserID = user.ID
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
-		return fmt.Errorf("recording limited attempt: %w", err)
+	if err := s.recordRepeated(ctx, string(kind)+" "+limit.key, e); err != nil {
+		return err
 	}
 	return why
 }

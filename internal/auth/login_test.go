@@ -119,7 +119,7 @@ func TestLoginOpensASessionAndWritesAnEvent(t *testing.T) {
 	events := f.events()
 	wantEvent := auth.Event{
 		Number: 2, Time: start, Kind: auth.EventLogin, Outcome: auth.OutcomeOK, UserID: "u1",
-		SessionID: session.ID, RequestID: "r1", Address: "192.0.2.7", Device: device,
+		SessionID: session.ID, RequestID: "r1", Address: "192.0.2.7", Device: device, Count: 1,
 	}
 	if diff := cmp.Diff(wantEvent, events[len(events)-1]); diff != "" {
 		t.Errorf("last event (-want +got):\n%s", diff)

@@ -110,7 +110,7 @@ func (s *Service) refreshAs(ctx context.Context, session Session, user User, sec
 	justSpent := subtle.ConstantTimeCompare(hashSecret(secret), session.PreviousHash) == 1 && now.Sub(session.RotatedAt).Abs() <= RefreshGrace
 	switch {
 	case !session.alive(user, now, s.SessionIdle), session.live(secret) && session.Rotations >= maxRotations:
-		return Tokens{}, s.refuseRefresh(ctx, c, session, OutcomeDeadSession, nil)
+		return Tokens{}, s.refuseDead(ctx, c, session)
 	case session.live(secret):
 		return s.rotate(ctx, session, user, secret, c, now)
 	case justSpent:
@@ -147,6 +147,16 @@ func (s *Service) wrongRefresh(ctx context.Context, c Client, session Session, s
 	return s.refuseRefresh(ctx, c, session, OutcomeWrongToken, s.stray(c).hits(now))
 }
 
+// refuseDead records that the session is not alive, which no limit stands against, and
+// returns the error that does not say so.
+func (s *Service) refuseDead(ctx context.Context, c Client, session Session) error {
+	e := sessionEvent(c, EventRefresh, OutcomeDeadSession, session, s.Now())
+	if err := s.recordRepeated(ctx, "dead session "+string(session.ID), e); err != nil {
+		return err
+	}
+	return ErrInvalidToken
+}
+
 // refuseRefresh records why, and returns the one error that does not say so.
 func (s *Service) refuseRefresh(ctx context.Context, c Client, session Session, why Outcome, hits []Hit) error {
 	e := sessionEvent(c, EventRefresh, why, session, s.Now())
@@ -163,7 +173,7 @@ func (s *Service) endReused(ctx context.Context, c Client, session Session, now 
 		Events:         []Event{sessionEvent(c, EventRefresh, OutcomeReused, session, now)},
 	})
 	if errors.Is(err, ErrConflict) { // somebody else has ended it
-		return s.refuseRefresh(ctx, c, session, OutcomeDeadSession, nil)
+		return s.refuseDead(ctx, c, session)
 	}
 	if err != nil {
 		return wrap("ending session", err)

@@ -85,6 +85,7 @@ type Service struct {
 	Config
 	trying  trying
 	turns   turns
+	repeats repeats
 	outages *outages
 	mail    chan struct{} // has one when there may be mail to deliver
 	// delivering makes Deliver wait for what another call of it has begun, and guards

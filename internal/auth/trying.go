@@ -55,7 +55,7 @@ func (t *trying) enter(ctx context.Context, places []place, crowd string) (entry
 		return e, nil
 	}
 	if !t.beginStanding(crowd) {
-		return entry{}, &LimitError{time.Second}
+		return entry{}, &LimitError{time.Second, crowd}
 	}
 	defer t.endStanding(crowd)
 	for left != nil {
@@ -66,7 +66,7 @@ func (t *trying) enter(ctx context.Context, places []place, crowd string) (entry
 			if cause := context.Cause(ctx); errors.Is(cause, ErrUnavailable) {
 				return entry{}, cause
 			}
-			return entry{}, &LimitError{time.Second}
+			return entry{}, &LimitError{time.Second, crowd}
 		}
 	}
 	return e, nil

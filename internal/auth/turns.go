@@ -70,7 +70,7 @@ func (t *turns) join(id UserID, by string) (*turn, error) {
 		t.users[id] = own
 	}
 	if by != "" && own.by[by] >= fewTurns {
-		return nil, &LimitError{time.Second}
+		return nil, &LimitError{time.Second, by}
 	}
 	own.by[by]++
 	own.n++

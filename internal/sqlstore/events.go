@@ -27,10 +27,10 @@ func (s *Store) appendEvents(ctx context.Context, tx *sql.Tx, events []auth.Even
 		if len(events) >= 4 {
 			stmt, n = s.stmts.insertFourEvents, 4
 		}
-		args := make([]any, 0, 9*4)
+		args := make([]any, 0, 10*4)
 		for i, e := range events[:n] {
 			args = append(args, first+int64(i), micros(e.Time), string(e.Kind), string(e.Outcome),
-				string(e.UserID), string(e.SessionID), e.RequestID, e.Address, e.Device)
+				string(e.UserID), string(e.SessionID), e.RequestID, e.Address, e.Device, max(1, e.Count))
 		}
 		if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); err != nil {
 			return unavailable(err)

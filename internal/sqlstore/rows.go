@@ -29,7 +29,7 @@ func scanEvent(r row) (auth.Event, error) {
 	fields := &fieldList{}
 	fields.add(&e.Number)
 	fields.time(&e.Time)
-	fields.add(&e.Kind, &e.Outcome, &e.UserID, &e.SessionID, &e.RequestID, &e.Address, &e.Device)
+	fields.add(&e.Kind, &e.Outcome, &e.UserID, &e.SessionID, &e.RequestID, &e.Address, &e.Device, &e.Count)
 	err := fields.scan(r)
 	return e, err
 }

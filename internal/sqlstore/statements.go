@@ -53,7 +53,7 @@ const (
 				WHERE user_id = $1 AND since = $2 AND ended_at = 0 ORDER BY created_at DESC LIMIT 1 OFFSET 999), 0)
 		ORDER BY created_at DESC, id LIMIT $5`
 
-	selectEvents = `SELECT number, time, kind, outcome, user_id, session_id, request_id, address, device
+	selectEvents = `SELECT number, time, kind, outcome, user_id, session_id, request_id, address, device, count
 		FROM events WHERE number > $1 ORDER BY number LIMIT $2`
 
 	selectUserVersion = `SELECT version FROM users WHERE id = $1`
@@ -97,13 +97,13 @@ const (
 				THEN counts.level - ($2 - counts.last_hit) * 1.0 / $3 ELSE 0 END,
 			last_hit = $2`
 
-	insertEvent = `INSERT INTO events (number, time, kind, outcome, user_id, session_id, request_id, address, device)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	insertEvent = `INSERT INTO events (number, time, kind, outcome, user_id, session_id, request_id, address, device, count)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
 	insertFourEvents = insertEvent + `,
-		($10, $11, $12, $13, $14, $15, $16, $17, $18),
-		($19, $20, $21, $22, $23, $24, $25, $26, $27),
-		($28, $29, $30, $31, $32, $33, $34, $35, $36)`
+		($11, $12, $13, $14, $15, $16, $17, $18, $19, $20),
+		($21, $22, $23, $24, $25, $26, $27, $28, $29, $30),
+		($31, $32, $33, $34, $35, $36, $37, $38, $39, $40)`
 
 	selectTicket = `SELECT id, purpose, email, secret_hash, code_mac, tries, user_id, name, password_hash, bound,
 			created_at, link_until, code_until, expires_at

@@ -237,7 +237,7 @@ func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
 	}
 	for _, e := range b.Events {
 		m.number++
-		e.Number = m.number
+		e.Number, e.Count = m.number, max(1, e.Count)
 		m.events = append(m.events, e)
 	}
 	m.users, m.deleted, m.sessions, m.tickets, m.mails, m.counts = c.users, c.deleted, c.sessions, c.tickets, c.mails, c.counts

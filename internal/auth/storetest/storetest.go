@@ -338,7 +338,7 @@ func usersArePaged(t *testing.T, s, _ Store) {
 }
 
 func eventsAreNumbered(t *testing.T, s, other Store) {
-	first := auth.Event{Time: at, Kind: "a", Outcome: "ok", UserID: "u", SessionID: "s", RequestID: "r", Address: "192.0.2.1", Device: "d"}
+	first := auth.Event{Time: at, Kind: "a", Outcome: "ok", UserID: "u", SessionID: "s", RequestID: "r", Address: "192.0.2.1", Device: "d", Count: 7}
 	mustCommit(t, s, auth.Batch{Events: []auth.Event{first, {Time: at, Kind: "b"}}})
 	mustCommit(t, other, auth.Batch{Events: []auth.Event{{Time: at.Add(-time.Hour), Kind: "c"}}})
 	events, err := s.Events(t.Context(), 0, 10)
@@ -349,7 +349,7 @@ func eventsAreNumbered(t *testing.T, s, other Store) {
 	if d := cmp.Diff(first, events[0]); d != "" {
 		t.Errorf("first event (-want +got):\n%s", d)
 	}
-	if events[1].Kind != "b" || events[2].Kind != "c" || events[2].Number != 3 {
+	if events[1].Kind != "b" || events[1].Count != 1 || events[2].Kind != "c" || events[2].Number != 3 {
 		t.Errorf("got events %v", events)
 	}
 	if rest, err := s.Events(t.Context(), 1, 1); err != nil || len(rest) != 1 || rest[0].Kind != "b" {

@@ -1,0 +1,139 @@
+package auth_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+// counted are the counts of the lines with the kind and outcome, in their order.
+func (f *fixture) counted(kind auth.EventKind, outcome auth.Outcome) []int64 {
+	f.t.Helper()
+	var counts []int64
+	for _, e := range f.events() {
+		if e.Kind == kind && e.Outcome == outcome {
+			counts = append(counts, e.Count)
+		}
+	}
+	return counts
+}
+
+func (f *fixture) wantCounted(saying string, kind auth.EventKind, outcome auth.Outcome, want ...int64) {
+	f.t.Helper()
+	if got := f.counted(kind, outcome); fmt.Sprint(got) != fmt.Sprint(want) {
+		f.t.Errorf("%s: the lines count %v, want %v", saying, got, want)
+	}
+}
+
+// TestRefusalsByLimitAreCoalesced: a client that is limited has a line at once, and
+// then one a minute however much it sends; what it sent last is written when it stops.
+func TestRefusalsByLimitAreCoalesced(t *testing.T) {
+	f := newFixture(t, limits)
+	f.addAda()
+	for range 1005 { // five are looked at
+		f.try("ada", "wrong password", "192.0.2.1")
+	}
+	f.wantCounted("at first", auth.EventLogin, auth.OutcomeLimited, 1)
+	if n := len(f.events()); n != 7 {
+		t.Errorf("%d events, want the user, five failures and one limit", n)
+	}
+	record := func(all bool) {
+		t.Helper()
+		if err := f.RecordRepeats(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record(false)
+	f.wantCounted("before the minute is over", auth.EventLogin, auth.OutcomeLimited, 1)
+	f.clock.Advance(time.Minute)
+	record(false)
+	f.wantCounted("after a minute", auth.EventLogin, auth.OutcomeLimited, 1, 999)
+	events := f.events()
+	if last := events[len(events)-1]; last.UserID != "u1" || last.Address != "192.0.2.1" {
+		t.Errorf("the line is %+v, want user and address", last)
+	}
+	f.try("ada", "wrong password", "192.0.2.1") // the wait is over: one more failure
+	for i := range 50 {                         // which limits every network
+		f.try("ada", "wrong password", fmt.Sprint("192.0.2.", i))
+	}
+	f.wantCounted("going on", auth.EventLogin, auth.OutcomeLimited, 1, 999)
+	record(true)
+	f.wantCounted("at the end", auth.EventLogin, auth.OutcomeLimited, 1, 999, 50)
+	record(true)
+	f.wantCounted("again", auth.EventLogin, auth.OutcomeLimited, 1, 999, 50)
+	f.clock.Advance(2 * time.Minute)
+	record(false)
+	f.clock.Advance(-2 * time.Minute)
+	f.try("ada", "wrong password", "192.0.2.1")
+	f.wantCounted("later", auth.EventLogin, auth.OutcomeLimited, 1, 999, 50, 1)
+}
+
+// TestOtherRefusalsAreCoalesced: no limit stands against these.
+func TestOtherRefusalsAreCoalesced(t *testing.T) {
+	f := newFixture(t)
+	f.addAda()
+	dead, alive := f.mustLogin("ada", password), f.mustLogin("ada", password)
+	if err := f.LogoutByRefreshToken(t.Context(), dead.RefreshToken, auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if _, err := f.Refresh(t.Context(), dead.RefreshToken, auth.Client{}); !errors.Is(err, auth.ErrInvalidToken) {
+			t.Fatal(err)
+		}
+		if err := f.EndSession(t.Context(), f.claimsOf(alive), "nobody's", auth.Client{}); !errors.Is(err, auth.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	f.wantCounted("refreshes", auth.EventRefresh, auth.OutcomeDeadSession, 1)
+	f.wantCounted("ends", auth.EventLogout, auth.OutcomeDeadSession, 1)
+	if err := f.RecordRepeats(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	f.wantCounted("refreshes", auth.EventRefresh, auth.OutcomeDeadSession, 1, 99)
+	f.wantCounted("ends", auth.EventLogout, auth.OutcomeDeadSession, 1, 99)
+}
+
+// TestRefusalsAreNotLostToAFault of the store: they are written when it is there again.
+func TestRefusalsAreNotLostToAFault(t *testing.T) {
+	broken := &faulty{}
+	f := newFixture(t, limits, withStore(broken))
+	f.addAda()
+	for range 15 {
+		f.try("ada", "wrong password", "")
+	}
+	broken.fault = func(op string) error {
+		if op == "Commit" {
+			return fmt.Errorf("%w: full", auth.ErrUnavailable)
+		}
+		return nil
+	}
+	if err := f.RecordRepeats(t.Context(), true); !errors.Is(err, auth.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	broken.fault = nil
+	if err := f.RecordRepeats(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	f.wantCounted("in the end", auth.EventLogin, auth.OutcomeLimited, 1, 9)
+}
+
+// TestRefusalsOfManyKeysAreBounded: so many keys are remembered, and what there is
+// beyond them is counted together.
+func TestRefusalsOfManyKeysAreBounded(t *testing.T) {
+	const keys = 10_000
+	r := new(auth.Repeats)
+	written := 0
+	for i := range 2 * keys {
+		written += r.Add(fmt.Sprint(i), auth.Event{Time: start, Kind: auth.EventLogin})
+	}
+	if written != keys+1 || r.Keys() != keys+1 {
+		t.Errorf("%d are written and %d keys remembered, want %d of each", written, r.Keys(), keys+1)
+	}
+	r.Add("x", auth.Event{Time: start.Add(time.Minute), Kind: auth.EventLogin})
+	if r.Keys() != 2 { // it, and the one with a number
+		t.Errorf("%d keys are remembered after a minute, want 2", r.Keys())
+	}
+}
