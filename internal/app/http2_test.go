@@ -150,6 +150,7 @@ func TestLongHeadersLeaveTheConnection(t *testing.T) {
 		}()
 		<-begun // the first one has made the connection
 	}
+	made := connections.Load() // net/http may make a second one before it knows the first
 	res, err := sendGet(t, transport, url, http.Header{"X-Large": slices.Repeat([]string{strings.Repeat("~", 4000)}, 7)})
 	if err != nil || res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("28,000 bytes of headers: %v, %v; want 431", res, err)
@@ -160,7 +161,7 @@ func TestLongHeadersLeaveTheConnection(t *testing.T) {
 			t.Errorf("another request of the connection: %v", err)
 		}
 	}
-	if n := connections.Load(); n != 1 {
-		t.Errorf("%d connections were made, want 1", n)
+	if n := connections.Load() - made; n != 0 {
+		t.Errorf("%d connections were made after those of the others, want none", n)
 	}
 }
