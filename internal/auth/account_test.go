@@ -263,8 +263,8 @@ func TestVeryManySessionsBecomeFewer(t *testing.T) {
 	}
 }
 
-// TestLoginsAtOnceStayNearTheCap: all succeed, through two processes, and those that
-// are too many for it are ended by the next login.
+// TestLoginsAtOnceStayNearTheCap: all succeed, through two processes, and what is too
+// many for it is ended by the next logins.
 func TestLoginsAtOnceStayNearTheCap(t *testing.T) {
 	path := tempDatabase(t)
 	f := fixtureOn(t, path)
@@ -287,12 +287,15 @@ func TestLoginsAtOnceStayNearTheCap(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := f.living("u1"); n < 100 || n > 102 {
-		t.Errorf("%d sessions are alive, want 100, and one more for each process at most", n)
+	living := f.living("u1")
+	if living < 100 || living > 100+atOnce/2 {
+		t.Errorf("%d sessions are alive, want 100, and fewer more than logins that met at the other process", living)
 	}
-	f.mustLogin("ada", password)
+	for ; living > 100; living -= 4 {
+		f.mustLogin("ada", password)
+	}
 	if n := f.living("u1"); n != 100 {
-		t.Errorf("after one more login %d sessions are alive, want 100", n)
+		t.Errorf("%d sessions are alive after a login for each four of them, want 100", n)
 	}
 }
 

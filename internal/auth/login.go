@@ -232,7 +232,7 @@ func (s *Service) openSession(ctx context.Context, r LoginRequest, checked User,
 	if weakHash {
 		stronger, _ = s.hash(ctx, r.Password)
 	}
-	user, read := checked, true
+	user, read, tries := checked, true, 0
 	err = s.inTurn(ctx, checked.ID, "storing session", func() error {
 		if !read {
 			if user, err = s.Store.User(ctx, checked.ID); err != nil && !errors.Is(err, ErrNotFound) {
@@ -248,6 +248,9 @@ func (s *Service) openSession(ctx context.Context, r LoginRequest, checked User,
 		oldest, err := s.surplus(ctx, user, now)
 		if err != nil {
 			return err
+		}
+		if tries++; tries > triesToEnd {
+			oldest = nil
 		}
 		if read && len(oldest) > 0 {
 			read = false
@@ -275,6 +278,11 @@ func (s *Service) openSession(ctx context.Context, r LoginRequest, checked User,
 	}
 	return tokens, nil
 }
+
+// triesToEnd is how often a login tries to end the oldest sessions with what it
+// stores. Logins at other processes end the same ones; then it leaves them to the
+// next login.
+const triesToEnd = 3
 
 // endedAtOnce is how many sessions one login ends at most: more than it begins, so
 // that a user with very many has fewer after each.
