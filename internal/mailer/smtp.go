@@ -70,7 +70,7 @@ func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
 		return nil, err
 	}
 	from, err := mail.ParseAddress(cfg.From)
-	if err != nil || !isASCII(from.Address) || !isAddress(from.Address) || from.Name != oneLine(from.Name) {
+	if err != nil || !isAddress(from.Address) || from.Name != oneLine(from.Name) {
 		return nil, fmt.Errorf(`mail sender %q: must be an address such as mail@example.com or "Example <mail@example.com>"`, cfg.From)
 	}
 	if cfg.Helo == "" {
@@ -163,15 +163,8 @@ func (s *SMTP) explain(err error, at stage, r redactor) error {
 		return refused
 	}
 	text := fmt.Sprintf("mail server %s: %s: %s%s", s.server, at, r.clean(err.Error()), hintOf(err))
-	if errors.Is(err, errUTF8) {
-		return fmt.Errorf("%w: %s", auth.ErrUndeliverable, text)
-	}
 	return errors.New(text)
 }
-
-// errUTF8: RFC 6531 section 3.1 forbids to send such an address to a server that
-// has not announced SMTPUTF8.
-var errUTF8 = errors.New("the address is not ASCII, and the server does not know SMTPUTF8")
 
 // deliver speaks SMTP. The stage is that of the error.
 func (s *SMTP) deliver(ctx context.Context, to string, msg *gomail.Msg) (stage, error) {
@@ -226,15 +219,10 @@ func (c *shortAnswers) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// transact is one mail transaction (RFC 5321 section 3.3). It is done here and
-// not by the library, whose errors lose the answer's code and show the recipient.
+// transact is one mail transaction (RFC 5321 section 3.3). It is done here and not
+// by the library, which has the answer in a sentence only and waits for another one
+// after a refusal; see docs/design.md, "What the clever one buys".
 func transact(session *smtp.Client, from, to string, msg *gomail.Msg) (stage, error) {
-	// Some servers refuse to pass on to others what was announced as SMTPUTF8,
-	// whether it needs to be or not.
-	session.SkipSMTPUTF8(isASCII(to))
-	if known, _ := session.Extension("SMTPUTF8"); !known && !isASCII(to) {
-		return stageRcpt, errUTF8
-	}
 	if err := session.Mail("<" + from + ">"); err != nil {
 		return stageMail, err
 	}
@@ -264,6 +252,9 @@ func (s *SMTP) client(dial gomail.DialContextFunc) (*gomail.Client, error) {
 	options := []gomail.Option{
 		gomail.WithPort(s.server.Port), gomail.WithHELO(s.Helo), gomail.WithDialContextFunc(dial), gomail.WithTLSConfig(s.tlsConfig()),
 		gomail.WithTimeout(s.Timeout + time.Minute), // the context ends it before
+		// Our addresses are ASCII, and some servers refuse to pass on to others what was
+		// announced as SMTPUTF8.
+		gomail.WithoutSMTPUTF8(),
 	}
 	switch s.server.TLS {
 	case TLSRequired:
@@ -310,15 +301,11 @@ func (s *SMTP) messageID(id string) string {
 	return hex.EncodeToString(sum[:16]) + s.from.Address[strings.LastIndexByte(s.from.Address, '@'):]
 }
 
-// isAddress says whether text is an address and nothing more: no name, no
-// comment, no quoted local part, no second line.
+// isAddress says whether text is an address in ASCII, as latchkey stores them, and
+// nothing more: no name, no comment, no quoted local part, no second line.
 func isAddress(text string) bool {
 	a, err := mail.ParseAddress(text)
 	return err == nil && a.Name == "" && a.Address == text && !strings.ContainsFunc(text, func(r rune) bool {
-		return !unicode.IsGraphic(r) || unicode.IsSpace(r) || strings.ContainsRune(`<>"(),;:\`, r)
+		return r > unicode.MaxASCII || !unicode.IsGraphic(r) || unicode.IsSpace(r) || strings.ContainsRune(`<>"(),;:\`, r)
 	})
-}
-
-func isASCII(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }

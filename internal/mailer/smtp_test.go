@@ -828,15 +828,65 @@ func TestNobodyListens(t *testing.T) {
 	keepsSecrets(t, err)
 }
 
-// RFC 6531 section 3.1.
-func TestAddressesBeyondASCIINeedAServerThatKnowsThem(t *testing.T) {
+// RFC 6531 section 3.1: such an address needs a server that knows SMTPUTF8. None is
+// stored, and no server is asked.
+func TestAddressesBeyondASCIIAreUndeliverable(t *testing.T) {
 	srv := new(server)
 	m := sample(auth.MessageVerify)
 	m.To = "zoë@example.com"
 	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)}).Send(t.Context(), m)
-	if !errors.Is(err, auth.ErrUndeliverable) || !strings.Contains(err.Error(), "SMTPUTF8") {
-		t.Errorf("got %v, want ErrUndeliverable and the extension", err)
+	if !errors.Is(err, auth.ErrUndeliverable) || len(srv.from) > 0 {
+		t.Errorf("got %v from sender %q, want ErrUndeliverable before any command", err, srv.from)
 	}
+}
+
+// What is not in ASCII is encoded, and no extension is asked of the server.
+func TestSMTPUTF8IsNotAnnounced(t *testing.T) {
+	said := make(chan string, 1)
+	address := scripted(t, func(c net.Conn) {
+		io.WriteString(c, "220 mail.example.com\r\n")
+		for lines := bufio.NewScanner(c); lines.Scan(); {
+			if command := lines.Text(); strings.HasPrefix(command, "MAIL") {
+				said <- command
+				return
+			}
+			io.WriteString(c, "250-mail.example.com\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n")
+		}
+	})
+	if err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(auth.MessageVerify)); err == nil {
+		t.Error("a server that hung up took the mail")
+	}
+	if got, want := <-said, "MAIL FROM:<mail@example.org> BODY=8BITMIME"; got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+}
+
+// A server may fall silent once it has refused. Waiting for it would hold up other
+// mail, and in the end take the refusal for a delay.
+func TestARefusalIsHeardAtOnce(t *testing.T) {
+	for _, refused := range []string{"RCPT", "CONTENT"} {
+		address := scripted(t, func(c net.Conn) {
+			replying(silentAfter{c, "550 5.1.1"}, refused, "550 5.1.1 No such user")
+		})
+		err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Timeout: 5 * time.Second}).Send(t.Context(), sample(auth.MessageVerify))
+		if !errors.Is(err, auth.ErrUndeliverable) {
+			t.Errorf("refused at %s: got %v, want ErrUndeliverable", refused, err)
+		}
+	}
+}
+
+// silentAfter is a connection whose side says nothing more after an answer.
+type silentAfter struct {
+	net.Conn
+	last string
+}
+
+func (c silentAfter) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if strings.HasPrefix(string(p), c.last) {
+		io.Copy(io.Discard, c) // until the client hangs up
+	}
+	return n, err
 }
 
 func TestConfigurationOfSMTPIsRefusedByName(t *testing.T) {
