@@ -8,6 +8,7 @@ import (
 	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,19 @@ func BenchmarkBareCheck(b *testing.B) {
 }
 
 func bareCheck(alg latchkey.Algorithm, sig []byte) func(input []byte) bool {
+	hash := hashes[alg]
+	digest := func(input []byte) []byte {
+		switch hash {
+		case crypto.SHA384:
+			d := sha512.Sum384(input)
+			return d[:]
+		case crypto.SHA512:
+			d := sha512.Sum512(input)
+			return d[:]
+		}
+		d := sha256.Sum256(input)
+		return d[:]
+	}
 	switch alg {
 	case latchkey.HS256:
 		return func(input []byte) bool {
@@ -61,16 +75,19 @@ func bareCheck(alg latchkey.Algorithm, sig []byte) func(input []byte) bool {
 			mac.Write(input)
 			return hmac.Equal(mac.Sum(nil), sig)
 		}
-	case latchkey.RS256:
+	case latchkey.RS256, latchkey.RS384, latchkey.RS512:
 		return func(input []byte) bool {
-			digest := sha256.Sum256(input)
-			return rsa.VerifyPKCS1v15(&rsaKey.PublicKey, crypto.SHA256, digest[:], sig) == nil
+			return rsa.VerifyPKCS1v15(&rsaKey.PublicKey, hash, digest(input), sig) == nil
 		}
-	case latchkey.ES256:
-		der := asn1ECDSA(sig)
+	case latchkey.PS256, latchkey.PS384, latchkey.PS512:
+		salt := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 		return func(input []byte) bool {
-			digest := sha256.Sum256(input)
-			return ecdsa.VerifyASN1(&ecKey.PublicKey, digest[:], der)
+			return rsa.VerifyPSS(&rsaKey.PublicKey, hash, digest(input), sig, salt) == nil
+		}
+	case latchkey.ES256, latchkey.ES384:
+		pub, der := private(alg).Public().(*ecdsa.PublicKey), asn1ECDSA(sig)
+		return func(input []byte) bool {
+			return ecdsa.VerifyASN1(pub, digest(input), der)
 		}
 	}
 	pub := edKey.Public().(ed25519.PublicKey)

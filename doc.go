@@ -1,5 +1,6 @@
 // Package latchkey verifies access tokens: compact JWS (RFC 7515) with the
-// claims of RFC 9068, signed by HS256, RS256, ES256 or EdDSA.
+// claims of RFC 9068, signed by RSA (RS256 to PS512), ECDSA (ES256, ES384), EdDSA
+// or, in systems that share a secret, HS256.
 //
 // It is strict where libraries are lenient, because two readers that disagree
 // about one token are how tokens get forged:

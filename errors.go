@@ -59,7 +59,7 @@ var (
 	errHeaderCase   = &TokenError{CheckHeader, "a member's name is in the wrong case"}
 	errExtension    = &TokenError{CheckHeader, "asks for an extension that is not supported (crit, b64, zip or encryption)"}
 	errNoAlgorithm  = &TokenError{CheckAlgorithm, "alg is missing"}
-	errAlgorithm    = &TokenError{CheckAlgorithm, "alg is not HS256, RS256, ES256 or EdDSA (Ed25519)"}
+	errAlgorithm    = &TokenError{CheckAlgorithm, "alg is not one of HS256, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (Ed25519)"}
 	errLegacyAlg    = &TokenError{CheckAlgorithm, "only HS256 is taken in compatibility mode"}
 	errKey          = &TokenError{CheckKey, "no configured key has this kid and alg"}
 	errSignature    = &TokenError{CheckSignature, "does not match"}

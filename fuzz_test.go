@@ -3,7 +3,6 @@ package latchkey_test
 import (
 	"context"
 	"crypto"
-	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"strings"
@@ -65,7 +64,8 @@ func FuzzVerifySigned(f *testing.F) {
 	})
 }
 
-var joseAlgorithms = []jose.SignatureAlgorithm{jose.HS256, jose.RS256, jose.ES256, jose.EdDSA}
+var joseAlgorithms = []jose.SignatureAlgorithm{jose.HS256, jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
+	jose.ES256, jose.ES384, jose.EdDSA}
 
 // wantSameOfJOSE wants go-jose to accept the token and to see the same claims.
 func wantSameOfJOSE(t *testing.T, token string, c latchkey.Claims) {
@@ -77,16 +77,9 @@ func wantSameOfJOSE(t *testing.T, token string, c latchkey.Claims) {
 	if err != nil {
 		t.Fatalf("go-jose does not parse %q: %v", token, err)
 	}
-	var key any
-	switch sig.Signatures[0].Header.Algorithm {
-	case "HS256":
-		key = secret
-	case "RS256":
-		key = &rsaKey.PublicKey
-	case "ES256":
-		key = &ecKey.PublicKey
-	case "EdDSA":
-		key = edKey.Public().(ed25519.PublicKey)
+	var key any = secret
+	if signer := private(latchkey.Algorithm(sig.Signatures[0].Header.Algorithm)); signer != nil {
+		key = signer.Public()
 	}
 	payload, err := sig.Verify(key)
 	if err != nil {

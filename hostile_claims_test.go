@@ -29,6 +29,9 @@ func hostileSignatures() []hostile {
 	rs := func(change func(sig []byte) []byte) string { return withSignature(latchkey.RS256, change) }
 	ed := func(change func(sig []byte) []byte) string { return withSignature(latchkey.EdDSA, change) }
 	hs := func(change func(sig []byte) []byte) string { return withSignature(latchkey.HS256, change) }
+	ps := func(salt int) string {
+		return withSignature(latchkey.PS256, func([]byte) []byte { return pss(latchkey.PS256, signingInput(latchkey.PS256), salt) })
+	}
 	cut := func(sig []byte) []byte { return sig[:len(sig)-1] }
 	longer := func(sig []byte) []byte { return append(sig, 0) }
 	padded := func(sig []byte) []byte { return append([]byte{0}, sig...) }
@@ -71,7 +74,7 @@ func hostileSignatures() []hostile {
 		{"ES256 signature of 96 bytes", withSignature(latchkey.ES256, func(sig []byte) []byte { return append(sig, sig[:32]...) }), sig},
 		{"ES256 signature over SHA-224", ec(func(_, _ *big.Int) []byte {
 			digest := sha256.Sum224([]byte(good[0] + "." + good[1]))
-			return rawECDSA(must(ecdsa.SignASN1(rand.Reader, ecKey, digest[:])))
+			return rawECDSA(must(ecdsa.SignASN1(rand.Reader, ecKey, digest[:])), 32)
 		}), sig},
 
 		{"RS256 signature a byte short", rs(cut), sig},
@@ -92,6 +95,27 @@ func hostileSignatures() []hostile {
 		}), sig},
 		{"RS256 signature of 600 bytes", rs(func([]byte) []byte { return make([]byte, 600) }), sig},
 
+		{"RS384 with the signature of RS256", relabelled(latchkey.RS256, latchkey.RS384), sig},
+		{"RS512 with the signature of PS512", relabelled(latchkey.PS512, latchkey.RS512), sig},
+		{"PS256 with the signature of RS256", relabelled(latchkey.RS256, latchkey.PS256), sig},
+		{"PS256 with the signature of PS384", relabelled(latchkey.PS384, latchkey.PS256), sig},
+		{"PS256 without salt", ps(0), sig},
+		{"PS256 with a salt of 20 bytes", ps(20), sig},
+		{"PS256 with a salt a byte longer than its hash", ps(33), sig},
+		{"PS256 signature with one bit changed", withSignature(latchkey.PS256, flip), sig},
+		{"PS512 signature a byte short", withSignature(latchkey.PS512, cut), sig},
+		{"PS512 signature all zero", withSignature(latchkey.PS512, zero), sig},
+
+		{"ES384 signature of 64 bytes", withSignature(latchkey.ES384, func(sig []byte) []byte { return sig[:64] }), sig},
+		{"ES384 signature of 97 bytes", withSignature(latchkey.ES384, longer), sig},
+		{"ES384 signature all zero", withSignature(latchkey.ES384, zero), sig},
+		{"ES384 signature all ones", withSignature(latchkey.ES384, func([]byte) []byte { return slices.Repeat([]byte{0xFF}, 96) }), sig},
+		{"ES384 signature with one bit changed", withSignature(latchkey.ES384, flip), sig},
+		{"ES384 signature in DER", withSignature(latchkey.ES384, asn1ECDSA), sig},
+		{"ES384 over SHA-256", withSignature(latchkey.ES384, func([]byte) []byte {
+			return rawECDSA(must(ec384Key.Sign(nil, sum(latchkey.ES256, signingInput(latchkey.ES384)), crypto.SHA256)), 48)
+		}), sig},
+
 		{"EdDSA with S beyond the order (not canonical)", ed(addOrder), sig},
 		{"EdDSA signature of 63 bytes", ed(cut), sig},
 		{"EdDSA signature of 65 bytes", ed(longer), sig},
@@ -105,6 +129,12 @@ func hostileSignatures() []hostile {
 		{"HS256 MAC all zero", hs(zero), sig},
 		{"HS256 MAC with one bit changed", hs(flip), sig},
 	}
+}
+
+// relabelled returns a token of one algorithm's header with another's signature,
+// made by the same RSA key.
+func relabelled(signed, says latchkey.Algorithm) string {
+	return withSignature(says, func([]byte) []byte { return signature(signed, signingInput(says)) })
 }
 
 func signingInput(alg latchkey.Algorithm) string {

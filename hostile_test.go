@@ -265,13 +265,18 @@ func hostileAlgorithms() []hostile {
 		{"HS256 under RS256 kid, rightly signed", sign(latchkey.HS256, under("rs"), claims()), key},
 		{"RS256 under ES256 kid, rightly signed", sign(latchkey.RS256, `{"alg":"RS256","kid":"ec","typ":"at+jwt"}`, claims()), key},
 		{"EdDSA under HS256 kid, rightly signed", sign(latchkey.EdDSA, `{"alg":"EdDSA","kid":"hs","typ":"at+jwt"}`, claims()), key},
+		{"RS384 under RS256 kid, rightly signed", sign(latchkey.RS384, `{"alg":"RS384","kid":"rs","typ":"at+jwt"}`, claims()), key},
+		{"PS256 under RS256 kid, rightly signed", sign(latchkey.PS256, `{"alg":"PS256","kid":"rs","typ":"at+jwt"}`, claims()), key},
+		{"RS256 under PS256 kid, rightly signed", sign(latchkey.RS256, `{"alg":"RS256","kid":"ps","typ":"at+jwt"}`, claims()), key},
+		{"ES384 under ES256 kid, rightly signed", sign(latchkey.ES384, `{"alg":"ES384","kid":"ec","typ":"at+jwt"}`, claims()), key},
+		{"ES256 token relabelled as ES384", relabel(`"ES384"`), key},
 		{"ES256 token relabelled as EdDSA", relabel(`"EdDSA"`), key},
 		{"ES256 token relabelled as Ed25519", relabel(`"Ed25519"`), key},
 		{"ES256 token that says Ed25519 under the Ed25519 kid", withHeader("alg", `"Ed25519"`, "kid", `"ed"`), sig},
 		{"ES256 token that says Ed25519, without kid", withHeader("alg", `"Ed25519"`, "kid", ""), sig},
 	}
 	for _, alg := range []string{"none", "None", "NONE", "nOnE", "", "null", "es256", "Es256", "ES256 ", " ES256", `ES256\u0000`, "ES256,none",
-		"HS384", "HS512", "RS384", "RS512", "PS256", "ES256K", "ES384", "ES512", "ed25519", "Ed25519ph", "Ed448", "RSA-OAEP", "dir", "A128KW"} {
+		"HS384", "HS512", "RS1", "rs256", "ps256", "PS1", "ES256K", "es384", "ES512", "ed25519", "Ed25519ph", "Ed448", "RSA-OAEP", "dir", "A128KW"} {
 		all = append(all, hostile{"alg " + alg + " on a good ES256 signature", withHeader("alg", `"`+alg+`"`), algorithm})
 	}
 	return all

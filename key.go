@@ -8,6 +8,7 @@ import (
 	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -23,9 +24,15 @@ type Algorithm string
 
 // The algorithms that tokens may be signed with.
 const (
-	HS256 Algorithm = "HS256"
+	HS256 Algorithm = "HS256" // of systems that share a secret
 	RS256 Algorithm = "RS256"
+	RS384 Algorithm = "RS384"
+	RS512 Algorithm = "RS512"
+	PS256 Algorithm = "PS256"
+	PS384 Algorithm = "PS384"
+	PS512 Algorithm = "PS512"
 	ES256 Algorithm = "ES256"
+	ES384 Algorithm = "ES384"
 	EdDSA Algorithm = "EdDSA" // with Ed25519; tokens and keys that say "Ed25519" (RFC 9864) count as it
 )
 
@@ -41,7 +48,34 @@ func canonical(alg Algorithm) Algorithm {
 	return alg
 }
 
-func isOurs(alg Algorithm) bool { return alg == HS256 || alg == RS256 || alg == ES256 || alg == EdDSA }
+// An algKind says what an algorithm needs: the type of its keys, and its hash.
+type algKind struct {
+	kty  string // of RFC 7518 section 6 and RFC 8037 section 2
+	hash crypto.Hash
+}
+
+// kindOf returns the zero value for algorithms that are not ours.
+func kindOf(alg Algorithm) algKind {
+	switch alg {
+	case HS256:
+		return algKind{"oct", crypto.SHA256}
+	case RS256, PS256:
+		return algKind{"RSA", crypto.SHA256}
+	case RS384, PS384:
+		return algKind{"RSA", crypto.SHA384}
+	case RS512, PS512:
+		return algKind{"RSA", crypto.SHA512}
+	case ES256:
+		return algKind{"EC", crypto.SHA256}
+	case ES384:
+		return algKind{"EC", crypto.SHA384}
+	case EdDSA:
+		return algKind{"OKP", 0} // signs the text itself
+	}
+	return algKind{}
+}
+
+func isOurs(alg Algorithm) bool { return kindOf(alg).kty != "" }
 
 // minSecret is the shortest HMAC secret: as long as its hash (RFC 7518 section 3.2).
 const minSecret = 32
@@ -82,8 +116,12 @@ func NewInsecureHMACKey(id string, secret []byte) (*Key, error) {
 	return &Key{id: id, alg: HS256, mac: &sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}, nil
 }
 
-// NewRSAKey returns a key for RS256. The modulus must have 2048 to 8192 bits.
-func NewRSAKey(id string, pub *rsa.PublicKey) (*Key, error) {
+// NewRSAKey returns a key for RS256, RS384, RS512, PS256, PS384 or PS512. The
+// modulus must have 2048 to 8192 bits.
+func NewRSAKey(id string, alg Algorithm, pub *rsa.PublicKey) (*Key, error) {
+	if kindOf(alg).kty != "RSA" {
+		return nil, fmt.Errorf("algorithm %q of an RSA key must be RS256, RS384, RS512, PS256, PS384 or PS512", alg)
+	}
 	if pub == nil || pub.N == nil {
 		return nil, errors.New("RSA key is empty")
 	}
@@ -93,13 +131,22 @@ func NewRSAKey(id string, pub *rsa.PublicKey) (*Key, error) {
 	if pub.E < 3 || pub.E%2 == 0 || pub.E > 1<<31-1 || pub.N.Bit(0) == 0 {
 		return nil, errors.New("RSA exponent and modulus must be odd, the exponent 3 to 2^31-1")
 	}
-	return &Key{id: id, alg: RS256, rsa: &rsa.PublicKey{N: new(big.Int).Set(pub.N), E: pub.E}}, nil
+	return &Key{id: id, alg: alg, rsa: &rsa.PublicKey{N: new(big.Int).Set(pub.N), E: pub.E}}, nil
 }
 
-// NewECDSAKey returns a key for ES256. The curve must be P-256.
+// NewECDSAKey returns a key for ES256 if its curve is P-256, for ES384 if it is
+// P-384. Other curves are refused.
 func NewECDSAKey(id string, pub *ecdsa.PublicKey) (*Key, error) {
-	if pub == nil || pub.Curve != elliptic.P256() {
-		return nil, errors.New("ECDSA key must be on the curve P-256")
+	var alg Algorithm
+	switch {
+	case pub == nil:
+		return nil, errors.New("ECDSA key is empty")
+	case pub.Curve == elliptic.P256():
+		alg = ES256
+	case pub.Curve == elliptic.P384():
+		alg = ES384
+	default:
+		return nil, errors.New("ECDSA key must be on the curve P-256 or P-384")
 	}
 	//lint:ignore SA1019 Bytes would panic without them
 	if pub.X == nil || pub.Y == nil {
@@ -109,11 +156,11 @@ func NewECDSAKey(id string, pub *ecdsa.PublicKey) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ECDSA key: %w", err)
 	}
-	own, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	own, err := ecdsa.ParseUncompressedPublicKey(pub.Curve, point)
 	if err != nil {
 		return nil, fmt.Errorf("ECDSA key: %w", err)
 	}
-	return &Key{id: id, alg: ES256, ec: own}, nil
+	return &Key{id: id, alg: alg, ec: own}, nil
 }
 
 // NewEd25519Key returns a key for EdDSA.
@@ -129,15 +176,36 @@ func (k *Key) verify(input, sig []byte) bool {
 	switch k.alg {
 	case HS256:
 		return k.verifyMAC(input, sig)
-	case RS256:
-		digest := sha256.Sum256(input)
-		return rsa.VerifyPKCS1v15(k.rsa, crypto.SHA256, digest[:], sig) == nil
-	case ES256:
+	case RS256, RS384, RS512:
+		var buf [sha512.Size]byte
+		return rsa.VerifyPKCS1v15(k.rsa, kindOf(k.alg).hash, digest(buf[:0], k.alg, input), sig) == nil
+	case PS256, PS384, PS512:
+		var buf [sha512.Size]byte
+		return rsa.VerifyPSS(k.rsa, kindOf(k.alg).hash, digest(buf[:0], k.alg, input), sig, &saltAsHash) == nil
+	case ES256, ES384:
 		return k.verifyECDSA(input, sig)
 	case EdDSA:
 		return len(sig) == ed25519.SignatureSize && ed25519.Verify(k.ed, input, sig)
 	}
 	return false
+}
+
+// saltAsHash: the salt is as long as the hash and no other length (RFC 7518
+// section 3.5).
+var saltAsHash = rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+
+// digest appends the hash that the algorithm signs.
+func digest(dst []byte, alg Algorithm, input []byte) []byte {
+	switch kindOf(alg).hash {
+	case crypto.SHA384:
+		sum := sha512.Sum384(input)
+		return append(dst, sum[:]...)
+	case crypto.SHA512:
+		sum := sha512.Sum512(input)
+		return append(dst, sum[:]...)
+	}
+	sum := sha256.Sum256(input)
+	return append(dst, sum[:]...)
 }
 
 func (k *Key) verifyMAC(input, sig []byte) bool {
@@ -149,19 +217,28 @@ func (k *Key) verifyMAC(input, sig []byte) bool {
 	return hmac.Equal(mac.Sum(sum[:0]), sig)
 }
 
-// verifyECDSA takes r and s of 32 bytes each (RFC 7518 section 3.4) and hands
-// them on in ASN.1, the form that the standard library checks without big.Int.
+// verifyECDSA takes r and s of equal length (RFC 7518 section 3.4) and hands them
+// on in ASN.1, the form that the standard library checks without big.Int.
 func (k *Key) verifyECDSA(input, sig []byte) bool {
-	if len(sig) != 64 {
+	size := coordinateSize(k.alg)
+	if len(sig) != 2*size {
 		return false
 	}
-	var buf [72]byte
+	var buf [104]byte // 2 for the sequence, 2 + 1 + 48 for each number of P-384
 	der := append(buf[:0], 0x30, 0)
-	der = appendInteger(der, sig[:32])
-	der = appendInteger(der, sig[32:])
+	der = appendInteger(der, sig[:size])
+	der = appendInteger(der, sig[size:])
 	der[1] = byte(len(der) - 2)
-	digest := sha256.Sum256(input)
-	return ecdsa.VerifyASN1(k.ec, digest[:], der) // refuses zero and values beyond the order
+	var sum [sha512.Size]byte
+	return ecdsa.VerifyASN1(k.ec, digest(sum[:0], k.alg, input), der) // refuses zero and values beyond the order
+}
+
+// coordinateSize is how many bytes a number of the algorithm's curve has.
+func coordinateSize(alg Algorithm) int {
+	if alg == ES384 {
+		return 48
+	}
+	return 32
 }
 
 // appendInteger appends a big-endian number as ASN.1 INTEGER: minimal, with a
@@ -193,16 +270,18 @@ func (k *Key) AppendJWK(dst []byte) []byte {
 func (k *Key) appendMembers(dst []byte) []byte {
 	b64 := base64.RawURLEncoding
 	switch k.alg {
-	case RS256:
+	case RS256, RS384, RS512, PS256, PS384, PS512:
 		dst = b64.AppendEncode(append(dst, `"e":"`...), big.NewInt(int64(k.rsa.E)).Bytes())
 		dst = b64.AppendEncode(append(dst, `","kty":"RSA","n":"`...), k.rsa.N.Bytes())
-	case ES256:
+	case ES256, ES384:
 		point, err := k.ec.Bytes()
 		if err != nil { // NewECDSAKey has checked it
 			panic(err)
 		}
-		dst = b64.AppendEncode(append(dst, `"crv":"P-256","kty":"EC","x":"`...), point[1:33])
-		dst = b64.AppendEncode(append(dst, `","y":"`...), point[33:])
+		size := coordinateSize(k.alg)
+		dst = append(append(append(dst, `"crv":"`...), k.ec.Params().Name...), `","kty":"EC","x":"`...)
+		dst = b64.AppendEncode(dst, point[1:1+size])
+		dst = b64.AppendEncode(append(dst, `","y":"`...), point[1+size:])
 	case EdDSA:
 		dst = b64.AppendEncode(append(dst, `"crv":"Ed25519","kty":"OKP","x":"`...), k.ed)
 	}

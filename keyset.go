@@ -197,7 +197,7 @@ func (r *setReader) set() (*StaticKeySet, error) {
 	if len(s.keys) > 0 {
 		return s, nil
 	}
-	const none = "parsing key set: it holds no public key for RS256, ES256 or EdDSA"
+	const none = "parsing key set: it holds no public key for RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA"
 	if len(s.skipped) == 0 {
 		return nil, errors.New(none)
 	}
@@ -290,31 +290,27 @@ func checkOperations(v strictjson.Value) error {
 	return nil
 }
 
+// key makes the key, for the algorithm that the key names or else for the usual
+// one of its type: RS256 for RSA.
 func (j jwk) key() (*Key, error) {
-	var alg Algorithm
-	switch {
-	case j.kty == "RSA":
-		alg = RS256
-	case j.kty == "EC" && j.crv == "P-256":
-		alg = ES256
-	case j.kty == "OKP" && j.crv == "Ed25519":
-		alg = EdDSA
-	case j.kty == "EC" || j.kty == "OKP":
-		return nil, fmt.Errorf("kty %s with crv %s is not supported", shown(j.kty), shown(j.crv))
-	default:
-		return nil, fmt.Errorf("kty %s is not supported", shown(j.kty))
+	usual, err := j.usualAlgorithm()
+	if err != nil {
+		return nil, err
 	}
-	if named := canonical(Algorithm(j.alg)); named != "" && named != alg {
-		if isOurs(named) { // a mistake, or an attempt at confusion
-			return nil, fmt.Errorf("alg %q does not go with kty %q", j.alg, j.kty)
-		}
+	alg := cmp.Or(canonical(Algorithm(j.alg)), usual)
+	switch kind := kindOf(alg); {
+	case kind.kty == "":
 		return nil, fmt.Errorf("alg %s is not supported", shown(j.alg))
+	case kind.kty != j.kty: // a mistake, or an attempt at confusion
+		return nil, fmt.Errorf("alg %q does not go with kty %q", j.alg, j.kty)
+	case j.kty == "EC" && alg != usual:
+		return nil, fmt.Errorf("alg %q does not go with crv %q", j.alg, j.crv)
 	}
-	switch alg {
-	case RS256:
-		return j.rsaKey()
-	case ES256:
-		return j.ecKey()
+	switch j.kty {
+	case "RSA":
+		return j.rsaKey(alg)
+	case "EC":
+		return j.ecKey(alg)
 	}
 	x, err := decodeMember("x", j.x)
 	if err != nil {
@@ -323,7 +319,24 @@ func (j jwk) key() (*Key, error) {
 	return NewEd25519Key(j.kid, x)
 }
 
-func (j jwk) rsaKey() (*Key, error) {
+// usualAlgorithm is that of keys that name none: many issuers leave alg out.
+func (j jwk) usualAlgorithm() (Algorithm, error) {
+	switch {
+	case j.kty == "RSA":
+		return RS256, nil
+	case j.kty == "EC" && j.crv == "P-256":
+		return ES256, nil
+	case j.kty == "EC" && j.crv == "P-384":
+		return ES384, nil
+	case j.kty == "OKP" && j.crv == "Ed25519":
+		return EdDSA, nil
+	case j.kty == "EC" || j.kty == "OKP":
+		return "", fmt.Errorf("kty %s with crv %s is not supported", shown(j.kty), shown(j.crv))
+	}
+	return "", fmt.Errorf("kty %s is not supported", shown(j.kty))
+}
+
+func (j jwk) rsaKey(alg Algorithm) (*Key, error) {
 	n, err := decodeMember("n", j.n)
 	if err != nil {
 		return nil, err
@@ -335,10 +348,10 @@ func (j jwk) rsaKey() (*Key, error) {
 	if len(e) > 4 {
 		return nil, errors.New("RSA exponent has more than 4 bytes")
 	}
-	return NewRSAKey(j.kid, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())})
+	return NewRSAKey(j.kid, alg, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())})
 }
 
-func (j jwk) ecKey() (*Key, error) {
+func (j jwk) ecKey(alg Algorithm) (*Key, error) {
 	x, err := decodeMember("x", j.x)
 	if err != nil {
 		return nil, err
@@ -347,10 +360,14 @@ func (j jwk) ecKey() (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(x) != 32 || len(y) != 32 {
-		return nil, errors.New("x and y must have 32 bytes each")
+	size, curve := coordinateSize(alg), elliptic.P256()
+	if alg == ES384 {
+		curve = elliptic.P384()
 	}
-	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
+	if len(x) != size || len(y) != size {
+		return nil, fmt.Errorf("x and y must have %d bytes each", size)
+	}
+	pub, err := ecdsa.ParseUncompressedPublicKey(curve, append(append([]byte{4}, x...), y...))
 	if err != nil {
 		return nil, fmt.Errorf("point (x, y): %w", err)
 	}

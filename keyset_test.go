@@ -20,6 +20,9 @@ const (
 	edJWK = `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
 )
 
+// ec384JWK is the public key of RFC 6979 appendix A.2.6.
+var ec384JWK = strings.Replace(string(publicKey(latchkey.ES384, "").AppendJWK(nil)), `"kid":"","use":"sig","alg":"ES384",`, "", 1)
+
 var rsaJWK = `{"kty":"RSA","e":"AQAB","n":"` + thumbprintModulus + `"}`
 
 // jwks returns a set of the keys.
@@ -45,14 +48,17 @@ func TestParseJWKS(t *testing.T) {
 		{"kty in small letters skipped", jwks(`{"kty":"ec","crv":"P-256","x":"AQ","y":"AQ"}`, edJWK), "EdDSA "},
 		{"no kty skipped", jwks(`{"crv":"P-256","x":"AQ","y":"AQ"}`, edJWK), "EdDSA "},
 		{"empty object skipped", jwks(`{}`, edJWK), "EdDSA "},
-		{"unknown curve skipped", jwks(`{"kty":"EC","crv":"P-384","x":"AQ","y":"AQ"}`, edJWK), "EdDSA "},
+		{"unknown curve skipped", jwks(`{"kty":"EC","crv":"P-521","x":"AQ","y":"AQ"}`, edJWK), "EdDSA "},
 		{"X25519 skipped", jwks(`{"kty":"OKP","crv":"X25519","x":"AQ"}`, ecJWK), "ES256 "},
 		{"encryption key skipped", jwks(and(rsaJWK, `"use":"enc"`), ecJWK), "ES256 "},
-		{"RSA for PS256 skipped", jwks(and(rsaJWK, `"alg":"PS256"`), ecJWK), "ES256 "},
+		{"RSA of every algorithm", jwks(and(rsaJWK, `"alg":"RS256"`), and(rsaJWK, `"alg":"RS384"`), and(rsaJWK, `"alg":"RS512"`),
+			and(rsaJWK, `"alg":"PS256"`), and(rsaJWK, `"alg":"PS384"`), and(rsaJWK, `"alg":"PS512"`)), "RS256 , RS384 , RS512 , PS256 , PS384 , PS512 "},
+		{"P-384 without alg", jwks(ec384JWK), "ES384 "},
+		{"P-384 with alg", jwks(and(ec384JWK, `"alg":"ES384"`)), "ES384 "},
+		{"RSA for encryption skipped", jwks(and(rsaJWK, `"alg":"RSA-OAEP"`), ecJWK), "ES256 "},
 		{"one key twice", jwks(and(ecJWK, `"kid":"a"`), and(ecJWK, `"kid":"a"`)), "ES256 a"},
 		{"one key twice without kid", jwks(ecJWK, ecJWK), "ES256 "},
 		{"one key under two ids", jwks(and(ecJWK, `"kid":"a"`), and(ecJWK, `"kid":"b"`)), "ES256 a, ES256 b"},
-		{"RSA for RS512 skipped", jwks(and(rsaJWK, `"alg":"RS512"`), ecJWK), "ES256 "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set, err := latchkey.ParseJWKS([]byte(c.doc))
@@ -98,7 +104,7 @@ func TestParseJWKSRefuses(t *testing.T) {
 		{"keys null", `{"keys":null}`, "not an array"},
 		{"keys twice", `{"keys":[` + ecJWK + `],"keys":[` + edJWK + `]}`, "stands twice"},
 		{"no key", jwks(), "holds no public key"},
-		{"only keys for others", jwks(`{"kty":"EC","crv":"P-384","x":"AQ","y":"AQ"}`), "holds no public key"},
+		{"only keys for others", jwks(`{"kty":"EC","crv":"P-521","x":"AQ","y":"AQ"}`), "holds no public key"},
 		{"a key that is a string", jwks(`"` + x + `"`), "not a JSON object"},
 		{"text behind", jwks(ecJWK) + "x", "follows"},
 		{"a member twice in a key", jwks(and(ecJWK, `"x":"`+x+`"`)), "stands twice"},
@@ -173,7 +179,13 @@ func unusableKeys() []struct{ name, key, reason string } {
 		{"key_ops with null", and(ecJWK, `"key_ops":["verify",null]`), `"key_ops" is not an array`},
 		{"alg of another kty", and(edJWK, `"alg":"RS256"`), "does not go with"},
 		{"alg Ed25519 on an EC key", and(ecJWK, `"alg":"Ed25519"`), "does not go with"},
-		{"another curve", `{"kty":"EC","crv":"P-384","x":"AQ","y":"AQ"}`, `crv "P-384" is not supported`},
+		{"another curve", `{"kty":"EC","crv":"P-521","x":"AQ","y":"AQ"}`, `crv "P-521" is not supported`},
+		{"P-384 with coordinates of P-256", strings.Replace(ecJWK, "P-256", "P-384", 1), "48 bytes"},
+		{"P-256 with coordinates of P-384", strings.Replace(ec384JWK, "P-384", "P-256", 1), "32 bytes"},
+		{"P-384 for ES256", and(ec384JWK, `"alg":"ES256"`), "does not go with crv"},
+		{"P-256 for ES384", and(ecJWK, `"alg":"ES384"`), "does not go with crv"},
+		{"PS256 on an EC key", and(ecJWK, `"alg":"PS256"`), "does not go with kty"},
+		{"an algorithm that is not ours", and(rsaJWK, `"alg":"RSA1_5"`), `alg "RSA1_5" is not supported`},
 		{"null", `null`, "not a JSON object"},
 		{"a string", `"key"`, "not a JSON object"},
 		{"an empty object", `{}`, `kty "" is not supported`},
@@ -340,7 +352,7 @@ func TestJWKSIsPublic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := listed(t, back), "RS256 rs, ES256 ec, EdDSA ed"; got != want {
+	if got, want := listed(t, back), "RS256 rs, RS384 rs384, RS512 rs512, PS256 ps, PS384 ps384, PS512 ps512, ES256 ec, ES384 ec384, EdDSA ed"; got != want {
 		t.Errorf("published %q, want %q", got, want)
 	}
 	v := newVerifier(t, func(cfg *latchkey.Config) { cfg.Keys = back })

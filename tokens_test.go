@@ -7,10 +7,12 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/asn1"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"strings"
@@ -32,6 +34,9 @@ var (
 		"uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHAjLYsp1ZSe7zFYHj7C6ul7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtXlnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9RWdc")
 	// RFC 7515 appendix A.3.
 	ecKey = must(ecdsa.ParseRawPrivateKey(elliptic.P256(), unbase64("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI")))
+	// RFC 6979 appendix A.2.6.
+	ec384Key = must(ecdsa.ParseRawPrivateKey(elliptic.P384(), must(hex.DecodeString(
+		"6b9d3dad2e1b8c1c05b19875b6659f4de23c3b667bf297ba9aa47740787137d896d5724e4c70a825f872c9ea60d2edf5"))))
 	// RFC 8037 appendix A.1.
 	edKey = ed25519.NewKeyFromSeed(unbase64("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"))
 )
@@ -44,10 +49,38 @@ const (
 // now is when every test happens, unless it says otherwise.
 var now = time.Unix(1800000000, 0)
 
-var algorithms = []latchkey.Algorithm{latchkey.HS256, latchkey.RS256, latchkey.ES256, latchkey.EdDSA}
+var algorithms = []latchkey.Algorithm{latchkey.HS256, latchkey.RS256, latchkey.RS384, latchkey.RS512,
+	latchkey.PS256, latchkey.PS384, latchkey.PS512, latchkey.ES256, latchkey.ES384, latchkey.EdDSA}
 
 // kids are the ids that the keys have in the tests.
-var kids = map[latchkey.Algorithm]string{latchkey.HS256: "hs", latchkey.RS256: "rs", latchkey.ES256: "ec", latchkey.EdDSA: "ed"}
+var kids = map[latchkey.Algorithm]string{latchkey.HS256: "hs", latchkey.RS256: "rs", latchkey.RS384: "rs384", latchkey.RS512: "rs512",
+	latchkey.PS256: "ps", latchkey.PS384: "ps384", latchkey.PS512: "ps512", latchkey.ES256: "ec", latchkey.ES384: "ec384", latchkey.EdDSA: "ed"}
+
+// hashes are those that the algorithms sign. EdDSA signs the text.
+var hashes = map[latchkey.Algorithm]crypto.Hash{latchkey.RS256: crypto.SHA256, latchkey.RS384: crypto.SHA384, latchkey.RS512: crypto.SHA512,
+	latchkey.PS256: crypto.SHA256, latchkey.PS384: crypto.SHA384, latchkey.PS512: crypto.SHA512, latchkey.ES256: crypto.SHA256, latchkey.ES384: crypto.SHA384}
+
+// sum hashes the input the way the algorithm wants it.
+func sum(alg latchkey.Algorithm, input string) []byte {
+	h := hashes[alg].New()
+	h.Write([]byte(input))
+	return h.Sum(nil)
+}
+
+// private returns the key that signs for the algorithm; nil for HS256.
+func private(alg latchkey.Algorithm) crypto.Signer {
+	switch alg {
+	case latchkey.HS256:
+		return nil
+	case latchkey.ES256:
+		return ecKey
+	case latchkey.ES384:
+		return ec384Key
+	case latchkey.EdDSA:
+		return edKey
+	}
+	return rsaKey
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -77,15 +110,18 @@ func rsaFrom(n, d, p, q string) *rsa.PrivateKey {
 
 // publicKey returns the tests' key for the algorithm under the id.
 func publicKey(alg latchkey.Algorithm, id string) *latchkey.Key {
-	switch alg {
-	case latchkey.HS256:
+	if alg == latchkey.HS256 {
 		return must(latchkey.NewHMACKey(id, secret))
-	case latchkey.RS256:
-		return must(latchkey.NewRSAKey(id, &rsaKey.PublicKey))
-	case latchkey.ES256:
-		return must(latchkey.NewECDSAKey(id, &ecKey.PublicKey))
 	}
-	return must(latchkey.NewEd25519Key(id, edKey.Public().(ed25519.PublicKey)))
+	switch pub := private(alg).Public().(type) {
+	case *rsa.PublicKey:
+		return must(latchkey.NewRSAKey(id, alg, pub))
+	case *ecdsa.PublicKey:
+		return must(latchkey.NewECDSAKey(id, pub))
+	case ed25519.PublicKey:
+		return must(latchkey.NewEd25519Key(id, pub))
+	}
+	panic("no key for " + alg)
 }
 
 // allKeys holds one key for every algorithm.
@@ -125,19 +161,25 @@ func newLegacyVerifier(t testing.TB) *latchkey.Verifier {
 	})
 }
 
-// signature signs the input the way the algorithm wants it. All four are
-// deterministic here: without a source of randomness ECDSA follows RFC 6979.
+// signature signs the input the way the algorithm wants it. All but the salted
+// PSS are deterministic here: without a source of randomness ECDSA follows RFC 6979.
 func signature(alg latchkey.Algorithm, input string) []byte {
-	digest := sha256.Sum256([]byte(input))
 	switch alg {
 	case latchkey.HS256:
 		return mac(secret, input)
-	case latchkey.RS256:
-		return must(rsa.SignPKCS1v15(nil, rsaKey, crypto.SHA256, digest[:]))
-	case latchkey.ES256:
-		return rawECDSA(must(ecKey.Sign(nil, digest[:], crypto.SHA256)))
+	case latchkey.EdDSA:
+		return ed25519.Sign(edKey, []byte(input))
+	case latchkey.ES256, latchkey.ES384:
+		return rawECDSA(must(private(alg).Sign(nil, sum(alg, input), hashes[alg])), coordinate(alg))
+	case latchkey.PS256, latchkey.PS384, latchkey.PS512:
+		return pss(alg, input, rsa.PSSSaltLengthEqualsHash)
 	}
-	return ed25519.Sign(edKey, []byte(input))
+	return must(rsa.SignPKCS1v15(nil, rsaKey, hashes[alg], sum(alg, input)))
+}
+
+// pss signs with a salt of this many bytes.
+func pss(alg latchkey.Algorithm, input string, salt int) []byte {
+	return must(rsa.SignPSS(rand.Reader, rsaKey, hashes[alg], sum(alg, input), &rsa.PSSOptions{SaltLength: salt}))
 }
 
 func mac(secret []byte, input string) []byte {
@@ -146,19 +188,28 @@ func mac(secret []byte, input string) []byte {
 	return h.Sum(nil)
 }
 
-// rawECDSA turns ASN.1 into the r and s of 32 bytes each of RFC 7518 section 3.4.
-func rawECDSA(der []byte) []byte {
+// coordinate is how many bytes a number of the algorithm's curve has.
+func coordinate(alg latchkey.Algorithm) int {
+	if alg == latchkey.ES384 {
+		return 48
+	}
+	return 32
+}
+
+// rawECDSA turns ASN.1 into the r and s of equal size of RFC 7518 section 3.4.
+func rawECDSA(der []byte, size int) []byte {
 	var sig struct{ R, S *big.Int }
 	must(asn1.Unmarshal(der, &sig))
-	raw := make([]byte, 64)
-	sig.R.FillBytes(raw[:32])
-	sig.S.FillBytes(raw[32:])
+	raw := make([]byte, 2*size)
+	sig.R.FillBytes(raw[:size])
+	sig.S.FillBytes(raw[size:])
 	return raw
 }
 
 // asn1ECDSA is the way back.
 func asn1ECDSA(raw []byte) []byte {
-	return must(asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])}))
+	half := len(raw) / 2
+	return must(asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:])}))
 }
 
 // sign returns a token of the header and payload as they are.

@@ -249,7 +249,7 @@ func TestLegacyTokensOfAnotherIssuer(t *testing.T) {
 // TestAnEmptyKidNamesNoKey: it is another thing than none, and a wrong one even
 // where the only key has no id, as under a shared secret.
 func TestAnEmptyKidNamesNoKey(t *testing.T) {
-	for _, alg := range []latchkey.Algorithm{latchkey.HS256, latchkey.RS256, latchkey.ES256, latchkey.EdDSA} {
+	for _, alg := range algorithms {
 		keys, err := latchkey.NewKeySet(publicKey(alg, ""))
 		if err != nil {
 			t.Fatal(err)

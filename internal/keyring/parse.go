@@ -96,11 +96,15 @@ func parseJWK(doc string) (signer, *latchkey.Key, error) {
 			return nil, nil, err
 		}
 		for _, alg := range []latchkey.Algorithm{latchkey.ES256, latchkey.RS256, latchkey.EdDSA} {
-			if k, err := set.Key(context.Background(), m["kid"], alg); err == nil && k.ID() != "" {
+			k, err := set.Key(context.Background(), m["kid"], alg)
+			if err == nil && k.ID() == "" {
+				return nil, nil, errors.New("a public JWK needs a kid: its tokens name it")
+			}
+			if err == nil {
 				return nil, k, nil
 			}
 		}
-		return nil, nil, errors.New("a public JWK needs a kid: its tokens name it")
+		return nil, nil, errors.New("a public JWK must be for ES256, RS256 or EdDSA")
 	}
 	private, err := privateJWK(m)
 	if err != nil {

@@ -126,7 +126,7 @@ func TestImportedPrivateKeysSign(t *testing.T) {
 			case *ecdsa.PublicKey:
 				public, err = latchkey.NewECDSAKey(r.ID, p)
 			case *rsa.PublicKey:
-				public, err = latchkey.NewRSAKey(r.ID, p)
+				public, err = latchkey.NewRSAKey(r.ID, latchkey.RS256, p)
 			case ed25519.PublicKey:
 				public, err = latchkey.NewEd25519Key(r.ID, p)
 			}
@@ -264,6 +264,7 @@ func TestKeysThatCannotBeUsed(t *testing.T) {
 		"RSA with n of 65,536 bits":    jwk(rs, with("n", text(bytes.Repeat([]byte{0xff}, 8192)))),
 		"RSA with primes of zero":      jwk(rs, with("p", text([]byte{0})), with("q", text([]byte{0}))),
 		"EC with the alg of another":   jwk(ec, with("d", nil), with("kid", "x"), with("alg", "RS256")),
+		"public RSA for PS256":         jwk(rs, with("d", nil), with("p", nil), with("q", nil), with("kid", "x"), with("alg", "PS256")),
 		"public key for encryption":    jwk(ec, with("d", nil), with("kid", "x"), with("use", "enc")),
 		"a point that is on no curve":  jwk(ec, with("d", nil), with("kid", "x"), with("x", zeros(32))),
 		"Ed25519 public key too short": jwk(ed, with("d", nil), with("kid", "x"), with("x", zeros(31))),

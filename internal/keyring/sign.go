@@ -121,9 +121,12 @@ func publicKey(id string, k any) (*latchkey.Key, error) {
 	var new func(id string) (*latchkey.Key, error)
 	switch k := k.(type) {
 	case *ecdsa.PublicKey:
+		if k.Curve != elliptic.P256() {
+			return nil, errors.New("EC key must be on the curve P-256")
+		}
 		new = func(id string) (*latchkey.Key, error) { return latchkey.NewECDSAKey(id, k) }
 	case *rsa.PublicKey:
-		new = func(id string) (*latchkey.Key, error) { return latchkey.NewRSAKey(id, k) }
+		new = func(id string) (*latchkey.Key, error) { return latchkey.NewRSAKey(id, latchkey.RS256, k) }
 	case ed25519.PublicKey:
 		new = func(id string) (*latchkey.Key, error) { return latchkey.NewEd25519Key(id, k) }
 	default:
