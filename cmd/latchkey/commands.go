@@ -123,16 +123,18 @@ func (c fileConfig) table() (*gateway.Table, error) {
 		routes = slices.Clone(app.DemoRoutes)
 	}
 	for _, own := range web.Routes {
-		method, path, err := gateway.ParseRoute(own)
+		verbs, path, err := gateway.ParseRoute(own)
 		if err != nil {
 			return nil, err
 		}
 		if slices.ContainsFunc(c.routes, func(r gateway.Route) bool {
-			return r.Path == path && (r.Method == method || r.Method == gateway.MethodAny)
+			return r.Path == path && (slices.Contains(verbs, r.Method) || r.Method == gateway.MethodAny)
 		}) {
 			return nil, fmt.Errorf("%s: the auth service itself answers %s; take the route out", c.path, own)
 		}
-		routes = append(routes, gateway.Route{Method: method, Path: path, Public: true, To: "auth"})
+		for _, verb := range verbs {
+			routes = append(routes, gateway.Route{Method: verb, Path: path, Public: true, To: "auth"})
+		}
 	}
 	t, err := gateway.NewTable(routes)
 	if err != nil && c.path != "" {

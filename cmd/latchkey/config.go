@@ -105,24 +105,45 @@ type yamlRoute struct {
 	To     string    `yaml:"to"`
 }
 
-// scopes refuses what a slip of the pen would turn into "any signed-in user".
-func (r yamlRoute) scopes() ([]string, error) {
-	if r.Scopes.IsZero() {
-		return nil, nil
+// scopes reads a list, or {any: LIST}. It refuses what a slip of the pen would turn
+// into "any signed-in user".
+func (r yamlRoute) scopes() (scopes []string, anyOf bool, err error) {
+	list := r.Scopes
+	if list.IsZero() {
+		return nil, false, nil
 	}
-	var scopes []string
-	if r.Scopes.Kind == yaml.SequenceNode {
-		for _, node := range r.Scopes.Content {
+	if list.Kind == yaml.MappingNode && len(list.Content) == 2 && slices.Contains([]string{"any", "all"}, list.Content[0].Value) {
+		anyOf, list = list.Content[0].Value == "any", *list.Content[1]
+	}
+	if list.Kind == yaml.SequenceNode {
+		for _, node := range list.Content {
 			if node.Kind != yaml.ScalarNode || node.Tag != "!!str" {
-				return nil, fmt.Errorf("line %d: route %s: a scope must be text; put it in quotes", node.Line, r.Route)
+				return nil, false, fmt.Errorf("line %d: route %s: a scope must be text; put it in quotes", node.Line, r.Route)
 			}
 			scopes = append(scopes, node.Value)
 		}
 	}
 	if len(scopes) == 0 {
-		return nil, fmt.Errorf("line %d: route %s: scopes must be a list of one at least, [orders:read]; leave scopes out to let any signed-in user call it", r.Scopes.Line, r.Route)
+		return nil, false, fmt.Errorf("line %d: route %s: scopes must be a list of one at least, [orders:read], or {any: [orders:read, orders:admin]} where one of them is enough; leave scopes out to let any signed-in user call it", list.Line, r.Route)
 	}
-	return scopes, nil
+	return scopes, anyOf, nil
+}
+
+// routes are one for each verb.
+func (r yamlRoute) routes() ([]gateway.Route, error) {
+	verbs, path, err := gateway.ParseRoute(r.Route)
+	if err != nil {
+		return nil, err
+	}
+	scopes, anyOf, err := r.scopes()
+	if err != nil {
+		return nil, err
+	}
+	routes := make([]gateway.Route, len(verbs))
+	for i, verb := range verbs {
+		routes[i] = gateway.Route{Method: verb, Path: path, Public: r.Public, Scopes: scopes, AnyScope: anyOf, To: r.To}
+	}
+	return routes, nil
 }
 
 type yamlResponse struct {
@@ -160,15 +181,11 @@ func parseConfig(doc []byte) (fileConfig, error) {
 		c.settings[name] = value
 	}
 	for _, r := range file.Routes {
-		method, path, err := gateway.ParseRoute(r.Route)
+		routes, err := r.routes()
 		if err != nil {
 			return c, err
 		}
-		scopes, err := r.scopes()
-		if err != nil {
-			return c, err
-		}
-		c.routes = append(c.routes, gateway.Route{Method: method, Path: path, Public: r.Public, Scopes: scopes, To: r.To})
+		c.routes = append(c.routes, routes...)
 	}
 	overrides := make(map[gateway.ResponseType]gateway.Response)
 	for t, r := range file.Responses {

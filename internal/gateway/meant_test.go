@@ -30,6 +30,8 @@ func TestMeantRoute(t *testing.T) {
 		"* /orders":                       "ANY /orders",
 		"/orders":                         "GET /orders",
 		"GET  /orders":                    "GET /orders",
+		"GET, HEAD /orders":               "GET,HEAD /orders",
+		"get|head /orders":                "GET,HEAD /orders",
 		"GET /a b":                        "",
 		"FETCH /orders":                   "",
 		"GET /orders/{id+}/x":             "",
@@ -37,9 +39,9 @@ func TestMeantRoute(t *testing.T) {
 		"GET /a//b":                       "",
 		"GET /:":                          "",
 	} {
-		method, path, err := gateway.ParseRoute(declared)
+		verbs, path, err := gateway.ParseRoute(declared)
 		if err == nil {
-			_, err = gateway.NewTable([]gateway.Route{{Method: method, Path: path, To: "f"}})
+			_, err = gateway.NewTable([]gateway.Route{{Method: verbs[0], Path: path, To: "f"}})
 		}
 		if err == nil {
 			t.Errorf("%.40q is taken", declared)
@@ -58,9 +60,9 @@ func TestMeantRoute(t *testing.T) {
 		}
 	}
 	for _, taken := range []string{"GET /v1/orders:batch", "GET /{id}", "GET /"} {
-		method, path, err := gateway.ParseRoute(taken)
+		verbs, path, err := gateway.ParseRoute(taken)
 		if err == nil {
-			_, err = gateway.NewTable([]gateway.Route{{Method: method, Path: path, To: "f"}})
+			_, err = gateway.NewTable([]gateway.Route{{Method: verbs[0], Path: path, To: "f"}})
 		}
 		if err != nil {
 			t.Error(err)

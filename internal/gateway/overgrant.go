@@ -41,7 +41,7 @@ func (t *Table) checkOverGrant() error {
 		resource := strings.Split(granting.pattern[1:], "/")
 		for j := range t.entries {
 			exposed := &t.entries[j]
-			if i == j || exposed.Public || subset(exposed.Scopes, granting.Scopes) || !meet(resource, exposed.segments) {
+			if i == j || exposed.Public || implies(granting.Route, exposed.Route) || !meet(resource, exposed.segments) {
 				continue
 			}
 			for _, verb := range granting.verbs {
@@ -90,10 +90,6 @@ func meet(resource []string, segments []segment) bool {
 
 // anyText is a part that may be any text.
 const anyText = "*"
-
-func subset(of, in []string) bool {
-	return !slices.ContainsFunc(of, func(s string) bool { return !slices.Contains(in, s) })
-}
 
 // otherText returns a text that is no literal of the table.
 func (t *Table) otherText() string {

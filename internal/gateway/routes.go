@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
 // MethodAny stands for every method, as in API Gateway.
@@ -14,94 +12,27 @@ const MethodAny = "ANY"
 
 // A Route is a verb and a path pattern, what it needs and where it leads.
 type Route struct {
-	Method string
-	Path   string   // /orders/{id}, /files/{path+}
-	Public bool     // anybody may call it
-	Scopes []string // all of them are needed; none: any signed-in principal
-	To     string   // a function's name or an http(s) URL
+	Method   string
+	Path     string   // /orders/{id}, /files/{path+}
+	Public   bool     // anybody may call it
+	Scopes   []string // all of them are needed; none: any signed-in principal
+	AnyScope bool     // one of the Scopes is enough
+	To       string   // a function's name or an http(s) URL
 }
 
 func (r Route) String() string { return r.Method + " " + r.Path }
 
-// ParseRoute splits "GET /orders/{id}".
-func ParseRoute(s string) (method, path string, err error) {
-	method, path, ok := strings.Cut(s, " ")
-	if !ok || !slices.Contains(methods, method) || strings.HasPrefix(path, " ") {
-		err := fmt.Errorf("route %q: must be a verb (%s) and a path", s, strings.Join(methods, ", "))
-		if meant := meantRoute(s); meant != "" {
-			err = fmt.Errorf("%w: did you mean %q?", err, meant)
-		}
-		return "", "", err
-	}
-	return method, path, nil
-}
-
-// meantRoute reads a verb in small letters or before more than one space, or none
-// at all; "" where nothing is found that can be declared.
-func meantRoute(s string) string {
-	fields := strings.Fields(s)
+// Needs says in words who may call the route.
+func (r Route) Needs() string {
 	switch {
-	case len(fields) == 1 && strings.HasPrefix(s, "/"):
-		fields = []string{"GET", fields[0]}
-	case len(fields) != 2:
-		return ""
+	case r.Public:
+		return "public"
+	case len(r.Scopes) == 0:
+		return "signed in"
+	case r.AnyScope:
+		return "scope " + strings.Join(r.Scopes, " or ")
 	}
-	method := strings.ToUpper(fields[0])
-	if method == "*" || method == "ALL" {
-		method = MethodAny
-	}
-	path := fields[1]
-	if _, err := parsePath(path); err != nil {
-		path = meantPath(path)
-	}
-	if path == "" || !slices.Contains(methods, method) {
-		return ""
-	}
-	return method + " " + path
-}
-
-// meantPath reads the path patterns of other routers: /orders/:id, /orders/<id>,
-// /orders/[id], /files/*, a slash at the end. "" where nothing is found that can be
-// declared.
-func meantPath(path string) string {
-	parts := strings.Split(strings.Trim(path, "/"), "/")
-	for i, part := range parts {
-		parts[i] = meantPart(part)
-	}
-	meant := "/" + strings.Join(parts, "/")
-	if _, err := parsePath(meant); err != nil || meant == path {
-		return ""
-	}
-	return meant
-}
-
-func meantPart(part string) string {
-	if part == "*" || part == "**" {
-		return "{path+}"
-	}
-	name, greedy := part, false
-	for _, marks := range []string{":", "<>", "[]", "{}", "*"} {
-		inner, ok := strings.CutPrefix(part, marks[:1])
-		if len(marks) > 1 {
-			closed := false
-			inner, closed = strings.CutSuffix(inner, marks[1:])
-			ok = ok && closed
-		}
-		if ok {
-			name, greedy = inner, marks == "*"
-		}
-	}
-	if name == part {
-		return part
-	}
-	if _, after, typed := strings.Cut(name, ":"); typed && part[0] == '<' { // <int:id>
-		name = after
-	}
-	bare := strings.Trim(name, ".*+?")
-	if greedy || strings.ContainsAny(name, "*+") || strings.Contains(name, "...") {
-		bare += "+"
-	}
-	return "{" + bare + "}"
+	return "scope " + strings.Join(r.Scopes, " ")
 }
 
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", MethodAny}
@@ -196,7 +127,11 @@ func newEntry(r Route) (entry, error) {
 			return entry{}, fmt.Errorf("scope %q stands twice", s)
 		}
 	}
+	if r.AnyScope && len(r.Scopes) == 0 {
+		return entry{}, errors.New("asks for any scope of an empty list; leave scopes out to let any signed-in principal call it")
+	}
 	r.Scopes = slices.Clone(r.Scopes)
+	r.AnyScope = r.AnyScope && len(r.Scopes) > 1
 	e := entry{Route: r, segments: segments, pattern: pattern(segments)}
 	if len(e.pattern) > maxResource/2 {
 		return entry{}, fmt.Errorf("path is too long for a policy: it has %d characters, at most %d are left beside the API's own", len(e.pattern), maxResource/2)
@@ -492,98 +427,19 @@ func (r Route) grants(has func(scope string) bool) bool {
 	if r.Public {
 		return false // no authorizer is asked
 	}
-	for _, s := range r.Scopes {
-		if !has(s) {
-			return false
-		}
+	if r.AnyScope {
+		return slices.ContainsFunc(r.Scopes, has)
 	}
-	return true
+	return !slices.ContainsFunc(r.Scopes, func(s string) bool { return !has(s) })
 }
 
-// tableVersion is the "version" of routes.json.
-const tableVersion = 1
-
-// ParseTable reads routes.json, which `latchkey routes compile` writes.
-func ParseTable(doc []byte) (*Table, error) {
-	var routes []Route
-	version := int64(0)
-	err := strictjson.Object(string(doc), func(name string, v strictjson.Value) error {
-		switch name {
-		case "version":
-			version, _ = v.Int()
-			return nil
-		case "routes":
-			return v.Elements(func(v strictjson.Value) error {
-				r, err := parseRouteJSON(v)
-				routes = append(routes, r)
-				return err
-			})
-		}
-		return fmt.Errorf("unknown member %q", name)
+// implies reports whether whoever may call the first of two guarded routes may call
+// the second.
+func implies(first, second Route) bool {
+	if !first.AnyScope {
+		return second.grants(func(s string) bool { return slices.Contains(first.Scopes, s) })
+	}
+	return !slices.ContainsFunc(first.Scopes, func(one string) bool {
+		return !second.grants(func(s string) bool { return s == one })
 	})
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("parsing route table: %w", err)
-	case version != tableVersion:
-		return nil, fmt.Errorf("parsing route table: version %d: must be %d; compile it again with this program", version, tableVersion)
-	}
-	return NewTable(routes)
-}
-
-func parseRouteJSON(v strictjson.Value) (Route, error) {
-	var r Route
-	err := strictjson.Object(v.Raw(), func(name string, v strictjson.Value) (err error) {
-		ok := true
-		switch name {
-		case "route":
-			var text string
-			if text, ok = v.Text(); ok {
-				r.Method, r.Path, err = ParseRoute(text)
-			}
-		case "public":
-			r.Public, ok = v.Bool()
-		case "to":
-			r.To, ok = v.Text()
-		case "scopes":
-			return v.Elements(func(v strictjson.Value) error {
-				scope, ok := v.Text()
-				if !ok {
-					return errors.New("scopes must be strings")
-				}
-				r.Scopes = append(r.Scopes, scope)
-				return nil
-			})
-		default:
-			return fmt.Errorf("unknown member %q", name)
-		}
-		if !ok {
-			return fmt.Errorf("member %q has the wrong type", name)
-		}
-		return err
-	})
-	return r, err
-}
-
-// JSON returns the table as ParseTable reads it.
-func (t *Table) JSON() []byte {
-	doc := fmt.Appendf(nil, "{\n  \"version\": %d,\n  \"routes\": [", tableVersion)
-	for i, e := range t.entries {
-		if i > 0 {
-			doc = append(doc, ',')
-		}
-		doc = strictjson.AppendString(append(doc, "\n    {\"route\": "...), e.String())
-		if e.Public {
-			doc = append(doc, `, "public": true`...)
-		}
-		for j, s := range e.Scopes {
-			doc = append(doc, [...]string{`, "scopes": [`, `, `}[min(j, 1)]...)
-			doc = strictjson.AppendString(doc, s)
-		}
-		if len(e.Scopes) > 0 {
-			doc = append(doc, ']')
-		}
-		doc = strictjson.AppendString(append(doc, `, "to": `...), e.To)
-		doc = append(doc, '}')
-	}
-	return append(doc, "\n  ]\n}\n"...)
 }

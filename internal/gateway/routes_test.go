@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,17 +11,23 @@ import (
 )
 
 // route makes "GET /orders/{id}" a route. What it needs is "public", or scopes
-// separated by spaces.
+// separated by spaces, all of which are needed, or by |, of which one is.
 func route(t testing.TB, text, needs string) gateway.Route {
 	t.Helper()
-	method, path, err := gateway.ParseRoute(text)
+	verbs, path, err := gateway.ParseRoute(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if needs == "public" {
-		return gateway.Route{Method: method, Path: path, Public: true, To: "f"}
+	r := gateway.Route{Method: verbs[0], Path: path, To: "f"}
+	switch {
+	case needs == "public":
+		r.Public = true
+	case strings.Contains(needs, "|"):
+		r.Scopes, r.AnyScope = strings.Split(needs, "|"), true
+	default:
+		r.Scopes = strings.Fields(needs)
 	}
-	return gateway.Route{Method: method, Path: path, Scopes: strings.Fields(needs), To: "f"}
+	return r
 }
 
 // table makes routes that any signed-in principal may call a table.
@@ -38,33 +45,44 @@ func table(t testing.TB, routes ...string) *gateway.Table {
 }
 
 func TestParseRoute(t *testing.T) {
-	method, path, err := gateway.ParseRoute("PATCH /orders/{id}")
-	if method != "PATCH" || path != "/orders/{id}" || err != nil {
-		t.Errorf("got %q, %q, %v", method, path, err)
+	for text, want := range map[string][]string{"PATCH /orders/{id}": {"PATCH"}, "GET,HEAD /orders/{id}": {"GET", "HEAD"}, "ANY /orders/{id}": {"ANY"}} {
+		verbs, path, err := gateway.ParseRoute(text)
+		if !slices.Equal(verbs, want) || path != "/orders/{id}" || err != nil {
+			t.Errorf("%q: got %q, %q, %v", text, verbs, path, err)
+		}
 	}
-	for _, text := range []string{"", "GET", "/orders", "get /orders", "TRACE /orders", "CONNECT /", "FETCH /x", " GET /x", "*\t/x"} {
-		if method, path, err := gateway.ParseRoute(text); err == nil {
-			t.Errorf("%q is taken as %q, %q", text, method, path)
-		} else if !strings.Contains(err.Error(), "must be a verb") {
-			t.Errorf("%q: error %q does not say what it must be", text, err)
+	for text, says := range map[string]string{
+		"": "must be a verb", "GET": "must be a verb", "/orders": "must be a verb", "get /orders": "must be a verb", "TRACE /orders": "must be a verb",
+		"CONNECT /": "must be a verb", "FETCH /x": "must be a verb", " GET /x": "must be a verb", "*\t/x": "must be a verb",
+		"GET, HEAD /x": "must be a verb", "GET, /x": "must be a verb", ",GET /x": "must be a verb", "GET,FETCH /x": "must be a verb",
+		"GET,HEAD,GET /x": "GET stands twice", "GET,ANY /x": "let it stand alone",
+	} {
+		if verbs, path, err := gateway.ParseRoute(text); err == nil {
+			t.Errorf("%q is taken as %q, %q", text, verbs, path)
+		} else if !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: error %q does not say %q", text, err, says)
 		}
 	}
 }
 
 func FuzzParseRoute(f *testing.F) {
-	for _, s := range []string{"GET /", "ANY /{proxy+}", "GET /a/{b}", "POST /a//b", "GET /{a}/{a}", "GET /*", "GET /a b"} {
+	for _, s := range []string{"GET /", "ANY /{proxy+}", "GET /a/{b}", "POST /a//b", "GET /{a}/{a}", "GET /*", "GET /a b", "GET,HEAD /a", "GET,GET /a", "ANY,GET /"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		method, path, err := gateway.ParseRoute(s)
+		verbs, path, err := gateway.ParseRoute(s)
 		if err != nil {
 			return
 		}
-		tb, err := gateway.NewTable([]gateway.Route{{Method: method, Path: path, To: "f"}})
+		var routes []gateway.Route
+		for _, verb := range verbs {
+			routes = append(routes, gateway.Route{Method: verb, Path: path, To: "f"})
+		}
+		tb, err := gateway.NewTable(routes)
 		if err != nil {
 			return
 		}
-		if got := tb.Routes()[0].String(); got != s {
+		if got := strings.Join(verbs, ",") + " " + tb.Routes()[0].Path; got != s || len(tb.Routes()) != len(verbs) {
 			t.Errorf("%q became %q", s, got)
 		}
 		if strings.ContainsAny(s, "*?%;\\\"$") {
@@ -78,6 +96,15 @@ func FuzzParseRoute(f *testing.F) {
 			t.Errorf("%q: -want +got:\n%s", s, diff)
 		}
 	})
+}
+
+// TestNeeds: who may call a route, in words.
+func TestNeeds(t *testing.T) {
+	for needs, want := range map[string]string{"": "signed in", "public": "public", "a": "scope a", "a b": "scope a b", "a|b": "scope a or b"} {
+		if got := route(t, "GET /", needs).Needs(); got != want {
+			t.Errorf("%q: %q, want %q", needs, got, want)
+		}
+	}
 }
 
 func TestNewTableRefuses(t *testing.T) {
@@ -94,6 +121,8 @@ func TestNewTableRefuses(t *testing.T) {
 		"an unknown verb":         {[]gateway.Route{{Method: "FETCH", Path: "/a", To: "f"}}, `verb "FETCH"`},
 		"no destination":          {[]gateway.Route{{Method: "GET", Path: "/a"}}, "needs a destination"},
 		"public with scopes":      {[]gateway.Route{with(func(r *gateway.Route) { r.Public, r.Scopes = true, []string{"a"} })}, "public and asks for scopes"},
+		"any of no scope":         {[]gateway.Route{with(func(r *gateway.Route) { r.AnyScope = true })}, "any scope of an empty list"},
+		"public with any scope":   {[]gateway.Route{with(func(r *gateway.Route) { r.Public, r.AnyScope, r.Scopes = true, true, []string{"a", "b"} })}, "public and asks for scopes"},
 		"an empty scope":          {[]gateway.Route{with(func(r *gateway.Route) { r.Scopes = []string{""} })}, "visible ASCII"},
 		"two scopes in one":       {[]gateway.Route{with(func(r *gateway.Route) { r.Scopes = []string{"a b"} })}, "visible ASCII"},
 		"a scope with a quote":    {[]gateway.Route{with(func(r *gateway.Route) { r.Scopes = []string{`a"b`} })}, "visible ASCII"},

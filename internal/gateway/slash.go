@@ -33,7 +33,7 @@ func (s TrailingSlash) ARNPath(path string) string {
 // around the needs of that route.
 func (t *Table) bypasses(greedy *entry, method, plain string) bool {
 	e, _ := t.match(method, plain, false)
-	return e != nil && !e.Public && (greedy.Public || !subset(e.Scopes, greedy.Scopes))
+	return e != nil && !e.Public && (greedy.Public || !implies(greedy.Route, e.Route))
 }
 
 // findWidened finds, for each entry, the others whose resource allows its paths
@@ -51,7 +51,7 @@ func (t *Table) findWidened() {
 		for j := range t.entries {
 			granting := &t.entries[j]
 			head, ok := strings.CutSuffix(granting.pattern, "/*")
-			if i == j || !ok || head == "" || granting.Public || subset(e.Scopes, granting.Scopes) {
+			if i == j || !ok || head == "" || granting.Public || implies(granting.Route, e.Route) {
 				continue
 			}
 			if meet(strings.Split(head[1:], "/"), e.segments) {

@@ -15,6 +15,8 @@ func TestTableJSONRoundTrip(t *testing.T) {
 		route(t, "GET /health", "public"),
 		route(t, "GET /orders/{id}", "orders:read"),
 		route(t, "POST /orders", "orders:read orders:write"),
+		route(t, "DELETE /orders/{id}", "orders:write|admin"),
+		{Method: "PUT", Path: "/orders/{id}", Scopes: []string{"admin"}, AnyScope: true, To: "f"}, // any of one is all of one
 		{Method: "ANY", Path: "/files/{path+}", To: `http://127.0.0.1:3000/a?b="c"&d=\`},
 	})
 	if err != nil {
@@ -26,6 +28,8 @@ func TestTableJSONRoundTrip(t *testing.T) {
     {"route": "ANY /files/{path+}", "to": "http://127.0.0.1:3000/a?b=\"c\"&d=\\"},
     {"route": "GET /health", "public": true, "to": "f"},
     {"route": "GET /orders/{id}", "scopes": ["orders:read"], "to": "f"},
+    {"route": "DELETE /orders/{id}", "scopes": {"any": ["orders:write", "admin"]}, "to": "f"},
+    {"route": "PUT /orders/{id}", "scopes": ["admin"], "to": "f"},
     {"route": "POST /orders", "scopes": ["orders:read", "orders:write"], "to": "f"}
   ]
 }
@@ -59,6 +63,10 @@ func TestParseTableRefuses(t *testing.T) {
 		"a route that is null":    {`{"version":1,"routes":[{"route":null,"to":"f"}]}`, `"route" has the wrong type`},
 		"public in quotes":        {`{"version":1,"routes":[{"route":"GET /","public":"false","to":"f"}]}`, `"public" has the wrong type`},
 		"scopes in one text":      {`{"version":1,"routes":[{"route":"GET /","scopes":"a b","to":"f"}]}`, "not an array"},
+		"two verbs":               {`{"version":1,"routes":[{"route":"GET,HEAD /","to":"f"}]}`, "one verb here"},
+		"any of no scopes":        {`{"version":1,"routes":[{"route":"GET /","scopes":{"any":[]},"to":"f"}]}`, "any scope of an empty list"},
+		"all of scopes":           {`{"version":1,"routes":[{"route":"GET /","scopes":{"all":["a"]},"to":"f"}]}`, `unknown member "all"`},
+		"an empty object":         {`{"version":1,"routes":[{"route":"GET /","scopes":{},"to":"f"}]}`, "any scope of an empty list"},
 		"a scope that is null":    {`{"version":1,"routes":[{"route":"GET /","scopes":[null],"to":"f"}]}`, "scopes must be strings"},
 		"a number to lead to":     {`{"version":1,"routes":[{"route":"GET /","to":7}]}`, `"to" has the wrong type`},
 		"nothing to lead to":      {`{"version":1,"routes":[{"route":"GET /"}]}`, "needs a destination"},

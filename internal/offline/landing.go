@@ -59,6 +59,7 @@ func (a *api) serveLanding(w http.ResponseWriter, r *http.Request) {
 			v.Own = append(v.Own, route)
 		}
 	}
+	v.Own, v.Others = foldVerbs(v.Own), foldVerbs(v.Others)
 	var body bytes.Buffer
 	if err := landingPage.Execute(&body, v); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

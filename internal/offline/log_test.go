@@ -101,6 +101,8 @@ func TestOverriddenResponses(t *testing.T) {
 func TestPrintRoutes(t *testing.T) {
 	tb, err := gateway.NewTable(append([]gateway.Route{
 		{Method: "PUT", Path: "/orders", Scopes: []string{"orders:read", "orders:write"}, To: "http://127.0.0.1:3000/base"},
+		{Method: "DELETE", Path: "/orders", Scopes: []string{"orders:write", "admin"}, AnyScope: true, To: "http://127.0.0.1:3000/base"},
+		{Method: "PATCH", Path: "/orders", Scopes: []string{"orders:read", "orders:write"}, To: "http://127.0.0.1:3000/base"},
 	}, shop...))
 	if err != nil {
 		t.Fatal(err)
@@ -113,19 +115,20 @@ func TestPrintRoutes(t *testing.T) {
 	if err := g.PrintRoutes(&out, "http://localhost:4000", "auth", false); err != nil {
 		t.Fatal(err)
 	}
-	const want = `  GET    http://localhost:4000/health         public                           echo
-  GET    http://localhost:4000/me             signed in                        echo
-  ANY    http://localhost:4000/open/{rest+}   public                           echo
-  GET    http://localhost:4000/orders/{id}    scope orders:read                echo
-  PUT    http://localhost:4000/orders         scope orders:read orders:write   http://127.0.0.1:3000/base
-  POST   http://localhost:4000/orders         scope orders:write               echo
+	const want = `  GET         http://localhost:4000/health         public                           echo
+  GET         http://localhost:4000/me             signed in                        echo
+  ANY         http://localhost:4000/open/{rest+}   public                           echo
+  GET         http://localhost:4000/orders/{id}    scope orders:read                echo
+  PUT,PATCH   http://localhost:4000/orders         scope orders:read orders:write   http://127.0.0.1:3000/base
+  DELETE      http://localhost:4000/orders         scope orders:write or admin      http://127.0.0.1:3000/base
+  POST        http://localhost:4000/orders         scope orders:write               echo
 `
 	folded, all := new(bytes.Buffer), new(bytes.Buffer)
 	if err := errors.Join(g.PrintRoutes(folded, "", "echo", false), g.PrintRoutes(all, "", "echo", true)); err != nil {
 		t.Fatal(err)
 	}
-	const own = "  PUT   /orders   scope orders:read orders:write   http://127.0.0.1:3000/base\n"
-	if got := folded.String(); !strings.HasPrefix(got, own+"  and 5 routes of the auth service: ") || strings.Count(got, "\n") != 2 {
+	const own = "  PUT,PATCH   /orders   scope orders:read orders:write   http://127.0.0.1:3000/base\n  DELETE      /orders   scope orders:write or admin      http://127.0.0.1:3000/base\n"
+	if got := folded.String(); !strings.HasPrefix(got, own+"  and 5 routes of the auth service: ") || strings.Count(got, "\n") != 3 {
 		t.Errorf("folded:\n%s", got)
 	}
 	if got := all.String(); !strings.HasPrefix(got, own+"\n  GET ") || strings.Count(got, "echo\n") != 5 {

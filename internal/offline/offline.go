@@ -209,16 +209,24 @@ func (g *Gateway) PrintRoutes(w io.Writer, base, service string, all bool) error
 
 func printRoutes(w io.Writer, base string, routes []gateway.Route) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	for _, r := range routes {
-		needs := "signed in"
-		if r.Public {
-			needs = "public"
-		} else if len(r.Scopes) > 0 {
-			needs = "scope " + strings.Join(r.Scopes, " ")
-		}
-		fmt.Fprintf(t, "  %s\t%s%s\t%s\t%s\n", r.Method, base, r.Path, needs, r.To)
+	for _, r := range foldVerbs(routes) {
+		fmt.Fprintf(t, "  %s\t%s%s\t%s\t%s\n", r.Method, base, r.Path, r.Needs(), r.To)
 	}
 	return t.Flush()
+}
+
+// foldVerbs makes one line of the routes that differ in their verbs only.
+func foldVerbs(routes []gateway.Route) []gateway.Route {
+	var lines []gateway.Route
+	for _, r := range routes {
+		i := slices.IndexFunc(lines, func(l gateway.Route) bool { return l.Path == r.Path && l.Needs() == r.Needs() && l.To == r.To })
+		if i < 0 {
+			lines = append(lines, r)
+			continue
+		}
+		lines[i].Method += "," + r.Method
+	}
+	return lines
 }
 
 // An exchange is one request on its way through the gateway.
