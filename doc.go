@@ -11,8 +11,8 @@
 //     names, integers for times;
 //   - exp is required, and so are iss, aud and the type at+jwt.
 //
-// Start at [New] with a [KeySet] from [ParseJWKS] or [NewKeySet]. For net/http
-// there is the package httpauth, for tests latchkeytest. This package imports
-// the standard library only and not net/http, so that a Lambda authorizer built
-// on it starts fast.
+// Start at [New] with a [KeySet] from [ParseJWKS] or [NewKeySet]. The package
+// jwks fetches key sets, httpauth guards net/http handlers, latchkeytest makes
+// tokens for tests. This package imports the standard library only and not
+// net/http, so that a Lambda authorizer built on it starts fast.
 package latchkey

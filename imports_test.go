@@ -22,6 +22,7 @@ var floors = map[string][]string{
 	// Floor 0
 	".":                                {"internal/strictjson"},
 	"httpauth":                         {".", "internal/bearer"},
+	"jwks":                             {".", "internal/strictjson"},
 	"internal/bearer":                  {},
 	"internal/cors":                    {},
 	"internal/costtest":                {},
@@ -65,7 +66,7 @@ var floors = map[string][]string{
 
 // standardOnly are the packages that other people's programs and the lean
 // bootstrap are built from.
-var standardOnly = []string{".", "httpauth", "latchkeytest", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "cmd/authorizer"}
+var standardOnly = []string{".", "httpauth", "jwks", "latchkeytest", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "cmd/authorizer"}
 
 func TestImportsGoDownward(t *testing.T) {
 	for dir, imports := range houseImports(t) {

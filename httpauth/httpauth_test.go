@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/httpauth"
+	"github.com/latchkey-auth/latchkey/jwks"
 	"github.com/latchkey-auth/latchkey/latchkeytest"
 )
 
@@ -194,7 +195,7 @@ func TestClaimsFromAnotherContext(t *testing.T) {
 
 // Guard an API: keys come from the issuer, claims from the context.
 func ExampleRequire() {
-	keys, err := httpauth.NewRemoteKeySet(httpauth.RemoteConfig{URL: "https://auth.example.com/.well-known/jwks.json"})
+	keys, err := jwks.Discover("https://auth.example.com", jwks.Config{})
 	if err != nil {
 		panic(err)
 	}

@@ -67,7 +67,7 @@ func (i *Issuer) Verifier() *latchkey.Verifier {
 }
 
 // JWKS starts a server of the issuer's key set, for programs that fetch it, and
-// returns its URL. It ends with the test.
+// returns its URL; fetch it with jwks.Config.AllowPrivate. It ends with the test.
 func (i *Issuer) JWKS() string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/jwk-set+json")

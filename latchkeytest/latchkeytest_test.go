@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/httpauth"
+	"github.com/latchkey-auth/latchkey/jwks"
 	"github.com/latchkey-auth/latchkey/latchkeytest"
 )
 
@@ -41,7 +42,7 @@ func TestTokensAreWhatTheySay(t *testing.T) {
 
 func TestJWKSServesTheKeys(t *testing.T) {
 	issuer := latchkeytest.NewIssuer(t)
-	keys, err := httpauth.NewRemoteKeySet(httpauth.RemoteConfig{URL: issuer.JWKS()})
+	keys, err := jwks.Remote(issuer.JWKS(), jwks.Config{AllowPrivate: true})
 	if err != nil {
 		t.Fatal(err)
 	}
