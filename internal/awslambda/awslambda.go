@@ -27,6 +27,14 @@ const (
 	EnvRoutes   = "LATCHKEY_ROUTES_FILE"
 	EnvLevel    = "LATCHKEY_LOG_LEVEL"
 	EnvAppName  = "APP_NAME"
+
+	// See events.go.
+	EnvTokenSources     = "LATCHKEY_TOKEN_SOURCES"
+	EnvContextClaims    = "LATCHKEY_CONTEXT_CLAIMS"
+	EnvHTTPAPIResponses = "LATCHKEY_HTTP_API_RESPONSES"
+	EnvWebSocketScopes  = "LATCHKEY_WEBSOCKET_SCOPES"
+	EnvAppSyncScopes    = "LATCHKEY_APPSYNC_SCOPES"
+	EnvAppSyncFields    = "LATCHKEY_APPSYNC_FIELDS"
 )
 
 // DefaultRoutes is where the table is in the zip, relative to its root.
@@ -74,7 +82,11 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Log: log})
+	cfg := gateway.AuthorizerConfig{Verifier: verifier, Table: table, Log: log}
+	if err := eventSettings(getenv, &cfg); err != nil {
+		return nil, err
+	}
+	return gateway.NewAuthorizer(cfg)
 }
 
 func verifier(getenv func(string) string, log *slog.Logger) (*latchkey.Verifier, error) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/latchkey-auth/latchkey"
@@ -13,9 +14,16 @@ type AuthorizerConfig struct {
 	Verifier *latchkey.Verifier // required
 	Table    *Table             // required
 	Log      *slog.Logger       // nil: nothing is logged
+
+	Sources    []TokenSource  // of tokens, in events that hold a request; nil: the Authorization header
+	Claims     []ContextClaim // that functions are told; nil: sub, username, scope and payload
+	HTTPAnswer HTTPAnswer     // to HTTP APIs, payload format 2.0; "": AnswerPolicy
+
+	ConnectScopes []string // needed at WebSocket APIs; none: any signed-in principal may connect
+	GraphQL       GraphQL  // what AppSync APIs need
 }
 
-// An Authorizer answers authorizer events of API Gateway.
+// An Authorizer answers authorizer events of API Gateway and AppSync.
 //
 // API Gateway caches the answer under the token, for five minutes by default,
 // and applies it to every route. The policy therefore depends on the principal
@@ -30,6 +38,16 @@ func NewAuthorizer(cfg AuthorizerConfig) (*Authorizer, error) {
 	if cfg.Verifier == nil || cfg.Table == nil {
 		return nil, errors.New("authorizer: verifier and route table must be set")
 	}
+	switch cfg.HTTPAnswer {
+	case "":
+		cfg.HTTPAnswer = AnswerPolicy
+	case AnswerPolicy, AnswerSimple, AnswerSimplePerRoute:
+	default:
+		return nil, fmt.Errorf("authorizer: answer %q to HTTP APIs must be %s, %s or %s", cfg.HTTPAnswer, AnswerPolicy, AnswerSimple, AnswerSimplePerRoute)
+	}
+	if cfg.Claims == nil {
+		cfg.Claims = defaultClaims
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -37,26 +55,37 @@ func NewAuthorizer(cfg AuthorizerConfig) (*Authorizer, error) {
 }
 
 // Handle is the Lambda function: it reads the event, decides, and encodes the
-// decision. It returns ErrUnauthorized for a bad token and another error for a fault
-// of our own, but never a policy for either.
+// decision. It returns ErrUnauthorized for a bad token, or a no where the event's kind
+// has one, and another error for a fault of our own, but never a policy for either.
 func (a *Authorizer) Handle(ctx context.Context, event []byte) ([]byte, error) {
-	kind, q, err := ReadEvent(event)
+	kind, q, err := ReadEvent(event, a.Sources...)
 	if err != nil {
 		return nil, a.fault(ctx, err)
 	}
 	d, err := a.Decide(ctx, q)
 	if errors.Is(err, ErrUnauthorized) {
-		return nil, ErrUnauthorized
+		return a.EncodeRefusal(kind)
 	}
 	if err != nil {
 		return nil, a.fault(ctx, err)
 	}
-	answer, err := Encode(kind, q.Asked, d)
+	answer, err := a.Encode(kind, q, d)
 	if err != nil {
 		return nil, a.fault(ctx, err)
 	}
-	a.log(ctx, slog.LevelInfo, "authorized", slog.String("sub", d.Principal), slog.Int("methods", len(d.Grants.Allowed)))
+	a.logDecision(ctx, kind, q, d)
 	return answer, nil
+}
+
+func (a *Authorizer) logDecision(ctx context.Context, kind Kind, q Question, d Decision) {
+	if !a.Log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	msg := "authorized"
+	if !a.allows(kind, q, d.Grants) {
+		msg = "forbidden"
+	}
+	a.log(ctx, slog.LevelInfo, msg, slog.String("sub", d.Principal), slog.String("kind", string(kind)), slog.Int("methods", len(d.Grants.Allowed)))
 }
 
 func (a *Authorizer) fault(ctx context.Context, err error) error {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 
 	"github.com/latchkey-auth/latchkey"
-	"github.com/latchkey-auth/latchkey/internal/bearer"
 )
 
 // ErrUnauthorized is the one error by which a Lambda authorizer makes API
@@ -23,23 +22,31 @@ type Decision struct {
 	Context   []ContextValue // for the functions behind the API
 }
 
-// Grants are patterns of methods below a stage, such as "GET/orders/*", where "*" is
-// any text, slashes included. What is denied wins over what is allowed; everything
-// else is not granted.
+// Grants are what a principal may do: at REST and HTTP APIs what the route table says,
+// at WebSocket and AppSync APIs what the configuration says.
 type Grants struct {
+	// Patterns of methods below a stage, such as "GET/orders/*", where "*" is any text,
+	// slashes included. What is denied wins over what is allowed; everything else is
+	// not granted.
 	Allowed, Denied []string
+	// Lacking are the routes that are not granted. They are looked up only where
+	// answers are simple, see [HTTPAnswer].
+	Lacking []Route
+
+	Connect bool // to a WebSocket API
+
+	GraphQL      bool     // at an AppSync API,
+	DeniedFields []string // but for these: "Mutation.createOrder"
 }
 
-// A ContextValue is a fact about the principal.
-type ContextValue struct {
-	Name, Value string
-}
-
-// Decide verifies the credential and looks up what the route table grants its
-// principal. It returns ErrUnauthorized for a bad credential, after logging the
-// reason, and any other error for a fault of our own.
+// Decide verifies the credential and looks up what its principal may do. It returns
+// ErrUnauthorized for a bad credential, after logging the reason, and any other error
+// for a fault of our own.
 func (a *Authorizer) Decide(ctx context.Context, q Question) (Decision, error) {
-	token, ok := bearer.Token(q.Credential)
+	if q.Unclear != "" {
+		return Decision{}, a.refuse(ctx, q.Unclear)
+	}
+	token, ok := q.token()
 	if !ok {
 		return Decision{}, a.refuse(ctx, "no bearer token")
 	}
@@ -50,17 +57,35 @@ func (a *Authorizer) Decide(ctx context.Context, q Question) (Decision, error) {
 	case err != nil:
 		return Decision{}, fmt.Errorf("verifying token: %w", err)
 	}
-	allowed, denied := a.Table.grants(claims.HasScope)
-	return Decision{
-		Principal: claims.Subject,
-		Grants:    Grants{allowed, denied},
-		Context: []ContextValue{
-			{"sub", claims.Subject},
-			{"username", claims.Username},
-			{"scope", claims.Scope},
-			{"payload", claims.Payload()},
-		},
-	}, nil
+	d := Decision{Principal: claims.Subject, Grants: a.grants(claims.HasScope)}
+	d.Context, err = contextValues(a.Claims, claims)
+	return d, err
+}
+
+// grants looks up what a principal with the scopes may do.
+func (a *Authorizer) grants(has func(scope string) bool) Grants {
+	var g Grants
+	g.Allowed, g.Denied = a.Table.grants(has)
+	if a.HTTPAnswer != AnswerPolicy {
+		g.Lacking = a.Table.lacking(has)
+	}
+	g.Connect = hasAll(has, a.ConnectScopes)
+	g.GraphQL = hasAll(has, a.GraphQL.Scopes)
+	for _, f := range a.GraphQL.Fields {
+		if !hasAll(has, f.Scopes) {
+			g.DeniedFields = append(g.DeniedFields, f.Name)
+		}
+	}
+	return g
+}
+
+func hasAll(has func(scope string) bool, scopes []string) bool {
+	for _, s := range scopes {
+		if !has(s) {
+			return false
+		}
+	}
+	return true
 }
 
 func (a *Authorizer) refuse(ctx context.Context, reason string) error {

@@ -14,9 +14,9 @@ import (
 func TestDecision(t *testing.T) {
 	a := newAuthorizer(shop(t))
 	for scope, grants := range map[string]gateway.Grants{
-		"":            {Allowed: []string{"GET/me"}},
-		"orders:read": {Allowed: []string{"GET/me", "GET/orders/*"}},
-		"other":       {Allowed: []string{"GET/me"}},
+		"":            {Allowed: []string{"GET/me"}, Connect: true, GraphQL: true},
+		"orders:read": {Allowed: []string{"GET/me", "GET/orders/*"}, Connect: true, GraphQL: true},
+		"other":       {Allowed: []string{"GET/me"}, Connect: true, GraphQL: true},
 	} {
 		want := gateway.Decision{Principal: "user-1", Grants: grants, Context: []gateway.ContextValue{{"sub", "user-1"}, {"username", "ada"}, {"scope", scope}, {"payload", ""}}}
 		credential := "Bearer " + mint(map[string]any{"username": "ada", "scope": scope})
@@ -57,7 +57,7 @@ func TestEncode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := gateway.Encode(gateway.KindToken, asked, d)
+			got, err := newAuthorizer(shop(t)).Encode(gateway.KindToken, gateway.Question{Asked: asked}, d)
 			head := arnHead + want + "/"
 			if wantDoc := `{"principalId":"p\"","policyDocument":{"Version":"2012-10-17","Statement":[` +
 				`{"Action":"execute-api:Invoke","Effect":"Allow","Resource":["` + head + `GET/a","` + head + `GET/b/*"]},` +
@@ -66,7 +66,7 @@ func TestEncode(t *testing.T) {
 			}
 		}
 	}
-	if got, err := gateway.Encode("REQUEST", gateway.ARN{}, d); err == nil {
-		t.Errorf("an event of type REQUEST is answered with %s", got)
+	if got, err := newAuthorizer(shop(t)).Encode("S3", gateway.Question{}, d); err == nil {
+		t.Errorf("an event of no kind is answered with %s", got)
 	}
 }

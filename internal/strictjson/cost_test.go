@@ -41,6 +41,7 @@ func TestCostOfObject(t *testing.T) {
 				strictjson.Object(doc, func(_ string, v strictjson.Value) error {
 					v.Text()
 					v.Int()
+					v.Object(nil)
 					return v.Elements(func(strictjson.Value) error { return nil })
 				})
 			})

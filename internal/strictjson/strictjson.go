@@ -87,6 +87,15 @@ func (v Value) Elements(f func(Value) error) error {
 	return s.array(f)
 }
 
+// Object calls member for each member of an object, in order, until it fails.
+func (v Value) Object(member func(name string, v Value) error) error {
+	if v.kind != Members {
+		return &SyntaxError{0, "not an object"}
+	}
+	s := scanner{doc: v.raw, checked: true}
+	return s.object(member)
+}
+
 // Object checks that doc is one object and calls member for each of its
 // members, in order, until it fails.
 func Object(doc string, member func(name string, v Value) error) error {

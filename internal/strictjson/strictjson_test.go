@@ -263,6 +263,9 @@ func TestValuesKeepToTheirKind(t *testing.T) {
 		if err := v.Elements(func(strictjson.Value) error { return nil }); (err == nil) != (kind == strictjson.Array) {
 			t.Errorf("%s: Elements says %v", raw, err)
 		}
+		if err := v.Object(func(string, strictjson.Value) error { return nil }); (err == nil) != (kind == strictjson.Members) {
+			t.Errorf("%s: Object says %v", raw, err)
+		}
 	}
 }
 
@@ -276,6 +279,10 @@ func TestCallbacksCanStop(t *testing.T) {
 	calls = 0
 	if err := valueOf(t, "[1,2]").Elements(func(strictjson.Value) error { calls++; return stop }); err != stop || calls != 1 {
 		t.Errorf("Elements: error %v after %d calls", err, calls)
+	}
+	calls = 0
+	if err := valueOf(t, `{"b":1,"c":2}`).Object(func(string, strictjson.Value) error { calls++; return stop }); err != stop || calls != 1 {
+		t.Errorf("Value.Object: error %v after %d calls", err, calls)
 	}
 }
 
