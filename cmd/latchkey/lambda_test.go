@@ -237,6 +237,38 @@ func TestAuthorizerOnLambda(t *testing.T) {
 	}
 }
 
+// TestAuthorizerOnLambdaAnswersEveryKind: the documented events, through the lean
+// bootstrap and with settings of each kind.
+func TestAuthorizerOnLambdaAnswersEveryKind(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "routes.json", testRoutes)
+	api := startBootstrap(t, "authorizer", dir, "TOKEN_SECRET="+testSecret, "LATCHKEY_HTTP_API_RESPONSES=simple-per-route",
+		"LATCHKEY_CONTEXT_CLAIMS=sub", "LATCHKEY_APPSYNC_FIELDS=Query.audit=admin", "LATCHKEY_LOG_LEVEL=error")
+	token := mintLegacy(testSecret, `"orders:read"`, time.Hour)
+	for file, want := range map[string]string{
+		"rest-token":           `prod/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+		"rest-token-console":   `ESTestInvoke-stage/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+		"rest-request":         `prod/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+		"rest-request-console": `ESTestInvoke-stage/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+		"websocket-connect":    `"Resource":["arn:aws:execute-api:eu-west-1:111122223333:w5x6y7z8a9/default/$connect"]}]},"context":{"sub":"543234"}}`,
+		"http-api-1.0":         `test/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+		"http-api-2.0":         `{"isAuthorized":true,"context":{"sub":"543234"}}`,
+		"appsync":              `{"isAuthorized":true,"resolverContext":{"sub":"543234"},"deniedFields":["Query.audit"]}`,
+		"load-balancer":        "Application Load Balancer",
+		"lattice-2.0":          "VPC Lattice",
+	} {
+		doc, err := os.ReadFile(filepath.Join("..", "..", "internal", "gateway", "testdata", "events", file+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := api.invoke(t, strings.ReplaceAll(string(doc), "{{token}}", token))
+		isError := file == "load-balancer" || file == "lattice-2.0"
+		if (got.path == errorPath) != isError || !strings.Contains(string(got.body), want) {
+			t.Errorf("%s: posted to %s: %s, want %s", file, got.path, got.body, want)
+		}
+	}
+}
+
 // TestBootstrapsAskForSeveralInvocationsAtOnce: on Lambda Managed Instances one
 // process answers several.
 func TestBootstrapsAskForSeveralInvocationsAtOnce(t *testing.T) {
@@ -315,6 +347,7 @@ func TestBootstrapsSayWhyTheyCannotStart(t *testing.T) {
 		{"a published secret for auth", "latchkey", []string{"_HANDLER=auth", published, "LATCHKEY_DATA=:memory:"}, "has been published"},
 		{"no number of loops", "authorizer", []string{"TOKEN_SECRET=" + testSecret, "AWS_LAMBDA_MAX_CONCURRENCY=0"}, "AWS_LAMBDA_MAX_CONCURRENCY"},
 		{"no route table", "authorizer", []string{"TOKEN_SECRET=" + testSecret, "LATCHKEY_ROUTES_FILE=missing.json"}, "latchkey routes compile"},
+		{"a token source that is none", "authorizer", []string{"TOKEN_SECRET=" + testSecret, "LATCHKEY_TOKEN_SOURCES=Authorization"}, "LATCHKEY_TOKEN_SOURCES"},
 		{"an unknown handler", "latchkey", []string{"_HANDLER=bootstrap"}, "set it to auth"},
 		{"auth without a data directory", "latchkey", []string{"_HANDLER=auth", "TOKEN_SECRET=" + testSecret}, "LATCHKEY_DATA"},
 		{"auth with half a base path", "latchkey", []string{"_HANDLER=auth", "LATCHKEY_DATA=:memory:", "LATCHKEY_PUBLIC_URL=https://auth.example.com", "LATCHKEY_BASE_PATH=auth"}, "LATCHKEY_BASE_PATH"},
