@@ -16,22 +16,29 @@ import (
 
 // A small world in which overlaps are the rule.
 var (
-	worldVerbs    = []string{"GET", "POST", "ANY"}
-	worldLiterals = []string{"a", "b", "c"}
-	worldScopes   = []string{"r", "w"}
+	worldVerbs    = []string{"GET", "GET", "POST", "ANY"}
+	worldLiterals = []string{"a", "b", "cd"}
+	worldScopes   = []string{"r", "w", "x"}
 )
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
-// randomTable returns routes of at most four parts. Names of parameters depend
-// on their depth, as API Gateway wants one name at one place.
+// randomTable returns routes of at most four parts, some of which begin like the one
+// before. Names of parameters depend on their depth, as API Gateway wants one name at
+// one place.
 func randomTable(r *rand.Rand) []gateway.Route {
 	routes := make([]gateway.Route, 1+r.IntN(6))
 	for i := range routes {
 		var path strings.Builder
 		depth := r.IntN(5)
+		var before []string
+		if i > 0 && r.IntN(2) == 0 {
+			before = naiveParts(routes[i-1].Path)
+		}
 		for d := range depth {
 			switch n := r.IntN(10); {
+			case d < len(before) && n < 9 && !strings.HasSuffix(before[d], "+}"):
+				path.WriteString("/" + before[d])
 			case n < 6:
 				path.WriteString("/" + pick(r, worldLiterals))
 			case n < 9 || d != depth-1:
@@ -44,13 +51,15 @@ func randomTable(r *rand.Rand) []gateway.Route {
 		if depth == 0 {
 			routes[i].Path = "/"
 		}
-		switch r.IntN(5) {
+		switch r.IntN(6) {
 		case 0:
 			routes[i].Public = true
 		case 1, 2:
 			routes[i].Scopes = []string{pick(r, worldScopes)}
 		case 3:
-			routes[i].Scopes = slices.Clone(worldScopes)
+			routes[i].Scopes = slices.Clone(worldScopes[:2])
+		case 4:
+			routes[i].Scopes, routes[i].AnyScope = slices.Clone(worldScopes[r.IntN(2):]), true
 		}
 	}
 	return routes
@@ -71,8 +80,44 @@ var worldPaths = func() []string {
 	return paths
 }()
 
+// principals are all kinds of principals of the world.
+func principals() (all [][]string) {
+	for bits := range 1 << len(worldScopes) {
+		var scopes []string
+		for i, s := range worldScopes {
+			if bits>>i&1 == 1 {
+				scopes = append(scopes, s)
+			}
+		}
+		all = append(all, scopes)
+	}
+	return all
+}
+
+// mayCall is the reference for what a route needs.
 func mayCall(r gateway.Route, scopes []string) bool {
-	return !slices.ContainsFunc(r.Scopes, func(s string) bool { return !slices.Contains(scopes, s) })
+	held := 0
+	for _, s := range r.Scopes {
+		if slices.Contains(scopes, s) {
+			held++
+		}
+	}
+	return held == len(r.Scopes) || r.AnyScope && held > 0
+}
+
+// odd reports whether a path may be denied to a principal who may call its route: a
+// {parameter} has the text of a literal, or a percent sign.
+func odd(route, path string) bool {
+	parts := strings.Split(path[1:], "/")
+	for i, pattern := range strings.Split(route[1:], "/") {
+		if strings.HasSuffix(pattern, "+}") {
+			break
+		}
+		if strings.HasPrefix(pattern, "{") && slices.Contains(worldLiterals, parts[i]) {
+			return true
+		}
+	}
+	return strings.Contains(path, "%")
 }
 
 // A request is one that the table routes to something that is not public.
@@ -98,6 +143,16 @@ func requests(r *rand.Rand, tb *gateway.Table) []request {
 	return all
 }
 
+// policyOf is the policy that a principal with the scopes gets, by the whole way.
+func policyOf(a *gateway.Authorizer, scopes []string) (gateway.Policy, error) {
+	claims := map[string]any{"sub": "s", "scope": strings.Join(scopes, " ")}
+	out, err := a.Handle(context.Background(), tokenEvent("Bearer "+mint(claims), dev+"GET/elsewhere"))
+	if err != nil {
+		return gateway.Policy{}, err
+	}
+	return gateway.ParsePolicy([]byte(policyDocument(out)))
+}
+
 // checkGrants compares what the authorizer's policy allows with what the table
 // says, for every principal and a share of all requests.
 func checkGrants(seed uint64) error {
@@ -112,82 +167,49 @@ func checkGrants(seed uint64) error {
 		return nil
 	}
 	a, all := newAuthorizer(tb), requests(r, tb)
-	for _, scopes := range [][]string{nil, {"r"}, {"w"}, {"r", "w"}} {
-		claims := map[string]any{"sub": "s", "scope": strings.Join(scopes, " ")}
-		out, err := a.Handle(context.Background(), tokenEvent("Bearer "+mint(claims), dev+"GET/elsewhere"))
+	spelled := spellings(r, routes)
+	for _, scopes := range principals() {
+		p, err := policyOf(a, scopes)
 		if err != nil {
-			return err
-		}
-		p, err := gateway.ParsePolicy([]byte(policyDocument(out)))
-		if err != nil {
-			return err
-		}
-		if err := checkSlashes(r, tb, p, routes, scopes); err != nil {
 			return err
 		}
 		for _, q := range all {
-			allowed := p.Evaluate(gateway.ActionInvoke, dev+q.verb+q.path) == gateway.Allow
-			if allowed != mayCall(q.leads, scopes) {
-				return fmt.Errorf("routes %v: %s %s leads to %s, which asks for %q; a principal with %q is allowed: %t",
-					routes, q.verb, q.path, q.leads, q.leads.Scopes, scopes, allowed)
+			allowed, may := p.Evaluate(gateway.ActionInvoke, dev+q.verb+q.path) == gateway.Allow, mayCall(q.leads, scopes)
+			if allowed && !may || may && !allowed && !odd(q.leads.Path, q.path) {
+				return fmt.Errorf("routes %s: %s %s leads to %s; a principal with %q is allowed: %t", show(routes), q.verb, q.path, show([]gateway.Route{q.leads}), scopes, allowed)
+			}
+		}
+		for _, s := range spelled {
+			if !mayCall(s.leads, scopes) && p.Evaluate(gateway.ActionInvoke, s.arn) == gateway.Allow {
+				return fmt.Errorf("routes %s: %s, asked for by %s, leads %s to %s; a principal with %q is allowed", show(routes), s.arn, s.path, s.router, show([]gateway.Route{s.leads}), scopes)
 			}
 		}
 	}
 	return nil
 }
 
-// checkSlashes looks for paths with a slash at the end that, however they are read,
-// the policy allows and the table does not. ARNs may have the slash or not.
-func checkSlashes(r *rand.Rand, tb *gateway.Table, p gateway.Policy, routes []gateway.Route, scopes []string) error {
-	paths := slices.Clone(worldPaths[1:85])
-	for range 40 {
-		paths = append(paths, pick(r, worldPaths[85:]))
+func show(routes []gateway.Route) string {
+	var all []string
+	for _, r := range routes {
+		all = append(all, r.String()+" ("+r.Needs()+")")
 	}
-	for _, reading := range []gateway.TrailingSlash{gateway.SlashRefuse, gateway.SlashStrip, gateway.SlashKeep} {
-		for _, verb := range []string{"GET", "POST", "DELETE"} {
-			for _, path := range paths {
-				m, ok := tb.MatchAs(reading, verb, path+"/")
-				if ok && reading == gateway.SlashRefuse {
-					return fmt.Errorf("routes %v: %s %s/ leads to %s", routes, verb, path, m.Route)
-				}
-				plain, found := tb.Match(verb, path)
-				may := m.Route.Public || mayCall(m.Route, scopes)
-				if ok && may && found && !plain.Route.Public && !mayCall(plain.Route, scopes) {
-					return fmt.Errorf("routes %v, %s: %s %s/ leads to %s, around %s, which asks for %q", routes, reading, verb, path, m.Route, plain.Route, plain.Route.Scopes)
-				}
-				if !ok || may {
-					continue
-				}
-				arns := []string{dev + verb + "/" + reading.ARNPath(path+"/"), dev + verb + path + "/"}
-				for _, arn := range arns {
-					if p.Evaluate(gateway.ActionInvoke, arn) == gateway.Allow {
-						return fmt.Errorf("routes %v, %s: %s leads to %s, which asks for %q; a principal with %q is allowed", routes, reading, arn, m.Route, m.Route.Scopes, scopes)
-					}
-				}
-			}
-		}
-	}
-	return nil
+	return strings.Join(all, ", ")
 }
 
-// checkRefusal makes sure that a table was not refused for nothing: the example
-// is allowed by the first route's resource and leads to the second one.
+// checkRefusal makes sure that a table was not refused for nothing: one example
+// leads to the exposed route, the other one to that which a Deny would take away, and
+// somebody may have the granting route and that one, but not the exposed one.
 func checkRefusal(routes []gateway.Route, over *gateway.OverGrantError) error {
-	public := slices.Clone(routes)
-	for i := range public {
-		public[i].Public, public[i].Scopes = true, nil // which grants, and exposes, nothing
+	for example, want := range map[string]gateway.Route{over.Example: over.Exposed, over.Lost: over.Denied} {
+		verb, path, _ := strings.Cut(example, " ")
+		if led, ok := naiveRoute(routes, verb, naiveParts(path)); !ok || led.String() != want.String() {
+			return fmt.Errorf("routes %s are refused (%w) by %s, which leads to %s", show(routes), over, example, led)
+		}
 	}
-	tb, err := gateway.NewTable(public)
-	if err != nil {
-		return err
-	}
-	verb, path, _ := strings.Cut(over.Example, " ")
-	m, ok := tb.Match(verb, path)
-	if !ok || m.Route.String() != over.Exposed.String() {
-		return fmt.Errorf("routes %v are refused by %s, which leads to %q and not to %s", routes, over.Example, m.Route, over.Exposed)
-	}
-	if mayCall(over.Exposed, over.Granting.Scopes) {
-		return fmt.Errorf("routes %v are refused though %s asks for nothing that %s does not", routes, over.Exposed, over.Granting)
+	if !slices.ContainsFunc(principals(), func(scopes []string) bool {
+		return mayCall(over.Granting, scopes) && mayCall(over.Denied, scopes) && !mayCall(over.Exposed, scopes)
+	}) {
+		return fmt.Errorf("routes %s are refused (%w) though nobody may call %s and %s without %s", show(routes), over, over.Granting, over.Denied, over.Exposed)
 	}
 	return nil
 }
@@ -203,7 +225,8 @@ func TestPolicyGrantsExactlyWhatTheTableGrants(t *testing.T) {
 			accepted++
 		}
 	}
-	if accepted < tables/10 || accepted > tables*9/10 {
+	t.Logf("%d of %d tables are accepted", accepted, tables)
+	if accepted < tables/10 || accepted > tables*19/20 {
 		t.Errorf("%d of %d tables are accepted: both kinds must be tried", accepted, tables)
 	}
 }

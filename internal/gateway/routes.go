@@ -58,14 +58,16 @@ type entry struct {
 	segments []segment
 	pattern  string   // its path in a policy's Resource: each parameter is "*"
 	verbs    []string // that lead to it: for ANY those that its resource does not declare
-	// widened are the entries whose resource also allows this one's paths with a
-	// slash at the end, see [Table.findWidened].
-	widened []int
 }
 
-// A Table is the routes of an API. It is immutable.
+// A Table is the routes of an API. Nothing changes it.
 type Table struct {
-	entries []entry // most specific resource first
+	entries []entry  // most specific resource first
+	other   string   // a text that is no literal of any route
+	all     []int    // the indices of the entries
+	scopes  []string // that routes ask for, each once
+	plans   []*plan
+	policies
 }
 
 // Match is where a request leads.
@@ -96,10 +98,15 @@ func NewTable(routes []Route) (*Table, error) {
 	}
 	slices.SortStableFunc(t.entries, func(a, b entry) int { return moreSpecific(a.segments, b.segments) })
 	t.spreadANY()
-	if err := t.checkOverGrant(); err != nil {
+	for i := range t.entries {
+		t.all = append(t.all, i)
+		t.scopes = append(t.scopes, t.entries[i].Scopes...)
+	}
+	slices.Sort(t.scopes)
+	t.scopes = slices.Compact(t.scopes)
+	if err := t.makePlans(); err != nil {
 		return nil, err
 	}
-	t.findWidened()
 	return t, nil
 }
 
@@ -319,9 +326,18 @@ func (t *Table) match(method, path string, greedyOnly bool) (*entry, map[string]
 		return nil, nil
 	}
 	parts := pathParts(path)
+	i := t.lead(t.all, method, parts, greedyOnly)
+	if i < 0 {
+		return nil, nil
+	}
+	return &t.entries[i], params(t.entries[i].segments, parts)
+}
+
+// lead returns which of the entries, in the table's order, a path leads to; -1 if none.
+func (t *Table) lead(among []int, verb string, parts []string, greedyOnly bool) int {
 	var chosen []segment // the resource that was chosen first
 	found := false
-	for i := range t.entries {
+	for _, i := range among {
 		e := &t.entries[i]
 		if !covers(e.segments, parts) || greedyOnly && !isGreedy(e.segments) {
 			continue
@@ -329,37 +345,16 @@ func (t *Table) match(method, path string, greedyOnly bool) (*entry, map[string]
 		if !found {
 			chosen, found = e.segments, true
 		}
-		same := slices.Equal(e.segments, chosen)
-		if !same && !isGreedy(e.segments) {
-			continue
-		}
-		if best := t.verb(method, e.segments); best != nil {
-			return best, params(best.segments, parts)
+		// Another resource than the first may only be a greedy one.
+		if (isGreedy(e.segments) || slices.Equal(e.segments, chosen)) && slices.Contains(e.verbs, verb) {
+			return i
 		}
 	}
-	return nil, nil
+	return -1
 }
 
 func isGreedy(segments []segment) bool {
 	return len(segments) > 0 && segments[len(segments)-1].kind == greedy
-}
-
-// verb finds the resource's method: the verb itself before ANY.
-func (t *Table) verb(method string, resource []segment) *entry {
-	var anyVerb *entry
-	for i := range t.entries {
-		e := &t.entries[i]
-		if !slices.Equal(e.segments, resource) {
-			continue
-		}
-		switch e.Method {
-		case method:
-			return e
-		case MethodAny:
-			anyVerb = e
-		}
-	}
-	return anyVerb
 }
 
 func pathParts(path string) []string {
@@ -394,32 +389,6 @@ func params(segments []segment, parts []string) map[string]string {
 		}
 	}
 	return m
-}
-
-// grants returns the methods of a stage, "GET/orders/*", that a principal with the
-// scopes may call, and those that have to be denied beside them.
-func (t *Table) grants(has func(scope string) bool) (allowed, denied []string) {
-	may := make([]bool, len(t.entries))
-	for i := range t.entries {
-		e := &t.entries[i]
-		if may[i] = e.Route.grants(has); may[i] {
-			for _, verb := range e.verbs {
-				allowed = append(allowed, verb+e.pattern)
-			}
-		}
-	}
-	for i := range t.entries {
-		e := &t.entries[i]
-		if may[i] || e.Public {
-			continue
-		}
-		for _, verb := range e.verbs {
-			if slices.ContainsFunc(e.widened, func(j int) bool { return may[j] && slices.Contains(t.entries[j].verbs, verb) }) {
-				denied = append(denied, verb+e.pattern+"/")
-			}
-		}
-	}
-	return allowed, denied
 }
 
 // grants reports whether a principal with the scopes may call the route.

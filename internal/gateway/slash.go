@@ -35,28 +35,3 @@ func (t *Table) bypasses(greedy *entry, method, plain string) bool {
 	e, _ := t.match(method, plain, false)
 	return e != nil && !e.Public && (greedy.Public || !implies(greedy.Route, e.Route))
 }
-
-// findWidened finds, for each entry, the others whose resource allows its paths
-// with a slash at the end though not without it. In a policy "*" may be nothing:
-// the resource of GET /users/{id}, GET/users/*, allows GET/users/. If AWS takes
-// that for GET /users, a principal who may call the first route only would get
-// through to it. Whoever is granted the first and not the second is therefore
-// denied the paths of the second that end in a slash.
-func (t *Table) findWidened() {
-	for i := range t.entries {
-		e := &t.entries[i]
-		if e.Public || len(e.segments) == 0 {
-			continue
-		}
-		for j := range t.entries {
-			granting := &t.entries[j]
-			head, ok := strings.CutSuffix(granting.pattern, "/*")
-			if i == j || !ok || head == "" || granting.Public || implies(granting.Route, e.Route) {
-				continue
-			}
-			if meet(strings.Split(head[1:], "/"), e.segments) {
-				e.widened = append(e.widened, j)
-			}
-		}
-	}
-}

@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxEncoded is how many patterns for paths with a percent sign a verb may have before
+// all such paths of the granting routes are denied.
+const maxEncoded = 32
+
+// policies keeps what was compiled, for each distinct set of scopes of the table.
+type policies struct {
+	mu   sync.Mutex
+	made map[string]Grants // guarded by mu
+}
+
+// maxPolicies bounds the memory; tables have a handful of kinds of principals.
+const maxPolicies = 1024
+
+// grants returns the methods of a stage, GET/orders/*, that a principal with the
+// scopes may call, and those that have to be denied beside them. It returns the same
+// lists again: nobody may change them.
+func (t *Table) grants(has func(scope string) bool) (allowed, denied []string) {
+	held := make([]byte, (len(t.scopes)+7)/8)
+	for i, s := range t.scopes {
+		if has(s) {
+			held[i/8] |= 1 << (i % 8)
+		}
+	}
+	t.mu.Lock()
+	g, made := t.made[string(held)]
+	t.mu.Unlock()
+	if made {
+		return g.Allowed, g.Denied
+	}
+	may := t.newSet()
+	for i := range t.entries {
+		if t.entries[i].Route.grants(has) {
+			may.add(i)
+		}
+	}
+	g = t.compile(may)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.made == nil || len(t.made) >= maxPolicies {
+		t.made = make(map[string]Grants)
+	}
+	t.made[string(held)] = g
+	return g.Allowed, g.Denied
+}
+
+// compile makes the smallest policy of the plans for a principal who may call these
+// routes and no others.
+func (t *Table) compile(may set) Grants {
+	var g Grants
+	type method struct {
+		entry int
+		texts []string
+	}
+	var methods []method
+	for _, p := range t.plans {
+		for _, r := range p.routes {
+			if may.has(r.entry) && !r.within.meets(may) {
+				methods = append(methods, method{r.entry, r.allowed})
+			}
+		}
+		denied := p.denied(may)
+		for _, verb := range p.verbs {
+			for _, pattern := range denied {
+				g.Denied = append(g.Denied, verb+"/"+pattern)
+			}
+		}
+	}
+	slices.SortStableFunc(methods, func(a, b method) int { return a.entry - b.entry })
+	for _, m := range methods {
+		g.Allowed = append(g.Allowed, m.texts...)
+	}
+	return g
+}
+
+// denied returns the patterns of paths that the principal is denied.
+func (p *plan) denied(may set) []string {
+	var deny, encoded, widest []string
+	for _, g := range p.gaps {
+		if may.has(g.granting) && !g.exposed.within(may) {
+			deny = append(deny, g.deny...)
+		}
+	}
+	for i := range p.leaks {
+		l := &p.leaks[i]
+		if !may.has(l.granting) || may.has(l.exposed) {
+			continue
+		}
+		w := l.choose(may)
+		deny = append(deny, w.deny...)
+		encoded = append(encoded, w.encoded...)
+		widest = append(widest, l.widest)
+	}
+	if encoded = narrow(encoded); len(encoded) > maxEncoded {
+		encoded = widest
+	}
+	return narrow(append(deny, encoded...))
+}
+
+// choose picks the widest way of denying a leak that takes nothing away from the
+// principal, or else one that takes no more than paths in which a {parameter} has the
+// text of a literal. [Table.checkWays] saw to it that there is one.
+func (l *leak) choose(may set) *way {
+	for i := range l.ways {
+		if !l.ways[i].takes.meets(may) {
+			return &l.ways[i]
+		}
+	}
+	for i := range l.ways {
+		if !l.ways[i].cripple.meets(may) {
+			return &l.ways[i]
+		}
+	}
+	return &l.ways[len(l.ways)-1]
+}
+
+// narrow sorts patterns and leaves out those that others hold.
+func narrow(patterns []string) []string {
+	slices.Sort(patterns)
+	patterns = slices.Compact(patterns)
+	return slices.DeleteFunc(slices.Clone(patterns), func(narrower string) bool {
+		return slices.ContainsFunc(patterns, func(wider string) bool {
+			return wider != narrower && strings.Contains(wider, "*") && glob(wider, narrower)
+		})
+	})
+}
