@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,12 +24,11 @@ import (
 )
 
 type offlineCmd struct {
-	Addr            string                `help:"Address to listen on; localhost is 127.0.0.1 and [::1]; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
-	AuthorizerTTL   time.Duration         `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION" group:"Listening"`
-	IdentitySources string                `name:"identity-sources" help:"Makes the gateway's authorizer one of type REQUEST, whose answers are used again by these: method.request.header.NAME or method.request.querystring.NAME, separated by commas. Default: type TOKEN, by the Authorization header." env:"LATCHKEY_IDENTITY_SOURCES" placeholder:"SOURCE" group:"Listening"`
-	TrailingSlash   gateway.TrailingSlash `help:"How the gateway reads a path that ends in a slash: refuse (no route), strip (the route without it) or keep (greedy routes hand it on) (${default})." env:"LATCHKEY_TRAILING_SLASH" enum:"refuse,strip,keep" default:"refuse" placeholder:"refuse|strip|keep" group:"Listening"`
-	AllRoutes       bool                  `help:"Print the auth service's routes too."`
-	JSON            bool                  `help:"Log JSON lines at a terminal too."`
+	Addr          string                `help:"Address to listen on; localhost is 127.0.0.1 and [::1]; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
+	AuthorizerTTL time.Duration         `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION" group:"Listening"`
+	TrailingSlash gateway.TrailingSlash `help:"How the gateway reads a path that ends in a slash: refuse (no route), strip (the route without it) or keep (greedy routes hand it on) (${default})." env:"LATCHKEY_TRAILING_SLASH" enum:"refuse,strip,keep" default:"refuse" placeholder:"refuse|strip|keep" group:"Listening"`
+	AllRoutes     bool                  `help:"Print the auth service's routes too."`
+	JSON          bool                  `help:"Log JSON lines at a terminal too."`
 	serviceFlags
 	corsFlags
 }
@@ -54,13 +52,6 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	defer srv.Close()
 	settings := c.config(log)
 	c.corsFlags.fill(&settings)
-	if settings.Events, err = awslambda.EventSettings(os.Getenv); err != nil {
-		return err
-	}
-	sources, err := c.identitySources()
-	if err != nil {
-		return err
-	}
 	sys, err := app.OpenDemo(ctx, settings, srv.URL())
 	if err != nil {
 		return c.explain(err)
@@ -75,7 +66,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	cfg := offline.Config{
-		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL, IdentitySources: sources, TrailingSlash: c.TrailingSlash,
+		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL, TrailingSlash: c.TrailingSlash,
 		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, CORSHeaders: c.CORSHeaders, Hosts: hostOf(c.PublicURL), Pages: sys.InboxPages(), Log: log,
 	}
 	cfg.Landing = &offline.Landing{Base: srv.URL(), Service: "auth"}
@@ -113,18 +104,6 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	}
 	fmt.Fprintf(p.stdout, "\nlistening on %s\n", srv.URL())
 	return srv.Serve(ctx, g)
-}
-
-// identitySources is nil for an authorizer of type TOKEN.
-func (c *offlineCmd) identitySources() ([]offline.IdentitySource, error) {
-	if c.IdentitySources == "" {
-		return nil, nil
-	}
-	sources, err := offline.ParseIdentitySources(c.IdentitySources)
-	if err != nil {
-		return nil, usagef("--identity-sources: %v", err)
-	}
-	return sources, nil
 }
 
 // hostOf is the name under which the configuration says that clients call.
@@ -265,34 +244,6 @@ func (c *initCmd) Run(ctx context.Context, p *process) error {
 	if os.Getenv(envMasterKey) == "" && c.MasterKeyFile == "" {
 		fmt.Fprintf(p.stdout, "back up %s/master.key apart from the database: neither is of use without the other\n", c.Data)
 	}
-	return nil
-}
-
-type routesCmd struct {
-	Compile routesCompileCmd `cmd:"" help:"Check the routes of the configuration file and write routes.json for the authorizer."`
-}
-
-type routesCompileCmd struct {
-	Out string `short:"o" help:"File to write; - is standard output." default:"routes.json" placeholder:"FILE"`
-}
-
-func (c *routesCompileCmd) Run(p *process) error {
-	if len(p.config.routes) == 0 {
-		return usagef("there are no routes to compile: declare them in %s, or name another file with --config", cmp.Or(p.config.path, defaultConfig))
-	}
-	t, err := p.config.table()
-	if err != nil {
-		return err
-	}
-	doc := append(t.JSON(), '\n')
-	if c.Out == "-" {
-		_, err = p.stdout.Write(doc)
-		return err
-	}
-	if err := os.WriteFile(c.Out, doc, 0o644); err != nil {
-		return fmt.Errorf("writing the route table: %w", err)
-	}
-	fmt.Fprintf(p.stdout, "%s: %d routes\n", c.Out, len(t.Routes()))
 	return nil
 }
 

@@ -224,7 +224,12 @@ type tokenCmd struct {
 }
 
 type tokenVerifyCmd struct {
-	Token     string `arg:"" optional:"" help:"The token; - (default) reads it from standard input, where no process list shows it." default:"-"`
+	Token string `arg:"" optional:"" help:"The token; - (default) reads it from standard input, where no process list shows it." default:"-"`
+	verifierFlags
+}
+
+// verifierFlags say by which keys tokens are verified, and whose they must be.
+type verifierFlags struct {
 	JWKS      string `name:"jwks" help:"File of the key set. Default: the keys in the data directory." type:"path" placeholder:"FILE"`
 	SecretEnv string `help:"Variable that holds the secret of HS256 tokens. Default: TOKEN_SECRET, if that is set." placeholder:"NAME"`
 	dataFlags
@@ -233,17 +238,26 @@ type tokenVerifyCmd struct {
 	PublicURL string `name:"public-url" hidden:"" env:"LATCHKEY_PUBLIC_URL"`
 }
 
-func (c *tokenVerifyCmd) Run(ctx context.Context, p *process) error {
-	token := c.Token
+// readToken takes a token from an argument, or from standard input for "-", with or
+// without the scheme before it.
+func (p *process) readToken(token string) (string, error) {
 	if token == "-" {
 		doc, err := io.ReadAll(io.LimitReader(p.stdin, 1<<20))
 		if err != nil {
-			return fmt.Errorf("reading the token: %w", err)
+			return "", fmt.Errorf("reading the token: %w", err)
 		}
 		token = strings.TrimSpace(string(doc))
 	}
 	if len(token) > 7 && strings.EqualFold(token[:7], "bearer ") {
 		token = strings.TrimLeft(token[7:], " ")
+	}
+	return token, nil
+}
+
+func (c *tokenVerifyCmd) Run(ctx context.Context, p *process) error {
+	token, err := p.readToken(c.Token)
+	if err != nil {
+		return err
 	}
 	verifier, done, err := c.verifier(ctx, p)
 	if err != nil {
@@ -261,7 +275,7 @@ func (c *tokenVerifyCmd) Run(ctx context.Context, p *process) error {
 }
 
 // verifier finds the keys: a secret, a file, or the data directory.
-func (c *tokenVerifyCmd) verifier(ctx context.Context, p *process) (*latchkey.Verifier, func(), error) {
+func (c *verifierFlags) verifier(ctx context.Context, p *process) (*latchkey.Verifier, func(), error) {
 	none := func() {}
 	issuer := cmp.Or(c.Issuer, c.PublicURL)
 	cfg := latchkey.Config{Issuer: issuer, Audience: cmp.Or(c.Audience, issuer), CacheSize: -1}

@@ -49,7 +49,7 @@ type cli struct {
 	Keys    keysCmd    `cmd:"" help:"List, rotate, import and export signing keys."`
 	Events  eventsCmd  `cmd:"" help:"Show the audit trail: who attempted what, and how it ended."`
 	Store   storeCmd   `cmd:"" help:"Back up the database; say what a data directory is for."`
-	Routes  routesCmd  `cmd:"" help:"Check the route table and compile it for the authorizer on Lambda."`
+	Routes  routesCmd  `cmd:"" help:"Check the route table, explain a decision, compile the table for the authorizer on Lambda."`
 	Token   tokenCmd   `cmd:"" help:"Look into tokens."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 	Lambda  lambdaCmd  `cmd:"" hidden:"" help:"Be the Lambda function that _HANDLER names."`

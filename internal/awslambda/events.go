@@ -8,10 +8,9 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/setting"
 )
 
-// EventSettings reads where tokens stand in events, what an answer tells, and what APIs
+// eventSettings reads where tokens stand in events, what an answer tells, and what APIs
 // need that have no routes of the table. A variable that is not set leaves the default.
-func EventSettings(getenv func(string) string) (gateway.EventConfig, error) {
-	var cfg gateway.EventConfig
+func eventSettings(getenv func(string) string, cfg *gateway.AuthorizerConfig) error {
 	for _, s := range []struct {
 		name string
 		read func(value string) error
@@ -46,13 +45,13 @@ func EventSettings(getenv func(string) string) (gateway.EventConfig, error) {
 			continue
 		}
 		if err := setting.Check(s.name, value); err != nil {
-			return cfg, err
+			return err
 		}
 		if err := s.read(value); err != nil {
-			return cfg, fmt.Errorf("%s: %w", s.name, err)
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	return cfg, nil
+	return nil
 }
 
 func checkHTTPAnswer(a gateway.HTTPAnswer) error {

@@ -17,3 +17,16 @@ func GrantsOf(t *Table, scopes string) Grants {
 
 // MayLeadTo lets the tests look at pairs of routes that no table may hold yet.
 var MayLeadTo = mayLeadTo
+
+// Break makes the table's policies wrong: without what has to be denied, or without
+// one route that is granted.
+func Break(t *Table, denies bool) {
+	t.made = nil
+	for _, p := range t.plans {
+		if denies {
+			p.leaks, p.gaps = nil, nil
+		} else if len(p.routes) > 0 {
+			p.routes[0].allowed = nil
+		}
+	}
+}

@@ -154,15 +154,14 @@ func (p Policy) Evaluate(action, resource string) EvalDecision {
 // covers compares actions without regard to case, as IAM does, and resources
 // with it.
 func (s statement) covers(action, resource string) bool {
-	actionMatches := false
-	for _, pattern := range s.action {
-		actionMatches = actionMatches || glob(strings.ToLower(pattern), strings.ToLower(action))
+	resourceMatches := slices.ContainsFunc(s.resource, func(pattern string) bool { return glob(pattern, resource) })
+	if resourceMatches == s.notResource {
+		return false
 	}
-	resourceMatches := false
-	for _, pattern := range s.resource {
-		resourceMatches = resourceMatches || glob(pattern, resource)
-	}
-	return actionMatches != s.notAction && resourceMatches != s.notResource
+	actionMatches := slices.ContainsFunc(s.action, func(pattern string) bool {
+		return glob(strings.ToLower(pattern), strings.ToLower(action))
+	})
+	return actionMatches != s.notAction
 }
 
 // glob matches the whole of s: "*" stands for any characters, slashes, colons

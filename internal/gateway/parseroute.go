@@ -28,6 +28,16 @@ func ParseRoute(s string) (verbs []string, path string, err error) {
 	return verbs, path, nil
 }
 
+// ParseRequest splits "GET /orders/42". It drops a query, which no policy looks at.
+func ParseRequest(s string) (verb, path string, err error) {
+	verb, path, ok := strings.Cut(s, " ")
+	path, _, _ = strings.Cut(path, "?")
+	if !ok || verb == MethodAny || !slices.Contains(methods, verb) || !strings.HasPrefix(path, "/") {
+		return "", "", fmt.Errorf("request %q: must be a verb (%s) and a path as it is sent, \"GET /orders/42\"", s, strings.Join(methods[:len(methods)-1], ", "))
+	}
+	return verb, path, nil
+}
+
 func known(verbs []string) bool {
 	return !slices.ContainsFunc(verbs, func(verb string) bool { return !slices.Contains(methods, verb) })
 }

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+)
+
+type routesCmd struct {
+	Compile routesCompileCmd `cmd:"" help:"Check the routes of the configuration file and write routes.json for the authorizer."`
+	Check   routesCheckCmd   `cmd:"" help:"Ask the policies of every kind of principal about every route: exit status 1 where they differ from the table."`
+	Explain routesExplainCmd `cmd:"" help:"Say which check or rule decides about a request with a token."`
+}
+
+type routesCompileCmd struct {
+	Out string `short:"o" help:"File to write; - is standard output." default:"routes.json" placeholder:"FILE"`
+}
+
+func (c *routesCompileCmd) Run(p *process) error {
+	t, err := p.declaredTable("compile")
+	if err != nil {
+		return err
+	}
+	doc := append(t.JSON(), '\n')
+	if c.Out == "-" {
+		_, err = p.stdout.Write(doc)
+		return err
+	}
+	if err := os.WriteFile(c.Out, doc, 0o644); err != nil {
+		return fmt.Errorf("writing the route table: %w", err)
+	}
+	fmt.Fprintf(p.stdout, "%s: %d routes\n", c.Out, len(t.Routes()))
+	return nil
+}
+
+// declaredTable is the table of the configuration file, which has to declare one.
+func (p *process) declaredTable(to string) (*gateway.Table, error) {
+	if len(p.config.routes) == 0 {
+		return nil, usagef("there are no routes to %s: declare them in %s, or name another file with --config", to, cmp.Or(p.config.path, defaultConfig))
+	}
+	return p.config.table()
+}
+
+type routesCheckCmd struct {
+	JSON bool `help:"Print JSON."`
+}
+
+func (c *routesCheckCmd) Run(p *process) error {
+	t, err := p.declaredTable("check")
+	if err != nil {
+		return err
+	}
+	report, err := t.Check()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(p.stdout, viewReport(report))
+	} else {
+		err = p.printReport(report, p.config.path, t.Routes())
+	}
+	if err == nil && !report.OK() {
+		err = errors.New("the policies differ from the route table: this is a fault of latchkey, please report it with the table")
+	}
+	return err
+}
+
+var checkColumns = []column{{title: "SCOPES", min: 8}, {title: "ROUTES"}, {title: "ALLOWED"}, {title: "DENIED"}, {title: "BYTES"}}
+
+// printReport shows a report to people.
+func (p *process) printReport(r gateway.Report, file string, routes []gateway.Route) error {
+	public := 0
+	for _, route := range routes {
+		if route.Public {
+			public++
+		}
+	}
+	fmt.Fprintf(p.stdout, "%s: %d routes, %d of them public; %d requests for the others, put to the policy of every kind of principal\n\n", file, len(routes), public, r.Requests)
+	t := p.newTable(checkColumns)
+	for _, kind := range r.Principals {
+		t.add(scopeList(kind.Scopes), strconv.Itoa(kind.Routes), strconv.Itoa(kind.Allowed), strconv.Itoa(kind.Denied), strconv.Itoa(kind.Bytes))
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if r.Left > 0 {
+		fmt.Fprintf(p.stdout, "\n%d more kinds of principals were not looked at\n", r.Left)
+	}
+	printFindings(p.stdout, "\nover-grants, requests that a policy allows and the table does not:", r.OverGrants)
+	printFindings(p.stdout, "\nunder-grants, requests that the table grants and a policy does not allow:", r.Missing)
+	printFindings(p.stdout, "\nknown losses, paths that are denied though their route is granted:", r.Losses)
+	if r.OK() {
+		_, err := fmt.Fprintln(p.stdout, "\nok: the policies grant what the table grants")
+		return err
+	}
+	return nil
+}
+
+func scopeList(scopes []string) string { return cmp.Or(strings.Join(scopes, " "), "-") }
+
+func printFindings(w io.Writer, title string, findings []gateway.Finding) {
+	if len(findings) == 0 {
+		return
+	}
+	fmt.Fprintln(w, title)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range findings {
+		why := ""
+		if f.Why != "" {
+			why = ": " + f.Why
+		}
+		fmt.Fprintf(t, "  %s\tof %s\tby scopes %s%s\n", f.Request, f.Route, scopeList(f.Scopes), why)
+	}
+	t.Flush()
+}
+
+// reportView and findingView are a report for machines.
+type reportView struct {
+	OK          bool            `json:"ok"`
+	Requests    int             `json:"requests"`
+	Principals  []principalView `json:"principals"`
+	Left        int             `json:"principals_left_out"`
+	OverGrants  []findingView   `json:"over_grants"`
+	UnderGrants []findingView   `json:"under_grants"`
+	Losses      []findingView   `json:"known_losses"`
+}
+
+type principalView struct {
+	Scopes  []string `json:"scopes"`
+	Routes  int      `json:"routes"`
+	Allowed int      `json:"allowed"`
+	Denied  int      `json:"denied"`
+	Bytes   int      `json:"policy_bytes"`
+}
+
+type findingView struct {
+	Request string   `json:"request"`
+	Route   string   `json:"route"`
+	Scopes  []string `json:"scopes"`
+	Why     string   `json:"why,omitempty"`
+}
+
+func viewReport(r gateway.Report) reportView {
+	v := reportView{OK: r.OK(), Requests: r.Requests, Left: r.Left, OverGrants: viewFindings(r.OverGrants), UnderGrants: viewFindings(r.Missing), Losses: viewFindings(r.Losses)}
+	for _, k := range r.Principals {
+		v.Principals = append(v.Principals, principalView{list(k.Scopes), k.Routes, k.Allowed, k.Denied, k.Bytes})
+	}
+	return v
+}
+
+func viewFindings(findings []gateway.Finding) []findingView {
+	views := []findingView{}
+	for _, f := range findings {
+		views = append(views, findingView{f.Request, f.Route.String(), list(f.Scopes), f.Why})
+	}
+	return views
+}
+
+// list makes [] of no list: null is another type to many programs.
+func list(texts []string) []string {
+	if texts == nil {
+		return []string{}
+	}
+	return texts
+}
+
+type routesExplainCmd struct {
+	Token   string `arg:"" help:"The token; - reads it from standard input, where no process list shows it."`
+	Request string `arg:"" help:"The request: \"GET /orders/42\"."`
+	JSON    bool   `help:"Print JSON."`
+	verifierFlags
+}
+
+func (c *routesExplainCmd) Run(ctx context.Context, p *process) error {
+	method, path, err := gateway.ParseRequest(c.Request)
+	if err != nil {
+		return usagef("%v", err)
+	}
+	t, err := p.config.table()
+	if err != nil {
+		return err
+	}
+	token, err := p.readToken(c.Token)
+	if err != nil {
+		return err
+	}
+	verifier, done, err := c.verifier(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer done()
+	claims, refused := verifier.Verify(ctx, token)
+	if refused != nil && !errors.Is(refused, latchkey.ErrInvalidToken) {
+		return fmt.Errorf("the token could not be checked: %w", refused)
+	}
+	v := viewExplanation(method+" "+path, t.Explain(method, path, claims.HasScope, refused))
+	v.Token = viewToken(claims, refused)
+	if c.JSON {
+		return printJSON(p.stdout, v)
+	}
+	return v.print(p.stdout)
+}
+
+// explanationView is what decides about a request, for machines.
+type explanationView struct {
+	Request   string      `json:"request"`
+	Passes    bool        `json:"passes"`
+	Status    int         `json:"status,omitempty"` // of the gateway's own answer
+	DecidedBy string      `json:"decided_by"`       // routes, token, table or policy
+	Reason    string      `json:"reason"`
+	Route     *routeView  `json:"route,omitempty"`
+	Token     *tokenView  `json:"token"`
+	Policy    *policyView `json:"policy,omitempty"`
+}
+
+type routeView struct {
+	Route string `json:"route"`
+	Needs string `json:"needs"`
+	To    string `json:"to"`
+}
+
+type tokenView struct {
+	Good      bool       `json:"good"`
+	Error     string     `json:"error,omitempty"`
+	Subject   string     `json:"sub,omitempty"`
+	Scope     string     `json:"scope"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+type policyView struct {
+	Effect  string `json:"effect"` // Allow, Deny or none
+	Pattern string `json:"pattern,omitempty"`
+}
+
+func viewExplanation(request string, e gateway.Explanation) explanationView {
+	v := explanationView{Request: request, Passes: e.Passes, Status: e.Status, DecidedBy: e.DecidedBy, Reason: e.Reason}
+	if e.Found {
+		v.Route = &routeView{e.Route.String(), e.Route.Needs(), e.Route.To}
+	}
+	if e.DecidedBy == "table" || e.DecidedBy == "policy" {
+		effects := map[gateway.EvalDecision]string{gateway.Allow: "Allow", gateway.ExplicitDeny: "Deny", gateway.ImplicitDeny: "none"}
+		v.Policy = &policyView{effects[e.Effect], e.Pattern}
+	}
+	return v
+}
+
+func viewToken(c latchkey.Claims, refused error) *tokenView {
+	if refused != nil {
+		return &tokenView{Error: refused.Error()}
+	}
+	expires := c.ExpiresAt.UTC()
+	return &tokenView{Good: true, Subject: c.Subject, Scope: c.Scope, ExpiresAt: &expires}
+}
+
+func (v explanationView) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "request\t%s\n", v.Request)
+	if v.Route != nil {
+		fmt.Fprintf(t, "route\t%s, %s, to %s\n", v.Route.Route, v.Route.Needs, v.Route.To)
+	}
+	if v.Token.Good {
+		fmt.Fprintf(t, "token\tgood until %s, of %s, scope %q\n", v.Token.ExpiresAt.Format(time.RFC3339), v.Token.Subject, v.Token.Scope)
+	} else {
+		fmt.Fprintf(t, "token\t%s\n", v.Token.Error)
+	}
+	if v.Policy != nil {
+		fmt.Fprintf(t, "policy\t%s\n", strings.TrimSpace(v.Policy.Effect+" "+v.Policy.Pattern))
+	}
+	outcome := "passes"
+	if !v.Passes {
+		outcome = map[int]string{401: "401 Unauthorized", 403: "403 Forbidden"}[v.Status]
+	}
+	fmt.Fprintf(t, "answer\t%s: %s\n", outcome, v.Reason)
+	return t.Flush()
+}
