@@ -5,10 +5,11 @@ import (
 	"sync"
 )
 
-// entry is a verified token's claims and the key that verified it.
+// entry is a verified token's claims, and the key and issuer that verified it.
 type entry struct {
 	claims Claims
 	key    *Key
+	issuer *issuer
 }
 
 // cache remembers verified tokens in two generations: when the young one is

@@ -11,6 +11,10 @@
 //     names, integers for times;
 //   - exp is required, and so are iss, aud and the type at+jwt.
 //
+// Tokens of other issuers, as Auth0, Cognito or Keycloak, are verified beside
+// latchkey's own, or alone: see [Issuer]. Strictness is the same; what their claims
+// are called is a [Profile].
+//
 // Start at [New] with a [KeySet] from [ParseJWKS] or [NewKeySet]. The package
 // jwks fetches key sets, httpauth guards net/http handlers, latchkeytest makes
 // tokens for tests. This package imports the standard library only and not

@@ -84,7 +84,7 @@ func TestImportsGoDownward(t *testing.T) {
 			if !inside && strings.Contains(first, ".") && slices.Contains(standardOnly, dir) {
 				t.Errorf("%s imports %s, which is not of the standard library", dir, imported)
 			}
-			if dir == "." && (imported == "net/http" || imported == "encoding/json") {
+			if dir == "." && imported == "net/http" { // encoding/json comes with log/slog anyway
 				t.Errorf("the root package imports %s, which the lean bootstrap would pay for", imported)
 			}
 		}
@@ -124,6 +124,24 @@ func houseImports(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// TestVerifierNeedsNoNetwork: what a verifier of static keys links.
+func TestVerifierNeedsNoNetwork(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module) {
+		t.Fatalf("go list says %q", out)
+	}
+	for _, dep := range deps {
+		first, _, _ := strings.Cut(dep, "/")
+		if dep == "net" || dep == "net/http" || dep == "crypto/tls" || strings.Contains(first, ".") && !strings.HasPrefix(dep, module) {
+			t.Errorf("the root package links %s", dep)
+		}
+	}
 }
 
 // TestAuthorizerIsLean names what would make every cold start slower.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
@@ -26,11 +25,16 @@ const (
 // DefaultLeeway is allowed for clocks that differ where [Config] names none.
 const DefaultLeeway = 10 * time.Second
 
-// Config is what a Verifier needs.
+// Config is what a Verifier needs: Keys, Issuer and Audience for latchkey's own
+// tokens, or Issuers for those of others, or both.
 type Config struct {
-	Keys     KeySet // required
-	Issuer   string // exact value of iss; required unless Legacy
-	Audience string // must be among aud; required unless Legacy
+	Keys     KeySet // required, unless there are Issuers
+	Issuer   string // exact value of iss; required with Keys unless Legacy
+	Audience string // must be among aud; required with Keys unless Legacy
+
+	// Issuers are others whose tokens are good here. A token's iss says whose it
+	// is; it is verified by that issuer's keys and profile and no others.
+	Issuers []Issuer
 
 	// Leeway is allowed for clocks that differ, at exp, nbf and iat: 60 s at
 	// most. 0 is [DefaultLeeway]: without any, a token that an issuer whose
@@ -51,17 +55,20 @@ type Config struct {
 
 // A Verifier verifies tokens. It may be used concurrently.
 type Verifier struct {
-	cfg        Config
-	cache      *cache                       // nil: none
-	lastHeader atomic.Pointer[signedHeader] // nil: none was good yet
+	own    *issuer            // nil: none
+	byURL  map[string]*issuer // nil: own alone
+	leeway time.Duration
+	now    func() time.Time
+	cache  *cache // nil: none
 }
 
 // New checks the configuration and returns a Verifier.
 func New(cfg Config) (*Verifier, error) {
+	hasOwn := cfg.Keys != nil
 	switch {
-	case cfg.Keys == nil:
+	case !hasOwn && (len(cfg.Issuers) == 0 || cfg.Issuer != "" || cfg.Audience != "" || cfg.Legacy):
 		return nil, errors.New("verifier: keys must be set")
-	case !cfg.Legacy && (cfg.Issuer == "" || cfg.Audience == ""):
+	case hasOwn && !cfg.Legacy && (cfg.Issuer == "" || cfg.Audience == ""):
 		return nil, errors.New("verifier: issuer and audience must be set")
 	case cfg.Leeway > maxLeeway:
 		return nil, fmt.Errorf("verifier: leeway %v must be %v at most", cfg.Leeway, maxLeeway)
@@ -69,11 +76,16 @@ func New(cfg Config) (*Verifier, error) {
 	if cfg.Leeway == 0 {
 		cfg.Leeway = DefaultLeeway
 	}
-	cfg.Leeway = max(cfg.Leeway, 0)
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+	v := &Verifier{leeway: max(cfg.Leeway, 0), now: cfg.Now}
+	if v.now == nil {
+		v.now = time.Now
 	}
-	v := &Verifier{cfg: cfg}
+	if hasOwn {
+		v.own = cfg.own()
+	}
+	if err := v.addIssuers(cfg.Issuers); err != nil {
+		return nil, err
+	}
 	if cfg.CacheSize == 0 {
 		cfg.CacheSize = defaultCacheSize
 	}
@@ -90,26 +102,26 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	if len(token) > maxToken {
 		return Claims{}, errSize
 	}
-	now := v.cfg.Now()
+	now := v.now()
 	if v.cache != nil {
 		if e, ok := v.cache.get(token); ok && v.stillGood(ctx, e, now) {
 			return e.claims, nil
 		}
 	}
-	claims, key, err := v.verify(ctx, token, now)
+	e, err := v.verify(ctx, token, now)
 	if err != nil {
 		return Claims{}, err
 	}
 	if v.cache != nil {
-		v.cache.put(token, entry{claims, key})
+		v.cache.put(token, e)
 	}
-	return claims, nil
+	return e.claims, nil
 }
 
 // stillGood checks again what time and the key set may have changed. A key that
 // was removed ends its tokens at once.
 func (v *Verifier) stillGood(ctx context.Context, e entry, now time.Time) bool {
-	key, err := v.cfg.Keys.Key(ctx, e.key.id, e.key.alg)
+	key, err := e.issuer.keys.Key(ctx, e.key.id, e.key.alg)
 	return err == nil && key == e.key && v.checkTimes(&e.claims, now) == nil
 }
 
@@ -146,38 +158,60 @@ func decode(dst []byte, text string) ([]byte, error) {
 
 var base64url = base64.RawURLEncoding.Strict()
 
-func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Claims, *Key, error) {
+func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (entry, error) {
 	p, ok := split(token)
 	if !ok {
-		return Claims{}, nil, errParts
+		return entry{}, errParts
 	}
-	h, known, err := v.header(p.header)
+	iss, payload, err := v.issuerOf(p)
 	if err != nil {
-		return Claims{}, nil, err
+		return entry{}, err
 	}
-	key, err := v.key(ctx, h)
+	h, known, err := iss.header(p.header)
 	if err != nil {
-		return Claims{}, nil, err
+		return entry{}, err
+	}
+	key, err := iss.key(ctx, h)
+	if err != nil {
+		return entry{}, err
 	}
 	if err := verifySignature(key, p); err != nil {
-		return Claims{}, nil, err
+		return entry{}, err
 	}
 	if !known {
-		v.lastHeader.Store(&signedHeader{strings.Clone(p.header), h})
+		iss.lastHeader.Store(&signedHeader{strings.Clone(p.header), h})
 	}
-	if err := v.checkType(h.typ); err != nil {
-		return Claims{}, nil, err
+	if err := iss.checkType(h.typ); err != nil {
+		return entry{}, err
 	}
+	if payload == "" {
+		if payload, err = decodePayload(p); err != nil {
+			return entry{}, err
+		}
+	}
+	claims, err := iss.parseClaims(payload)
+	if err != nil {
+		return entry{}, err
+	}
+	return entry{claims, key, iss}, v.checkTimes(&claims, now)
+}
+
+// issuerOf returns whose token it is. Where there is but one issuer, nothing is
+// looked at before the signature; else the payload is read, for its iss.
+func (v *Verifier) issuerOf(p parts) (iss *issuer, payload string, err error) {
+	if v.byURL == nil {
+		return v.own, "", nil
+	}
+	if payload, err = decodePayload(p); err == nil {
+		iss, err = v.find(payload)
+	}
+	return iss, payload, err
+}
+
+func decodePayload(p parts) (string, error) {
 	var buf [1024]byte
 	payload, err := decode(buf[:0], p.payload)
-	if err != nil {
-		return Claims{}, nil, err
-	}
-	claims, err := v.parseClaims(string(payload))
-	if err != nil {
-		return Claims{}, nil, err
-	}
-	return claims, key, v.checkTimes(&claims, now)
+	return string(payload), err
 }
 
 // header holds the members that are looked at. jwk, jku, x5u and x5c are not:
@@ -196,8 +230,8 @@ type signedHeader struct {
 
 // header reads a header, unless it is spelled like the last good one: all tokens
 // of a key have the same.
-func (v *Verifier) header(part string) (h header, known bool, err error) {
-	if last := v.lastHeader.Load(); last != nil && last.part == part {
+func (iss *issuer) header(part string) (h header, known bool, err error) {
+	if last := iss.lastHeader.Load(); last != nil && last.part == part {
 		return last.header, true, nil
 	}
 	h, err = parseHeader(part)
@@ -248,12 +282,22 @@ var (
 // wrongCase refuses names that another reader might take for ours (RFC 7515
 // section 4: names are compared exactly).
 func wrongCase(name string, ours []string, refuse error) error {
+	ascii := isASCII(name) // other letters fold to ours with another length
 	for _, own := range ours {
-		if strings.EqualFold(name, own) {
+		if (len(name) == len(own) || !ascii) && strings.EqualFold(name, own) {
 			return refuse
 		}
 	}
 	return nil
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // refusal passes our own refusals on and turns errors of the JSON reader into
@@ -263,28 +307,6 @@ func refusal(err error, bad *TokenError) error {
 		return own
 	}
 	return bad
-}
-
-func (v *Verifier) key(ctx context.Context, h header) (*Key, error) {
-	if !isOurs(h.alg) {
-		return nil, errAlgorithm
-	}
-	if v.cfg.Legacy && h.alg != HS256 {
-		return nil, errLegacyAlg
-	}
-	if h.hasKid && h.kid == "" { // it names a key, and none has this id; without a kid it would not
-		return nil, errKey
-	}
-	key, err := v.cfg.Keys.Key(ctx, h.kid, h.alg)
-	switch {
-	case errors.Is(err, ErrKeyNotFound):
-		return nil, errKey
-	case err != nil:
-		return nil, fmt.Errorf("looking up key: %w", err)
-	case key == nil || key.alg != h.alg: // a careless KeySet must not lead to confusion
-		return nil, errKey
-	}
-	return key, nil
 }
 
 func verifySignature(key *Key, p parts) error {
@@ -299,47 +321,15 @@ func verifySignature(key *Key, p parts) error {
 	return nil
 }
 
-// checkType wants access tokens and no other kind of JWT (RFC 9068 section 4,
-// RFC 8725 section 3.11).
-func (v *Verifier) checkType(typ string) error {
-	if v.cfg.Legacy {
-		if typ != "" && !strings.EqualFold(typ, "JWT") {
-			return errLegacyType
-		}
-		return nil
-	}
-	if !strings.EqualFold(typ, "at+jwt") && !strings.EqualFold(typ, "application/at+jwt") {
-		return errType
-	}
-	return nil
-}
-
-// parseClaims reads and checks everything but the times' relation to now.
-func (v *Verifier) parseClaims(payload string) (Claims, error) {
+// parseOwn reads the claims of latchkey's own tokens.
+func (iss *issuer) parseOwn(payload string) (Claims, error) {
 	c := Claims{payload: payload}
 	var user strictjson.Value
 	err := strictjson.Object(payload, func(name string, value strictjson.Value) error {
+		if known, err := c.read(name, value); known {
+			return err
+		}
 		switch name {
-		case "exp":
-			return numericDate(value, &c.ExpiresAt, errExpiry)
-		case "nbf":
-			return numericDate(value, &c.NotBefore, errNotBefore)
-		case "iat":
-			return numericDate(value, &c.IssuedAt, errIssuedAt)
-		case "aud":
-			return parseAudience(value, &c.audience)
-		case "iss":
-			return claimText(value, &c.Issuer)
-		case "sub":
-			return claimText(value, &c.Subject)
-		case "jti":
-			return claimText(value, &c.ID)
-		case "sid":
-			return claimText(value, &c.SessionID)
-		case "client_id":
-			return claimText(value, &c.ClientID)
-		case "username":
-			return claimText(value, &c.Username)
 		case "scope":
 			return claimText(value, &c.Scope)
 		case "user":
@@ -351,12 +341,39 @@ func (v *Verifier) parseClaims(payload string) (Claims, error) {
 	if err != nil {
 		return Claims{}, refusal(err, errClaimsJSON)
 	}
-	if v.cfg.Legacy && user.Kind() != 0 {
+	if iss.legacy && user.Kind() != 0 {
 		if err := legacyUser(user, &c); err != nil {
 			return Claims{}, refusal(err, errClaimsMember)
 		}
 	}
-	return c, v.checkClaims(&c)
+	return c, iss.checkOwn(&c)
+}
+
+// read reads the members that mean the same at every issuer.
+func (c *Claims) read(name string, value strictjson.Value) (known bool, err error) {
+	switch name {
+	case "exp":
+		return true, numericDate(value, &c.ExpiresAt, errExpiry)
+	case "nbf":
+		return true, numericDate(value, &c.NotBefore, errNotBefore)
+	case "iat":
+		return true, numericDate(value, &c.IssuedAt, errIssuedAt)
+	case "aud":
+		return true, parseAudience(value, &c.audience)
+	case "iss":
+		return true, claimText(value, &c.Issuer)
+	case "sub":
+		return true, claimText(value, &c.Subject)
+	case "jti":
+		return true, claimText(value, &c.ID)
+	case "sid":
+		return true, claimText(value, &c.SessionID)
+	case "client_id":
+		return true, claimText(value, &c.ClientID)
+	case "username":
+		return true, claimText(value, &c.Username)
+	}
+	return false, nil
 }
 
 func claimText(v strictjson.Value, to *string) error {
@@ -412,30 +429,47 @@ func legacyUser(v strictjson.Value, c *Claims) error {
 	})
 }
 
-func (v *Verifier) checkClaims(c *Claims) error {
+func (iss *issuer) checkOwn(c *Claims) error {
 	switch {
-	case c.Issuer == "" && !v.cfg.Legacy:
+	case c.Issuer == "" && !iss.legacy:
 		return errNoIssuer
-	case c.Issuer != "" && v.cfg.Issuer != "" && c.Issuer != v.cfg.Issuer:
-		return issuerError(c.Issuer, v.cfg.Issuer)
-	case c.audience == nil && !v.cfg.Legacy:
+	case c.Issuer != "" && iss.url != "" && c.Issuer != iss.url:
+		return issuerError(c.Issuer, iss.url)
+	case c.audience == nil && !iss.legacy:
 		return errNoAudience
-	case c.audience != nil && v.cfg.Audience != "" && !contains(c.audience, v.cfg.Audience):
-		return audienceError(c.audience, v.cfg.Audience) // RFC 7519 section 4.1.3: MUST, in legacy mode too
+	case c.audience != nil && iss.audiences != nil && !containsAny(c.audience, iss.audiences):
+		return audienceError("aud", c.audience, iss.audiences) // RFC 7519 section 4.1.3: MUST, in legacy mode too
+	}
+	for _, other := range iss.principals {
+		if strings.HasPrefix(c.Subject, other) {
+			return errSubjectOfOther
+		}
+	}
+	if err := c.checkRequired(); err != nil && !(iss.legacy && err == errNoIssuedAt) {
+		return err
+	}
+	return nil
+}
+
+// checkRequired wants what every token has to say.
+func (c *Claims) checkRequired() error {
+	switch {
 	case c.Subject == "" || len(c.Subject) > maxSubject || hasControl(c.Subject):
 		return errSubject
 	case c.ExpiresAt.IsZero():
 		return errNoExpiry
-	case c.IssuedAt.IsZero() && !v.cfg.Legacy:
+	case c.IssuedAt.IsZero():
 		return errNoIssuedAt // RFC 9068 section 2.2
 	}
 	return nil
 }
 
-func contains(list []string, s string) bool {
+func containsAny(list, wanted []string) bool {
 	for _, e := range list {
-		if e == s {
-			return true
+		for _, w := range wanted {
+			if e == w {
+				return true
+			}
 		}
 	}
 	return false
@@ -453,11 +487,11 @@ func hasControl(s string) bool {
 
 func (v *Verifier) checkTimes(c *Claims, now time.Time) error {
 	switch {
-	case !now.Before(c.ExpiresAt.Add(v.cfg.Leeway)): // RFC 7519 section 4.1.4
+	case !now.Before(c.ExpiresAt.Add(v.leeway)): // RFC 7519 section 4.1.4
 		return errExpired
-	case now.Add(v.cfg.Leeway).Before(c.NotBefore):
+	case now.Add(v.leeway).Before(c.NotBefore):
 		return errTooEarly
-	case now.Add(v.cfg.Leeway).Before(c.IssuedAt):
+	case now.Add(v.leeway).Before(c.IssuedAt):
 		return errFuture
 	}
 	return nil

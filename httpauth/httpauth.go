@@ -90,8 +90,14 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" && !token
 }
 
+// A Verifier verifies tokens; [latchkey.Verifier] is one. An error that does not
+// match [latchkey.ErrInvalidToken] is an outage.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (latchkey.Claims, error)
+}
+
 type guard struct {
-	verifier *latchkey.Verifier
+	verifier Verifier
 	scopes   []string
 	log      *slog.Logger // nil: nothing is logged
 	// preflights pass without a token.
@@ -101,8 +107,8 @@ type guard struct {
 
 // Require lets requests pass that carry a good token. The handler behind it
 // finds the claims by [ClaimsFrom].
-func Require(v *latchkey.Verifier, options ...Option) func(http.Handler) http.Handler {
-	if v == nil {
+func Require(v Verifier, options ...Option) func(http.Handler) http.Handler {
+	if own, ok := v.(*latchkey.Verifier); v == nil || ok && own == nil {
 		panic("httpauth: Require needs a verifier") // now, and not at every request
 	}
 	g := &guard{verifier: v}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/httpauth"
@@ -184,6 +185,48 @@ func TestWithErrorHandler(t *testing.T) {
 	guarded.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Code != http.StatusTeapot || !errors.Is(got, httpauth.ErrNoToken) {
 		t.Errorf("answered %d for %v", w.Code, got)
+	}
+}
+
+// revoked is a verifier that asks further than the token.
+type revoked struct {
+	httpauth.Verifier
+	session string
+}
+
+func (r revoked) Verify(ctx context.Context, token string) (latchkey.Claims, error) {
+	c, err := r.Verifier.Verify(ctx, token)
+	if err == nil && c.SessionID == r.session {
+		return latchkey.Claims{}, fmt.Errorf("%w: its session has ended", latchkey.ErrInvalidToken)
+	}
+	return c, err
+}
+
+func TestRequireTakesAnyVerifier(t *testing.T) {
+	issuer := latchkeytest.NewIssuer(t)
+	ended := latchkeytest.Claims("ada", "", time.Now())
+	guarded := httpauth.Require(revoked{issuer.Verifier(), ended["sid"].(string)})(hello)
+	for token, status := range map[string]int{issuer.Token("ada", ""): 200, issuer.Sign(ended): 401} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		guarded.ServeHTTP(w, r)
+		if w.Code != status {
+			t.Errorf("answered %d, want %d", w.Code, status)
+		}
+	}
+}
+
+func TestRequireWithoutVerifier(t *testing.T) {
+	for name, v := range map[string]httpauth.Verifier{"none": nil, "a nil one": (*latchkey.Verifier)(nil)} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic when it is made", name)
+				}
+			}()
+			httpauth.Require(v)
+		}()
 	}
 }
 

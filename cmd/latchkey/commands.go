@@ -24,11 +24,12 @@ import (
 )
 
 type offlineCmd struct {
-	Addr          string                `help:"Address to listen on; localhost is 127.0.0.1 and [::1]; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
-	AuthorizerTTL time.Duration         `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION" group:"Listening"`
-	TrailingSlash gateway.TrailingSlash `help:"How the gateway reads a path that ends in a slash: refuse (no route), strip (the route without it) or keep (greedy routes hand it on) (${default})." env:"LATCHKEY_TRAILING_SLASH" enum:"refuse,strip,keep" default:"refuse" placeholder:"refuse|strip|keep" group:"Listening"`
-	AllRoutes     bool                  `help:"Print the auth service's routes too."`
-	JSON          bool                  `help:"Log JSON lines at a terminal too."`
+	Addr            string                `help:"Address to listen on; localhost is 127.0.0.1 and [::1]; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
+	AuthorizerTTL   time.Duration         `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION" group:"Listening"`
+	IdentitySources string                `name:"identity-sources" help:"Makes the gateway's authorizer one of type REQUEST, whose answers are used again by these: method.request.header.NAME or method.request.querystring.NAME, separated by commas. Default: type TOKEN, by the Authorization header." env:"LATCHKEY_IDENTITY_SOURCES" placeholder:"SOURCE" group:"Listening"`
+	TrailingSlash   gateway.TrailingSlash `help:"How the gateway reads a path that ends in a slash: refuse (no route), strip (the route without it) or keep (greedy routes hand it on) (${default})." env:"LATCHKEY_TRAILING_SLASH" enum:"refuse,strip,keep" default:"refuse" placeholder:"refuse|strip|keep" group:"Listening"`
+	AllRoutes       bool                  `help:"Print the auth service's routes too."`
+	JSON            bool                  `help:"Log JSON lines at a terminal too."`
 	serviceFlags
 	corsFlags
 }
@@ -52,6 +53,13 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	defer srv.Close()
 	settings := c.config(log)
 	c.corsFlags.fill(&settings)
+	if settings.Events, err = awslambda.EventSettings(os.Getenv); err != nil {
+		return err
+	}
+	sources, err := c.identitySources()
+	if err != nil {
+		return err
+	}
 	sys, err := app.OpenDemo(ctx, settings, srv.URL())
 	if err != nil {
 		return c.explain(err)
@@ -66,7 +74,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	cfg := offline.Config{
-		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL, TrailingSlash: c.TrailingSlash,
+		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL, IdentitySources: sources, TrailingSlash: c.TrailingSlash,
 		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, CORSHeaders: c.CORSHeaders, Hosts: hostOf(c.PublicURL), Pages: sys.InboxPages(), Log: log,
 	}
 	cfg.Landing = &offline.Landing{Base: srv.URL(), Service: "auth"}
@@ -104,6 +112,18 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	}
 	fmt.Fprintf(p.stdout, "\nlistening on %s\n", srv.URL())
 	return srv.Serve(ctx, g)
+}
+
+// identitySources is nil for an authorizer of type TOKEN.
+func (c *offlineCmd) identitySources() ([]offline.IdentitySource, error) {
+	if c.IdentitySources == "" {
+		return nil, nil
+	}
+	sources, err := offline.ParseIdentitySources(c.IdentitySources)
+	if err != nil {
+		return nil, usagef("--identity-sources: %v", err)
+	}
+	return sources, nil
 }
 
 // hostOf is the name under which the configuration says that clients call.

@@ -43,7 +43,7 @@ var fileSettings = []string{
 	"addr", "data", "public-url", "app-url", "issuer", "audience", "access-token-ttl", "signing-alg",
 	"cors-origins", "cors-headers", "http2", "trusted-proxies", "log-level", "argon2", "limits", "authorizer-ttl", "master-key-file",
 	"registration", "verify-email", "mail-from", "mail-helo", "mail-templates", "min-password", "breached-passwords",
-	"session-idle", "session-lifetime", "event-retention", "base-path", "trailing-slash",
+	"session-idle", "session-lifetime", "event-retention", "base-path", "trailing-slash", "identity-sources",
 }
 
 // configPath finds the file that the command line or the environment names.

@@ -32,7 +32,11 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return fmt.Errorf("reading the event: %w", err)
 	}
-	sys, err := app.OpenDemo(ctx, c.config(p.logger()), "http://127.0.0.1:4000")
+	settings := c.config(p.logger())
+	if settings.Events, err = awslambda.EventSettings(os.Getenv); err != nil {
+		return err
+	}
+	sys, err := app.OpenDemo(ctx, settings, "http://127.0.0.1:4000")
 	if err != nil {
 		return c.explain(err)
 	}

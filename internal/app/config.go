@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/redact"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
@@ -87,6 +88,9 @@ type Config struct {
 	MailHelo string
 	// MailTemplates is a directory of templates; empty is the built-in ones.
 	MailTemplates string
+
+	// Events is what the authorizer of Functions reads and answers events by.
+	Events gateway.EventConfig
 
 	// Log is required.
 	Log *slog.Logger

@@ -87,7 +87,7 @@ func (s *System) Functions(table *gateway.Table, log *slog.Logger) (map[string]g
 }
 
 func (s *System) authorizer(table *gateway.Table, log *slog.Logger) (gateway.Function, error) {
-	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.Verifier, Table: table, Log: log})
+	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.Verifier, Table: table, Log: log, EventConfig: s.cfg.Events})
 	if err != nil {
 		return nil, err
 	}

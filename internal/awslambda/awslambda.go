@@ -28,7 +28,7 @@ const (
 	EnvLevel    = "LATCHKEY_LOG_LEVEL"
 	EnvAppName  = "APP_NAME"
 
-	// See events.go.
+	// See EventSettings.
 	EnvTokenSources     = "LATCHKEY_TOKEN_SOURCES"
 	EnvContextClaims    = "LATCHKEY_CONTEXT_CLAIMS"
 	EnvHTTPAPIResponses = "LATCHKEY_HTTP_API_RESPONSES"
@@ -82,11 +82,11 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	cfg := gateway.AuthorizerConfig{Verifier: verifier, Table: table, Log: log}
-	if err := eventSettings(getenv, &cfg); err != nil {
+	events, err := EventSettings(getenv)
+	if err != nil {
 		return nil, err
 	}
-	return gateway.NewAuthorizer(cfg)
+	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Log: log, EventConfig: events})
 }
 
 func verifier(getenv func(string) string, log *slog.Logger) (*latchkey.Verifier, error) {

@@ -8,9 +8,10 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/setting"
 )
 
-// eventSettings reads where tokens stand in events, what an answer tells, and what APIs
+// EventSettings reads where tokens stand in events, what an answer tells, and what APIs
 // need that have no routes of the table. A variable that is not set leaves the default.
-func eventSettings(getenv func(string) string, cfg *gateway.AuthorizerConfig) error {
+func EventSettings(getenv func(string) string) (gateway.EventConfig, error) {
+	var cfg gateway.EventConfig
 	for _, s := range []struct {
 		name string
 		read func(value string) error
@@ -45,13 +46,13 @@ func eventSettings(getenv func(string) string, cfg *gateway.AuthorizerConfig) er
 			continue
 		}
 		if err := setting.Check(s.name, value); err != nil {
-			return err
+			return cfg, err
 		}
 		if err := s.read(value); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			return cfg, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	return nil
+	return cfg, nil
 }
 
 func checkHTTPAnswer(a gateway.HTTPAnswer) error {

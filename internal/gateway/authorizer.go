@@ -15,6 +15,12 @@ type AuthorizerConfig struct {
 	Table    *Table             // required
 	Log      *slog.Logger       // nil: nothing is logged
 
+	EventConfig
+}
+
+// EventConfig is what events are read and answered by. The zero value is good for APIs
+// that send the token in the Authorization header and take policies.
+type EventConfig struct {
 	Sources    []TokenSource  // of tokens, in events that hold a request; nil: the Authorization header
 	Claims     []ContextClaim // that functions are told; nil: sub, username, scope and payload
 	HTTPAnswer HTTPAnswer     // to HTTP APIs, payload format 2.0; "": AnswerPolicy

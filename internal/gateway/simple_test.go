@@ -97,7 +97,7 @@ func TestSimpleAnswersAreForFormat2(t *testing.T) {
 	if got, err := a.Handle(t.Context(), sample(t, "http-api-2.0", "x")); err != nil || string(got) != `{"isAuthorized":false}` {
 		t.Errorf("a bad token: %s, error %v", got, err)
 	}
-	if _, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: newVerifier(keySet()), Table: shop(t), HTTPAnswer: "maybe"}); err == nil {
+	if _, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: newVerifier(keySet()), Table: shop(t), EventConfig: gateway.EventConfig{HTTPAnswer: "maybe"}}); err == nil {
 		t.Error("an answer of no kind is taken")
 	}
 }

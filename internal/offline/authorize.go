@@ -2,7 +2,6 @@ package offline
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 )
 
 // authorization is an authorizer's answer, applied to one request.
@@ -24,21 +24,19 @@ type authorization struct {
 // authorize asks the authorizer, or its cache, and answers the request itself
 // unless that allows it.
 func (x *exchange) authorize() bool {
-	values := x.r.Header.Values("Authorization")
-	if len(values) != 1 || values[0] == "" {
-		// The identity source is missing: the function is not called. Two of
-		// them are not defined for API Gateway, and refused here.
+	key, ok := x.identity()
+	if !ok {
 		x.refuse(gateway.Unauthorized)
 		return false
 	}
-	q := gateway.Question{Credential: values[0], Asked: x.methodARN()}
-	arn := q.Asked.String()
+	asked := x.methodARN()
+	arn := asked.String()
 	if len(arn) > maxMethodARN {
 		// No gateway response type: its body cannot be overridden.
 		x.answer(http.StatusRequestURITooLong, `{"message":"Request URI Too Long"}`)
 		return false
 	}
-	verdict, ok := x.verdict(q)
+	verdict, ok := x.verdict(key, asked)
 	if !ok {
 		return false
 	}
@@ -54,17 +52,32 @@ func (x *exchange) authorize() bool {
 	return false
 }
 
-// verdict finds the answer to a question, by its credential alone, as API Gateway's
-// cache does. Only answers are cached, never errors.
-func (x *exchange) verdict(q gateway.Question) (*verdict, bool) {
-	key := sha256.Sum256([]byte(q.Credential))
+// authorizerEvent asks the authorizer.
+func (x *exchange) authorizerEvent(asked gateway.ARN) ([]byte, error) {
+	if x.IdentitySources == nil {
+		return gateway.TokenEvent(gateway.Question{Credential: x.r.Header.Get("Authorization"), Asked: asked}), nil
+	}
+	return json.Marshal(proxy.NewAuthorizerEvent(x.r, asked, proxy.Setting{
+		AccountID: accountID, APIID: apiID, Stage: stage, RequestID: x.id, Time: x.start,
+		Resource: x.match.Route.Path, PathParameters: x.match.Params,
+	}))
+}
+
+// verdict finds the answer that is kept under the key, as API Gateway's cache does, or
+// asks for one. Only answers are cached, never errors.
+func (x *exchange) verdict(key cacheKey, asked gateway.ARN) (*verdict, bool) {
 	if v := x.cache.get(key, x.Now()); v != nil {
 		x.auth.source = "cached"
 		return v, true
 	}
 	x.auth.source = "called"
 	began := x.Now()
-	answer, err := call(x.lambdaContext("authorizer"), x.Timeout, x.Authorizer, gateway.TokenEvent(q))
+	event, err := x.authorizerEvent(asked)
+	if err != nil {
+		x.fail(gateway.AuthorizerFailure, err)
+		return nil, false
+	}
+	answer, err := call(x.lambdaContext("authorizer"), x.Timeout, x.Authorizer, event)
 	if err != nil && err.Error() == gateway.ErrUnauthorized.Error() {
 		x.refuse(gateway.Unauthorized)
 		return nil, false
@@ -138,18 +151,18 @@ func contextValue(raw json.RawMessage) (any, error) {
 // more loses nothing but calls.
 const maxVerdicts = 1024
 
-// policyCache keeps verdicts by the hash of the token that they answer.
+// policyCache keeps verdicts by the values of the identity sources.
 type policyCache struct {
 	ttl time.Duration
 	mu  sync.Mutex
-	m   map[[sha256.Size]byte]*verdict
+	m   map[cacheKey]*verdict
 }
 
 func newPolicyCache(ttl time.Duration) *policyCache {
-	return &policyCache{ttl: ttl, m: make(map[[sha256.Size]byte]*verdict)}
+	return &policyCache{ttl: ttl, m: make(map[cacheKey]*verdict)}
 }
 
-func (c *policyCache) get(key [sha256.Size]byte, now time.Time) *verdict {
+func (c *policyCache) get(key cacheKey, now time.Time) *verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.m[key]
@@ -159,7 +172,7 @@ func (c *policyCache) get(key [sha256.Size]byte, now time.Time) *verdict {
 	return v
 }
 
-func (c *policyCache) put(key [sha256.Size]byte, v *verdict, now time.Time) {
+func (c *policyCache) put(key cacheKey, v *verdict, now time.Time) {
 	if c.ttl == 0 {
 		return
 	}

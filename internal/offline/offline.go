@@ -61,9 +61,12 @@ const PagePrefix = "/_latchkey/"
 type Config struct {
 	Table      *gateway.Table              // required
 	Functions  map[string]gateway.Function // by the names that routes lead to
-	Authorizer gateway.Function            // required; answers TOKEN events
+	Authorizer gateway.Function            // required; answers events of REST APIs
+	// IdentitySources make the authorizer one of type REQUEST, whose answers are kept
+	// by their values. Nil: it is of type TOKEN, by the Authorization header.
+	IdentitySources []IdentitySource
 	// AuthorizerTTL is how long an authorizer's answer is used again for the
-	// same token: 0 (never) to MaxAuthorizerTTL.
+	// same identity: 0 (never) to MaxAuthorizerTTL.
 	AuthorizerTTL time.Duration
 	// TrailingSlash is how paths that end in a slash are read; "": SlashRefuse.
 	TrailingSlash gateway.TrailingSlash

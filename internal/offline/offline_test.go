@@ -58,7 +58,7 @@ func (c *clock) mint(claims map[string]any) string {
 }
 
 // authorizer is the real one; calls counts its invocations.
-func (c *clock) authorizer(t *testing.T, tb *gateway.Table, log *slog.Logger, calls *atomic.Int64) gateway.Function {
+func (c *clock) authorizer(t *testing.T, tb *gateway.Table, log *slog.Logger, calls *atomic.Int64, events gateway.EventConfig) gateway.Function {
 	t.Helper()
 	key, err := latchkey.NewHMACKey("", []byte(secret))
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *clock) authorizer(t *testing.T, tb *gateway.Table, log *slog.Logger, ca
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: v, Table: tb, Log: log})
+	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: v, Table: tb, Log: log, EventConfig: events})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func serve(t *testing.T, routes []gateway.Route, change func(*offline.Config)) *
 	log := slog.New(slog.NewJSONHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg := offline.Config{
 		Table: tb, Functions: map[string]gateway.Function{"echo": echo}, AuthorizerTTL: 300 * time.Second,
-		Authorizer: a.authorizer(t, tb, log, a.calls), Now: a.Now, Log: log,
+		Authorizer: a.authorizer(t, tb, log, a.calls, gateway.EventConfig{}), Now: a.Now, Log: log,
 	}
 	if change != nil {
 		change(&cfg)

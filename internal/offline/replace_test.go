@@ -88,6 +88,6 @@ func (a *api) with(t *testing.T, routes []gateway.Route) offline.Config {
 		t.Fatal(err)
 	}
 	cfg := a.config
-	cfg.Table, cfg.Authorizer = tb, a.authorizer(t, tb, nil, a.calls)
+	cfg.Table, cfg.Authorizer = tb, a.authorizer(t, tb, nil, a.calls, gateway.EventConfig{})
 	return cfg
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/latchkey-auth/latchkey/internal/gateway"
 )
 
 // An Event is the input of a Lambda proxy integration. Maps without entries
@@ -117,6 +119,21 @@ func NewEvent(r *http.Request, body []byte, s Setting) Event {
 	}
 	e.Body, e.IsBase64Encoded = encodeBody(body)
 	return e
+}
+
+// An AuthorizerEvent is the input of a REST API's authorizer of type REQUEST: a request
+// without its body.
+type AuthorizerEvent struct {
+	Type      string `json:"type"`
+	MethodARN string `json:"methodArn"`
+	Event
+	Body            *string `json:"body,omitempty"`
+	IsBase64Encoded bool    `json:"isBase64Encoded,omitempty"`
+}
+
+// NewAuthorizerEvent makes the event that asks about a request.
+func NewAuthorizerEvent(r *http.Request, asked gateway.ARN, s Setting) AuthorizerEvent {
+	return AuthorizerEvent{Type: string(gateway.KindRequest), MethodARN: asked.String(), Event: NewEvent(r, nil, s)}
 }
 
 func peer(r *http.Request) string {
