@@ -2,7 +2,9 @@ package gateway_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/costtest"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 )
 
@@ -18,6 +20,11 @@ func BenchmarkHandle(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+			best := time.Hour
+			for range 50 {
+				best = min(best, costtest.Time(func() { a.Handle(b.Context(), event) }))
+			}
+			b.ReportMetric(float64(best), "cpu-ns/op") // what other programs use does not count
 		})
 	}
 	a := newAuthorizer(shop(b))
