@@ -182,8 +182,8 @@ const (
 // A requestContext is what the member of this name tells of the event's kind.
 type requestContext struct {
 	httpMethod, eventType, connectionID string
-	apiID, accountID                    string
-	graphQL                             bool   // it holds a query
+	apiID, accountID, requestID         string
+	query                               bool   // it holds a GraphQL query
 	foreign                             string // what the event is, when it is no authorizer's
 }
 
@@ -214,12 +214,14 @@ func (c *requestContext) read(name string, v strictjson.Value) error {
 	case "accountId":
 		return textOrNull(name, v, &c.accountID)
 	case "queryString", "operationName", "variables":
-		c.graphQL = true
+		c.query = true
+	case "requestId":
+		return textOrNull(name, v, &c.requestID)
 	case "elb":
 		c.foreign = balancerRequest
 	case "serviceNetworkArn", "serviceArn", "targetGroupArn":
 		c.foreign = latticeRequest
-	case "channelNamespaceName":
+	case "channelNamespaceName", "channel", "operation":
 		c.foreign = "an AppSync Event API's, which this authorizer does not answer"
 	case "http":
 		c.foreign = httpEvent
@@ -240,8 +242,10 @@ func (c *requestContext) kindOfRequest() (Kind, error) {
 	return "", errors.New("authorizer event of type REQUEST must have a version, or requestContext must have either an httpMethod (REST API) or an eventType (WebSocket API)")
 }
 
+// isGraphQL takes events without a query as well: what AppSync sends when a subscription
+// connects is not documented.
 func (c *requestContext) isGraphQL() bool {
-	return c.graphQL && c.apiID != "" && c.accountID != "" && c.foreign == ""
+	return c.apiID != "" && c.accountID != "" && (c.query || c.requestID != "") && c.foreign == ""
 }
 
 // question reads what an event of the kind asks.

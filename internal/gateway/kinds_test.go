@@ -225,7 +225,9 @@ func TestMalformedEvents(t *testing.T) {
 		{"appsync", `{"requestContext":{"apiId":null}}`, `type ""`},
 		{"appsync", `{"requestContext":{"accountId":""}}`, `type ""`},
 		{"appsync", `{"requestContext":{"httpMethod":"GET"}}`, "an HTTP event"},
-		{"appsync", `{"requestContext":{"queryString":null,"operationName":null,"variables":null}}`, `type ""`},
+		{"appsync", `{"requestContext":{"requestId":null,"queryString":null,"operationName":null,"variables":null}}`, `type ""`},
+		{"appsync", `{"requestContext":{"requestId":7}}`, "requestId is not a string"},
+		{"appsync", `{"requestContext":{"operation":"EVENT_CONNECT"}}`, "an AppSync Event API's"},
 		{"appsync", `{"type":"APPSYNC"}`, `type "APPSYNC"`},
 	} {
 		got, err := a.Handle(t.Context(), edit(t, sample(t, c.file, token), c.patch))
@@ -254,6 +256,7 @@ func TestNullAndAbsentMembers(t *testing.T) {
 		{"http-api-2.0", `{"identitySource":null}`, true},
 		{"http-api-2.0", `{"identitySource":[],"cookies":null,"pathParameters":null}`, true},
 		{"http-api-2.0", `{"requestContext":null}`, true},
+		{"appsync", `{"requestContext":{"queryString":null,"operationName":null,"variables":null},"requestHeaders":null}`, true},
 	} {
 		event := edit(t, sample(t, c.file, token), c.patch)
 		// The patch deletes what it sets to null; AWS writes null as well.
