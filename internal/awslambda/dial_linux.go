@@ -9,7 +9,7 @@ import (
 )
 
 // dial connects to the Runtime API, which has a numeric address. Package net would
-// bring a resolver with it: a tenth of the lean bootstrap, and of its start.
+// bring a resolver with it: a tenth of the lean bootstrap.
 func dial(address string) (io.ReadWriteCloser, error) {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
