@@ -31,6 +31,10 @@ type Claims struct {
 	IssuedAt  time.Time // zero: the token does not say
 	NotBefore time.Time // zero: the token does not say
 
+	// Legacy tells that it is a token of the compatibility mode: signed with a shared
+	// secret, and without what other tokens of latchkey always have.
+	Legacy bool
+
 	audience  []string // shared with the cache: never handed out
 	principal string   // empty: Subject
 	payload   string

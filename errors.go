@@ -63,6 +63,7 @@ var (
 	errNoAlgorithm    = &TokenError{CheckAlgorithm, "alg is missing"}
 	errAlgorithm      = &TokenError{CheckAlgorithm, "alg is not one of HS256, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (Ed25519)"}
 	errLegacyAlg      = &TokenError{CheckAlgorithm, "only HS256 is taken in compatibility mode"}
+	errOldEnded       = &TokenError{CheckAlgorithm, "HS256 is not taken any more: the time of the old secret has ended"}
 	errSharedSecret   = &TokenError{CheckAlgorithm, "HS256 is not taken of other issuers"}
 	errKey            = &TokenError{CheckKey, "no configured key has this kid and alg"}
 	errSignature      = &TokenError{CheckSignature, "does not match"}

@@ -101,8 +101,10 @@ func (v *Verifier) addIssuers(all []Issuer) error {
 			return fmt.Errorf("verifier: two issuers are called %q", all[i].Name)
 		}
 		names[all[i].Name] = true
-		if v.own != nil {
-			v.own.principals = append(v.own.principals, all[i].Name+"|")
+		for _, own := range []*issuer{v.own, v.old} {
+			if own != nil {
+				own.principals = append(own.principals, all[i].Name+"|")
+			}
 		}
 		for _, url := range all[i].urls() {
 			if v.byURL[url] != nil {

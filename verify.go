@@ -46,6 +46,12 @@ type Config struct {
 	// present must still be right where Issuer and Audience are set.
 	Legacy bool
 
+	// OldKeys verify tokens as Legacy does, beside all others and until OldUntil: for
+	// systems that move from a shared secret to keys. These are the tokens of HS256;
+	// no other token is verified by OldKeys, and none of HS256 by other keys.
+	OldKeys  KeySet
+	OldUntil time.Time
+
 	// CacheSize is how many verified tokens are remembered; 0 is 1024, a
 	// negative number none.
 	CacheSize int
@@ -55,11 +61,14 @@ type Config struct {
 
 // A Verifier verifies tokens. It may be used concurrently.
 type Verifier struct {
-	own    *issuer            // nil: none
-	byURL  map[string]*issuer // nil: own alone
-	leeway time.Duration
-	now    func() time.Time
-	cache  *cache // nil: none
+	own   *issuer            // nil: none
+	byURL map[string]*issuer // nil: own alone
+	// old verifies HS256 until oldUntil; nil: nobody does it but own.
+	old      *issuer
+	oldUntil time.Time
+	leeway   time.Duration
+	now      func() time.Time
+	cache    *cache // nil: none
 }
 
 // New checks the configuration and returns a Verifier.
@@ -70,6 +79,8 @@ func New(cfg Config) (*Verifier, error) {
 		return nil, errors.New("verifier: keys must be set")
 	case hasOwn && !cfg.Legacy && (cfg.Issuer == "" || cfg.Audience == ""):
 		return nil, errors.New("verifier: issuer and audience must be set")
+	case (cfg.OldKeys != nil) != !cfg.OldUntil.IsZero() || cfg.OldKeys != nil && (cfg.Legacy || !hasOwn):
+		return nil, errors.New("verifier: old keys need an end, and keys that are not of the compatibility mode beside them")
 	case cfg.Leeway > maxLeeway:
 		return nil, fmt.Errorf("verifier: leeway %v must be %v at most", cfg.Leeway, maxLeeway)
 	}
@@ -82,6 +93,10 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	if hasOwn {
 		v.own = cfg.own()
+	}
+	if cfg.OldKeys != nil {
+		old := Config{Keys: cfg.OldKeys, Issuer: cfg.Issuer, Audience: cfg.Audience, Legacy: true}
+		v.old, v.oldUntil = old.own(), cfg.OldUntil
 	}
 	if err := v.addIssuers(cfg.Issuers); err != nil {
 		return nil, err
@@ -121,6 +136,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 // stillGood checks again what time and the key set may have changed. A key that
 // was removed ends its tokens at once.
 func (v *Verifier) stillGood(ctx context.Context, e entry, now time.Time) bool {
+	if e.issuer == v.old && v.old != nil && !now.Before(v.oldUntil) {
+		return false
+	}
 	key, err := e.issuer.keys.Key(ctx, e.key.id, e.key.alg)
 	return err == nil && key == e.key && v.checkTimes(&e.claims, now) == nil
 }
@@ -163,7 +181,7 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (ent
 	if !ok {
 		return entry{}, errParts
 	}
-	iss, payload, err := v.issuerOf(p)
+	iss, payload, err := v.issuerOf(p, now)
 	if err != nil {
 		return entry{}, err
 	}
@@ -197,8 +215,20 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (ent
 }
 
 // issuerOf returns whose token it is. Where there is but one issuer, nothing is
-// looked at before the signature; else the payload is read, for its iss.
-func (v *Verifier) issuerOf(p parts) (iss *issuer, payload string, err error) {
+// looked at before the signature; else the payload is read, for its iss. Old tokens
+// are known by their algorithm, which their key demands again.
+func (v *Verifier) issuerOf(p parts, now time.Time) (iss *issuer, payload string, err error) {
+	if v.old != nil {
+		h, _, err := v.old.header(p.header)
+		switch {
+		case err != nil:
+			return nil, "", err
+		case h.alg == HS256 && !now.Before(v.oldUntil):
+			return nil, "", errOldEnded
+		case h.alg == HS256:
+			return v.old, "", nil
+		}
+	}
 	if v.byURL == nil {
 		return v.own, "", nil
 	}
@@ -323,7 +353,7 @@ func verifySignature(key *Key, p parts) error {
 
 // parseOwn reads the claims of latchkey's own tokens.
 func (iss *issuer) parseOwn(payload string) (Claims, error) {
-	c := Claims{payload: payload}
+	c := Claims{payload: payload, Legacy: iss.legacy}
 	var user strictjson.Value
 	err := strictjson.Object(payload, func(name string, value strictjson.Value) error {
 		if known, err := c.read(name, value); known {

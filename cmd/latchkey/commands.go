@@ -179,7 +179,7 @@ func checkListening(addr string, i issueFlags) error {
 		return usagef("--addr %q must be HOST:PORT", addr)
 	}
 	ip := net.ParseIP(host)
-	named := i.Issuer != "" || os.Getenv(awslambda.EnvSecret) != ""
+	named := i.Issuer != "" || compatible()
 	if i.PublicURL != "" || named && os.Getenv(envSMTPURL) == "" || host != "" && (ip == nil || !ip.IsUnspecified()) {
 		return nil
 	}
@@ -213,7 +213,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err := checkListening(c.Addr, c.issueFlags); err != nil {
 		return err
 	}
-	if len(s.Keyring.Records(ctx)) == 0 && os.Getenv(awslambda.EnvSecret) == "" {
+	if len(s.Keyring.Records(ctx)) == 0 && !compatible() {
 		return fmt.Errorf("there is no signing key in %s; create one with `latchkey init --data %s`", c.Data, c.Data)
 	}
 	if c.Argon2.BelowOWASP() {

@@ -306,7 +306,7 @@ func (switches) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 func checkEnvironment() error {
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
-		ours := strings.HasPrefix(name, "LATCHKEY_") || slices.Contains([]string{awslambda.EnvSecret, awslambda.EnvAppName, "CRYPTO_BYTE_SIZE"}, name)
+		ours := strings.HasPrefix(name, "LATCHKEY_") || slices.Contains([]string{awslambda.EnvSecret, awslambda.EnvUntil, awslambda.EnvAppName, "CRYPTO_BYTE_SIZE"}, name)
 		if !ours || name == awslambda.EnvJWKS {
 			continue
 		}
@@ -314,7 +314,8 @@ func checkEnvironment() error {
 			return err
 		}
 	}
-	return nil
+	_, err := awslambda.AcceptUntil(os.Getenv(awslambda.EnvUntil), os.Getenv(awslambda.EnvSecret))
+	return err
 }
 
 // checkFlags does the same for the settings on the command line.

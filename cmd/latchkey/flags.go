@@ -36,11 +36,18 @@ func (f dataFlags) again() string {
 
 const defaultData = ".latchkey"
 
+// compatible reports the compatibility mode: TOKEN_SECRET signs.
+func compatible() bool {
+	return os.Getenv(awslambda.EnvSecret) != "" && os.Getenv(awslambda.EnvUntil) == ""
+}
+
 // config is of a command on the directory.
 func (f dataFlags) config(log *slog.Logger) app.Config {
+	secret := os.Getenv(awslambda.EnvSecret)
+	until, _ := awslambda.AcceptUntil(os.Getenv(awslambda.EnvUntil), secret) // checkEnvironment reports what is wrong with it
 	return app.Config{
 		Data: f.Data, MasterKeyFile: f.MasterKeyFile, MasterKey: app.Secret(os.Getenv(envMasterKey)),
-		TokenSecret: app.Secret(os.Getenv(awslambda.EnvSecret)), AccessTokenTTL: maxTokenTTL, Log: log,
+		TokenSecret: app.Secret(secret), TokenSecretUntil: until, AccessTokenTTL: maxTokenTTL, Log: log,
 	}
 }
 

@@ -138,7 +138,7 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 	if os.Getenv("LATCHKEY_DATA") == "" && p.config.settings["data"] == "" {
 		return nil, errors.New("LATCHKEY_DATA is not set: auth keeps its users in a SQLite database, and Lambda has no disk that outlives the execution environment and that SQLite can rely on (EFS is NFS). Run `latchkey serve` on a machine; to try auth here, name /tmp/latchkey or :memory:, where every environment has users of its own, and they are gone with it")
 	}
-	if os.Getenv(awslambda.EnvSecret) == "" && c.PublicURL == "" && c.Issuer == "" {
+	if !compatible() && c.PublicURL == "" && c.Issuer == "" {
 		return nil, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")
 	}
 	base := strings.TrimRight(c.BasePath, "/")

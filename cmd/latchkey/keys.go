@@ -280,7 +280,7 @@ func (c *verifierFlags) verifier(ctx context.Context, p *process) (*latchkey.Ver
 	issuer := cmp.Or(c.Issuer, c.PublicURL)
 	cfg := latchkey.Config{Issuer: issuer, Audience: cmp.Or(c.Audience, issuer), CacheSize: -1}
 	variable := c.SecretEnv
-	if variable == "" && c.JWKS == "" && os.Getenv(awslambda.EnvSecret) != "" {
+	if variable == "" && c.JWKS == "" && compatible() {
 		variable = awslambda.EnvSecret
 	}
 	if variable != "" {

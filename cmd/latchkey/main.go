@@ -69,6 +69,8 @@ Flags go over environment variables, those over the configuration file, that ove
 Secrets are taken from the environment, files or standard input only:
 
   TOKEN_SECRET          Sign and verify by HS256 with this secret (compatibility mode).
+  TOKEN_SECRET_ACCEPT_UNTIL
+                        Sign by keys, and accept tokens of TOKEN_SECRET until this day.
   LATCHKEY_MASTER_KEY   32 bytes in base64 that seal keys and queued mail.
                         Default: the file DATA/master.key.
   LATCHKEY_SMTP_URL     Server that takes mail: smtps://USER:PASSWORD@HOST[:465] or

@@ -37,6 +37,9 @@ type Config struct {
 	// TokenSecret signs and verifies by HS256 in place of keys (compatibility mode);
 	// empty uses the keys.
 	TokenSecret Secret
+	// TokenSecretUntil ends the compatibility mode: keys sign, and tokens of
+	// TokenSecret are good beside theirs until then. Zero is never.
+	TokenSecretUntil time.Time
 	// AccessTokenTTL is how long access tokens live; a key that is replaced verifies
 	// for as long. 0 is 15 minutes, with TokenSecret 14 days.
 	AccessTokenTTL time.Duration
@@ -96,9 +99,12 @@ type Config struct {
 	Log *slog.Logger
 }
 
+// compatible reports the compatibility mode: TokenSecret signs.
+func (c Config) compatible() bool { return c.TokenSecret != "" && c.TokenSecretUntil.IsZero() }
+
 // accessTokenTTL applies the default.
 func (c Config) accessTokenTTL() time.Duration {
-	if c.TokenSecret != "" {
+	if c.compatible() {
 		return cmp.Or(c.AccessTokenTTL, auth.LegacyAccessTokenTTL)
 	}
 	return cmp.Or(c.AccessTokenTTL, auth.DefaultAccessTokenTTL)

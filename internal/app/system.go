@@ -82,13 +82,13 @@ func (s *Storage) Build(base string) (*System, error) {
 	if sys.Inbox, err = c.accounts(&cfg); err != nil {
 		return nil, err
 	}
-	if c.TokenSecret != "" {
+	if c.compatible() {
 		cfg.Legacy, cfg.Signer = true, keyring.Secret(c.TokenSecret)
 		cfg.Issuer, cfg.Audience = c.Issuer, c.Audience
 		sys.jwks = func(context.Context) []byte { return []byte(`{"keys":[]}`) }
 		sys.Verifier, err = c.secretVerifier()
 	} else {
-		sys.Verifier, err = latchkey.New(latchkey.Config{Keys: s.Keyring, Issuer: issuer, Audience: audience})
+		sys.Verifier, err = c.keyVerifier(s.Keyring, issuer, audience)
 	}
 	if err != nil {
 		return nil, err
@@ -97,24 +97,44 @@ func (s *Storage) Build(base string) (*System, error) {
 	return sys, err
 }
 
-// secretVerifier is for TokenSecret. A weak one is taken where this machine alone can
-// reach the service.
+// keyVerifier is for tokens of the keys, and while a system moves to them for those
+// of its old secret too.
+func (c Config) keyVerifier(keys latchkey.KeySet, issuer, audience string) (*latchkey.Verifier, error) {
+	cfg := latchkey.Config{Keys: keys, Issuer: issuer, Audience: audience}
+	if c.TokenSecret != "" {
+		var err error
+		if cfg.OldKeys, err = c.secretKeys(); err != nil {
+			return nil, err
+		}
+		cfg.OldUntil = c.TokenSecretUntil
+		if now := time.Now(); !now.Before(cfg.OldUntil) {
+			c.Log.Warn("TOKEN_SECRET_ACCEPT_UNTIL has passed: no token of TOKEN_SECRET is accepted; unset both", slog.Time("until", cfg.OldUntil))
+		}
+	}
+	return latchkey.New(cfg)
+}
+
 func (c Config) secretVerifier() (*latchkey.Verifier, error) {
-	cfg := latchkey.Config{Issuer: c.Issuer, Audience: c.Audience}
+	keys, err := c.secretKeys()
+	if err != nil {
+		return nil, err
+	}
+	return latchkey.New(latchkey.Config{Keys: keys, Issuer: c.Issuer, Audience: c.Audience, Legacy: true})
+}
+
+// secretKeys are for TokenSecret. A weak one is taken where this machine alone can
+// reach the service.
+func (c Config) secretKeys() (latchkey.KeySet, error) {
 	reason := weaksecret.Check(string(c.TokenSecret))
 	if reason == nil || c.Kind != sqlstore.Local {
-		return awslambda.LegacyVerifier(string(c.TokenSecret), cfg)
+		return awslambda.SecretKeys(string(c.TokenSecret))
 	}
 	c.Log.Warn("TOKEN_SECRET is weak; serve and Lambda refuse it", slog.String("reason", reason.Error()))
 	key, err := latchkey.NewInsecureHMACKey("", []byte(c.TokenSecret))
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Keys, err = latchkey.NewKeySet(key); err != nil {
-		return nil, err
-	}
-	cfg.Legacy = true
-	return latchkey.New(cfg)
+	return latchkey.NewKeySet(key)
 }
 
 // Handler is the service for connections of its own, with a line in the log for each

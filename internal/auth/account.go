@@ -50,7 +50,7 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 	if scope != LogoutThis && scope != LogoutOthers && scope != LogoutAll {
 		return invalid("scope", "must be this, others or all")
 	}
-	if claims.SessionID == "" && s.Legacy {
+	if claims.SessionID == "" && claims.Legacy {
 		return s.legacyLogout(ctx, claims, scope, c)
 	}
 	end := s.logoutAll

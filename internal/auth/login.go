@@ -390,7 +390,7 @@ type Identity struct {
 // looked up by id, and when nobody has been imported under it, the claims
 // themselves are the answer.
 func (s *Service) Me(ctx context.Context, c latchkey.Claims) (Identity, error) {
-	if c.SessionID == "" && s.Legacy {
+	if c.SessionID == "" && c.Legacy {
 		return s.legacyMe(ctx, c)
 	}
 	session, user, err := s.bearer(ctx, c)

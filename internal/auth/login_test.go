@@ -388,7 +388,7 @@ func TestLogoutOfTheOldSystem(t *testing.T) {
 			session := latchkey.Claims{Subject: "u1", SessionID: string(sessionID(tokens))}
 			issued := func(ago time.Duration) latchkey.Claims {
 				at := f.clock.Now().Add(-ago)
-				return latchkey.Claims{Subject: c.subject, IssuedAt: at, ExpiresAt: at.Add(time.Hour)}
+				return latchkey.Claims{Legacy: true, Subject: c.subject, IssuedAt: at, ExpiresAt: at.Add(time.Hour)}
 			}
 			own, other := issued(time.Minute), issued(2*time.Minute)
 			for range 2 { // it is idempotent
@@ -420,7 +420,7 @@ func TestLogoutOfTheOldSystem(t *testing.T) {
 func TestDeadTokensOfTheOldSystemEndNothing(t *testing.T) {
 	f := newFixture(t, legacy)
 	f.addAda()
-	stolen := latchkey.Claims{Subject: "u1", IssuedAt: f.clock.Now().Add(-time.Hour), ExpiresAt: f.clock.Now().Add(time.Hour)}
+	stolen := latchkey.Claims{Legacy: true, Subject: "u1", IssuedAt: f.clock.Now().Add(-time.Hour), ExpiresAt: f.clock.Now().Add(time.Hour)}
 	if _, err := f.SetPassword(t.Context(), "ada", password); err != nil {
 		t.Fatal(err)
 	}
@@ -433,12 +433,29 @@ func TestDeadTokensOfTheOldSystemEndNothing(t *testing.T) {
 	}
 }
 
+// TestTokensWithoutSessionAreOld or none of ours: a key that was imported may have
+// signed others.
+func TestTokensWithoutSessionAreOld(t *testing.T) {
+	for _, mode := range []func(*auth.Config){legacy, func(*auth.Config) {}} {
+		f := newFixture(t, mode)
+		f.addAda()
+		claims := latchkey.Claims{Subject: "u1", IssuedAt: f.clock.Now(), ExpiresAt: f.clock.Now().Add(time.Hour)}
+		if _, err := f.Me(t.Context(), claims); !errors.Is(err, auth.ErrInvalidToken) {
+			t.Errorf("a token of a key: %v", err)
+		}
+		claims.Legacy = true
+		if _, err := f.Me(t.Context(), claims); err != nil {
+			t.Errorf("a token of the old secret: %v", err)
+		}
+	}
+}
+
 // TestDeletedUsersOfTheOldSystem: their tokens name no session that could have
 // ended.
 func TestDeletedUsersOfTheOldSystem(t *testing.T) {
 	f := newFixture(t, legacy)
 	f.addAda()
-	old := latchkey.Claims{Subject: "u1", Username: "Ada", Scope: "admin", IssuedAt: f.clock.Now().Add(-time.Hour)}
+	old := latchkey.Claims{Legacy: true, Subject: "u1", Username: "Ada", Scope: "admin", IssuedAt: f.clock.Now().Add(-time.Hour)}
 	if _, err := f.Me(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
@@ -450,7 +467,7 @@ func TestDeletedUsersOfTheOldSystem(t *testing.T) {
 	if who, err := f.Me(t.Context(), old); !errors.Is(err, auth.ErrInvalidToken) {
 		t.Errorf("got %+v, %v; want ErrInvalidToken", who, err)
 	}
-	stranger := latchkey.Claims{Subject: "u2", IssuedAt: f.clock.Now()}
+	stranger := latchkey.Claims{Legacy: true, Subject: "u2", IssuedAt: f.clock.Now()}
 	if who, err := f.Me(t.Context(), stranger); err != nil || who.ID != "u2" {
 		t.Errorf("who was never imported: %+v, %v", who, err)
 	}

@@ -231,7 +231,7 @@ func TestTokensOfTheOldSystem(t *testing.T) {
 			f := newFixture(t, legacy)
 			f.addAda()
 			f.add(auth.NewUser{ID: "u2", Username: "grace"})
-			claims := latchkey.Claims{Subject: c.subject, Username: "old", Scope: "sc", IssuedAt: start}
+			claims := latchkey.Claims{Legacy: true, Subject: c.subject, Username: "old", Scope: "sc", IssuedAt: start}
 			f.clock.Advance(time.Minute)
 			c.change(f)
 			if c.late {

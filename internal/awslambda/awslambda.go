@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -20,6 +21,7 @@ import (
 // Environment variables of the authorizer.
 const (
 	EnvSecret   = "TOKEN_SECRET"
+	EnvUntil    = "TOKEN_SECRET_ACCEPT_UNTIL"
 	EnvJWKS     = "LATCHKEY_JWKS"
 	EnvJWKSFile = "LATCHKEY_JWKS_FILE"
 	EnvIssuer   = "LATCHKEY_ISSUER"
@@ -61,7 +63,7 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	for _, name := range []string{EnvSecret, EnvIssuer, EnvAudience, EnvJWKSFile, EnvRoutes} {
+	for _, name := range []string{EnvSecret, EnvUntil, EnvIssuer, EnvAudience, EnvJWKSFile, EnvRoutes} {
 		if err := setting.Check(name, getenv(name)); err != nil {
 			return nil, err
 		}
@@ -91,11 +93,20 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 
 func verifier(getenv func(string) string, log *slog.Logger) (*latchkey.Verifier, error) {
 	cfg := latchkey.Config{Issuer: getenv(EnvIssuer), Audience: getenv(EnvAudience)}
-	if secret := getenv(EnvSecret); secret != "" {
+	secret := getenv(EnvSecret)
+	until, err := AcceptUntil(getenv(EnvUntil), secret)
+	if err != nil {
+		return nil, err
+	}
+	if secret != "" && until.IsZero() {
 		if getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" {
-			return nil, errors.New("TOKEN_SECRET and a JWKS are both set: tokens are signed by one or the other; unset one")
+			return nil, errors.New("TOKEN_SECRET and a JWKS are both set: tokens are signed by one or the other; unset one, or set TOKEN_SECRET_ACCEPT_UNTIL to the day until which the secret's tokens are good beside those of the keys")
 		}
-		return LegacyVerifier(secret, cfg)
+		if cfg.Keys, err = SecretKeys(secret); err != nil {
+			return nil, err
+		}
+		cfg.Legacy = true
+		return latchkey.New(cfg)
 	}
 	doc, source, err := jwks(getenv)
 	if err != nil {
@@ -115,12 +126,34 @@ func verifier(getenv func(string) string, log *slog.Logger) (*latchkey.Verifier,
 		cfg.Audience = cfg.Issuer
 	}
 	cfg.Keys = keys
+	if secret != "" {
+		if cfg.OldKeys, err = SecretKeys(secret); err != nil {
+			return nil, err
+		}
+		cfg.OldUntil = until
+	}
 	return latchkey.New(cfg)
 }
 
-// LegacyVerifier verifies the tokens of the HS256 compatibility mode, unless
-// its secret is weak.
-func LegacyVerifier(secret string, cfg latchkey.Config) (*latchkey.Verifier, error) {
+// AcceptUntil reads the value of TOKEN_SECRET_ACCEPT_UNTIL: a day, which begins at
+// midnight UTC, or a time. It is zero where the variable is empty.
+func AcceptUntil(text, secret string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if secret == "" {
+		return time.Time{}, errors.New("TOKEN_SECRET_ACCEPT_UNTIL is set and TOKEN_SECRET is not: there is no secret whose tokens could be accepted; unset it")
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, text); err == nil && t.Year() > 2000 {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("TOKEN_SECRET_ACCEPT_UNTIL is %.40q: it must be a day like 2027-03-31, or a time like 2027-03-31T18:00:00Z", text)
+}
+
+// SecretKeys is the key set of TOKEN_SECRET, unless that is weak.
+func SecretKeys(secret string) (latchkey.KeySet, error) {
 	if err := weaksecret.Check(secret); err != nil {
 		return nil, weakSecretError(err)
 	}
@@ -128,11 +161,7 @@ func LegacyVerifier(secret string, cfg latchkey.Config) (*latchkey.Verifier, err
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Keys, err = latchkey.NewKeySet(key); err != nil {
-		return nil, err
-	}
-	cfg.Legacy = true
-	return latchkey.New(cfg)
+	return latchkey.NewKeySet(key)
 }
 
 // weakSecretError says what to do about a secret that weaksecret.Check refuses.

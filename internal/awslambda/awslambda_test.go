@@ -150,6 +150,23 @@ func TestAuthorizerFromTheEnvironment(t *testing.T) {
 	}
 }
 
+// TestAuthorizerWhileMoving: from a secret to keys, with an end for the secret.
+func TestAuthorizerWhileMoving(t *testing.T) {
+	for until, old := range map[string]bool{"2999-12-31": true, "2999-12-31T18:00:00+02:00": true, "2001-01-01": false} {
+		env := environ{"TOKEN_SECRET": strong, "TOKEN_SECRET_ACCEPT_UNTIL": until, "LATCHKEY_JWKS": keySet(t), "LATCHKEY_ISSUER": issuer, "LATCHKEY_ROUTES_FILE": routesFile(t)}
+		a, err := awslambda.Authorizer(env.get, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for tok, good := range map[string]bool{token(issuer): true, legacyToken(strong): old, legacyToken(strong + "x"): false, token("https://other.example"): false} {
+			_, err := a.Handle(t.Context(), tokenEvent(tok))
+			if (err == nil) != good || err != nil && !errors.Is(err, gateway.ErrUnauthorized) {
+				t.Errorf("until %s: error %v, want good: %v", until, err, good)
+			}
+		}
+	}
+}
+
 func TestAuthorizerLooksForTheTableBesideItself(t *testing.T) {
 	t.Chdir(filepath.Dir(routesFile(t)))
 	if _, err := awslambda.Authorizer(environ{"TOKEN_SECRET": strong}.get, nil); err != nil {
@@ -168,6 +185,10 @@ func TestAuthorizerConfigurationErrors(t *testing.T) {
 		"nothing":                {environ{}, []string{"no keys", "set TOKEN_SECRET", "LATCHKEY_JWKS to the document that `latchkey keys export` prints", "LATCHKEY_JWKS_FILE"}},
 		"a secret and keys":      {environ{"TOKEN_SECRET": strong, "LATCHKEY_JWKS": jwks}, []string{"TOKEN_SECRET and a JWKS are both set", "unset one"}},
 		"a secret and a file":    {environ{"TOKEN_SECRET": strong, "LATCHKEY_JWKS_FILE": "x"}, []string{"TOKEN_SECRET and a JWKS are both set", "unset one"}},
+		"an end and no secret":   {environ{"TOKEN_SECRET_ACCEPT_UNTIL": "2999-12-31", "LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer}, []string{"TOKEN_SECRET is not", "unset it"}},
+		"an end and no keys":     {environ{"TOKEN_SECRET": strong, "TOKEN_SECRET_ACCEPT_UNTIL": "2999-12-31", "LATCHKEY_ISSUER": issuer}, []string{"no keys"}},
+		"an end that is none":    {environ{"TOKEN_SECRET": strong, "TOKEN_SECRET_ACCEPT_UNTIL": "31.12.2999", "LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer}, []string{"must be a day like"}},
+		"an end of a weak one":   {environ{"TOKEN_SECRET": "secret", "TOKEN_SECRET_ACCEPT_UNTIL": "2999-12-31", "LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer}, []string{"TOKEN_SECRET is refused"}},
 		"keys twice":             {environ{"LATCHKEY_JWKS": jwks, "LATCHKEY_JWKS_FILE": "x", "LATCHKEY_ISSUER": issuer}, []string{"are both set; unset one"}},
 		"keys by address":        {environ{"LATCHKEY_JWKS": "https://auth.example.com/jwks.json", "LATCHKEY_ISSUER": issuer}, []string{"LATCHKEY_JWKS holds the key set itself, not its address", "LATCHKEY_JWKS_FILE"}},
 		"keys by address, plain": {environ{"LATCHKEY_JWKS": "http://auth.example.com/jwks.json", "LATCHKEY_ISSUER": issuer}, []string{"not its address"}},

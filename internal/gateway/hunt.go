@@ -95,11 +95,8 @@ type hunt struct {
 	plain   bool // a {parameter} has no text that is a literal somewhere in the table
 }
 
-// maxWalks bounds a hunt, maxTableWalks all those for a table.
-const (
-	maxWalks      = 20_000
-	maxTableWalks = 200_000
-)
+// maxWalks bounds a hunt.
+const maxWalks = 20_000
 
 // A walk is a path on trial.
 type walk struct {
@@ -146,8 +143,7 @@ func (h hunt) run() (example string, found bool) {
 			if seen[string(key)] {
 				continue
 			}
-			h.walks++
-			if seen[string(key)] = true; len(seen) > maxWalks || h.walks > maxTableWalks {
+			if seen[string(key)] = true; len(seen) > maxWalks {
 				return "", true
 			}
 			queue = append(queue, next)
@@ -159,11 +155,7 @@ func (h hunt) run() (example string, found bool) {
 func (w walk) appendKey(key []byte, deepest int) []byte {
 	key = append(key, byte(min(len(w.parts), deepest)))
 	for _, at := range w.at {
-		bit := byte(0)
-		if at {
-			bit = 1
-		}
-		key = append(key, bit)
+		key = append(key, map[bool]byte{true: 1}[at])
 	}
 	for _, i := range w.alive {
 		key = append(key, byte(i), byte(i>>8))

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -105,11 +104,7 @@ func (t *Table) makePlans() error {
 		p := made[key]
 		if p == nil {
 			p = &plan{ways: make(map[int][]way)}
-			err := t.fill(p, verb, has)
-			if t.walks > maxTableWalks {
-				return errors.New("the routes overlap in too many ways to look at them all: let fewer of their paths consist of parameters")
-			}
-			if err != nil {
+			if err := t.fill(p, verb, has); err != nil {
 				return err
 			}
 			made[key] = p
