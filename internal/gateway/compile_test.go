@@ -135,7 +135,7 @@ func TestOverGrant(t *testing.T) {
 		way           string
 	}{
 		{"between a shorter and a longer one", []string{"GET /{a}: one", "GET /{a}/{b}: two", "GET /{a}/{b}/{c}: one"},
-			"GET /x/x", "GET /x/x/x", "give GET /{a}/{b}/{c} the needs of GET /{a}/{b}"},
+			"GET /x/x", "GET /x/x/x", "ask at GET /{a}/{b}/{c} for what GET /{a}/{b} needs, too"},
 		{"part of a catch-all", []string{"GET /{p+}: one", "GET /orders/{id}: two"},
 			"GET /orders/x", "GET /orders/x/x", "declare GET /orders/{id}/{path+} with the needs of GET /orders/{id}"},
 		{"the end of a part of a catch-all", []string{"ANY /{p+}: one", "DELETE /orders/{id}/all: two"},
@@ -144,6 +144,8 @@ func TestOverGrant(t *testing.T) {
 			"GET /orders/x/x", "GET /orders/x/items", "declare GET /orders/{id}/{path+} with the needs of GET /orders/{id}"},
 		{"a parameter's resource lacks the verb", []string{"GET /{a}: two", "GET /{p+}: one", "POST /lit: one"},
 			"GET /lit", "GET /x", "move it to a path of its own"},
+		{"the end of what is below", []string{"GET /orders/{id}/{path+}: one", "GET /orders/{id}/refunds: two"},
+			"GET /orders/x/refunds", "GET /orders/x/x/refunds", "ask at GET /orders/{id}/{path+} for what GET /orders/{id}/refunds needs, too"},
 		{"one of several scopes", []string{"GET /{a}: x|y", "GET /{a}/{b}: y|z", "GET /{a}/{b}/{c}: x"},
 			"GET /x/x", "GET /x/x/x", "make it public"},
 	}
@@ -175,6 +177,8 @@ func TestOverGrantWaysOut(t *testing.T) {
 		{"GET /{p+}: one", "GET /orders/{id}: two", "GET /orders/{id}/{path+}: two"},
 		{"ANY /{p+}: one", "DELETE /orders/{id}/all: two", "DELETE /orders/{id}/{path+}: two"},
 		{"GET /orders/{id}: one", "GET /{p+}: two", "GET /orders/{id}/items: one", "GET /orders/{id}/{path+}: one"},
+		{"GET /orders/{id}/{path+}: two", "GET /orders/{id}/refunds: two"},
+		{"GET /{p+}: ", "GET /orders/{id}: one", "GET /orders/{id}/refunds: one two", "GET /orders/{id}/{path+}: one two"},
 		{"GET /{a}: one", "GET /{a}/{b}: two", "GET /{a}/{b}/{c}: two"},
 		{"GET /{a}: one", "GET /{a}/{b}: public", "GET /{a}/{b}/{c}: one"},
 		{"GET /{a}: one", "GET /{a}/{b}: one", "GET /{a}/{b}/{c}: one"},

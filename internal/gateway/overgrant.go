@@ -36,7 +36,7 @@ func (e *OverGrantError) waysOut() []string {
 		"move it to a path of its own",
 	}
 	if e.Denied.String() != e.Granting.String() {
-		ways = append(ways, fmt.Sprintf("give %s the needs of %s", e.Denied, e.Exposed))
+		ways = append(ways, alsoAsk(e.Denied, e.Exposed))
 	}
 	if isGreedyPath(e.Denied.Path) && !isGreedyPath(e.Exposed.Path) {
 		ways = append(ways, declareBelow(e.Exposed, e.Denied))
@@ -50,8 +50,15 @@ func (e *OverGrantError) waysOut() []string {
 func isGreedyPath(path string) bool { return strings.HasSuffix(path, "+}") }
 
 // declareBelow proposes a greedy route that takes what is below the last parameter of
-// a route away from a wider one.
+// a route away from a wider one, or other needs for the one that takes it already.
 func declareBelow(r, wider Route) string {
 	head := r.Path[:strings.LastIndex(r.Path, "}")+1]
+	if strings.HasPrefix(wider.Path, head+"/{") && strings.Count(wider.Path, "/") == strings.Count(head, "/")+1 {
+		return alsoAsk(wider, r) // it is declared there
+	}
 	return fmt.Sprintf("declare %s %s/{path+} with the needs of %s, so that what is below does not belong to %s", r.Method, head, r, wider)
+}
+
+func alsoAsk(at, r Route) string {
+	return fmt.Sprintf("ask at %s for what %s needs, too", at, r)
 }
