@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/textproto"
 	"os"
 	"reflect"
 	"runtime/debug"
@@ -99,7 +97,7 @@ func (c *client) serveOne(ctx, asking context.Context, f gateway.Function) error
 	if next.status != 200 {
 		return fmt.Errorf("asking for the next invocation: status %d", next.status)
 	}
-	id := next.header.Get("Lambda-Runtime-Aws-Request-Id")
+	id := next.header["lambda-runtime-aws-request-id"]
 	if id == "" || strings.ContainsAny(id, "/\r\n ") {
 		return errors.New("the next invocation has no usable request id")
 	}
@@ -131,10 +129,10 @@ func (c *client) serveOne(ctx, asking context.Context, f gateway.Function) error
 // invoke calls the function with the deadline that Lambda sets it.
 func invoke(ctx context.Context, f gateway.Function, next response) (answer []byte, err error) {
 	ctx = gateway.WithInvocation(ctx, gateway.Invocation{
-		RequestID:   next.header.Get("Lambda-Runtime-Aws-Request-Id"),
-		FunctionARN: next.header.Get("Lambda-Runtime-Invoked-Function-Arn"),
+		RequestID:   next.header["lambda-runtime-aws-request-id"],
+		FunctionARN: next.header["lambda-runtime-invoked-function-arn"],
 	})
-	if ms, err := strconv.ParseInt(next.header.Get("Lambda-Runtime-Deadline-Ms"), 10, 64); err == nil {
+	if ms, err := strconv.ParseInt(next.header["lambda-runtime-deadline-ms"], 10, 64); err == nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, time.UnixMilli(ms))
 		defer cancel()
@@ -173,14 +171,14 @@ func errorType(err error) string {
 // time.
 type client struct {
 	address string
-	conn    net.Conn
+	conn    io.ReadWriteCloser
 	in      *bufio.Reader
 	out     []byte
 }
 
 type response struct {
 	status int
-	header textproto.MIMEHeader
+	header header
 	body   []byte
 }
 
@@ -188,7 +186,7 @@ func (c *client) connect() error {
 	if c.conn != nil {
 		return nil
 	}
-	conn, err := net.Dial("tcp", c.address)
+	conn, err := dial(c.address)
 	if err != nil {
 		return err
 	}
@@ -231,76 +229,6 @@ func (c *client) do(method, path string, body []byte, errorType string) (respons
 		return response{}, err
 	}
 	return c.read()
-}
-
-func (c *client) read() (response, error) {
-	in := textproto.NewReader(c.in)
-	line, err := in.ReadLine()
-	if err != nil {
-		return response{}, err
-	}
-	proto, rest, _ := strings.Cut(line, " ")
-	code, _, _ := strings.Cut(rest, " ")
-	status, err := strconv.Atoi(code)
-	if err != nil || !strings.HasPrefix(proto, "HTTP/1.") {
-		return response{}, fmt.Errorf("the Runtime API answered %q", line)
-	}
-	r := response{status: status}
-	if r.header, err = in.ReadMIMEHeader(); err != nil {
-		return response{}, err
-	}
-	if r.body, err = readBody(c.in, r.header); err != nil {
-		return response{}, fmt.Errorf("reading the body: %w", err)
-	}
-	if strings.EqualFold(r.header.Get("Connection"), "close") {
-		c.close()
-	}
-	return r, nil
-}
-
-// maxEvent is beyond what Lambda sends: 6 MB, and more for streams.
-const maxEvent = 64 << 20
-
-// readBody reads a body by RFC 9112 section 6.
-func readBody(in *bufio.Reader, h textproto.MIMEHeader) ([]byte, error) {
-	if strings.EqualFold(h.Get("Transfer-Encoding"), "chunked") {
-		return readChunks(in)
-	}
-	n, err := strconv.Atoi(h.Get("Content-Length"))
-	if err != nil || n < 0 || n > maxEvent {
-		return nil, fmt.Errorf("content length %q", h.Get("Content-Length"))
-	}
-	body := make([]byte, n)
-	_, err = io.ReadFull(in, body)
-	return body, err
-}
-
-func readChunks(in *bufio.Reader) ([]byte, error) {
-	var body []byte
-	text := textproto.NewReader(in)
-	for {
-		line, err := text.ReadLine()
-		if err != nil {
-			return nil, err
-		}
-		size, _, _ := strings.Cut(line, ";")
-		n, err := strconv.ParseUint(strings.TrimSpace(size), 16, 31)
-		if err != nil || len(body)+int(n) > maxEvent {
-			return nil, fmt.Errorf("chunk size %q", line)
-		}
-		if n == 0 {
-			_, err := text.ReadMIMEHeader() // trailers
-			return body, err
-		}
-		start := len(body)
-		body = append(body, make([]byte, n)...)
-		if _, err := io.ReadFull(in, body[start:]); err != nil {
-			return nil, err
-		}
-		if line, err := text.ReadLine(); err != nil || line != "" {
-			return nil, errors.New("chunk without end")
-		}
-	}
 }
 
 // Main runs the function that build returns and ends the process. A build that

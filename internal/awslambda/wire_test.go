@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -24,6 +25,8 @@ func TestReadResponse(t *testing.T) {
 		"chunks with extension":    {ok + "Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\n\r\n", "hi", 0},
 		"chunks with trailer":      {ok + "Transfer-Encoding: Chunked\r\n\r\n2\r\nhi\r\n0\r\nLambda-Runtime-Function-Error-Type: x\r\n\r\nHTTP", "hi", 4},
 		"names in lower case":      {ok + "content-length: 2\r\n\r\nhi", "hi", 0},
+		"line ends without CR":     {"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", "hi", 0},
+		"blanks around a value":    {ok + "Content-Length: \t2 \r\n\r\nhi", "hi", 0},
 		"no reason":                {"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", "", 0},
 		"chunks win over a length": {ok + "Content-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "", 0},
 		"line ends in a chunk":     {ok + "Transfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n", "\r\n\r\n", 0},
@@ -47,6 +50,10 @@ var brokenAnswers = map[string]string{
 	"a word for a status":      "HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n",
 	"half a header":            "HTTP/1.1 200 OK\r\nContent-Le",
 	"a header without a colon": "HTTP/1.1 200 OK\r\nhello\r\n\r\n",
+	"a header without a name":  "HTTP/1.1 200 OK\r\n: 2\r\nContent-Length: 0\r\n\r\n",
+	"a header in two lines":    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n : 1\r\n\r\n",
+	"a space before the colon": "HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n",
+	"headers beyond measure":   "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 300) + "Content-Length: 0\r\n\r\n",
 	"no length":                "HTTP/1.1 200 OK\r\n\r\nhi",
 	"a negative length":        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
 	"a word for a length":      "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nhi",
@@ -91,6 +98,41 @@ func TestBrokenAnswersEndRun(t *testing.T) {
 			l.Close()
 			<-done
 		})
+	}
+}
+
+// TestRuntimeAPIAddress: both families; Lambda gives no names.
+func TestRuntimeAPIAddress(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Skip(err)
+		}
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				io.WriteString(conn, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+				conn.Close()
+			}
+		}()
+		if err := awslambda.Run(t.Context(), l.Addr().String(), 1, echo); err == nil || !strings.Contains(err.Error(), "status 500") {
+			t.Errorf("%s: %v", l.Addr(), err)
+		}
+		l.Close()
+		if err := awslambda.Run(t.Context(), l.Addr().String(), 1, echo); err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("%s, where nothing listens: %v", l.Addr(), err)
+		}
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	for _, address := range []string{"", "127.0.0.1", "runtime:9001", "127.0.0.1:x", "127.0.0.1:99999"} {
+		if err := awslambda.Run(t.Context(), address, 1, echo); err == nil || !strings.Contains(err.Error(), "AWS_LAMBDA_RUNTIME_API is") {
+			t.Errorf("%q: %v", address, err)
+		}
 	}
 }
 

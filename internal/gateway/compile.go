@@ -121,13 +121,27 @@ func (l *leak) choose(may set) *way {
 	return &l.ways[len(l.ways)-1]
 }
 
-// narrow sorts patterns and leaves out those that others hold.
+// narrow sorts patterns and leaves out those that others hold. What a pattern holds
+// begins like it up to its first "*", and so stands together when sorted.
 func narrow(patterns []string) []string {
 	slices.Sort(patterns)
 	patterns = slices.Compact(patterns)
-	return slices.DeleteFunc(slices.Clone(patterns), func(narrower string) bool {
-		return slices.ContainsFunc(patterns, func(wider string) bool {
-			return wider != narrower && strings.Contains(wider, "*") && glob(wider, narrower)
-		})
-	})
+	held := make([]bool, len(patterns))
+	for i, wider := range patterns {
+		star := strings.IndexByte(wider, '*')
+		if star < 0 {
+			continue
+		}
+		from, _ := slices.BinarySearch(patterns, wider[:star])
+		for j := from; j < len(patterns) && strings.HasPrefix(patterns[j], wider[:star]); j++ {
+			held[j] = held[j] || i != j && glob(wider, patterns[j])
+		}
+	}
+	var kept []string
+	for i, pattern := range patterns {
+		if !held[i] {
+			kept = append(kept, pattern)
+		}
+	}
+	return kept
 }

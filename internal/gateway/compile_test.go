@@ -221,6 +221,30 @@ func TestCompileDeniesWhatItCannotSearch(t *testing.T) {
 	}
 }
 
+// A table that would take minutes to look at is refused in seconds.
+func TestCompileRefusesWhatTakesTooLong(t *testing.T) {
+	var routes []string
+	const depth = 18
+	for i := range depth {
+		for j := range i {
+			parts := make([]string, depth)
+			for k := range parts {
+				parts[k] = fmt.Sprintf("{p%d}", k)
+			}
+			parts[i], parts[j] = fmt.Sprintf("l%d", i), fmt.Sprintf("l%d", j)
+			routes = append(routes, fmt.Sprintf("GET /%s: s%d.%d", strings.Join(parts, "/"), i, j))
+		}
+	}
+	var err error
+	took := costtest.Once(func() { _, _, err = tableOf(t, routes...) })
+	if err == nil || !strings.Contains(err.Error(), "too many ways") {
+		t.Errorf("got error %.200v", err)
+	}
+	if took > 20*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
 // The policies for many literals under a catch-all stay short: beyond a number of
 // them, every path with a percent sign is denied.
 func TestCompileManyLiterals(t *testing.T) {

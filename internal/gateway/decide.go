@@ -57,7 +57,12 @@ func (a *Authorizer) Decide(ctx context.Context, q Question) (Decision, error) {
 	case err != nil:
 		return Decision{}, fmt.Errorf("verifying token: %w", err)
 	}
-	d := Decision{Principal: claims.Subject, Grants: a.grants(claims.HasScope)}
+	if claims.IssuerName != "" {
+		// A route admits latchkey's own tokens unless it names other issuers, and none
+		// can yet.
+		return Decision{}, a.refuse(ctx, "no route admits tokens of issuer "+claims.IssuerName)
+	}
+	d := Decision{Principal: claims.Principal(), Grants: a.grants(claims.HasScope)}
 	d.Context, err = contextValues(a.Claims, claims)
 	return d, err
 }

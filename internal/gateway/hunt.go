@@ -95,8 +95,11 @@ type hunt struct {
 	plain   bool // a {parameter} has no text that is a literal somewhere in the table
 }
 
-// maxWalks bounds a hunt.
-const maxWalks = 20_000
+// maxWalks bounds a hunt, maxTableWalks all those for a table.
+const (
+	maxWalks      = 20_000
+	maxTableWalks = 200_000
+)
 
 // A walk is a path on trial.
 type walk struct {
@@ -143,7 +146,8 @@ func (h hunt) run() (example string, found bool) {
 			if seen[string(key)] {
 				continue
 			}
-			if seen[string(key)] = true; len(seen) > maxWalks {
+			h.walks++
+			if seen[string(key)] = true; len(seen) > maxWalks || h.walks > maxTableWalks {
 				return "", true
 			}
 			queue = append(queue, next)
@@ -155,7 +159,11 @@ func (h hunt) run() (example string, found bool) {
 func (w walk) appendKey(key []byte, deepest int) []byte {
 	key = append(key, byte(min(len(w.parts), deepest)))
 	for _, at := range w.at {
-		key = append(key, map[bool]byte{true: 1}[at])
+		bit := byte(0)
+		if at {
+			bit = 1
+		}
+		key = append(key, bit)
 	}
 	for _, i := range w.alive {
 		key = append(key, byte(i), byte(i>>8))

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -104,7 +105,11 @@ func (t *Table) makePlans() error {
 		p := made[key]
 		if p == nil {
 			p = &plan{ways: make(map[int][]way)}
-			if err := t.fill(p, verb, has); err != nil {
+			err := t.fill(p, verb, has)
+			if t.walks > maxTableWalks {
+				return errors.New("the routes overlap in too many ways to look at them all: let fewer of their paths consist of parameters")
+			}
+			if err != nil {
 				return err
 			}
 			made[key] = p

@@ -67,6 +67,7 @@ type Table struct {
 	all     []int    // the indices of the entries
 	scopes  []string // that routes ask for, each once
 	plans   []*plan
+	walks   int // that were looked at while the table was made
 	policies
 }
 
