@@ -149,6 +149,31 @@ func BenchmarkVerifyCached(b *testing.B) {
 	}
 }
 
+// BenchmarkVerifyAmongIssuers is Verify where fourteen other issuers are configured
+// beside latchkey: an own token, and one of another issuer. Both are ES256.
+func BenchmarkVerifyAmongIssuers(b *testing.B) {
+	ctx := context.Background()
+	tokens := map[string]string{"own": goodToken(latchkey.ES256)}
+	for _, s := range shapes() {
+		if s.profile == "supabase" {
+			tokens[s.profile] = s.token("")
+		}
+	}
+	for name, token := range tokens {
+		for _, size := range []int{-1, 0} {
+			b.Run(name+map[int]string{-1: "", 0: ", cached"}[size], func(b *testing.B) {
+				v := allShapes(b, func(cfg *latchkey.Config) { cfg.CacheSize = size })
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := v.Verify(ctx, token); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkVerifyRefused is the flood: a token whose signature is wrong.
 func BenchmarkVerifyRefused(b *testing.B) {
 	ctx := context.Background()

@@ -433,8 +433,8 @@ func TestDeadTokensOfTheOldSystemEndNothing(t *testing.T) {
 	}
 }
 
-// TestTokensWithoutSessionAreOld or none of ours: a key that was imported may have
-// signed others.
+// TestTokensWithoutSessionAreOld: what is signed by a key and names no session is
+// none of ours; a key that was imported may have signed it elsewhere.
 func TestTokensWithoutSessionAreOld(t *testing.T) {
 	for _, mode := range []func(*auth.Config){legacy, func(*auth.Config) {}} {
 		f := newFixture(t, mode)
