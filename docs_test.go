@@ -94,28 +94,93 @@ func TestSecurityRequirementsNameTheirTests(t *testing.T) {
 	}
 }
 
-// TestLifeOfAnAuthorizerCall looks for the functions that docs/design.md leads through.
-func TestLifeOfAnAuthorizerCall(t *testing.T) {
-	_, section, _ := strings.Cut(read(t, "docs/design.md"), "## The life of an authorizer call\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	rows := regexp.MustCompile("(?m)^\\| `([a-z/]+\\.go)`( of the root)? \\| (`[^|]*`) \\|").FindAllStringSubmatch(section, -1)
-	if len(rows) < 8 {
-		t.Fatalf("the list has %d rows", len(rows))
+// TestLives looks for the functions that docs/design.md leads through.
+func TestLives(t *testing.T) {
+	for heading, least := range map[string]int{
+		"The life of a login":            12,
+		"The life of a refresh":          6,
+		"The life of an authorizer call": 8,
+	} {
+		rows := regexp.MustCompile("(?m)^\\| `([a-z/]+\\.go)`( of the root)? \\| (`[^|]*`) \\|").FindAllStringSubmatch(section(t, "## "+heading), -1)
+		if len(rows) < least {
+			t.Errorf("%s has %d rows", heading, len(rows))
+		}
+		for _, row := range rows {
+			file := row[1]
+			if row[2] == "" {
+				file = "internal/" + file
+			}
+			wantFunctions(t, file, row[3])
+		}
 	}
-	for _, row := range rows {
-		file := row[1]
-		if row[2] == "" {
-			file = "internal/" + file
+}
+
+// section is a part of docs/design.md, without its heading.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	_, text, found := strings.Cut(read(t, "docs/design.md"), "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("docs/design.md has no heading %q", heading)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
+}
+
+// wantFunctions looks in the file for the functions that stand in backquotes.
+func wantFunctions(t *testing.T, file, text string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile("`(?:([A-Za-z]+)\\.)?([A-Za-z]+)`").FindAllStringSubmatch(text, -1) {
+		receiver := `(?:\([a-z]+ \*?[A-Za-z]+\) )?`
+		if m[1] != "" {
+			receiver = `\([a-z]+ \*?` + m[1] + `\) `
 		}
-		for _, m := range regexp.MustCompile("`(?:([A-Z][A-Za-z]*)\\.)?([A-Za-z]+)`").FindAllStringSubmatch(row[3], -1) {
-			receiver := `(?:\([a-z]+ \*?[A-Za-z]+\) )?`
-			if m[1] != "" {
-				receiver = `\([a-z]+ \*?` + m[1] + `\) `
-			}
-			if !regexp.MustCompile(`(?m)^func ` + receiver + m[2] + `\(`).MatchString(read(t, file)) {
-				t.Errorf("%s has no function %s", file, m[0])
-			}
+		if !regexp.MustCompile(`(?m)^func ` + receiver + m[2] + `\(`).MatchString(read(t, file)) {
+			t.Errorf("%s has no function %s", file, m[0])
 		}
+	}
+}
+
+// TestEveryOperationOfAStoreIsInTheTable compares the ports of stores, and the kinds of
+// changes, with the table in docs/design.md.
+func TestEveryOperationOfAStoreIsInTheTable(t *testing.T) {
+	var want []string
+	for file, ports := range map[string][]string{
+		"internal/auth/store.go":      {"Store", "Loader"},
+		"internal/auth/change.go":     nil,
+		"internal/limit/counters.go":  {"Counters"},
+		"internal/keyring/keyring.go": {"Store"},
+	} {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.TypeSpec:
+				if port, ok := n.Type.(*ast.InterfaceType); ok && slices.Contains(ports, n.Name.Name) {
+					for _, m := range port.Methods.List {
+						want = append(want, m.Names[0].Name)
+					}
+				}
+			case *ast.FuncDecl:
+				if n.Name.Name == "Items" {
+					want = append(want, n.Recv.List[0].Type.(*ast.Ident).Name)
+				}
+			}
+			return true
+		})
+	}
+	var got []string
+	for _, row := range regexp.MustCompile("(?m)^\\| ([^|]*`[A-Z][A-Za-z]*`[^|]*) \\| .* \\| .* \\|$").FindAllStringSubmatch(section(t, "## The store port on DynamoDB and SQL"), -1) {
+		for _, m := range regexp.MustCompile("`([A-Z][A-Za-z]*)`").FindAllStringSubmatch(row[1], -1) {
+			got = append(got, m[1])
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	got = slices.Compact(got) // some take two rows
+	if len(want) < 35 || !slices.Equal(got, want) {
+		t.Errorf("the table has\n%s\nthe ports have\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

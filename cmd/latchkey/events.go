@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,7 +54,7 @@ func texts[T ~string](all []T) []string {
 
 // eventView is an event as machines see it.
 type eventView struct {
-	Number    int64          `json:"number"`
+	ID        string         `json:"id"`
 	Time      time.Time      `json:"time"`
 	Kind      auth.EventKind `json:"kind"`
 	Outcome   auth.Outcome   `json:"outcome"`
@@ -84,14 +85,13 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 	}
 	t := p.newTable(eventsColumns)
 	names := userNames{store: s.Store, known: make(map[auth.UserID]string)}
-	var last int64
+	trail := newTrailReader(s.Store, c.Since)
 	for {
-		page, err := s.Events(ctx, last, eventsPage)
+		page, err := trail.next(ctx)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
 		for _, e := range page {
-			last = e.Number
 			if !c.wants(e) {
 				continue
 			}
@@ -99,7 +99,7 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 				return err
 			}
 		}
-		if len(page) == eventsPage {
+		if len(page) > 0 {
 			continue
 		}
 		if !c.JSON {
@@ -116,6 +116,59 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 		case <-time.After(followPeriod):
 		}
 	}
+}
+
+// A trailReader reads the audit trail by time, each event once. A commit may arrive late:
+// at the end of the trail it reads the last minutes again.
+type trailReader struct {
+	store auth.Store
+	since time.Time
+	after auth.Cursor
+	seen  map[string]time.Time // of the last minutes
+}
+
+const trailOverlap = 3 * time.Minute
+
+func newTrailReader(store auth.Store, last time.Duration) *trailReader {
+	r := &trailReader{store: store, seen: make(map[string]time.Time)}
+	if last > 0 {
+		r.since = time.Now().Add(-last)
+	}
+	return r
+}
+
+// next returns the next events, and none at the end of the trail.
+func (r *trailReader) next(ctx context.Context) ([]auth.Event, error) {
+	for {
+		page, next, err := r.store.Events(ctx, r.since, r.after, eventsPage)
+		if err != nil || len(page) == 0 {
+			r.again(time.Now().Add(-trailOverlap))
+			return nil, err
+		}
+		r.after = next
+		if page = r.unseen(page); len(page) > 0 {
+			return page, nil
+		}
+	}
+}
+
+func (r *trailReader) unseen(page []auth.Event) []auth.Event {
+	return slices.DeleteFunc(page, func(e auth.Event) bool {
+		_, seen := r.seen[e.ID]
+		if time.Since(e.Time) < 2*trailOverlap {
+			r.seen[e.ID] = e.Time
+		}
+		return seen
+	})
+}
+
+// again begins anew at the moment, and forgets what lies well before it.
+func (r *trailReader) again(from time.Time) {
+	r.after = ""
+	if from.After(r.since) {
+		r.since = from
+	}
+	maps.DeleteFunc(r.seen, func(_ string, at time.Time) bool { return from.Sub(at) > 2*trailOverlap })
 }
 
 // eventsColumns: on a narrow terminal the device goes first, then the id, which the
@@ -168,7 +221,7 @@ func (c *eventsCmd) show(ctx context.Context, p *process, t *table, names userNa
 		return err
 	}
 	if c.JSON {
-		return printLine(p.stdout, eventView{e.Number, e.Time.UTC(), e.Kind, e.Outcome, e.UserID, name, e.SessionID, e.RequestID, e.Address, e.Device, e.Count})
+		return printLine(p.stdout, eventView{e.ID, e.Time.UTC(), e.Kind, e.Outcome, e.UserID, name, e.SessionID, e.RequestID, e.Address, e.Device, e.Count})
 	}
 	if t.width > 0 { // where the column with the id may be left out
 		name = cmp.Or(name, string(e.UserID))

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/userimport"
 )
 
@@ -63,18 +62,25 @@ func (c *usersImportCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return fmt.Errorf("nothing was imported: %w", err)
 	}
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
-		report, err := c.openReport(p)
-		if err != nil {
-			return err
-		}
-		doing := "importing"
-		if c.DryRun {
-			doing = "checking"
-		}
-		r := &importRun{command: c, p: p, importer: userimport.New(s, s.Store, c.DryRun), report: report, progress: p.newProgress(doing, "row", size)}
-		return r.finish(r.run(ctx, file))
-	})
+	s, err := c.open(ctx, p.logger())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	rules, err := s.Accounts()
+	if err != nil {
+		return err
+	}
+	report, err := c.openReport(p)
+	if err != nil {
+		return err
+	}
+	doing := "importing"
+	if c.DryRun {
+		doing = "checking"
+	}
+	r := &importRun{command: c, p: p, importer: userimport.New(rules, s.Store, c.DryRun), report: report, progress: p.newProgress(doing, "row", size)}
+	return r.finish(r.run(ctx, file))
 }
 
 // oldKeyBytes is the old system's digest length; 0: not configured.

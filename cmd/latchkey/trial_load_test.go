@@ -95,7 +95,7 @@ func goodRequests(bearer string) []string {
 		"POST /email/verify":        `{"email":"ada@example.com","code":"ACDE-FGHJ"}`,
 		"POST /email/verify/resend": `{"email":"ada@example.com"}`,
 		"POST /login":               `{"username":"ada@example.com","password":"correct horse battery"}`,
-		"POST /token/refresh":       `{"refresh_token":"g3oqmjmdqdwuj25bvvyzxsffsr.PYtrhU8ZGB7B8IyosCESe5854vYhuIhrJRf8weJ5Ka4"}`,
+		"POST /token/refresh":       `{"refresh_token":"g3oqmjmdqdwuj25bvvyzxsffsr.0.PYtrhU8ZGB7B8IyosCESe5854vYhuIhrJRf8weJ5Ka4"}`,
 		"POST /logout":              `{"scope":"others"}`,
 		"POST /password/forgot":     `{"email":"ada@example.com"}`,
 		"POST /password/reset":      `{"token":"AAAAAAAAAAAAAAAAAAAAAA.PYtrhU8ZGB7B8IyosCESe5854vYhuIhrJRf8weJ5Ka4","password":"another battery"}`,

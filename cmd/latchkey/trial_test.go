@@ -104,6 +104,11 @@ func (c *caller) call(url, bearer, route string, members ...string) (reply, erro
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}
+	return c.send(r)
+}
+
+// send returns the answer to a request.
+func (c *caller) send(r *http.Request) (reply, error) {
 	res, err := c.Do(r)
 	if fault := (*contract.Fault)(nil); errors.As(err, &fault) { // whatever the trial makes of errors
 		c.t.Error(fault)

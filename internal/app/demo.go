@@ -64,7 +64,7 @@ func addDemoUser(ctx context.Context, s *auth.Service) error {
 		return err
 	}
 	// Imported: no password that everybody knows could be added.
-	err = s.Import(ctx, []auth.ImportRecord{{NewUser: DemoUser, PasswordHash: hash}})
+	err = s.AddImported(ctx, auth.ImportRecord{NewUser: DemoUser, PasswordHash: hash})
 	if errors.Is(err, auth.ErrTaken) {
 		return nil // by another process, just now; or it was deleted, and stays so
 	}

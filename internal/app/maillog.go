@@ -7,8 +7,8 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
 // mailLogEvery is how often the log repeats what delays mail.
@@ -27,7 +27,7 @@ func newMailLog(log *slog.Logger, now func() time.Time) *mailLog {
 	return &mailLog{log, now, make(map[string]time.Time)}
 }
 
-// report takes the error of auth.Service.Deliver.
+// report takes the error of outbox.Outbox.Deliver.
 func (l *mailLog) report(err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range joined.Unwrap() {
@@ -35,16 +35,16 @@ func (l *mailLog) report(err error) {
 		}
 		return
 	}
-	var failed *auth.MailError
+	var failed *outbox.MailError
 	if !errors.As(err, &failed) {
 		l.delayed(err, slog.String("error", err.Error()))
 		return
 	}
 	id, why := slog.String("mail", failed.ID), slog.String("error", failed.Err.Error())
 	switch failed.Outcome {
-	case auth.OutcomeFailed:
+	case outbox.Delayed:
 		l.delayed(failed.Err, id, slog.Duration("wait", failed.Wait), why)
-	case auth.OutcomeGivenUp:
+	case outbox.GivenUp:
 		l.log.Error("mail given up", id, why)
 	default: // of one recipient; for the operator to know, not to act
 		l.log.Warn("mail undeliverable", id, why)

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
 // A wrong login delays every mail at every try: the log names it once an hour, and
@@ -19,7 +19,7 @@ func TestDelayedMailIsLoggedOnceForEachCause(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	l := newMailLog(slog.New(slog.NewTextHandler(&out, nil)), func() time.Time { return now })
 	delayed := func(id string, cause error) error {
-		return &auth.MailError{ID: id, Outcome: auth.OutcomeFailed, Wait: time.Minute, Err: cause}
+		return &outbox.MailError{ID: id, Outcome: outbox.Delayed, Wait: time.Minute, Err: cause}
 	}
 	refused := func(code int, text string) error {
 		return &mailer.Refusal{Server: "mail.example.com:587", Stage: "connecting", Code: code, Text: text}
@@ -54,8 +54,8 @@ func TestDelayedMailIsLoggedOnceForEachCause(t *testing.T) {
 	want(`level=ERROR msg="mail delivery delayed" error="reading queued mail: disk full"`)
 	// What is over for a mail is logged for each.
 	for range 2 {
-		l.report(&auth.MailError{ID: "m4", Outcome: auth.OutcomeUndeliverable, Err: refused(550, "no such user")})
-		l.report(&auth.MailError{ID: "m5", Outcome: auth.OutcomeGivenUp, Err: errors.New("no server took it")})
+		l.report(&outbox.MailError{ID: "m4", Outcome: outbox.Undeliverable, Err: refused(550, "no such user")})
+		l.report(&outbox.MailError{ID: "m5", Outcome: outbox.GivenUp, Err: errors.New("no server took it")})
 		want(`level=WARN msg="mail undeliverable" mail=m4`, `level=ERROR msg="mail given up" mail=m5`)
 	}
 }

@@ -39,7 +39,7 @@ func NewHasher(cost passhash.Argon2) (*password.Hasher, error) {
 // serviceConfig is what a service on the storage has in any case.
 func (s *Storage) serviceConfig(hasher *password.Hasher) auth.Config {
 	return auth.Config{
-		Store: s.Store, Signer: s.Keyring, Hasher: hasher,
+		Store: s.Store, Counters: s.Store, Signer: s.Keyring, Hasher: hasher,
 		RefreshKey: s.master.RefreshKey(), TicketKey: s.master.TicketKey(), MailKey: s.master.MailKey(),
 	}
 }

@@ -9,31 +9,8 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/limit"
 )
-
-// bearer finds the living session and the user of verified claims; ErrInvalidToken.
-func (s *Service) bearer(ctx context.Context, c latchkey.Claims) (Session, User, error) {
-	session, user, err := s.Store.SessionUser(ctx, SessionID(c.SessionID))
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Session{}, User{}, ErrInvalidToken
-	case err != nil:
-		return Session{}, User{}, fmt.Errorf("reading session: %w", err)
-	case string(user.ID) != c.Subject || !session.alive(user, s.Now(), s.SessionIdle):
-		return Session{}, User{}, ErrInvalidToken
-	}
-	return session, user, nil
-}
-
-// bearerWith is bearer for whoever has proved the password of the hash.
-// ErrInvalidCredentials when it was changed meanwhile: what was proved is void.
-func (s *Service) bearerWith(ctx context.Context, c latchkey.Claims, proved string) (Session, User, error) {
-	session, user, err := s.bearer(ctx, c)
-	if err == nil && user.PasswordHash != proved {
-		err = ErrInvalidCredentials
-	}
-	return session, user, err
-}
 
 // LogoutScope says which sessions a logout ends.
 type LogoutScope string
@@ -72,142 +49,74 @@ func (s *Service) logoutThis(ctx context.Context, claims latchkey.Claims, c Clie
 		if err != nil {
 			return err
 		}
-		return s.endSession(ctx, session, c, s.Now())
+		return s.endByOwner(ctx, session, c, s.Now())
 	})
 }
 
+// logoutOthers moves the epoch and takes the bearer's session along, in one write for
+// however many others there are. Where there are none it moves nothing: whoever has a
+// token cannot make others' sign-ins lose by asking over and over.
 func (s *Service) logoutOthers(ctx context.Context, claims latchkey.Claims, c Client) error {
-	return s.bearerAlone(ctx, claims, EventLogout, c, "logging out", func(session Session, user User) error {
-		now := s.Now()
-		b := Batch{Events: []Event{sessionEvent(c, EventLogout, Outcome(LogoutOthers), session, now)}}
-		if err := s.stayHome(ctx, &b, &user, c, func() { b.endOthers(&user, &session, now) }); err != nil {
+	return retry("logging out", func() error {
+		session, user, err := s.bearer(ctx, claims)
+		if err != nil {
 			return err
 		}
-		return s.Store.Commit(ctx, b)
+		others, err := s.hasOtherSessions(ctx, session, user)
+		if err != nil {
+			return err
+		}
+		now := s.Now()
+		e := sessionEvent(c, EventLogout, Outcome(LogoutOthers), session, now)
+		if !others {
+			return s.recordRepeated(ctx, "no other sessions than "+string(session.ID), e)
+		}
+		ended := user
+		ended.moveEpoch(now)
+		known, err := s.stayKnown(ctx, user, ended, c)
+		if err != nil {
+			return err
+		}
+		changes := append(s.outlived(user, ended, session, now), AppendEvent{e})
+		return s.Store.Commit(ctx, append(changes, known...)...)
 	})
+}
+
+func (s *Service) hasOtherSessions(ctx context.Context, own Session, user User) (bool, error) {
+	unended, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 2*maxSessions) // some nobody uses any more
+	if err != nil {
+		return false, fmt.Errorf("reading sessions: %w", err)
+	}
+	now := s.Now()
+	return slices.ContainsFunc(unended, func(other Session) bool {
+		return other.ID != own.ID && other.alive(user, now, s.SessionIdle)
+	}), nil
+}
+
+// outlived is the changes that store a user whose epoch has moved, and the one session
+// that goes on.
+func (s *Service) outlived(before, after User, session Session, now time.Time) []Change {
+	session.Epoch = after.Epoch
+	return append(s.changed(before, after, session.ID, now), KeepSession{session})
 }
 
 func (s *Service) logoutAll(ctx context.Context, claims latchkey.Claims, c Client) error {
-	_, user, err := s.bearer(ctx, claims)
-	if err != nil {
-		return err
-	}
-	return s.alone(ctx, user.ID, "", "logging out", func() error { // ends who asks, too
+	return retry("logging out", func() error {
 		session, user, err := s.bearer(ctx, claims)
 		if err != nil {
 			return err
 		}
 		now := s.Now()
-		user.endSessions(now)
-		return s.Store.Commit(ctx, Batch{
-			UpdateUsers: []User{user},
-			Events:      []Event{sessionEvent(c, EventLogout, Outcome(LogoutAll), session, now)},
-		})
+		ended := user
+		ended.moveEpoch(now)
+		e := sessionEvent(c, EventLogout, Outcome(LogoutAll), session, now)
+		return s.Store.Commit(ctx, append(s.changed(user, ended, "", now), AppendEvent{e})...)
 	})
 }
 
-// legacyLogout ends a token of the old system, which has no session: it is
-// remembered as ended for as long as it would live. With it end all sessions of its
-// user, unless it is to go alone; there is none that it could spare.
-func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scope LogoutScope, c Client) error {
-	by := "bearer " + string(s.endedToken(claims))
-	err := s.alone(ctx, UserID(claims.Subject), by, "logging out", func() error {
-		user, err := s.legacyBearer(ctx, claims)
-		if errors.Is(err, ErrInvalidToken) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		now := s.Now()
-		e := c.event(EventLogout, Outcome(scope), now)
-		e.UserID = UserID(claims.Subject)
-		b := Batch{Events: []Event{e}, PutTickets: []Ticket{{
-			ID: s.endedToken(claims), Purpose: purposeEnded, CreatedAt: now, ExpiresAt: claims.ExpiresAt,
-		}}}
-		if user.ID != "" && scope != LogoutThis {
-			user.endSessions(now)
-			b.UpdateUsers = []User{user}
-		}
-		return s.Store.Commit(ctx, b)
-	})
-	return s.recordLimited(ctx, c, EventLogout, User{ID: UserID(claims.Subject)}, err)
-}
-
-// endedToken is the ticket that says that a token without session has ended. Such
-// a token has no id either; two of one user and second are as good as one.
-func (s *Service) endedToken(c latchkey.Claims) TicketID {
-	return s.ticketID(purposeEnded, fmt.Sprintf("%s %d %d", c.Subject, c.IssuedAt.Unix(), c.ExpiresAt.Unix()))
-}
-
-// stayHome does what ends the user's sessions, and the client's network stays one
-// of the user's if it was.
-func (s *Service) stayHome(ctx context.Context, b *Batch, user *User, c Client, end func()) error {
-	before, err := s.homeOf(ctx, *user, c)
-	if err != nil {
-		return err
-	}
-	end()
-	if !before.known {
-		return nil
-	}
-	after, err := s.homeOf(ctx, *user, c)
-	if err != nil {
-		return err
-	}
-	after.stay(b, s.Now())
-	return nil
-}
-
-// endOthers ends all of the user's sessions but the given one, in one write
-// for however many there are.
-func (b *Batch) endOthers(user *User, session *Session, now time.Time) {
-	user.endSessions(now)
-	session.Since = user.SessionsFrom
-	b.UpdateUsers, b.UpdateSessions = []User{*user}, []Session{*session}
-}
-
-// LogoutByRefreshToken ends the session that the token belongs to, for clients
-// whose access token has expired. Idempotent: any other token is no error, and
-// changes nothing but that it counts. *LimitError.
-func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Client) error {
-	id, secret, ok := parseRefreshToken(token)
-	if !ok {
-		return nil
-	}
-	return retry("logging out", func() error {
-		session, user, err := s.Store.SessionUser(ctx, id)
-		now := s.Now()
-		switch {
-		case errors.Is(err, ErrNotFound):
-			return nil
-		case err != nil:
-			return fmt.Errorf("reading session: %w", err)
-		case !session.alive(user, now, s.SessionIdle):
-			return nil
-		case session.live(secret):
-			return s.endSession(ctx, session, c, now)
-		}
-		spent, done, err := s.wasSpent(ctx, c, session, secret)
-		if err != nil {
-			return s.recordLimited(ctx, c, EventLogout, User{}, err)
-		}
-		defer done()
-		if spent {
-			return s.endSession(ctx, session, c, now)
-		}
-		e := sessionEvent(c, EventLogout, OutcomeWrongToken, session, now)
-		return wrap("recording wrong token", s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: s.stray(c).hits(now)}))
-	})
-}
-
-// endSession ends a session by the wish of its owner.
-func (s *Service) endSession(ctx context.Context, session Session, c Client, now time.Time) error {
-	session.EndedAt = now
-	return s.Store.Commit(ctx, Batch{
-		UpdateSessions: []Session{session},
-		Events:         []Event{sessionEvent(c, EventLogout, Outcome(LogoutThis), session, now)},
-	})
+// endByOwner ends a session by the wish of its owner.
+func (s *Service) endByOwner(ctx context.Context, session Session, c Client, now time.Time) error {
+	return s.Store.Commit(ctx, s.ending(session, sessionEvent(c, EventLogout, Outcome(LogoutThis), session, now))...)
 }
 
 // Sessions returns the bearer's living sessions, latest used first, and the id
@@ -218,7 +127,7 @@ func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]Sessi
 		return nil, "", err
 	}
 	now := s.Now()
-	all, err := s.Store.UserSessions(ctx, user.ID, user.SessionsFrom, now, s.SessionIdle, maxSessions)
+	all, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 2*maxSessions) // some nobody uses any more
 	if err != nil {
 		return nil, "", fmt.Errorf("reading sessions: %w", err)
 	}
@@ -231,13 +140,10 @@ func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]Sessi
 	if !slices.ContainsFunc(living, func(s Session) bool { return s.ID == own.ID }) {
 		living = append(living[:min(len(living), maxSessions-1)], own) // it began before all of these
 	}
+	living = living[:min(len(living), maxSessions)]
 	slices.SortStableFunc(living, func(a, b Session) int { return b.LastUsedAt.Compare(a.LastUsedAt) })
 	return living, own.ID, nil
 }
-
-// maxSessions is how many living sessions a user has: those that began last. No index
-// knows which were used last, every refresh would pay for it.
-const maxSessions = 100
 
 // EndSession ends one of the bearer's sessions; ErrNotFound when there is no
 // living one of that id.
@@ -257,7 +163,7 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id Ses
 			e.UserID = user.ID
 			return cmp.Or(s.recordRepeated(ctx, "no session of "+string(user.ID), e), ErrNotFound)
 		}
-		return s.endSession(ctx, session, c, now)
+		return s.endByOwner(ctx, session, c, now)
 	})
 }
 
@@ -277,40 +183,50 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 	if err != nil {
 		return err
 	}
-	if err := s.confirm(ctx, user, current, EventPasswordSet, c); err != nil {
+	place, err := s.confirm(ctx, user, current, EventPasswordSet, c)
+	if err != nil {
 		return named(err, "current_password")
 	}
-	attempt := s.notified(s.uncounted("signed in", c), user)
-	done, err := s.allow(ctx, attempt)
+	defer place.Release()
+	reservation, err := s.reserve(ctx, s.notified(limit.Attempt{}, user))
 	if err != nil {
 		return s.recordLimited(ctx, c, EventPasswordSet, user, err)
 	}
-	defer done()
+	defer reservation.Release()
 	hash, err := s.hashNew(ctx, password, user)
 	if err != nil {
 		e := sessionEvent(c, EventPasswordSet, OutcomeOK, session, s.Now())
 		return named(s.recordRefused(ctx, e, err), "new_password")
 	}
-	proved := user.PasswordHash
-	return s.alone(ctx, user.ID, "", "changing password", func() error {
+	if err := reservation.Failed(ctx); err != nil { // the notice counts
+		return err
+	}
+	proved := user
+	return retry("changing password", func() error {
 		session, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err
 		}
-		now := s.Now()
-		user.PasswordHash, user.UpdatedAt, user.PendingEmail = hash, now, ""
-		b := Batch{Events: []Event{sessionEvent(c, EventPasswordSet, OutcomeOK, session, now)}, Hits: attempt.hits(now)}
-		b.endOthers(&user, &session, now)
-		if err := s.notify(&b, user, MessagePasswordChanged, c); err != nil {
-			return err
-		}
-		home, err := s.homeOf(ctx, user, c)
-		if err != nil {
-			return err
-		}
-		home.stay(&b, now)
-		return s.commit(ctx, b)
+		return s.storePassword(ctx, session, user, hash, c)
 	})
+}
+
+// storePassword stores a new password and ends the other sessions.
+func (s *Service) storePassword(ctx context.Context, session Session, user User, hash string, c Client) error {
+	now := s.Now()
+	changed := user
+	changed.PasswordHash, changed.PendingEmail = hash, ""
+	changed.moveEpoch(now)
+	changes := append(s.outlived(user, changed, session, now), AppendEvent{sessionEvent(c, EventPasswordSet, OutcomeOK, session, now)})
+	notice, err := s.notice(changed, MessagePasswordChanged, c)
+	if err != nil {
+		return err
+	}
+	known, err := s.becomeKnown(ctx, changed, c)
+	if err != nil {
+		return err
+	}
+	return s.commit(ctx, slices.Concat(changes, notice, known))
 }
 
 // named gives a refused password the name of the member that it stood in.
@@ -322,45 +238,22 @@ func named(err error, field string) error {
 	return err
 }
 
-// confirm has the bearer prove the password again.
-func (s *Service) confirm(ctx context.Context, user User, password string, kind EventKind, c Client) error {
-	if err := checkLogin(LoginRequest{Username: user.Username, Password: password}); err != nil {
-		return err
-	}
-	attempt := s.signedIn(user, c)
-	done, err := s.allow(ctx, attempt)
-	if err != nil {
-		return s.recordLimited(ctx, c, kind, user, err)
-	}
-	defer done()
-	ok, _, err := s.verify(ctx, user.PasswordHash, password)
-	if err != nil {
-		return err
-	}
-	if ok {
-		return nil
-	}
-	e := c.event(kind, OutcomeWrongPassword, s.Now())
-	e.UserID = user.ID
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: attempt.hits(s.Now())}); err != nil {
-		return fmt.Errorf("recording wrong password: %w", err)
-	}
-	return ErrInvalidCredentials
-}
-
 // Rename changes the bearer's name and returns who that is now.
 func (s *Service) Rename(ctx context.Context, claims latchkey.Claims, name string, c Client) (Identity, error) {
 	var now Identity
-	err := s.bearerAlone(ctx, claims, EventUserUpdated, c, "changing name", func(session Session, user User) error {
-		user.Name, user.UpdatedAt = name, s.Now()
+	err := retry("changing name", func() error {
+		session, user, err := s.bearer(ctx, claims)
+		if err != nil {
+			return err
+		}
+		renamed := user
+		renamed.Name = name
 		if _, err := s.newUser(NewUser{ID: user.ID, Username: user.Username, Email: user.Email, Name: name, Scope: user.Scope}); err != nil {
 			return err
 		}
-		now = identity(user, session.ID)
-		return s.Store.Commit(ctx, Batch{
-			UpdateUsers: []User{user},
-			Events:      []Event{sessionEvent(c, EventUserUpdated, OutcomeOK, session, user.UpdatedAt)},
-		})
+		now = identity(renamed, session.ID)
+		e := sessionEvent(c, EventUserUpdated, OutcomeOK, session, s.Now())
+		return s.Store.Commit(ctx, append(s.changed(user, renamed, "", e.Time), AppendEvent{e})...)
 	})
 	return now, err
 }
@@ -373,19 +266,60 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 	if err != nil {
 		return err
 	}
-	if err := s.confirm(ctx, user, password, EventUserDeleted, c); err != nil {
+	place, err := s.confirm(ctx, user, password, EventUserDeleted, c)
+	if err != nil {
 		return err
 	}
-	proved := user.PasswordHash
-	return s.alone(ctx, user.ID, "", "deleting account", func() error {
+	defer place.Release()
+	proved := user
+	return retry("deleting account", func() error {
 		session, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err
 		}
-		b := Batch{DeleteUsers: []User{user}, Events: []Event{sessionEvent(c, EventUserDeleted, OutcomeOK, session, s.Now())}}
-		if err := s.notify(&b, user, MessageAccountDeleted, c); err != nil {
+		now := s.Now()
+		notice, err := s.notice(user, MessageAccountDeleted, c)
+		if err != nil {
 			return err
 		}
-		return s.commit(ctx, b)
+		changes, err := s.deletion(ctx, user, now)
+		if err != nil {
+			return err
+		}
+		e := sessionEvent(c, EventUserDeleted, OutcomeOK, session, now)
+		return s.commit(ctx, append(slices.Concat(changes, notice), AppendEvent{e}))
 	})
+}
+
+// Identity is the answer to "who am I".
+type Identity struct {
+	ID            UserID
+	Username      string
+	Name          string
+	Email         string
+	EmailVerified bool
+	PendingEmail  string // takes the place of Email once it is proved
+	Scope         string
+	SessionID     SessionID // empty: a token that belongs to no session
+}
+
+// Me returns who bears the token whose claims were verified, as the store knows
+// them now. ErrInvalidToken when the session has ended or its user is disabled
+// or gone.
+func (s *Service) Me(ctx context.Context, c latchkey.Claims) (Identity, error) {
+	if c.SessionID == "" && c.Legacy {
+		return s.legacyMe(ctx, c)
+	}
+	session, user, err := s.bearer(ctx, c)
+	if err != nil {
+		return Identity{}, err
+	}
+	return identity(user, session.ID), nil
+}
+
+func identity(u User, sid SessionID) Identity {
+	return Identity{
+		ID: u.ID, Username: u.Username, Name: u.Name, Scope: u.Scope, SessionID: sid,
+		Email: u.Email, EmailVerified: u.EmailVerified, PendingEmail: u.PendingEmail,
+	}
 }

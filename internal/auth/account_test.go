@@ -21,7 +21,7 @@ func reopen(t *testing.T, f *fixture, path string, options ...func(*auth.Config)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	return f.service(append(options, func(c *auth.Config) { c.Store = store })...)
+	return f.service(append(options, func(c *auth.Config) { c.Store, c.Counters = store, store })...)
 }
 
 func TestLogout(t *testing.T) {
@@ -151,28 +151,20 @@ func TestSessions(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].ID != sessionID(laptop) || list[1].ID != sessionID(tablet) {
 		t.Fatalf("got %v, %v; want the one that was used last first, laptop and tablet", list, err)
 	}
-	// Sessions that nobody uses any more take no place in the list.
-	var unused auth.Batch
+	// Sessions that nobody uses any more are not shown.
 	for i := range 100 {
 		e := list[0]
 		e.ID, e.CreatedAt, e.LastUsedAt = auth.SessionID(fmt.Sprint(i)), f.clock.Now(), f.clock.Now().Add(-auth.DefaultSessionIdle)
-		unused.CreateSessions = append(unused.CreateSessions, e)
-	}
-	if err := f.store.Commit(t.Context(), unused); err != nil {
-		t.Fatal(err)
+		f.commit(auth.CreateSession{Session: e})
 	}
 	if list, _, err := f.Sessions(t.Context(), claims); err != nil || len(list) != 2 {
 		t.Errorf("with unused ones %d sessions are listed, %v; want 2", len(list), err)
 	}
 	// Of very many the bearer's own is shown, however old it is.
-	var many auth.Batch
 	for i := range 200 {
 		e := list[0]
 		e.ID, e.CreatedAt = auth.SessionID(fmt.Sprint("used ", i)), f.clock.Now().Add(time.Second)
-		many.CreateSessions = append(many.CreateSessions, e)
-	}
-	if err := f.store.Commit(t.Context(), many); err != nil {
-		t.Fatal(err)
+		f.commit(auth.CreateSession{Session: e})
 	}
 	list, own, err = f.Sessions(t.Context(), claims)
 	if err != nil || len(list) != 100 || !slices.ContainsFunc(list, func(s auth.Session) bool { return s.ID == own }) {
@@ -183,27 +175,22 @@ func TestSessions(t *testing.T) {
 // living is how many of the user's sessions are alive.
 func (f *fixture) living(id auth.UserID) int {
 	f.t.Helper()
-	all, err := f.store.UserSessions(f.t.Context(), id, f.user(id).SessionsFrom, f.clock.Now(), auth.DefaultSessionIdle, 1000)
+	all, err := f.store.UserSessions(f.t.Context(), id, f.user(id).Epoch, 1000)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	return len(all)
 }
 
-// TestLivingSessionsAreCapped: the oldest ends in the commit of the login that is one
-// too many, and is recorded.
+// TestLivingSessionsAreCapped: the oldest ends after the login that is one too many, and
+// is recorded.
 func TestLivingSessionsAreCapped(t *testing.T) {
 	f := newFixture(t)
 	f.addAda()
-	batches := &batchCounter{Store: f.Store}
-	f.Store = batches
 	var all []auth.Tokens
 	for range 103 {
 		f.clock.Advance(time.Second)
 		all = append(all, f.mustLogin("ada", password))
-	}
-	if batches.n != len(all) {
-		t.Errorf("%d logins took %d commits, want as many", len(all), batches.n)
 	}
 	for i, tokens := range all {
 		f.wantAlive(fmt.Sprint("session ", i), tokens, i >= 3)
@@ -218,16 +205,21 @@ func TestLivingSessionsAreCapped(t *testing.T) {
 	}
 }
 
-// batchCounter counts the commits.
-type batchCounter struct {
+// endCounter counts the sessions that one commit ends at most.
+type endCounter struct {
 	auth.Store
-	n, most int // most: sessions ended by one
+	most int
 }
 
-func (c *batchCounter) Commit(ctx context.Context, b auth.Batch) error {
-	c.n++
-	c.most = max(c.most, len(b.UpdateSessions))
-	return c.Store.Commit(ctx, b)
+func (c *endCounter) Commit(ctx context.Context, changes ...auth.Change) error {
+	ended := 0
+	for _, change := range changes {
+		if _, ok := change.(auth.EndSession); ok {
+			ended++
+		}
+	}
+	c.most = max(c.most, ended)
+	return c.Store.Commit(ctx, changes...)
 }
 
 // TestVeryManySessionsBecomeFewer, a few with each login, for a user who had them
@@ -236,17 +228,13 @@ func TestVeryManySessionsBecomeFewer(t *testing.T) {
 	f := newFixture(t)
 	f.addAda()
 	old := f.session(f.mustLogin("ada", password))
-	var many auth.Batch
 	for i := range 299 {
 		e := old
 		e.ID = auth.SessionID(fmt.Sprint(i))
-		many.CreateSessions = append(many.CreateSessions, e)
+		f.commit(auth.CreateSession{Session: e})
 	}
-	if err := f.store.Commit(t.Context(), many); err != nil {
-		t.Fatal(err)
-	}
-	batches := &batchCounter{Store: f.Store}
-	f.Store = batches
+	ends := &endCounter{Store: f.Store}
+	f.Store = ends
 	var recent []auth.Tokens
 	for i := range 55 {
 		f.clock.Advance(time.Second)
@@ -255,8 +243,8 @@ func TestVeryManySessionsBecomeFewer(t *testing.T) {
 			t.Fatalf("after %d logins %d sessions are alive, want %d", i+1, f.living("u1"), want)
 		}
 	}
-	if batches.most != 5 {
-		t.Errorf("one login has ended %d sessions, want 5 at most", batches.most)
+	if ends.most != 5 {
+		t.Errorf("one login has ended %d sessions, want 5 at most", ends.most)
 	}
 	for _, tokens := range recent {
 		f.wantAlive("a recent session", tokens, true)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/limit"
 	passwords "github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
@@ -42,6 +44,7 @@ var start = time.Date(2026, 3, 14, 9, 26, 53, 589_000_000, time.UTC)
 // the operation's answer; after runs when an operation has succeeded.
 type faulty struct {
 	auth.Store
+	limit.Counters
 	fault func(operation string) error
 	after func(operation string)
 }
@@ -69,19 +72,33 @@ func (f *faulty) SessionUser(ctx context.Context, id auth.SessionID) (s auth.Ses
 	return s, u, err
 }
 
-func (f *faulty) RecentSessionUser(ctx context.Context, id auth.SessionID) (s auth.Session, u auth.User, err error) {
-	err = f.do("SessionUser", func() (err error) { s, u, err = f.Store.RecentSessionUser(ctx, id); return err })
-	return s, u, err
+func (f *faulty) Users(ctx context.Context, after auth.Cursor, limit int) (us []auth.User, next auth.Cursor, err error) {
+	err = f.do("Users", func() (err error) { us, next, err = f.Store.Users(ctx, after, limit); return err })
+	return us, next, err
 }
 
-func (f *faulty) Users(ctx context.Context, after auth.UserID, limit int) (us []auth.User, err error) {
-	err = f.do("Users", func() (err error) { us, err = f.Store.Users(ctx, after, limit); return err })
-	return us, err
+func (f *faulty) User(ctx context.Context, id auth.UserID) (u auth.User, err error) {
+	err = f.do("User", func() (err error) { u, err = f.Store.User(ctx, id); return err })
+	return u, err
 }
 
-func (f *faulty) Counts(ctx context.Context, keys []string) (cs []auth.Count, err error) {
-	err = f.do("Counts", func() (err error) { cs, err = f.Store.Counts(ctx, keys); return err })
+func (f *faulty) Mark(ctx context.Context, id auth.MarkID) (m auth.Mark, err error) {
+	err = f.do("Mark", func() (err error) { m, err = f.Store.Mark(ctx, id); return err })
+	return m, err
+}
+
+func (f *faulty) Counts(ctx context.Context, keys []string) (cs []limit.Count, err error) {
+	err = f.do("Counts", func() (err error) { cs, err = f.Counters.Counts(ctx, keys); return err })
 	return cs, err
+}
+
+func (f *faulty) Take(ctx context.Context, takes []limit.Take) (taken bool, err error) {
+	err = f.do("Take", func() (err error) { taken, err = f.Counters.Take(ctx, takes); return err })
+	return taken, err
+}
+
+func (f *faulty) Settle(ctx context.Context, given, kept, counted []limit.Take) error {
+	return f.do("Settle", func() error { return f.Counters.Settle(ctx, given, kept, counted) })
 }
 
 func (f *faulty) UserByEmail(ctx context.Context, key string) (u auth.User, err error) {
@@ -94,8 +111,8 @@ func (f *faulty) Ticket(ctx context.Context, id auth.TicketID) (x auth.Ticket, e
 	return x, err
 }
 
-func (f *faulty) Commit(ctx context.Context, b auth.Batch) error {
-	return f.do("Commit", func() error { return f.Store.Commit(ctx, b) })
+func (f *faulty) Commit(ctx context.Context, changes ...auth.Change) error {
+	return f.do("Commit", func() error { return f.Store.Commit(ctx, changes...) })
 }
 
 // fixture is a service on a store of its own.
@@ -137,7 +154,7 @@ func fixtureOn(t *testing.T, path string, options ...func(*auth.Config)) *fixtur
 func (f *fixture) service(options ...func(*auth.Config)) *auth.Service {
 	f.t.Helper()
 	cfg := auth.Config{RefreshKey: make([]byte, 32), TicketKey: make([]byte, 32), MailKey: make([]byte, 32),
-		Store: f.store, Signer: f.keys, Hasher: newHasher(f.t, cheap),
+		Store: f.store, Counters: f.store, Signer: f.keys, Hasher: newHasher(f.t, cheap),
 		Issuer: issuer, Audience: audience, Now: f.clock.Now,
 	}
 	for _, o := range options {
@@ -185,7 +202,7 @@ func withCost(t *testing.T, cost passhash.Argon2) func(*auth.Config) {
 }
 
 func withStore(f *faulty) func(*auth.Config) {
-	return func(c *auth.Config) { f.Store, c.Store = c.Store, f }
+	return func(c *auth.Config) { f.Store, f.Counters, c.Store, c.Counters = c.Store, c.Counters, f, f }
 }
 
 func legacy(c *auth.Config) {
@@ -225,6 +242,32 @@ func (f *fixture) add(n auth.NewUser) auth.User {
 	return u
 }
 
+// update stores what change makes of a user.
+func (f *fixture) update(id auth.UserID, change func(*auth.User)) {
+	f.t.Helper()
+	before := f.user(id)
+	after := before
+	change(&after)
+	f.commit(auth.UpdateUser{Old: before, New: after})
+}
+
+func (f *fixture) commit(changes ...auth.Change) {
+	f.t.Helper()
+	if err := f.store.Commit(f.t.Context(), changes...); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// importAll creates the users of the records, one after the other.
+func (f *fixture) importAll(records ...auth.ImportRecord) error {
+	for _, r := range records {
+		if err := f.AddImported(f.t.Context(), r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (f *fixture) login(name, password string) (auth.Tokens, error) {
 	return f.Login(f.t.Context(), auth.LoginRequest{Username: name, Password: password})
 }
@@ -258,10 +301,11 @@ func (f *fixture) session(tokens auth.Tokens) auth.Session {
 
 func (f *fixture) events() []auth.Event {
 	f.t.Helper()
-	events, err := f.store.Events(f.t.Context(), 0, 10_000)
+	events, _, err := f.store.Events(f.t.Context(), time.Time{}, "", 10_000)
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	slices.SortFunc(events, func(a, b auth.Event) int { return strings.Compare(a.ID, b.ID) }) // whatever the clock does
 	return events
 }
 

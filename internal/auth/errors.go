@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/password"
 )
 
@@ -34,6 +35,9 @@ var (
 	// ErrConflict: somebody else changed the record since it was read.
 	ErrConflict = errors.New("changed by somebody else")
 )
+
+// A LimitError says that an attempt comes too soon, and when to try again.
+type LimitError = limit.Error
 
 // An InvalidError says which member of a request breaks which rule.
 type InvalidError struct {

@@ -1,7 +1,10 @@
 package auth
 
 import (
+	"crypto/rand"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,7 +12,7 @@ import (
 // never holds a secret: not the password, not the name that was typed (people
 // type passwords there), not a token.
 type Event struct {
-	Number    int64 // given by the store
+	ID        string // with Time its place among the others
 	Time      time.Time
 	Kind      EventKind
 	Outcome   Outcome
@@ -99,7 +102,7 @@ type Client struct {
 }
 
 func (c Client) event(kind EventKind, outcome Outcome, now time.Time) Event {
-	return Event{Time: now, Kind: kind, Outcome: outcome, RequestID: c.RequestID, Address: c.Address, Device: shorten(c.Device, maxDevice)}
+	return Event{ID: eventID(), Time: now, Kind: kind, Outcome: outcome, RequestID: c.RequestID, Address: c.Address, Device: shorten(c.Device, maxDevice)}
 }
 
 // shorten cuts s to at most n bytes and replaces what is not UTF-8 and NUL, so
@@ -110,3 +113,10 @@ func shorten(s string, n int) string {
 	}
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
+
+// eventID tells events of one moment apart, and puts those of one process in their order.
+func eventID() string {
+	return fmt.Sprintf("%08x%s", eventCounter.Add(1), strings.ToLower(rand.Text()[:8]))
+}
+
+var eventCounter atomic.Uint32

@@ -20,7 +20,7 @@ func TestEveryEventIsListed(t *testing.T) {
 	}
 	declared := make(map[string][]string)
 	ast.Inspect(f, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.ValueSpec); ok {
+		if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) > 0 {
 			text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
 			if err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/limit"
 )
 
 func limits(c *auth.Config) { l := auth.DefaultLimits; c.Limits = &l }
@@ -27,31 +28,51 @@ func (f *fixture) try(name, password, address string) (wait time.Duration, err e
 	return 0, err
 }
 
+// exhaust has strangers use up what is free at an account, and its reserve.
+func (f *fixture) exhaust(name string) {
+	f.t.Helper()
+	tries := 0
+	for i := range 40 {
+		if wait, _ := f.try(name, "wrong password", fmt.Sprint("203.0.113.", i)); wait == 0 {
+			tries++
+		}
+	}
+	if want := auth.DefaultLimits.Total.Free + auth.DefaultLimits.Reserve.Free; tries != want {
+		f.t.Fatalf("%d tries were looked at, want %d", tries, want)
+	}
+}
+
 // Whoever guesses at once is stopped before the tenth time, for an account that
-// exists as for one that does not, and however its name is spelled.
+// exists as for one that does not, and however its name is spelled. Many networks get the
+// reserve on top, and no more.
 func TestGuessingIsSlowedDown(t *testing.T) {
 	for name, spellings := range map[string][]string{
 		"a user":     {"ada", "ADA", "Ada@Example.com", "ada@example.com", "\uff41da"},
 		"a stranger": {"nobody", "NOBODY", "\uff4eobody"},
 		"no name":    {"not a name at all", "not a name at all"},
 	} {
-		f := newFixture(t, limits)
-		f.addAda()
-		refused, limited := 0, 0
-		for i := range 20 {
-			// Every try from another address: it is the account that counts.
-			wait, err := f.try(spellings[i%len(spellings)], "wrong password", fmt.Sprint("192.0.2.", i))
-			switch {
-			case wait > 0:
-				limited++
-			case errors.Is(err, auth.ErrInvalidCredentials) && limited == 0:
-				refused++
-			default:
-				t.Fatalf("%s: try %d: %v, %v", name, i, wait, err)
+		for addresses, want := range map[string]int{"192.0.2.1": 5, "2001:db8:1:%x::1": 5, "192.0.2.%d": 25, "2001:db8:%x::1": 25} {
+			f := newFixture(t, limits)
+			f.addAda()
+			refused, limited := 0, 0
+			for i := range 40 {
+				address := addresses
+				if strings.Contains(address, "%") {
+					address = fmt.Sprintf(address, i)
+				}
+				wait, err := f.try(spellings[i%len(spellings)], "wrong password", address)
+				switch {
+				case wait > 0:
+					limited++
+				case errors.Is(err, auth.ErrInvalidCredentials) && limited == 0:
+					refused++
+				default:
+					t.Fatalf("%s: try %d: %v, %v", name, i, wait, err)
+				}
 			}
-		}
-		if refused != 5 {
-			t.Errorf("%s: %d tries were checked, want 5", name, refused)
+			if refused != want {
+				t.Errorf("%s from %s: %d tries were checked, want %d", name, addresses, refused, want)
+			}
 		}
 	}
 }
@@ -66,15 +87,15 @@ func TestTheWaitGrowsAndDecays(t *testing.T) {
 	}
 	for want := 5 * time.Second; want < 15*time.Minute; want *= 2 {
 		wait, err := f.try("ada", "wrong password", "")
-		if err != nil || wait != want {
+		if err != nil || (wait-want).Abs() > time.Millisecond { // moments of one service differ by a microsecond
 			t.Fatalf("wait %v, %v; want %v", wait, err, want)
 		}
 		// Too soon, even with the right password: nothing is checked.
-		f.clock.Advance(wait - time.Millisecond)
-		if wait, err := f.try("ada", password, ""); err != nil || wait != time.Millisecond {
+		f.clock.Advance(wait - time.Second)
+		if wait, err := f.try("ada", password, ""); err != nil || wait < time.Second/2 || wait > 3*time.Second/2 {
 			t.Fatalf("a moment too soon: %v, %v", wait, err)
 		}
-		f.clock.Advance(time.Millisecond)
+		f.clock.Advance(time.Second + time.Millisecond)
 		if _, err := f.try("ada", "wrong password", ""); !errors.Is(err, auth.ErrInvalidCredentials) {
 			t.Fatalf("in time: %v", err)
 		}
@@ -86,7 +107,7 @@ func TestTheWaitGrowsAndDecays(t *testing.T) {
 	if wait, err := f.try("ada", password, ""); wait != 0 || err != nil {
 		t.Errorf("the owner, after the longest wait: %v, %v", wait, err)
 	}
-	f.clock.Advance(4 * time.Hour)
+	f.clock.Advance(8 * time.Hour)
 	for range 5 {
 		if _, err := f.try("ada", "wrong password", ""); !errors.Is(err, auth.ErrInvalidCredentials) {
 			t.Errorf("when all is forgotten: %v", err)
@@ -94,25 +115,49 @@ func TestTheWaitGrowsAndDecays(t *testing.T) {
 	}
 }
 
-// A day of guessing gets about a hundred tries.
+// TestADayOfGuessing: a day of guessing at one account gets about a hundred tries, from
+// one network as from any number of them.
 func TestADayOfGuessing(t *testing.T) {
+	for networks, most := range map[int]int{1: 65, 1000: 110} {
+		f := newFixture(t, limits)
+		f.addAda()
+		tries := 0
+		for minute := range 24 * 60 {
+			for tried := true; tried; {
+				tried = false
+				wait, err := f.try("ada", "wrong password", fmt.Sprintf("2001:db8:%x::1", (minute+tries)%networks))
+				if errors.Is(err, auth.ErrInvalidCredentials) {
+					tries, tried = tries+1, true
+				} else if wait == 0 {
+					t.Fatal(err)
+				}
+			}
+			f.clock.Advance(time.Minute)
+		}
+		if tries > most || tries < most/2 {
+			t.Errorf("%d networks get %d tries in a day, want about %d", networks, tries, most)
+		}
+	}
+}
+
+// TestStrangersDoNotSpendTheOwnersTries: while strangers from fewer networks than the
+// reserve poll for days, the owner gets in at once, from a network that is new each time.
+func TestStrangersDoNotSpendTheOwnersTries(t *testing.T) {
 	f := newFixture(t, limits)
 	f.addAda()
-	end := f.clock.Now().Add(24 * time.Hour)
-	tries := 0
-	for f.clock.Now().Before(end) {
-		wait, err := f.try("ada", "wrong password", "")
-		if wait > 0 {
-			f.clock.Advance(wait)
-			continue
+	for hour := range 100 {
+		for n := range 19 {
+			for range 3 {
+				f.try("ada", "wrong password", fmt.Sprint("198.51.100.", n))
+			}
 		}
-		if !errors.Is(err, auth.ErrInvalidCredentials) {
-			t.Fatal(err)
+		f.clock.Advance(time.Hour)
+		for n := range 19 {
+			f.try("ada", "wrong password", fmt.Sprint("198.51.100.", n))
 		}
-		tries++
-	}
-	if tries > 130 {
-		t.Errorf("%d tries in a day, want about 100", tries)
+		if wait, err := f.try("ada", password, fmt.Sprint("192.0.2.", hour)); wait > 0 || err != nil {
+			t.Fatalf("hour %d: the owner waits %v, %v", hour, wait, err)
+		}
 	}
 }
 
@@ -179,9 +224,7 @@ func TestUnknownAddressIsNoKnownNetwork(t *testing.T) {
 	if _, err := f.try("ada", password, ""); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 8 {
-		f.try("ada", "wrong password", fmt.Sprint("192.0.2.", i))
-	}
+	f.exhaust("ada")
 	if wait, err := f.try("ada", password, ""); wait == 0 {
 		t.Errorf("a login from the unknown address goes past the limit: %v", err)
 	}
@@ -189,7 +232,7 @@ func TestUnknownAddressIsNoKnownNetwork(t *testing.T) {
 
 // A client of IPv6 has a network of addresses.
 func TestOneNetworkManyAddresses(t *testing.T) {
-	for addresses, want := range map[string]int{"2001:db8:1:2::%x": 10, "2001:db8:1:%x::1": 0, "::ffff:192.0.2.%d": 0} {
+	for addresses, want := range map[string]int{"2001:db8:1:2::%x": 10, "2001:db8:1:%x::1": 3, "2001:db8:%x::1": 0, "::ffff:192.0.2.%d": 0} {
 		f := newFixture(t, limits)
 		limited := 0
 		for i := range 40 {
@@ -207,11 +250,11 @@ func TestOneNetworkManyAddresses(t *testing.T) {
 // client. Failures, made-up tokens and requests for mail count for the wider networks,
 // with wider limits.
 func TestWiderNetworksCount(t *testing.T) {
-	const inEach = 5 // of each /64, which is not limited by so few
-	for addresses, of := range map[string]int{
-		"2001:db8:1:2%02x::1": 4,  // of one /56
-		"2001:db8:1:%x00::1":  16, // of one /48, each in a /56 of its own
-		"2001:db8:%x::1":      0,  // each in a /48 of its own
+	const inEach = 1 // of each /64
+	for addresses, percent := range map[string]int{
+		"2001:db8:1:2%02x::1": 125, // of one /56
+		"2001:db8:1:%x00::1":  150, // of one /48, each in a /56 of its own
+		"2001:db8:%x::1":      0,   // each in a /48 of its own
 	} {
 		for kind, c := range map[string]struct {
 			free    int
@@ -229,8 +272,8 @@ func TestWiderNetworksCount(t *testing.T) {
 				return f.ForgotPassword(t.Context(), fmt.Sprint("user", i, "@example.com"), c)
 			}},
 		} {
-			f := newFixture(t, limits, open(&mailbox{}), func(c *auth.Config) { c.Limits.Alarm = auth.Limit{} })
-			const attempts = 600
+			f := newFixture(t, limits, open(&mailbox{}), func(c *auth.Config) { c.Limits.Alarm = limit.Limit{} })
+			const attempts = 60
 			looked := 0
 			for i := range attempts {
 				if !isLimit(c.attempt(f, i, auth.Client{Address: fmt.Sprintf(addresses, i/inEach)})) {
@@ -238,8 +281,8 @@ func TestWiderNetworksCount(t *testing.T) {
 				}
 			}
 			want := attempts
-			if of > 0 {
-				want = c.free * of
+			if percent > 0 {
+				want = c.free * percent / 100
 			}
 			if looked != want {
 				t.Errorf("%s from %s: %d of %d were looked at, want %d", kind, addresses, looked, attempts, want)
@@ -251,15 +294,13 @@ func TestWiderNetworksCount(t *testing.T) {
 	}
 }
 
-// TestWiderNetworksForget as many times faster as they take more: ten of a /48 that go
-// on failing, each held to its own limit, do not use it up.
+// TestWiderNetworksForget faster than a /64: one of a /48 that goes on failing, held to
+// its own limit, does not use it up.
 func TestWiderNetworksForget(t *testing.T) {
 	f := newFixture(t, limits)
 	f.addAda()
 	for i := range 360 { // three hours
-		for n := range 10 {
-			f.try(fmt.Sprint("user", i), "wrong password", fmt.Sprintf("2001:db8:1:%x00::1", n+16))
-		}
+		f.try(fmt.Sprint("user", i), "wrong password", "2001:db8:1:1000::1")
 		f.clock.Advance(30 * time.Second)
 	}
 	if wait, err := f.try("ada", password, "2001:db8:1:3::1"); wait > 0 || err != nil {
@@ -346,10 +387,8 @@ func TestLimitsSurviveAndTellNothing(t *testing.T) {
 	for range 6 {
 		f.try("my secret password", "x", "203.0.113.77")
 	}
-	other := reopen(t, f, path)
-	l := auth.DefaultLimits
-	other.Limits = &l
-	_, err := other.Login(t.Context(), auth.LoginRequest{Username: "my secret password", Password: "x", Client: auth.Client{}})
+	other := reopen(t, f, path, limits)
+	_, err := other.Login(t.Context(), auth.LoginRequest{Username: "my secret password", Password: "x", Client: auth.Client{Address: "203.0.113.77"}})
 	var limit *auth.LimitError
 	if !errors.As(err, &limit) {
 		t.Errorf("another process: %v, want a LimitError", err)
@@ -359,18 +398,26 @@ func TestLimitsSurviveAndTellNothing(t *testing.T) {
 	}
 }
 
+// TestLimitsFaultIsNoPass: a reservation that cannot be read or stored is an outage, before
+// any hash is made: guesses that count nowhere are not answered.
 func TestLimitsFaultIsNoPass(t *testing.T) {
-	broken := &faulty{}
-	f := newFixture(t, limits, withStore(broken))
-	f.addAda()
-	broken.fault = func(op string) error {
-		if op == "Counts" {
-			return fmt.Errorf("%w: locked", auth.ErrUnavailable)
+	for _, operation := range []string{"Counts", "Take"} {
+		broken := &faulty{}
+		f := newFixture(t, limits, withStore(broken))
+		f.addAda()
+		hashes := 0
+		hashBy(f.Hasher, func(hash func()) { hashes++; hash() })
+		broken.fault = func(op string) error {
+			if op == operation {
+				return fmt.Errorf("%w: locked", auth.ErrUnavailable)
+			}
+			return nil
 		}
-		return nil
-	}
-	if _, err := f.login("ada", password); !errors.Is(err, auth.ErrUnavailable) {
-		t.Errorf("got %v, want ErrUnavailable", err)
+		for _, guess := range []string{password, "wrong password"} {
+			if _, err := f.login("ada", guess); !errors.Is(err, auth.ErrUnavailable) || hashes != 0 {
+				t.Errorf("%s fails: got %v after %d hashes, want ErrUnavailable after none", operation, err, hashes)
+			}
+		}
 	}
 }
 
@@ -381,9 +428,7 @@ func TestGuessesAtOnce(t *testing.T) {
 	path := tempDatabase(t)
 	f := fixtureOn(t, path, limits)
 	f.addAda()
-	other := reopen(t, f, path)
-	l := auth.DefaultLimits
-	other.Limits = &l
+	other := reopen(t, f, path, limits)
 	for range 5 {
 		f.try("ada", "wrong password", "")
 	}
@@ -436,7 +481,7 @@ func TestBurstsStayWithinTheLimits(t *testing.T) {
 			return f.ForgotPassword(f.t.Context(), "ada@example.com", auth.Client{})
 		}, 5},
 		"registration": {func(f *fixture, _ int) error {
-			_, err := f.Register(f.t.Context(), auth.RegisterRequest{Email: "crowd@example.com", Password: password})
+			_, err := f.Register(f.t.Context(), auth.RegisterRequest{Email: "ada@example.org", Password: password})
 			return err
 		}, 5},
 	} {
@@ -462,45 +507,69 @@ func TestBurstsStayWithinTheLimits(t *testing.T) {
 	}
 }
 
-// TestOneAccountAtOnce: many who log in to the same account at once, with the
-// right password, all get in, though no more are looked at at a time than could
-// fail.
+// TestOneAccountAtOnce: fifty who log in to the same account at once, with the right
+// password, all get in within 5 s, through one process or two, though no more are looked at
+// at a time than could fail.
 func TestOneAccountAtOnce(t *testing.T) {
-	f := newFixture(t, limits)
-	f.addAda()
-	for range 4 { // one more failure, and one has to wait
-		f.try("ada", "wrong password", "")
-	}
-	var looking, most atomic.Int32
-	hashBy(f.Hasher, func(hash func()) {
-		most.Store(max(most.Load(), looking.Add(1)))
-		hash()
-		looking.Add(-1)
-	})
-	var wg sync.WaitGroup
-	for i := range 50 { // each from another network: those of one have places besides
-		wg.Go(func() {
-			if wait, err := f.try("ada", password, fmt.Sprint("192.0.2.", i)); wait != 0 || err != nil {
-				t.Errorf("wait %v, %v", wait, err)
+	for _, c := range []struct {
+		addresses string
+		processes int
+		most      int32
+	}{
+		{"192.0.2.1", 1, 5}, {"192.0.2.1", 2, 5}, {"192.0.2.%d", 1, 25}, {"192.0.2.%d", 2, 25},
+	} {
+		addresses, most := c.addresses, c.most
+		path := tempDatabase(t)
+		realTime := func(c *auth.Config) { c.Now = time.Now } // on a clock that stands still, takes of two processes are of one moment
+		f := fixtureOn(t, path, limits, realTime)
+		f.addAda()
+		services := []*auth.Service{f.Service, reopen(t, f, path, limits, realTime)}[:c.processes]
+		var looking, max atomic.Int32
+		count := func(hash func()) {
+			if n := looking.Add(1); n > max.Load() {
+				max.Store(n)
 			}
-		})
-	}
-	wg.Wait()
-	if most.Load() != 1 {
-		t.Errorf("%d were looked at at a time, want 1", most.Load())
+			hash()
+			looking.Add(-1)
+		}
+		for _, s := range services {
+			hashBy(s.Hasher, count)
+		}
+		began := time.Now()
+		var wg sync.WaitGroup
+		for i := range 50 {
+			address := addresses
+			if strings.Contains(address, "%") {
+				address = fmt.Sprintf(address, i)
+			}
+			service := services[i%len(services)]
+			wg.Go(func() {
+				r := auth.LoginRequest{Username: "ada", Password: password, Client: auth.Client{Address: address}}
+				if _, err := service.Login(t.Context(), r); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("from %s it took %v", addresses, took)
+		}
+		if max.Load() > most {
+			t.Errorf("from %s %d were looked at at a time, want %d at most", addresses, max.Load(), most)
+		}
 	}
 }
 
-// TestStandingByIsBounded: whoever cannot be looked at yet waits, but not for
-// long, and not in any number.
-func TestStandingByIsBounded(t *testing.T) {
+// TestWaitingIsBounded: an attempt that has no place yet waits, but not for long, and
+// not in any number.
+func TestWaitingIsBounded(t *testing.T) {
 	const attempts = 700
 	for name, c := range map[string]struct {
 		address        string // of the nth
 		looked, waited int
 	}{
-		"of one network": {"192.0.2.1", 5, 32},
-		"unknown":        {"", 5, 32},
+		"of one network": {"192.0.2.1", 5, 64},
+		"unknown":        {"", 5, 64},
 		"of anywhere":    {"2001:db8:0:%x::1", 5, 512},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -543,8 +612,8 @@ func TestStandingByIsBounded(t *testing.T) {
 	}
 }
 
-// TestWhoStandsByMayLeave: a client that is gone does not hold a place.
-func TestWhoStandsByMayLeave(t *testing.T) {
+// TestWhoWaitsMayLeave: a client that is gone does not hold a place.
+func TestWhoWaitsMayLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, limits)
 		f.addAda()
@@ -558,8 +627,8 @@ func TestWhoStandsByMayLeave(t *testing.T) {
 		ctx, hangUp := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, hangUp)
 		_, err := f.Login(ctx, auth.LoginRequest{Username: "ada", Password: password})
-		if limit := (*auth.LimitError)(nil); !errors.As(err, &limit) || time.Since(began) < time.Second || time.Since(began) > 2*time.Second {
-			t.Errorf("got %v after %v, want a limit after a second", err, time.Since(began))
+		if !errors.Is(err, context.Canceled) || time.Since(began) < time.Second || time.Since(began) > 2*time.Second {
+			t.Errorf("got %v after %v, want that it was cancelled after a second", err, time.Since(began))
 		}
 		close(held)
 		time.Sleep(time.Second)
@@ -610,7 +679,7 @@ func TestOneNetworkDoesNotFillTheQueue(t *testing.T) {
 						}
 					}()
 				}
-				synctest.Wait()
+				time.Sleep(time.Second)
 				if n := f.Hasher.Waiting(); n != atOnce {
 					t.Errorf("%d are in the queue, want %d", n, atOnce)
 				}
@@ -646,12 +715,12 @@ func TestOneLinkIsTriedOnceAtATime(t *testing.T) {
 				}
 			}()
 		}
-		synctest.Wait()
+		time.Sleep(time.Second)
 		if n := f.Hasher.Waiting(); n != 1 {
 			t.Errorf("%d hashes are made for one link, want 1", n)
 		}
 		close(held)
-		time.Sleep(time.Second)
+		time.Sleep(10 * time.Second)
 		if good.Load() != 1 || bad.Load() != 19 {
 			t.Errorf("%d resets and %d refusals, want 1 and 19", good.Load(), bad.Load())
 		}
@@ -672,7 +741,7 @@ func TestABadHourIsForgotten(t *testing.T) {
 		for i := range 10 {
 			go f.try(fmt.Sprint("nobody", i), "wrong password", "192.0.2.1")
 		}
-		synctest.Wait()
+		time.Sleep(time.Second)
 		if n := f.Hasher.Waiting(); n != 10 {
 			t.Errorf("%d are looked at at a time, want 10", n)
 		}
@@ -681,10 +750,10 @@ func TestABadHourIsForgotten(t *testing.T) {
 	})
 }
 
-// TestOthersGuessesDoNotKeepTheOwnerAtHomeOut: where the user has logged in before,
+// TestOthersGuessesHoldUpNoKnownNetwork: where the user has logged in before,
 // others' failures do not count; whoever guesses there has a count of their own.
-func TestOthersGuessesDoNotKeepTheOwnerAtHomeOut(t *testing.T) {
-	for name, c := range map[string]struct{ home, owner string }{
+func TestOthersGuessesHoldUpNoKnownNetwork(t *testing.T) {
+	for name, c := range map[string]struct{ known, owner string }{
 		"the same address":   {"192.0.2.1", "192.0.2.1"},
 		"the same network":   {"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"},
 		"somewhere else":     {"192.0.2.1", "192.0.2.2"},
@@ -693,26 +762,24 @@ func TestOthersGuessesDoNotKeepTheOwnerAtHomeOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, limits)
 			f.addAda()
-			if wait, err := f.try("ada", password, c.home); wait > 0 || err != nil {
+			if wait, err := f.try("ada", password, c.known); wait > 0 || err != nil {
 				t.Fatal(wait, err)
 			}
-			for i := range 10 {
-				f.try("ada", "wrong password", fmt.Sprint("198.51.100.", i))
-			}
+			f.exhaust("ada")
 			wait, err := f.try("ada", password, c.owner)
-			if atHome := strings.HasPrefix(name, "the same"); err != nil || (wait == 0) != atHome {
+			if known := strings.HasPrefix(name, "the same"); err != nil || (wait == 0) != known {
 				t.Fatalf("got %v, %v", wait, err)
-			} else if atHome && f.checked("ada", c.owner) != 5 {
-				t.Error("guesses at home have no limit of their own")
+			} else if known && f.checked("ada", c.owner) != 5 {
+				t.Error("guesses from a known network have no limit of their own")
 			}
 		})
 	}
 }
 
-// TestNeighboursFailuresDoNotKeepTheOwnerAtHomeOut: forty wrong names from a network
+// TestNeighboursFailuresHoldUpNoKnownNetwork: forty wrong names from a network
 // limit it, but not for an account that has logged in from there. That account has a
 // limit of its own, and its failures count for the network.
-func TestNeighboursFailuresDoNotKeepTheOwnerAtHomeOut(t *testing.T) {
+func TestNeighboursFailuresHoldUpNoKnownNetwork(t *testing.T) {
 	for _, there := range []string{"192.0.2.1", "2001:db8:1:2::1"} {
 		f := newFixture(t, limits)
 		f.addAda()
@@ -738,25 +805,14 @@ func TestNeighboursFailuresDoNotKeepTheOwnerAtHomeOut(t *testing.T) {
 	}
 }
 
-// TestFailuresAtHomeCountForTheNetwork: an account that is known there is no way to
-// try others without end, and costs the store what any other does.
-func TestFailuresAtHomeCountForTheNetwork(t *testing.T) {
+// TestFailuresFromAKnownNetworkCountForTheAddress: an account that is known there is no way to
+// try others without end.
+func TestFailuresFromAKnownNetworkCountForTheAddress(t *testing.T) {
 	f := newFixture(t, limits, func(c *auth.Config) { c.Limits.Account.Free = 100 })
 	f.addAda()
 	f.add(auth.NewUser{Username: "bob", Password: password})
 	if _, err := f.try("ada", password, "192.0.2.1"); err != nil {
 		t.Fatal(err)
-	}
-	seen := &hitCounter{Store: f.Store}
-	f.Store = seen
-	var costs []string
-	for _, name := range []string{"ada", "bob", "nobody"} {
-		*seen = hitCounter{Store: seen.Store}
-		f.try(name, "wrong password", "192.0.2.1")
-		costs = append(costs, fmt.Sprintf("%d keys read, %d hits", seen.keys, seen.hits))
-	}
-	if costs[0] != costs[1] || costs[0] != costs[2] {
-		t.Errorf("a wrong password costs %q at ada, bob and nobody, want the same", costs)
 	}
 	for range 40 {
 		f.try("ada", "wrong password", "192.0.2.1")
@@ -766,20 +822,25 @@ func TestFailuresAtHomeCountForTheNetwork(t *testing.T) {
 	}
 }
 
-// hitCounter counts the keys of limits that are read and counted.
-type hitCounter struct {
-	auth.Store
-	keys, hits int
-}
-
-func (c *hitCounter) Counts(ctx context.Context, keys []string) ([]auth.Count, error) {
-	c.keys += len(keys)
-	return c.Store.Counts(ctx, keys)
-}
-
-func (c *hitCounter) Commit(ctx context.Context, b auth.Batch) error {
-	c.hits += len(b.Hits)
-	return c.Store.Commit(ctx, b)
+// TestALoginCostsTheStoreTheSame, whoever is meant and whether that network is known.
+func TestALoginCostsTheStoreTheSame(t *testing.T) {
+	store := &faulty{}
+	f := newFixture(t, limits, withStore(store))
+	f.addAda()
+	f.add(auth.NewUser{Username: "bob", Password: password})
+	if _, err := f.try("ada", password, "192.0.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	costs := make(map[string]string)
+	for _, name := range []string{"ada", "bob", "nobody"} {
+		var done []string
+		store.fault = func(operation string) error { done = append(done, operation); return nil }
+		f.try(name, "wrong password", "192.0.2.1")
+		costs[name] = strings.Join(done, " ")
+	}
+	if costs["ada"] != costs["bob"] || costs["ada"] != costs["nobody"] {
+		t.Errorf("the operations of a wrong password differ: %v", costs)
+	}
 }
 
 // checked is how many of ten guesses from an address are looked at.
@@ -794,9 +855,9 @@ func (f *fixture) checked(name, address string) int {
 	return n
 }
 
-// TestHomeShowsToNobodyThere: who guesses from somebody's home alone sees what a
-// stranger's name would give.
-func TestHomeShowsToNobodyThere(t *testing.T) {
+// TestKnownNetworksDoNotShowThere: whoever guesses only from a network that an account
+// knows sees what a name that nobody has would give.
+func TestKnownNetworksDoNotShowThere(t *testing.T) {
 	f := newFixture(t, limits)
 	f.addAda()
 	if wait, err := f.try("ada", password, "192.0.2.1"); wait > 0 || err != nil {
@@ -810,9 +871,9 @@ func TestHomeShowsToNobodyThere(t *testing.T) {
 	}
 }
 
-// TestHomeStaysAfterALogoutOfOthers, and no other network becomes one by it.
-func TestHomeStaysAfterALogoutOfOthers(t *testing.T) {
-	for client, atHome := range map[string]bool{"192.0.2.1": true, "198.51.100.1": false} {
+// TestNetworksStayKnownAfterALogoutOfOthers, and none becomes known by it.
+func TestNetworksStayKnownAfterALogoutOfOthers(t *testing.T) {
+	for client, known := range map[string]bool{"192.0.2.1": true, "198.51.100.1": false} {
 		f := newFixture(t, limits)
 		f.addAda()
 		if _, err := f.try("ada", password, "192.0.2.1"); err != nil {
@@ -822,16 +883,16 @@ func TestHomeStaysAfterALogoutOfOthers(t *testing.T) {
 		if err := f.Logout(t.Context(), f.claimsOf(tokens), auth.LogoutOthers, auth.Client{Address: client}); err != nil {
 			t.Fatal(err)
 		}
-		f.checked("ada", "203.0.113.1")
-		if wait, err := f.try("ada", password, client); err != nil || (wait == 0) != atHome {
-			t.Errorf("from %s: got %v, %v; want at home %v", client, wait, err, atHome)
+		f.exhaust("ada")
+		if wait, err := f.try("ada", password, client); err != nil || (wait == 0) != known {
+			t.Errorf("from %s: got %v, %v; want known %v", client, wait, err, known)
 		}
 	}
 }
 
-// TestHomeEndsWithAllSessions: whoever had the old password is at home no more, and
-// the owner is where the new one was set.
-func TestHomeEndsWithAllSessions(t *testing.T) {
+// TestKnownNetworksEndWithAllSessions: the network of whoever had the old password is
+// known no more, and the one where the new password was set is.
+func TestKnownNetworksEndWithAllSessions(t *testing.T) {
 	const thief, owner = "198.51.100.1", "192.0.2.1"
 	for name, end := range map[string]func(*fixture, auth.Tokens) error{
 		"a reset": func(f *fixture, _ auth.Tokens) error {
@@ -855,9 +916,7 @@ func TestHomeEndsWithAllSessions(t *testing.T) {
 			if err := end(f, tokens); err != nil {
 				t.Fatal(err)
 			}
-			if n := f.checked("ada", "203.0.113.1"); n != 5 {
-				t.Fatalf("%d guesses were looked at elsewhere, want 5", n)
-			}
+			f.exhaust("ada")
 			if n := f.checked("ada", thief); n != 0 {
 				t.Errorf("%d guesses were looked at where the old password was used, want none", n)
 			}
@@ -868,9 +927,9 @@ func TestHomeEndsWithAllSessions(t *testing.T) {
 	}
 }
 
-// TestStrangersInANetworkCrowdOutNobody who has proved something: neither by what
+// TestStrangersInANetworkHoldUpNobodyWithAProof who has proved something: neither by what
 // fails nor by what does not.
-func TestStrangersInANetworkCrowdOutNobody(t *testing.T) {
+func TestStrangersInANetworkHoldUpNobodyWithAProof(t *testing.T) {
 	const there = "192.0.2.1"
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, limits, open(&mailbox{}))
@@ -882,7 +941,7 @@ func TestStrangersInANetworkCrowdOutNobody(t *testing.T) {
 		_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
 		held := make(chan struct{})
 		hashBy(f.Hasher, func(hash func()) { <-held; hash() })
-		for i := range 100 { // they fill their places, and those to stand by in
+		for i := range 100 { // they fill their places, in flight and waiting
 			go f.try(fmt.Sprint("nobody", i), "wrong password", there)
 		}
 		time.Sleep(time.Second)
@@ -899,7 +958,7 @@ func TestStrangersInANetworkCrowdOutNobody(t *testing.T) {
 				t.Errorf("who has a good link: %v", err)
 			}
 		}()
-		synctest.Wait()
+		time.Sleep(time.Second)
 		if n := f.Hasher.Waiting() - strangers; n != 2 {
 			t.Errorf("%d of two are looked at beside %d strangers", n, strangers)
 		}
@@ -935,8 +994,8 @@ func (f *fixture) verifyFrom(address, token string) error {
 	return f.VerifyAddress(f.t.Context(), auth.TicketRequest{Token: token, Client: auth.Client{Address: address}})
 }
 
-// TestHomeIsForgotten a month after the last login there, and not before.
-func TestHomeIsForgotten(t *testing.T) {
+// TestKnownNetworksAreForgotten a month after the last login from there, and not before.
+func TestKnownNetworksAreForgotten(t *testing.T) {
 	f := newFixture(t, limits)
 	f.addAda()
 	login := func() time.Duration {
@@ -947,7 +1006,7 @@ func TestHomeIsForgotten(t *testing.T) {
 		}
 		return wait
 	}
-	puts := &ticketCounter{Store: f.Store}
+	puts := &markCounter{Store: f.Store}
 	f.Store = puts
 	login()
 	login()
@@ -956,22 +1015,26 @@ func TestHomeIsForgotten(t *testing.T) {
 	}
 	for _, days := range []int{20, 25, 29, 31} {
 		f.clock.Advance(time.Duration(days) * 24 * time.Hour)
-		f.checked("ada", "198.51.100.1")
+		f.exhaust("ada")
 		if kept := login() > 0; kept != (days > 30) {
 			t.Errorf("after %d days: kept out? %v", days, kept)
 		}
 	}
 }
 
-// ticketCounter counts the tickets that are stored.
-type ticketCounter struct {
+// markCounter counts the marks that are stored.
+type markCounter struct {
 	auth.Store
 	n int
 }
 
-func (c *ticketCounter) Commit(ctx context.Context, b auth.Batch) error {
-	c.n += len(b.PutTickets)
-	return c.Store.Commit(ctx, b)
+func (c *markCounter) Commit(ctx context.Context, changes ...auth.Change) error {
+	for _, change := range changes {
+		if _, ok := change.(auth.PutMark); ok {
+			c.n++
+		}
+	}
+	return c.Store.Commit(ctx, changes...)
 }
 
 // TestAResetGetsThroughWhileOthersGuessOn: the new password's free failures are
@@ -979,7 +1042,7 @@ func (c *ticketCounter) Commit(ctx context.Context, b auth.Batch) error {
 func TestAResetGetsThroughWhileOthersGuessOn(t *testing.T) {
 	f := newFixture(t, limits, open(&mailbox{}))
 	f.addAda()
-	f.checked("ada", "198.51.100.1")
+	f.exhaust("ada")
 	if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
@@ -988,9 +1051,7 @@ func TestAResetGetsThroughWhileOthersGuessOn(t *testing.T) {
 	if err := f.ResetPassword(t.Context(), auth.TicketRequest{Token: ticket, Client: owner}, otherPassword); err != nil {
 		t.Fatal(err)
 	}
-	if n := f.checked("ada", "198.51.100.2"); n != 5 {
-		t.Fatalf("%d guesses were looked at, want 5", n)
-	}
+	f.exhaust("ada")
 	if wait, err := f.try("ada", otherPassword, owner.Address); wait > 0 || err != nil {
 		t.Errorf("the owner has to wait %v, %v", wait, err)
 	}

@@ -30,19 +30,18 @@ func (s *Service) LookAtLink(ctx context.Context, token string, purposes ...Purp
 		return Link{}, nil
 	}
 	c := credential{id: TicketID(id), secret: secret}
-	all := []credential{c}
 	for _, p := range purposes {
-		all = append(all, credential{id: s.usedID(p, c.id, hashSecret(secret))})
+		used, err := s.marked(ctx, s.usedID(p, c.id, hashSecret(secret)))
+		if err != nil || used {
+			return Link{State: LinkUsed}, err
+		}
 	}
-	tickets, err := s.tickets(ctx, all)
+	tickets, err := s.tickets(ctx, []credential{c})
 	if err != nil {
 		return Link{}, err
 	}
-	t, marks := tickets[0], tickets[1:]
-	switch {
-	case slices.ContainsFunc(marks, func(mark Ticket) bool { return mark.Purpose == purposeUsed && s.Now().Before(mark.ExpiresAt) }):
-		return Link{State: LinkUsed}, nil
-	case !slices.Contains(purposes, t.Purpose) || !s.opens(t, c, s.Now()):
+	t := tickets[0]
+	if !slices.Contains(purposes, t.Purpose) || !s.opens(t, c, s.Now()) {
 		return Link{}, nil
 	}
 	err = s.redeemable(ctx, t)
@@ -64,13 +63,22 @@ func (s *Service) redeemable(ctx context.Context, t Ticket) error {
 	return nil
 }
 
-// used remembers, until its link expires, that a ticket was redeemed. Its id is a
-// MAC of the purpose and the hash of the secret, so that only the same link finds
-// it, on the page that it was for.
-func (s *Service) used(t Ticket) Ticket {
-	return Ticket{ID: s.usedID(t.Purpose, t.ID, t.SecretHash), Purpose: purposeUsed, CreatedAt: s.Now(), ExpiresAt: t.LinkUntil}
+// marked reports whether there is a mark of the id that has not expired.
+func (s *Service) marked(ctx context.Context, id MarkID) (bool, error) {
+	mark, err := s.Store.Mark(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return s.Now().Before(mark.ExpiresAt), wrap("reading mark", err)
 }
 
-func (s *Service) usedID(purpose Purpose, id TicketID, secretHash []byte) TicketID {
-	return TicketID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("used", string(purpose), string(id), string(secretHash))[:16]))
+// used is the mark that says, until its link expires, that a ticket was redeemed. Its id
+// is a MAC of the purpose and the hash of the secret, so that only the same link finds it,
+// on the page that it was for.
+func (s *Service) used(t Ticket) Mark {
+	return Mark{s.usedID(t.Purpose, t.ID, t.SecretHash), t.LinkUntil}
+}
+
+func (s *Service) usedID(purpose Purpose, id TicketID, secretHash []byte) MarkID {
+	return MarkID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("used", string(purpose), string(id), string(secretHash))[:16]))
 }

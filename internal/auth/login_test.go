@@ -37,6 +37,7 @@ func TestAccessTokenIsOfRFC9068(t *testing.T) {
 		"iss": issuer, "aud": audience, "sub": "u1", "sid": string(sessionID(tokens)),
 		"iat": float64(start.Unix()), "exp": float64(start.Unix() + 900),
 		"scope": "read write", "client_id": "latchkey", "username": "Ada",
+		"auth_time": float64(start.Unix()), "amr": []any{"pwd"}, "acr": "1", "epoch": 0.0, "rights": 0.0,
 	}
 	if diff := cmp.Diff(want, claims); diff != "" {
 		t.Errorf("claims besides jti (-want +got):\n%s", diff)
@@ -110,15 +111,15 @@ func TestLoginOpensASessionAndWritesAnEvent(t *testing.T) {
 	device := "curl/8 \uFFFD\uFFFD" + strings.Repeat("x", 256-9)
 	session := f.session(tokens)
 	want := auth.Session{
-		ID: sessionID(tokens), UserID: "u1", RefreshHash: session.RefreshHash, Device: device, Address: "192.0.2.7",
-		CreatedAt: start, LastUsedAt: start, ExpiresAt: start.Add(90 * 24 * time.Hour), Version: 1,
+		ID: sessionID(tokens), UserID: "u1", Seed: session.Seed, ClientID: "latchkey", Proof: auth.Proof{AMR: []string{"pwd"}, ACR: "1", At: start}, Device: device, Address: "192.0.2.7",
+		CreatedAt: start, LastUsedAt: start, ExpiresAt: start.Add(90 * 24 * time.Hour),
 	}
 	if diff := cmp.Diff(want, session); diff != "" {
 		t.Errorf("session (-want +got):\n%s", diff)
 	}
 	events := f.events()
 	wantEvent := auth.Event{
-		Number: 2, Time: start, Kind: auth.EventLogin, Outcome: auth.OutcomeOK, UserID: "u1",
+		ID: events[len(events)-1].ID, Time: start, Kind: auth.EventLogin, Outcome: auth.OutcomeOK, UserID: "u1",
 		SessionID: session.ID, RequestID: "r1", Address: "192.0.2.7", Device: device, Count: 1,
 	}
 	if diff := cmp.Diff(wantEvent, events[len(events)-1]); diff != "" {
@@ -140,21 +141,19 @@ func TestEveryLoginHasASessionOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestOnlyTheHashOfARefreshTokenIsStored reads the database's files.
-func TestOnlyTheHashOfARefreshTokenIsStored(t *testing.T) {
+// TestTheStoreCannotMakeRefreshTokens: what it holds of them is worth nothing without the
+// key. It reads the database's files, and has somebody with another key try.
+func TestTheStoreCannotMakeRefreshTokens(t *testing.T) {
 	path := tempDatabase(t)
 	f := fixtureOn(t, path)
 	f.addAda()
 	tokens := f.mustLogin("ada", password)
-	_, text, _ := strings.Cut(tokens.RefreshToken, ".")
-	raw, err := base64.RawURLEncoding.DecodeString(text)
+	mac := tokens.RefreshToken[strings.LastIndex(tokens.RefreshToken, ".")+1:]
+	raw, err := base64.RawURLEncoding.DecodeString(mac)
 	if err != nil || len(raw) != 32 {
-		t.Fatalf("secret of the refresh token: %d bytes, %v; want 32", len(raw), err)
+		t.Fatalf("MAC of the refresh token: %d bytes, %v; want 32", len(raw), err)
 	}
 	hash := sha256.Sum256(raw)
-	if got := f.session(tokens).RefreshHash; !bytes.Equal(got, hash[:]) {
-		t.Errorf("stored %x, want the SHA-256 of the secret, %x", got, hash)
-	}
 	var onDisk []byte
 	for _, file := range []string{path, path + "-wal"} {
 		doc, err := os.ReadFile(file)
@@ -163,17 +162,22 @@ func TestOnlyTheHashOfARefreshTokenIsStored(t *testing.T) {
 		}
 		onDisk = append(onDisk, doc...)
 	}
-	if !bytes.Contains(onDisk, hash[:]) {
-		t.Fatal("the hash is not in the files: the test looks in the wrong place")
+	if !bytes.Contains(onDisk, f.session(tokens).Seed) {
+		t.Fatal("the seed is not in the files: the test looks in the wrong place")
 	}
 	for what, canary := range map[string]string{
-		"the refresh token's secret": text, "its bytes": string(raw),
+		"the refresh token's MAC": mac, "its bytes": string(raw), "its hash": string(hash[:]),
 		"the access token": tokens.AccessToken, "the password": password,
 	} {
 		if bytes.Contains(onDisk, []byte(canary)) {
 			t.Errorf("the database holds %s", what)
 		}
 	}
+	other := f.service(func(c *auth.Config) { c.RefreshKey = bytes.Repeat([]byte{1}, 32) })
+	if _, err := other.Refresh(t.Context(), tokens.RefreshToken, auth.Client{}); !errors.Is(err, auth.ErrInvalidToken) {
+		t.Errorf("under another key: %v, want ErrInvalidToken", err)
+	}
+	f.wantAlive("after it", tokens, true)
 }
 
 func TestUsersLogInByTheirNamesInAnySpelling(t *testing.T) {

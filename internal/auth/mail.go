@@ -2,27 +2,24 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
 // A Mailer delivers messages. It renders them: the domain says what is to be
 // told, not in which words.
 type Mailer interface {
 	// Send delivers one message. It may be called again for a message that was
-	// delivered, when the process has ended before that could be noted; the ID is
-	// then the same. ErrUndeliverable when no later attempt can succeed, ErrMailServer when none of
-	// any message can now.
+	// delivered, when the process has ended before that could be recorded; the ID is
+	// then the same. outbox.ErrUndeliverable when no later attempt can succeed,
+	// outbox.ErrServer when none of any message can now.
 	Send(ctx context.Context, m Message) error
 }
-
-// ErrUndeliverable: the recipient is refused for good. A refusal of the sender, of
-// the login or of the message by a policy is another error: it can be mended.
-var ErrUndeliverable = errors.New("mail cannot be delivered")
-
-// ErrMailServer: the mail server takes nothing from us, whatever the message: it
-// cannot be reached, or refuses our name or login.
-var ErrMailServer = errors.New("mail server takes nothing")
 
 // A MessageKind says what a message is about. It is the name of its template.
 type MessageKind string
@@ -64,11 +61,98 @@ type Message struct {
 	Code     string        // as it is to be read, ABCD-EFGH; empty: none
 	LinkFor  time.Duration // how long the link works
 	CodeFor  time.Duration // how long the code works
-	Again    bool          // of MessageVerify and MessageConfirm: an earlier link has lost its force by this one
+	Again    bool          // of MessageVerify and MessageConfirm: this link replaces an earlier one
 	NewEmail string        // of MessageEmailChanging and MessageEmailChanged
 
 	// Who caused it, for the owner to judge.
 	At      time.Time
 	Device  string // User-Agent, as the client sent it: never shown as it is
 	Address string // IP address
+}
+
+// noticeFor is how long a notice is tried; other mail is tried for as long as its link
+// works.
+const noticeFor = 3 * 24 * time.Hour
+
+// A queuedMail is what the outbox seals.
+type queuedMail struct {
+	UserID  UserID
+	Message Message
+}
+
+// mail is the change that queues a message, so that it is stored with what it tells of or
+// not at all.
+func (s *Service) mail(user UserID, m Message, c Client, now time.Time) (Change, error) {
+	m.ID, m.At = newID(), now
+	m.Device, m.Address = shorten(c.Device, maxDevice), c.Address
+	doc, err := json.Marshal(queuedMail{user, m})
+	if err != nil {
+		return nil, err
+	}
+	useful := noticeFor
+	if m.LinkFor > 0 {
+		useful = m.LinkFor
+	}
+	sealed, err := s.outbox.Seal(m.ID, doc, now.Add(useful), now)
+	return QueueMail{sealed}, err
+}
+
+// commit stores changes and says so to whoever delivers mail.
+func (s *Service) commit(ctx context.Context, changes []Change) error {
+	err := s.Store.Commit(ctx, changes...)
+	if err == nil && queuesMail(changes) {
+		s.outbox.Queued()
+	}
+	return err
+}
+
+func queuesMail(changes []Change) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool { _, ok := c.(QueueMail); return ok })
+}
+
+// Deliver delivers the mail that is due, see [outbox.Outbox.Deliver].
+func (s *Service) Deliver(ctx context.Context) error { return s.outbox.Deliver(ctx) }
+
+// MailQueued tells when this process has queued mail. Other processes queue too.
+func (s *Service) MailQueued() <-chan struct{} { return s.outbox.MailQueued() }
+
+// mailQueue is the outbox's queue in the store, and its sender.
+type mailQueue struct{ *Service }
+
+// DueMails returns the mails that are due.
+func (q mailQueue) DueMails(ctx context.Context, now time.Time, limit int) ([]outbox.Mail, error) {
+	return q.Store.DueMails(ctx, now, limit)
+}
+
+// ClaimMail claims a mail for this process.
+func (q mailQueue) ClaimMail(ctx context.Context, mail outbox.Mail) error {
+	err := q.Store.Commit(ctx, DeferMail{mail})
+	if errors.Is(err, ErrConflict) {
+		return outbox.ErrClaimed
+	}
+	return err
+}
+
+// MailTried records how an attempt has ended.
+func (q mailQueue) MailTried(ctx context.Context, mail outbox.Mail, doc []byte, outcome outbox.Outcome) error {
+	var queued queuedMail
+	_ = json.Unmarshal(doc, &queued) // or else nobody knows whose it was
+	e := Event{ID: eventID(), Time: q.Now(), Kind: EventMail, Outcome: mailOutcomes[outcome], UserID: queued.UserID, RequestID: mail.ID}
+	if outcome == outbox.Delayed {
+		return q.Store.Commit(ctx, AppendEvent{e})
+	}
+	return q.Store.Commit(ctx, DeleteMail{mail}, AppendEvent{e})
+}
+
+var mailOutcomes = map[outbox.Outcome]Outcome{
+	outbox.Delivered: OutcomeOK, outbox.Delayed: OutcomeFailed, outbox.Undeliverable: OutcomeUndeliverable, outbox.GivenUp: OutcomeGivenUp,
+}
+
+// Send sends a queued message.
+func (q mailQueue) Send(ctx context.Context, doc []byte) error {
+	var queued queuedMail
+	if err := json.Unmarshal(doc, &queued); err != nil {
+		return fmt.Errorf("%w: reading queued mail: %w", outbox.ErrUndeliverable, err)
+	}
+	return q.Mailer.Send(ctx, queued.Message)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
 const publicURL = "https://auth.example.com"
@@ -188,7 +189,7 @@ func TestAServerThatTakesNothingIsAskedRarely(t *testing.T) {
 	box := &mailbox{fail: func(auth.Message) error {
 		tries.Add(1)
 		if away.Load() {
-			return fmt.Errorf("535 wrong password: %w", auth.ErrMailServer)
+			return fmt.Errorf("535 wrong password: %w", outbox.ErrServer)
 		}
 		return nil
 	}}
@@ -196,7 +197,7 @@ func TestAServerThatTakesNothingIsAskedRarely(t *testing.T) {
 	for i := range 40 {
 		f.register(fmt.Sprintf("user%d@example.com", i), password)
 	}
-	if err := f.Deliver(t.Context()); !errors.Is(err, auth.ErrMailServer) {
+	if err := f.Deliver(t.Context()); !errors.Is(err, outbox.ErrServer) {
 		t.Fatalf("Deliver: %v, want ErrMailServer", err)
 	}
 	if n := tries.Load(); n < 1 || n > 4 {
@@ -205,7 +206,7 @@ func TestAServerThatTakesNothingIsAskedRarely(t *testing.T) {
 	var waits []time.Duration
 	wait := time.Duration(0)
 	for before := tries.Load(); len(waits) < 6; {
-		if err := f.Deliver(t.Context()); err != nil && !errors.Is(err, auth.ErrMailServer) {
+		if err := f.Deliver(t.Context()); err != nil && !errors.Is(err, outbox.ErrServer) {
 			t.Fatal(err)
 		}
 		switch n := tries.Load() - before; n {
@@ -268,7 +269,7 @@ func TestUselessMailIsGivenUp(t *testing.T) {
 
 func TestRefusedMailIsNotTriedAgain(t *testing.T) {
 	tries := 0
-	box := &mailbox{fail: func(auth.Message) error { tries++; return fmt.Errorf("no such mailbox: %w", auth.ErrUndeliverable) }}
+	box := &mailbox{fail: func(auth.Message) error { tries++; return fmt.Errorf("no such mailbox: %w", outbox.ErrUndeliverable) }}
 	f := newFixture(t, open(box))
 	f.register("ada@example.com", password)
 	f.Deliver(t.Context())
@@ -292,9 +293,7 @@ func TestMailOutlivesItsProcess(t *testing.T) {
 		t.Fatalf("got %v, %v; want one mail", due, err)
 	}
 	due[0].DueAt = f.clock.Now().Add(time.Minute)
-	if err := f.store.Commit(t.Context(), auth.Batch{DeferMails: due}); err != nil { // as Deliver claims it
-		t.Fatal(err)
-	}
+	f.commit(auth.DeferMail{Mail: due[0]}) // as Deliver claims it
 	if early := f.mails(); len(early) != 0 {
 		t.Errorf("taken from a process that may be alive: %+v", early)
 	}

@@ -25,7 +25,7 @@ func TestOuterBlanksDoNotCount(t *testing.T) {
 		f := newFixture(t)
 		f.add(auth.NewUser{Username: in("Ada"), Email: in("ada@example.com"), Password: password})
 		record := auth.ImportRecord{NewUser: auth.NewUser{Username: in("Bob"), Email: in("bob@example.com")}}
-		if err := f.Import(t.Context(), []auth.ImportRecord{record}); err != nil {
+		if err := f.importAll(record); err != nil {
 			t.Fatalf("importing with %q: %v", around, err)
 		}
 		for _, name := range []string{"ada", "bob"} {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/latchkey-auth/latchkey/internal/limit"
 )
 
 // outages ends the waits of all requests when a write fails for want of the store.
 // A store takes its time to find that the database is locked; without this those who
-// wait for a place, a turn or a hash would find it one after the other.
+// wait for a reservation or a hash would find it one after the other.
 type outages struct {
 	mu      sync.Mutex
 	waiting map[*context.CancelCauseFunc]struct{}
@@ -48,13 +50,32 @@ func (o *outages) announce() {
 // announcing is a store whose failed writes are outages.
 type announcing struct {
 	Store
-	outages *outages
+	*outages
 }
 
-func (a announcing) Commit(ctx context.Context, b Batch) error {
-	err := a.Store.Commit(ctx, b)
+func (a announcing) Commit(ctx context.Context, changes ...Change) error {
+	return a.tell(a.Store.Commit(ctx, changes...))
+}
+
+// announcingCounters are counters whose failed writes are outages.
+type announcingCounters struct {
+	limit.Counters
+	*outages
+}
+
+func (a announcingCounters) Take(ctx context.Context, takes []limit.Take) (bool, error) {
+	taken, err := a.Counters.Take(ctx, takes)
+	return taken, a.tell(err)
+}
+
+func (a announcingCounters) Settle(ctx context.Context, given, kept, counted []limit.Take) error {
+	return a.tell(a.Counters.Settle(ctx, given, kept, counted))
+}
+
+// tell announces an outage if the error is one, and returns it.
+func (o *outages) tell(err error) error {
 	if errors.Is(err, ErrUnavailable) {
-		a.outages.announce()
+		o.announce()
 	}
 	return err
 }

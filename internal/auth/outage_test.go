@@ -24,7 +24,7 @@ func TestAnOutageEndsEveryWait(t *testing.T) {
 			})
 			return err
 		},
-		"for a place of the account": func(f *fixture, i int) error {
+		"for a reservation at the account": func(f *fixture, i int) error {
 			_, err := f.Login(f.t.Context(), auth.LoginRequest{
 				Username: "ada", Password: "wrong battery", Client: auth.Client{Address: fmt.Sprint("203.0.113.", i)},
 			})
@@ -36,7 +36,7 @@ func TestAnOutageEndsEveryWait(t *testing.T) {
 			})
 			return err
 		},
-		"for a turn": func(f *fixture, _ int) error {
+		"for the user to change": func(f *fixture, _ int) error {
 			return f.Logout(f.t.Context(), f.claimsOf(f.tokens["ada"]), auth.LogoutAll, auth.Client{})
 		},
 	} {
@@ -49,7 +49,7 @@ func TestAnOutageEndsEveryWait(t *testing.T) {
 				f.Hasher = newHasherOn(t, cheap, 2)
 				hashBy(f.Hasher, func(hash func()) { time.Sleep(50 * time.Millisecond); hash() })
 				store.fault = func(operation string) error {
-					if operation != "Commit" {
+					if operation != "Commit" && operation != "Take" && operation != "Settle" {
 						return nil
 					}
 					time.Sleep(750 * time.Millisecond)

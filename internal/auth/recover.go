@@ -12,19 +12,18 @@ import (
 // the address, and nothing where there is none. The account stays as it is.
 // *InvalidError, *LimitError, ErrNoMail.
 func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) error {
-	return s.requestMail(ctx, email, EventForgot, c, func(key string, b *Batch) error {
+	return s.requestMail(ctx, email, EventForgot, c, func(key string) (UserID, []Change, error) {
 		u, err := s.Store.UserByEmail(ctx, key)
 		if err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("looking up user: %w", err)
+			return "", nil, fmt.Errorf("looking up user: %w", err)
 		}
 		if err != nil || u.Disabled {
 			// What is written tells nobody by its time that there is no account.
-			b.PutTickets = []Ticket{s.lost(Ticket{Purpose: PurposeReset}, key, s.Now())}
-			return nil
+			return "", []Change{PutTicket{s.lost(Ticket{Purpose: PurposeReset}, key, s.Now())}}, nil
 		}
-		b.Events[0].UserID = u.ID
 		t := Ticket{Purpose: PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}
-		return s.mailTicket(b, t, key, Message{Kind: MessageReset, Name: u.greeting(u.Email)}, c, s.Now())
+		changes, err := s.mailTicket(t, nil, key, Message{Kind: MessageReset, Name: u.greeting(u.Email)}, c, s.Now())
+		return u.ID, changes, err
 	})
 }
 
@@ -33,45 +32,52 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 // password that is refused leaves the ticket good. ErrInvalidTicket.
 func (s *Service) ResetPassword(ctx context.Context, r TicketRequest, password string) error {
 	hash := "" // made once, whoever changes the user meanwhile
-	return s.redeem(ctx, r, EventPasswordReset, []Purpose{PurposeReset, PurposeInvite}, func(t Ticket) (Batch, error) {
+	return s.redeem(ctx, r, EventPasswordReset, []Purpose{PurposeReset, PurposeInvite}, func(t Ticket) ([]Change, error) {
 		u, err := s.owner(ctx, t)
 		if err != nil {
-			return Batch{}, err
+			return nil, err
 		}
-		now := s.Now()
-		e := r.Client.event(EventPasswordReset, OutcomeOK, now)
+		e := r.Client.event(EventPasswordReset, OutcomeOK, s.Now())
 		e.UserID = u.ID
 		if err := s.checkPassword(password, u); err != nil {
-			return Batch{}, s.recordRefused(ctx, e, err)
+			return nil, s.recordRefused(ctx, e, err)
 		}
 		if hash == "" {
 			if hash, err = s.hash(ctx, password); err != nil {
-				return Batch{}, err
+				return nil, err
 			}
 		}
-		u.PasswordHash, u.UpdatedAt, u.PendingEmail = hash, now, ""
-		u.EmailVerified = true // whoever reads its mail has the link
-		u.endSessions(now)
-		b := Batch{UpdateUsers: []User{u}, Events: []Event{e}}
-		if t.Purpose == PurposeReset {
-			if err := s.notify(&b, u, MessagePasswordChanged, r.Client); err != nil {
-				return Batch{}, err
-			}
-		}
-		// Whoever guesses on uses up the new password's free failures at once.
-		home, err := s.homeOf(ctx, u, r.Client)
-		home.stay(&b, now)
-		return b, err
+		return s.resetTo(ctx, u, t, hash, e, r.Client)
 	})
 }
 
-// notify tells the owner what has happened, where mail is sent and there is an
-// address.
-func (s *Service) notify(b *Batch, u User, kind MessageKind, c Client) error {
-	if !s.SendsMail || u.Email == "" {
-		return nil
+// resetTo is what a reset by the ticket makes of the user.
+func (s *Service) resetTo(ctx context.Context, u User, t Ticket, hash string, e Event, c Client) ([]Change, error) {
+	reset := u
+	reset.PasswordHash, reset.PendingEmail = hash, ""
+	reset.EmailVerified = true // whoever reads its mail has the link
+	reset.moveEpoch(e.Time)
+	changes := append(s.changed(u, reset, "", e.Time), AppendEvent{e})
+	if t.Purpose == PurposeReset {
+		notice, err := s.notice(reset, MessagePasswordChanged, c)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, notice...)
 	}
-	return s.enqueue(b, u.ID, Message{Kind: kind, To: u.Email, Name: u.greeting(u.Email)}, c, s.Now())
+	// Whoever guesses on uses up the new password's free failures at once.
+	known, err := s.becomeKnown(ctx, reset, c)
+	return append(changes, known...), err
+}
+
+// notice tells the owner what has happened, where mail is sent and there is an
+// address.
+func (s *Service) notice(u User, kind MessageKind, c Client) ([]Change, error) {
+	if !s.SendsMail || u.Email == "" {
+		return nil, nil
+	}
+	mail, err := s.mail(u.ID, Message{Kind: kind, To: u.Email, Name: u.greeting(u.Email)}, c, s.Now())
+	return []Change{mail}, err
 }
 
 // ChangeEmail asks for another address of the bearer, who proves the password
@@ -94,39 +100,37 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 	if err != nil {
 		return err
 	}
-	if err := s.confirm(ctx, user, password, EventEmailChange, c); err != nil {
+	place, err := s.confirm(ctx, user, password, EventEmailChange, c)
+	if err != nil {
 		return err
 	}
-	attempt := s.notified(s.mailAttempt(key, c), user)
-	done, err := s.allow(ctx, attempt)
-	if err != nil {
+	defer place.Release()
+	if err := s.count(ctx, s.notified(s.mailAttempt(key, c), user)); err != nil {
 		return s.recordLimited(ctx, c, EventEmailChange, user, err)
 	}
-	defer done()
-	proved := user.PasswordHash
-	return s.alone(ctx, user.ID, "", "storing change of address", func() error {
+	proved := user
+	return retry("storing change of address", func() error {
 		_, user, err := s.bearerWith(ctx, claims, proved)
 		if err != nil {
 			return err
 		}
-		b, err := s.changeEmail(ctx, user, wanted.Email, key, c)
+		changes, err := s.changeEmail(ctx, user, wanted.Email, key, c)
 		if err != nil {
 			return err
 		}
-		b.Hits = attempt.hits(s.Now())
-		return s.commit(ctx, b)
+		return s.commit(ctx, changes)
 	})
 }
 
 // changeEmail is what the store is to make of the wish.
-func (s *Service) changeEmail(ctx context.Context, user User, email, key string, c Client) (Batch, error) {
+func (s *Service) changeEmail(ctx context.Context, user User, email, key string, c Client) ([]Change, error) {
 	holder, err := s.Store.UserByEmail(ctx, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Batch{}, fmt.Errorf("looking up user: %w", err)
+		return nil, fmt.Errorf("looking up user: %w", err)
 	}
 	before, err := s.Store.Ticket(ctx, s.ticketID(PurposeVerify, key))
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Batch{}, fmt.Errorf("reading ticket: %w", err)
+		return nil, fmt.Errorf("reading ticket: %w", err)
 	}
 	now := s.Now()
 	e := c.event(EventEmailChange, OutcomeOK, now)
@@ -135,31 +139,32 @@ func (s *Service) changeEmail(ctx context.Context, user User, email, key string,
 	m := Message{Kind: MessageConfirm, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	switch {
 	case holder.ID == user.ID && (holder.EmailVerified || holder.Email != email):
-		return Batch{}, invalid("email", "is your address already")
+		return nil, invalid("email", "is your address already")
 	case holder.ID != "" && holder.ID != user.ID:
 		e.Outcome = OutcomeTaken
 		t = Ticket{Purpose: PurposeReset, Email: holder.Email, UserID: holder.ID, Bound: bound(holder)}
 		m = Message{Kind: MessageTaken, Name: holder.greeting(holder.Email)}
 	}
-	b := Batch{Events: []Event{e}}
+	changes := []Change{AppendEvent{e}}
 	if !holder.Disabled {
-		if err := s.mailTicket(&b, t, key, m, c, now); err != nil {
-			return Batch{}, err
+		mailed, err := s.mailTicket(t, nil, key, m, c, now)
+		if err != nil {
+			return nil, err
 		}
+		changes = append(changes, mailed...)
 	}
+	waiting := user
+	waiting.PendingEmail = email
 	if user.Email == email { // which is yet to be proved
-		if user.PendingEmail != "" {
-			user.PendingEmail, user.UpdatedAt = "", now
-			b.UpdateUsers = []User{user}
-		}
-		return b, nil
+		waiting.PendingEmail = ""
 	}
-	user.PendingEmail, user.UpdatedAt = email, now
-	b.UpdateUsers = []User{user}
-	if user.Email == "" {
-		return b, nil
+	if waiting.PendingEmail != user.PendingEmail {
+		changes = append(changes, s.changed(user, waiting, "", now)...)
+	}
+	if user.Email == email || user.Email == "" {
+		return changes, nil
 	}
 	m = Message{Kind: MessageEmailChanging, To: user.Email, Name: user.greeting(user.Email), NewEmail: email}
-	err = s.enqueue(&b, user.ID, m, c, now)
-	return b, err // after the mail is in it
+	notice, err := s.mail(user.ID, m, c, now)
+	return append(changes, notice), err
 }

@@ -1,155 +1,195 @@
 package auth
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"hash"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// Refresh spends a refresh token and returns the next pair. The user is read
-// anew: whoever was disabled or deleted gets ErrInvalidToken, and a changed
-// scope takes effect.
-//
-// A session has one live token; only hashes are stored. The successor is an
-// HMAC of the token that is spent, so that every process can give the same
-// answer again within RefreshGrace, however often it is asked and whoever won.
-// A token that was spent before that is in two hands: the session ends.
-func (s *Service) Refresh(ctx context.Context, token string, c Client) (Tokens, error) {
-	id, secret, ok := parseRefreshToken(token)
-	if !ok {
-		return Tokens{}, s.wrongRefresh(ctx, c, Session{}, nil)
-	}
-	tokens, err := s.refreshRecent(ctx, id, secret, c)
-	if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
-		return tokens, err
-	}
-	// Somebody else has changed the session, most likely by the same token, whose
-	// successor is there now; or the user.
-	tokens, session, err := s.refresh(ctx, id, secret, c)
-	if errors.Is(err, ErrConflict) {
-		err = s.alone(ctx, session.UserID, "refresh "+string(id), "refreshing session", func() error {
-			tokens, session, err = s.refresh(ctx, id, secret, c)
-			return err
-		})
-		err = s.recordLimited(ctx, c, EventRefresh, User{ID: session.UserID}, err)
-	}
-	if errors.Is(err, errWrongSecret) {
-		return Tokens{}, s.wrongRefresh(ctx, c, session, secret)
-	}
-	return tokens, err
+// A refreshToken is <session>.<number>.<MAC>. Its number says what it is: the live one of
+// its session, one that was spent a moment ago, or one that was spent before. The MAC is
+// made of a key of the service and the session's seed: the store alone cannot make it, and
+// nobody can make up a token that was ever given out.
+type refreshToken struct {
+	session SessionID
+	number  int64
+	mac     []byte
+	chain   []byte // the secret of a token of the version before, see chain.go
 }
 
-// errWrongSecret: the token is neither the live one of its session nor was it spent
-// a moment ago.
-var errWrongSecret = errors.New("wrong refresh token")
+// parseRefreshToken takes one spelling only.
+func parseRefreshToken(token string) (t refreshToken, ok bool) {
+	if len(token) > MaxToken {
+		return refreshToken{}, false
+	}
+	if strings.Count(token, ".") == 1 {
+		id, secret, ok := parseSecret(token)
+		return refreshToken{session: SessionID(id), chain: secret}, ok
+	}
+	id, rest, _ := strings.Cut(token, ".")
+	number, mac, ok := strings.Cut(rest, ".")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !ok || id == "" || len(id) > maxID || err != nil || n < 0 || strconv.FormatInt(n, 10) != number {
+		return refreshToken{}, false
+	}
+	secret, ok := decodeSecret(mac)
+	return refreshToken{session: SessionID(id), number: n, mac: secret}, ok
+}
 
-// refreshRecent goes by what is remembered of the session and its user. That may
-// be out of date, so it only ever rotates, and only if nothing has changed since:
-// whatever else there is to say is said by refresh.
-func (s *Service) refreshRecent(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, error) {
-	session, user, err := s.Store.RecentSessionUser(ctx, id)
+// newSeed returns the seed of a new session.
+func newSeed() []byte {
+	seed := make([]byte, 16)
+	rand.Read(seed) // never fails, crypto/rand
+	return seed
+}
+
+// refreshToken is the live one of the session.
+func (s *Service) refreshToken(session Session) string {
+	mac := s.refreshMAC(session, session.Refreshes)
+	return string(session.ID) + "." + strconv.FormatInt(session.Refreshes, 10) + "." + base64.RawURLEncoding.EncodeToString(mac)
+}
+
+func (s *Service) refreshMAC(session Session, number int64) []byte {
+	mac := hmac.New(sha256.New, s.RefreshKey)
+	fmt.Fprintf(mac, "refresh\x00%s\x00%d\x00", session.ID, number)
+	mac.Write(session.Seed)
+	return mac.Sum(nil)
+}
+
+// A tokenState is what a refresh token is to its session.
+type tokenState int
+
+const (
+	tokenWrong    tokenState = iota // never given out
+	tokenLive                       // not spent
+	tokenRepeated                   // spent within RefreshGrace: it gives the same successor again
+	tokenSpent                      // spent before that
+)
+
+func (s *Service) stateOf(session Session, t refreshToken, now time.Time) tokenState {
+	if t.chain != nil {
+		return s.chainState(session, t.chain, now)
+	}
+	if len(session.Seed) == 0 || !hmac.Equal(t.mac, s.refreshMAC(session, t.number)) {
+		return tokenWrong
+	}
+	return session.stateOfNumber(t.number, now)
+}
+
+func (s Session) stateOfNumber(number int64, now time.Time) tokenState {
+	switch {
+	case number == s.Refreshes:
+		return tokenLive
+	case number == s.Refreshes-1 && s.justRefreshed(now):
+		return tokenRepeated
+	case number < s.Refreshes:
+		return tokenSpent
+	}
+	return tokenWrong
+}
+
+func (s Session) justRefreshed(now time.Time) bool {
+	return now.Sub(s.LastUsedAt).Abs() <= RefreshGrace
+}
+
+// Refresh spends a refresh token and returns the next pair. The user is read anew: whoever
+// was disabled or deleted gets ErrInvalidToken, and a changed scope takes effect.
+//
+// Within RefreshGrace a spent token gives the same successor again, in every process,
+// however often it is asked and whoever won. A token that was spent before that is in two
+// hands: the session ends. *LimitError.
+func (s *Service) Refresh(ctx context.Context, token string, c Client) (tokens Tokens, err error) {
+	t, ok := parseRefreshToken(token)
+	if !ok {
+		return Tokens{}, s.refuseStray(ctx, c)
+	}
+	err = retry("refreshing session", func() error {
+		session, user, err := s.Store.SessionUser(ctx, t.session)
+		if errors.Is(err, ErrNotFound) {
+			return s.refuseStray(ctx, c)
+		}
+		if err != nil {
+			return fmt.Errorf("reading session: %w", err)
+		}
+		tokens, err = s.refresh(ctx, session, user, t, c)
+		return err
+	})
 	if err != nil {
 		return Tokens{}, err
 	}
+	return tokens, nil
+}
+
+func (s *Service) refresh(ctx context.Context, session Session, user User, t refreshToken, c Client) (Tokens, error) {
 	now := s.Now()
-	if !session.alive(user, now, s.SessionIdle) || !session.live(secret) || session.Rotations >= maxRotations {
-		return Tokens{}, ErrConflict
+	if !session.alive(user, now, s.SessionIdle) {
+		return Tokens{}, s.refuseDead(ctx, session, c)
 	}
-	return s.rotate(ctx, session, user, secret, c, now)
-}
-
-// live reports whether the secret is that of the session's live token.
-func (s Session) live(secret []byte) bool {
-	return subtle.ConstantTimeCompare(hashSecret(secret), s.RefreshHash) == 1
-}
-
-// rotate spends the live token.
-func (s *Service) rotate(ctx context.Context, session Session, user User, secret []byte, c Client, now time.Time) (Tokens, error) {
-	access, err := s.mint(ctx, user, session.ID, now)
+	state, err := s.searchedState(ctx, session, t, c)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("signing access token: %w", err)
+		return Tokens{}, s.recordLimited(ctx, c, EventRefresh, User{}, err)
 	}
-	next := s.successor(session.ID, secret)
-	session.PreviousHash, session.RefreshHash = session.RefreshHash, hashSecret(next)
-	session.RotatedAt, session.LastUsedAt = now, now
-	session.Rotations++
-	session.Device, session.Address = shorten(c.Device, maxDevice), c.Address
-	err = s.Store.Commit(ctx, Batch{
-		RotateSessions: []Rotation{{session, user}},
-		Events:         []Event{sessionEvent(c, EventRefresh, OutcomeOK, session, now)},
-	})
-	if err != nil {
-		return Tokens{}, wrap("rotating refresh token", err)
+	switch state {
+	case tokenLive:
+		return s.spend(ctx, session, user, c, now)
+	case tokenRepeated:
+		return s.repeat(ctx, session, user, t, c, now)
+	case tokenSpent:
+		return Tokens{}, s.endReused(ctx, session, c, now)
 	}
-	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, next)}, nil
+	return Tokens{}, s.refuseWrong(ctx, session, c)
 }
 
-// refresh also returns the session as it was read. errWrongSecret.
-func (s *Service) refresh(ctx context.Context, id SessionID, secret []byte, c Client) (Tokens, Session, error) {
-	session, user, err := s.Store.SessionUser(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return Tokens{}, Session{}, errWrongSecret
+// spend makes the next token the live one.
+func (s *Service) spend(ctx context.Context, session Session, user User, c Client, now time.Time) (Tokens, error) {
+	if len(session.Seed) == 0 { // of the version before
+		session.Seed = newSeed()
 	}
+	session.Refreshes++
+	session.LastUsedAt, session.Device, session.Address = now, shorten(c.Device, maxDevice), c.Address
+	access, err := s.mint(ctx, user, session, now)
 	if err != nil {
-		return Tokens{}, Session{}, fmt.Errorf("reading session: %w", err)
+		return Tokens{}, err
 	}
-	tokens, err := s.refreshAs(ctx, session, user, secret, c)
-	return tokens, session, err
-}
-
-func (s *Service) refreshAs(ctx context.Context, session Session, user User, secret []byte, c Client) (Tokens, error) {
-	now := s.Now()
-	justSpent := subtle.ConstantTimeCompare(hashSecret(secret), session.PreviousHash) == 1 && now.Sub(session.RotatedAt).Abs() <= RefreshGrace
-	switch {
-	case !session.alive(user, now, s.SessionIdle), session.live(secret) && session.Rotations >= maxRotations:
-		return Tokens{}, s.refuseDead(ctx, c, session)
-	case session.live(secret):
-		return s.rotate(ctx, session, user, secret, c, now)
-	case justSpent:
-		return s.repeat(ctx, session, user, secret, c, now)
+	e := sessionEvent(c, EventRefresh, OutcomeOK, session, now)
+	err = s.Store.Commit(ctx, RefreshSession{session}, CheckEpoch{user.ID, user.Epoch}, AppendEvent{e})
+	if err != nil {
+		return Tokens{}, wrap("storing refresh", err)
 	}
-	return Tokens{}, errWrongSecret
+	return Tokens{access, s.AccessTokenTTL, s.refreshToken(session)}, nil
 }
 
 // repeat gives the successor of a token that was spent a moment ago again.
-func (s *Service) repeat(ctx context.Context, session Session, user User, secret []byte, c Client, now time.Time) (Tokens, error) {
-	access, err := s.mint(ctx, user, session.ID, now)
+func (s *Service) repeat(ctx context.Context, session Session, user User, t refreshToken, c Client, now time.Time) (Tokens, error) {
+	access, err := s.mint(ctx, user, session, now)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("signing access token: %w", err)
+		return Tokens{}, err
 	}
 	e := sessionEvent(c, EventRefresh, OutcomeRepeated, session, now)
-	if err := s.Store.Commit(ctx, Batch{CheckUsers: []User{user}, Events: []Event{e}}); err != nil {
-		return Tokens{}, wrap("repeating a successor", err)
+	if err := s.Store.Commit(ctx, CheckEpoch{user.ID, user.Epoch}, AppendEvent{e}); err != nil {
+		return Tokens{}, wrap("repeating a refresh", err)
 	}
-	return Tokens{access, s.AccessTokenTTL, formatRefreshToken(session.ID, s.successor(session.ID, secret))}, nil
+	return Tokens{access, s.AccessTokenTTL, s.successor(session, t)}, nil
 }
 
-// wrongRefresh ends the session if the token was spent before. Only failures are
-// limited: nobody can guess a good token.
-func (s *Service) wrongRefresh(ctx context.Context, c Client, session Session, secret []byte) error {
-	now := s.Now()
-	spent, done, err := s.wasSpent(ctx, c, session, secret)
-	if err != nil {
-		return s.recordLimited(ctx, c, EventRefresh, User{}, err)
+// successor is the token that followed one that was spent a moment ago.
+func (s *Service) successor(session Session, t refreshToken) string {
+	if session.Refreshes == 0 { // of the version before, and so is its successor
+		return formatSecret(string(session.ID), s.follow(session.ID, t.chain))
 	}
-	defer done()
-	if spent {
-		return s.endReused(ctx, c, session, now)
-	}
-	return s.refuseRefresh(ctx, c, session, OutcomeWrongToken, s.stray(c).hits(now))
+	return s.refreshToken(session)
 }
 
 // refuseDead records that the session is not alive, which no limit stands against, and
 // returns the error that does not say so.
-func (s *Service) refuseDead(ctx context.Context, c Client, session Session) error {
+func (s *Service) refuseDead(ctx context.Context, session Session, c Client) error {
 	e := sessionEvent(c, EventRefresh, OutcomeDeadSession, session, s.Now())
 	if err := s.recordRepeated(ctx, "dead session "+string(session.ID), e); err != nil {
 		return err
@@ -157,23 +197,29 @@ func (s *Service) refuseDead(ctx context.Context, c Client, session Session) err
 	return ErrInvalidToken
 }
 
-// refuseRefresh records why, and returns the one error that does not say so.
-func (s *Service) refuseRefresh(ctx context.Context, c Client, session Session, why Outcome, hits []Hit) error {
-	e := sessionEvent(c, EventRefresh, why, session, s.Now())
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: hits}); err != nil {
-		return fmt.Errorf("recording refused refresh: %w", err)
+// refuseStray counts a token of no session, and refuses it. *LimitError.
+func (s *Service) refuseStray(ctx context.Context, c Client) error {
+	if err := s.countStray(ctx, c); err != nil {
+		return s.recordLimited(ctx, c, EventRefresh, User{}, err)
+	}
+	return s.refuseWrong(ctx, Session{}, c)
+}
+
+// refuseWrong records a token that nobody was given, and returns ErrInvalidToken. Only
+// these are limited: nobody can guess a good token.
+func (s *Service) refuseWrong(ctx context.Context, session Session, c Client) error {
+	e := sessionEvent(c, EventRefresh, OutcomeWrongToken, session, s.Now())
+	if err := s.Store.Commit(ctx, AppendEvent{e}); err != nil {
+		return fmt.Errorf("recording wrong token: %w", err)
 	}
 	return ErrInvalidToken
 }
 
-func (s *Service) endReused(ctx context.Context, c Client, session Session, now time.Time) error {
-	session.EndedAt = now
-	err := s.Store.Commit(ctx, Batch{
-		UpdateSessions: []Session{session},
-		Events:         []Event{sessionEvent(c, EventRefresh, OutcomeReused, session, now)},
-	})
+// endReused ends a session one of whose spent tokens has come again.
+func (s *Service) endReused(ctx context.Context, session Session, c Client, now time.Time) error {
+	err := s.Store.Commit(ctx, s.ending(session, sessionEvent(c, EventRefresh, OutcomeReused, session, now))...)
 	if errors.Is(err, ErrConflict) { // somebody else has ended it
-		return s.refuseDead(ctx, c, session)
+		return s.refuseDead(ctx, session, c)
 	}
 	if err != nil {
 		return wrap("ending session", err)
@@ -181,66 +227,48 @@ func (s *Service) endReused(ctx context.Context, c Client, session Session, now 
 	return ErrInvalidToken
 }
 
-func sessionEvent(c Client, kind EventKind, outcome Outcome, session Session, now time.Time) Event {
-	e := c.event(kind, outcome, now)
-	e.UserID, e.SessionID = session.UserID, session.ID
-	return e
-}
-
-// successor is the secret that follows a spent one.
-func (s *Service) successor(id SessionID, secret []byte) []byte {
-	return follow(hmac.New(sha256.New, s.RefreshKey), id, secret)
-}
-
-// follow is a step of the chain of secrets, by a MAC under RefreshKey.
-func follow(mac hash.Hash, id SessionID, secret []byte) []byte {
-	mac.Reset()
-	mac.Write([]byte(id))
-	mac.Write([]byte{0})
-	mac.Write(secret)
-	return mac.Sum(nil)
-}
-
-// maxRotations bounds the look back: a session that has been refreshed so often,
-// every 78 s for 90 days, is refreshed no more. If it were, whoever has stolen a token
-// could go on until it is not known any more as one that was spent.
-const maxRotations = 100_000
-
-// spentBefore reports whether the secret was once the session's: whether the
-// live one follows from it. The session's id stands in every access token, so a
-// made-up secret must not end the session.
-func (s *Service) spentBefore(session Session, secret []byte) bool {
-	mac := hmac.New(sha256.New, s.RefreshKey) // one for all: its key is half the work
-	for range session.Rotations {
-		secret = follow(mac, session.ID, secret)
-		if bytes.Equal(hashSecret(secret), session.RefreshHash) {
-			return true
+// LogoutByRefreshToken ends the session that the token belongs to, for clients
+// whose access token has expired. Idempotent: any other token is no error, and
+// changes nothing but that it counts. *LimitError.
+func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Client) error {
+	t, ok := parseRefreshToken(token)
+	if !ok {
+		return nil
+	}
+	return retry("logging out", func() error {
+		session, user, err := s.Store.SessionUser(ctx, t.session)
+		now := s.Now()
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading session: %w", err)
+		case !session.alive(user, now, s.SessionIdle):
+			return nil
 		}
-	}
-	return false
+		state, err := s.searchedState(ctx, session, t, c)
+		if err != nil {
+			return s.recordLimited(ctx, c, EventLogout, User{}, err)
+		}
+		if state != tokenWrong {
+			return s.endByOwner(ctx, session, c, now)
+		}
+		e := sessionEvent(c, EventLogout, OutcomeWrongToken, session, now)
+		return wrap("recording wrong token", s.Store.Commit(ctx, AppendEvent{e}))
+	})
 }
 
-// shortChain is how far anybody may have us look back: a millisecond. Further back it
-// is one at a time.
-const shortChain = 1000
-
-// wasSpent is spentBefore, limited where a made-up secret would cost much, and
-// where it was none of the session's: that counts. done is to be called when the
-// outcome is stored. *LimitError.
-func (s *Service) wasSpent(ctx context.Context, c Client, session Session, secret []byte) (spent bool, done func(), err error) {
-	short := session.Rotations <= shortChain
-	if short && s.spentBefore(session, secret) {
-		return true, func() {}, nil
+// searchedState is stateOf, also for tokens of the version before that were spent long
+// ago. A wrong one counts. *LimitError.
+func (s *Service) searchedState(ctx context.Context, session Session, t refreshToken, c Client) (tokenState, error) {
+	state := s.stateOf(session, t, s.Now())
+	switch {
+	case state != tokenWrong:
+		return state, nil
+	case t.chain != nil:
+		return s.searchChain(ctx, session, t.chain, c)
 	}
-	attempt := s.stray(c)
-	if !short {
-		attempt.places = append(attempt.places, place{"long chain", 1})
-	}
-	done, err = s.allow(ctx, attempt)
-	if err != nil {
-		return false, nil, err
-	}
-	return !short && s.spentBefore(session, secret), done, nil
+	return tokenWrong, s.countStray(ctx, c)
 }
 
 func hashSecret(secret []byte) []byte {
@@ -249,7 +277,7 @@ func hashSecret(secret []byte) []byte {
 }
 
 // formatSecret joins the id under which something is looked up and the secret
-// that proves it: the form of refresh tokens and of the tokens in links.
+// that proves it: the form of the tokens in links.
 func formatSecret(id string, secret []byte) string {
 	return id + "." + base64.RawURLEncoding.EncodeToString(secret)
 }
@@ -266,13 +294,11 @@ func parseSecret(token string) (id string, secret []byte, ok bool) {
 	if !ok || id == "" || len(id) > maxID {
 		return "", nil, false
 	}
-	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return id, secret, err == nil && len(secret) == sha256.Size && !strings.ContainsAny(text, "\r\n")
+	secret, ok = decodeSecret(text)
+	return id, secret, ok
 }
 
-func formatRefreshToken(id SessionID, secret []byte) string { return formatSecret(string(id), secret) }
-
-func parseRefreshToken(token string) (SessionID, []byte, bool) {
-	id, secret, ok := parseSecret(token)
-	return SessionID(id), secret, ok
+func decodeSecret(text string) ([]byte, bool) {
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return secret, err == nil && len(secret) == sha256.Size && !strings.ContainsAny(text, "\r\n")
 }

@@ -54,65 +54,61 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 	if err != nil {
 		return nil, err
 	}
-	attempt := s.mailAttempt(key, r.Client)
-	done, err := s.allow(ctx, attempt)
+	reservation, err := s.reserve(ctx, s.mailAttempt(key, r.Client))
 	if err != nil {
 		return nil, s.recordLimited(ctx, r.Client, EventRegister, User{}, err)
 	}
-	defer done()
+	defer reservation.Release()
 	if u.PasswordHash, err = s.hashNew(ctx, r.Password, u); err != nil {
 		return nil, s.recordRefused(ctx, r.Client.event(EventRegister, OutcomeOK, s.Now()), err)
 	}
-	if !s.VerifyEmail {
-		return s.registerNow(ctx, u, r.Client, attempt)
+	if err := reservation.Failed(ctx); err != nil { // it counts, whatever becomes of it
+		return nil, err
 	}
-	return nil, s.registerByMail(ctx, u, key, r.Client, attempt)
+	if !s.VerifyEmail {
+		return s.registerNow(ctx, u, r.Client)
+	}
+	return nil, s.registerByMail(ctx, u, key, r.Client)
 }
 
 // refuseClosed records that somebody has asked for what is not to be had here, and
 // returns why. *LimitError.
 func (s *Service) refuseClosed(ctx context.Context, kind EventKind, user User, c Client, why error) error {
-	attempt := s.uncounted("strangers", c) // it is no failure: many may not know
-	s.addStray(&attempt, c)
-	done, err := s.allow(ctx, attempt)
-	if err != nil {
+	if err := s.count(ctx, s.closedAttempt(c)); err != nil {
 		return s.recordLimited(ctx, c, kind, user, err)
 	}
-	defer done()
-	now := s.Now()
-	e := c.event(kind, OutcomeClosed, now)
+	e := c.event(kind, OutcomeClosed, s.Now())
 	e.UserID = user.ID
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}, Hits: attempt.hits(now)}); err != nil {
+	if err := s.Store.Commit(ctx, AppendEvent{e}); err != nil {
 		return wrap("recording what is not to be had", err)
 	}
 	return why
 }
 
 // registerNow creates the account and opens its first session.
-func (s *Service) registerNow(ctx context.Context, u User, c Client, attempt limited) (*Tokens, error) {
+func (s *Service) registerNow(ctx context.Context, u User, c Client) (*Tokens, error) {
 	now := s.Now()
-	session, tokens, err := s.newSession(ctx, u, c, now)
+	proof := Proof{AMR: []string{amrPassword}, ACR: acrOneProof, At: now}
+	session, tokens, err := s.newSession(ctx, u, proof, s.directGrant(), c, now)
 	if err != nil {
 		return nil, err
 	}
-	b := Batch{
-		CreateUsers: []User{u}, CreateSessions: []Session{session}, Hits: attempt.hits(now),
-		Events: []Event{sessionEvent(c, EventRegister, OutcomeOK, session, now)},
-	}
-	err = s.commit(ctx, b)
+	err = s.Store.Commit(ctx, CreateUser{u}, CreateSession{session}, AppendEvent{sessionEvent(c, EventRegister, OutcomeOK, session, now)})
 	if errors.Is(err, ErrTaken) {
-		refused := Batch{Hits: attempt.hits(now), Events: []Event{c.event(EventRegister, OutcomeTaken, now)}}
-		if err := s.Store.Commit(ctx, refused); err != nil {
+		if err := s.Store.Commit(ctx, AppendEvent{c.event(EventRegister, OutcomeTaken, now)}); err != nil {
 			return nil, fmt.Errorf("recording refused registration: %w", err)
 		}
 		return nil, ErrTaken
 	}
-	return &tokens, wrap("storing account", err)
+	if err != nil {
+		return nil, fmt.Errorf("storing account: %w", err)
+	}
+	return &tokens, nil
 }
 
 // registerByMail does the same work whether the address has an account or not,
 // but for the mail: whoever is disabled gets none.
-func (s *Service) registerByMail(ctx context.Context, u User, key string, c Client, attempt limited) error {
+func (s *Service) registerByMail(ctx context.Context, u User, key string, c Client) error {
 	owner, err := s.Store.UserByEmail(ctx, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("looking up user: %w", err)
@@ -122,24 +118,26 @@ func (s *Service) registerByMail(ctx context.Context, u User, key string, c Clie
 		return fmt.Errorf("reading ticket: %w", err)
 	}
 	now := s.Now()
-	b := Batch{Hits: attempt.hits(now), Events: []Event{c.event(EventRegister, OutcomeOK, now)}}
+	e := c.event(EventRegister, OutcomeOK, now)
 	t := Ticket{Purpose: PurposeRegister, Email: u.Email, Name: u.Name, PasswordHash: u.PasswordHash}
 	m := Message{Kind: MessageVerify, Again: before.ID != "" && now.Before(before.LinkUntil)}
+	var changes []Change
 	if owner.holds() || owner.Disabled {
-		b.Events[0].UserID, b.Events[0].Outcome = owner.ID, OutcomeTaken
+		e.UserID, e.Outcome = owner.ID, OutcomeTaken
 		// The registration is kept all the same, with secrets that nobody learns:
 		// see registering.
-		b.PutTickets = []Ticket{s.lost(t, key, now)}
+		changes = append(changes, PutTicket{s.lost(t, key, now)})
 		t = Ticket{Purpose: PurposeReset, Email: owner.Email, UserID: owner.ID, Bound: bound(owner)}
 		m = Message{Kind: MessageTaken, Name: owner.greeting(owner.Email)}
 	}
-	if owner.Disabled { // whoever was locked out gets no link to a new password
-		return wrap("recording registration", s.commit(ctx, b))
+	if !owner.Disabled { // whoever was locked out gets no link to a new password
+		mailed, err := s.mailTicket(t, nil, key, m, c, now)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, mailed...)
 	}
-	if err := s.mailTicket(&b, t, key, m, c, now); err != nil {
-		return err
-	}
-	return wrap("storing registration", s.commit(ctx, b))
+	return wrap("storing registration", s.commit(ctx, append(changes, AppendEvent{e})))
 }
 
 // lost is the ticket with secrets that nobody has been told.
@@ -156,7 +154,7 @@ func (u User) holds() bool { return u.ID != "" && (u.EmailVerified || u.Password
 // VerifyAddress proves the address that a link or code was mailed to: of a
 // registration, whose account begins by it, or of an account. ErrInvalidTicket.
 func (s *Service) VerifyAddress(ctx context.Context, r TicketRequest) error {
-	return s.redeem(ctx, r, EventVerify, []Purpose{PurposeRegister, PurposeVerify}, func(t Ticket) (Batch, error) {
+	return s.redeem(ctx, r, EventVerify, []Purpose{PurposeRegister, PurposeVerify}, func(t Ticket) ([]Change, error) {
 		if t.Purpose == PurposeRegister {
 			return s.beginAccount(ctx, t, r.Client)
 		}
@@ -167,92 +165,87 @@ func (s *Service) VerifyAddress(ctx context.Context, r TicketRequest) error {
 // beginAccount creates the account of a registration. One that holds the address
 // without having proved it goes, with its sessions: whoever registered somebody
 // else's address before them gains nothing.
-func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) (Batch, error) {
+func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) ([]Change, error) {
 	key, err := EmailKey(t.Email)
 	if err != nil {
-		return Batch{}, err
+		return nil, err
 	}
 	if err := s.redeemable(ctx, t); err != nil {
-		return Batch{}, err
+		return nil, err
 	}
 	now := s.Now()
 	u, err := s.newUser(NewUser{Email: t.Email, Name: t.Name})
 	if err != nil {
-		return Batch{}, err
+		return nil, err
 	}
 	u.PasswordHash = t.PasswordHash
 	e := c.event(EventVerify, OutcomeOK, now)
 	e.UserID = u.ID
-	b := Batch{CreateUsers: []User{u}, Events: []Event{e}}
 	holder, err := s.Store.UserByEmail(ctx, key)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return b, nil
+		return []Change{CreateUser{u}, AppendEvent{e}}, nil
 	case err != nil:
-		return Batch{}, fmt.Errorf("looking up user: %w", err)
+		return nil, fmt.Errorf("looking up user: %w", err)
 	case holder.holds() || holder.Disabled:
-		return Batch{}, ErrInvalidTicket
+		return nil, ErrInvalidTicket
 	}
 	gone := c.event(EventUserDeleted, OutcomeReplaced, now)
 	gone.UserID = holder.ID
-	b.Events = append(b.Events, gone)
-	b.DeleteUsers = []User{holder}
-	return b, nil
+	return []Change{ReplaceUser{holder, u}, s.revokedUser(holder, now), AppendEvent{e}, AppendEvent{gone}}, nil
 }
 
 // proveAddress makes a pending address the user's own, or notes that the present
 // one is proved.
-func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) (Batch, error) {
+func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) ([]Change, error) {
 	u, err := s.owner(ctx, t)
 	if err != nil {
-		return Batch{}, err
+		return nil, err
 	}
 	key, err := EmailKey(t.Email)
 	if err != nil {
-		return Batch{}, err
+		return nil, err
 	}
 	switch holder, err := s.Store.UserByEmail(ctx, key); {
 	case err != nil && !errors.Is(err, ErrNotFound):
-		return Batch{}, fmt.Errorf("looking up user: %w", err)
+		return nil, fmt.Errorf("looking up user: %w", err)
 	case err == nil && holder.ID != u.ID:
-		return Batch{}, ErrInvalidTicket
+		return nil, ErrInvalidTicket
 	}
 	now := s.Now()
-	e := c.event(EventVerify, OutcomeOK, now)
-	e.UserID = u.ID
-	b := Batch{Events: []Event{e}}
-	old, greeting := u.Email, u.greeting(u.Email)
+	proved := u
 	switch t.Email {
 	case u.PendingEmail:
-		u.Email, u.PendingEmail = t.Email, ""
+		proved.Email, proved.PendingEmail = t.Email, ""
 	case u.Email:
-		old = ""
 	default:
-		return Batch{}, ErrInvalidTicket
+		return nil, ErrInvalidTicket
 	}
-	u.EmailVerified, u.UpdatedAt = true, now
-	b.UpdateUsers = []User{u}
-	if old != "" && s.SendsMail {
-		m := Message{Kind: MessageEmailChanged, To: old, Name: greeting, NewEmail: u.Email}
-		err = s.enqueue(&b, u.ID, m, c, now)
+	proved.EmailVerified = true
+	e := c.event(EventVerify, OutcomeOK, now)
+	e.UserID = u.ID
+	changes := append(s.changed(u, proved, "", now), AppendEvent{e})
+	if proved.Email == u.Email || u.Email == "" || !s.SendsMail {
+		return changes, nil
 	}
-	return b, err
+	m := Message{Kind: MessageEmailChanged, To: u.Email, Name: u.greeting(u.Email), NewEmail: proved.Email}
+	mail, err := s.mail(u.ID, m, c, now)
+	return append(changes, mail), err
 }
 
 // ResendVerification mails a fresh link and code to an address that is yet to be
 // proved, and nothing to any other. *InvalidError, *LimitError, ErrNoMail.
 func (s *Service) ResendVerification(ctx context.Context, email string, c Client) error {
-	return s.requestMail(ctx, email, EventVerifyMail, c, func(key string, b *Batch) error {
+	return s.requestMail(ctx, email, EventVerifyMail, c, func(key string) (UserID, []Change, error) {
 		t, m, err := s.unproved(ctx, key)
 		if err != nil || t.Purpose == "" {
-			return err
+			return "", nil, err
 		}
 		now := s.Now()
-		// A ticket that was replaced since it was read must not come back.
-		t.Replaces = t.SecretHash
-		b.Events[0].UserID = t.UserID
 		m.Again = t.ID != "" && now.Before(t.LinkUntil)
-		return s.mailTicket(b, t, key, m, c, now)
+		// A ticket that was replaced since it was read must not come back.
+		changes, err := s.mailTicket(t, t.SecretHash, key, m, c, now)
+		return t.UserID, changes, err
 	})
 }
 
@@ -300,9 +293,9 @@ func (s *Service) pendingChange(ctx context.Context, key string) (Ticket, Messag
 }
 
 // requestMail is what requests have in common that anybody may make and that may
-// send a mail: they count, they are recorded, and they look alike. prepare adds
-// what is particular to the batch.
-func (s *Service) requestMail(ctx context.Context, email string, kind EventKind, c Client, prepare func(key string, b *Batch) error) error {
+// send a mail: they count, they are recorded, and they look alike. prepare returns
+// whom it is about and what is particular.
+func (s *Service) requestMail(ctx context.Context, email string, kind EventKind, c Client, prepare func(key string) (UserID, []Change, error)) error {
 	if !s.SendsMail {
 		return s.refuseClosed(ctx, kind, User{}, c, ErrNoMail)
 	}
@@ -310,33 +303,34 @@ func (s *Service) requestMail(ctx context.Context, email string, kind EventKind,
 	if err != nil {
 		return err
 	}
-	attempt := s.mailAttempt(key, c)
-	done, err := s.allow(ctx, attempt)
-	if err != nil {
+	if err := s.count(ctx, s.mailAttempt(key, c)); err != nil {
 		return s.recordLimited(ctx, c, kind, User{}, err)
 	}
-	defer done()
 	return retry("storing a request for mail", func() error {
-		now := s.Now()
-		b := Batch{Hits: attempt.hits(now), Events: []Event{c.event(kind, OutcomeOK, now)}}
-		if err := prepare(key, &b); err != nil {
+		user, changes, err := prepare(key)
+		if err != nil {
 			return err
 		}
-		if len(b.QueueMails) == 0 {
-			b.Events[0].Outcome = OutcomeUnknownUser
+		e := c.event(kind, OutcomeOK, s.Now())
+		e.UserID = user
+		if !queuesMail(changes) {
+			e.Outcome = OutcomeUnknownUser
 		}
-		return s.commit(ctx, b)
+		return s.commit(ctx, append(changes, AppendEvent{e}))
 	})
 }
 
-// mailTicket puts a ticket with fresh secrets into the batch, and the mail that
-// tells them.
-func (s *Service) mailTicket(b *Batch, t Ticket, key string, m Message, c Client, now time.Time) error {
+// mailTicket gives a ticket fresh secrets, and queues the mail that tells them. It takes
+// the place of the ticket with the hash; nil: of whatever is there.
+func (s *Service) mailTicket(t Ticket, replaces []byte, key string, m Message, c Client, now time.Time) ([]Change, error) {
 	t, m.Link, m.Code = s.issue(t, key, now)
 	m.To, m.LinkFor = t.Email, t.LinkUntil.Sub(now)
 	if m.Code != "" {
 		m.CodeFor = CodeLifetime
 	}
-	b.PutTickets = append(b.PutTickets, t)
-	return s.enqueue(b, t.UserID, m, c, now)
+	mail, err := s.mail(t.UserID, m, c, now)
+	if len(replaces) > 0 {
+		return []Change{ReplaceTicket{replaces, t}, mail}, err
+	}
+	return []Change{PutTicket{t}, mail}, err
 }

@@ -488,8 +488,8 @@ func TestRegisterRace(t *testing.T) {
 const racers = 50
 
 // winners has fifty do the same at once through two services, and counts who
-// succeeds; the others get the error lost.
-func winners(t *testing.T, one, two *auth.Service, lost error, do func(s *auth.Service, i int) error) int {
+// succeeds; the others get the error refused.
+func winners(t *testing.T, one, two *auth.Service, refused error, do func(s *auth.Service, i int) error) int {
 	t.Helper()
 	var won atomic.Int32
 	var wg sync.WaitGroup
@@ -505,7 +505,7 @@ func winners(t *testing.T, one, two *auth.Service, lost error, do func(s *auth.S
 			switch {
 			case err == nil:
 				won.Add(1)
-			case lost == nil || !errors.Is(err, lost):
+			case refused == nil || !errors.Is(err, refused):
 				t.Error(err)
 			}
 		})

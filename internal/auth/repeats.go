@@ -2,7 +2,7 @@ package auth
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"sync"
 	"time"
 )
@@ -34,7 +34,7 @@ const (
 	// maxRepeated bounds the keys in memory; beyond it all events of a kind have one.
 	maxRepeated = 10_000
 	// repeatedTogether is how many events are written in one commit.
-	repeatedTogether = 25
+	repeatedTogether = MaxChanges
 )
 
 // add takes the event in and returns what is to be written now: it, if it is the first
@@ -130,16 +130,30 @@ func (s *Service) RecordRepeats(ctx context.Context, all bool) error {
 func (s *Service) writeRepeated(ctx context.Context, pending []pendingEvent) error {
 	for len(pending) > 0 {
 		some := pending[:min(len(pending), repeatedTogether)]
-		var b Batch
-		for _, p := range some {
-			b.Events = append(b.Events, p.event)
+		changes := make([]Change, len(some))
+		for i, p := range some {
+			changes[i] = AppendEvent{p.event}
 		}
-		slices.SortFunc(b.Events, func(a, b Event) int { return a.Time.Compare(b.Time) })
-		if err := s.Store.Commit(ctx, b); err != nil {
+		if err := s.Store.Commit(ctx, changes...); err != nil {
 			s.repeats.putBack(pending)
 			return wrap("recording refusals", err)
 		}
 		pending = pending[len(some):]
 	}
 	return nil
+}
+
+// recordLimited records an attempt that was turned away unchecked, and returns why. Those
+// at one limit are coalesced.
+func (s *Service) recordLimited(ctx context.Context, c Client, kind EventKind, user User, why error) error {
+	var limit *LimitError
+	if !errors.As(why, &limit) {
+		return why
+	}
+	e := c.event(kind, OutcomeLimited, s.Now())
+	e.UserID = user.ID
+	if err := s.recordRepeated(ctx, string(kind)+" "+limit.Key, e); err != nil {
+		return err
+	}
+	return why
 }

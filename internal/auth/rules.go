@@ -44,7 +44,7 @@ func (s *Service) recordRefused(ctx context.Context, e Event, why error) error {
 		return why
 	}
 	e.Outcome = OutcomeWeakPassword
-	if err := s.Store.Commit(ctx, Batch{Events: []Event{e}}); err != nil {
+	if err := s.Store.Commit(ctx, AppendEvent{e}); err != nil {
 		return fmt.Errorf("recording refused password: %w", err)
 	}
 	return why

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"math/rand/v2"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 	"github.com/latchkey-auth/latchkey/internal/password"
 )
 
@@ -27,8 +29,9 @@ const (
 	DefaultEventRetention = 90 * 24 * time.Hour
 	// expiredKept is how long what has expired stays before it is purged.
 	expiredKept = 24 * time.Hour
-	// hitRetention is above what it takes to forget all that a count can hold.
-	hitRetention = 7 * 24 * time.Hour
+	// countRetention is above what it takes to forget all that a count can hold, and how
+	// long a network is remembered that has failed at an account.
+	countRetention = 7 * 24 * time.Hour
 )
 
 // ClientID is the "client_id" of tokens that users get by logging in here
@@ -40,8 +43,8 @@ type Config struct {
 	Store  Store            // required
 	Signer Signer           // required
 	Hasher *password.Hasher // required
-	// RefreshKey derives each refresh token from the one before: 32 bytes, the
-	// same in all processes that share the store, and secret.
+	// RefreshKey makes refresh tokens: 32 bytes, the same in all processes that share
+	// the store, and secret.
 	RefreshKey []byte
 	// TicketKey is for the MACs of codes, MailKey seals queued mail: 32 bytes each,
 	// shared and secret like RefreshKey.
@@ -61,8 +64,9 @@ type Config struct {
 	// Passwords are the rules for new passwords.
 	Passwords password.Rules
 
-	// Limits slow down guessing; nil: nothing does.
-	Limits *Limits
+	// Limits slow down guessing, by what Counters keep; nil: nothing does.
+	Limits   *Limits
+	Counters limit.Counters
 
 	// Issuer and Audience go into every token; required unless Legacy.
 	Issuer, Audience string
@@ -83,15 +87,10 @@ type Config struct {
 // Service holds the rules. Its methods may be called concurrently.
 type Service struct {
 	Config
-	trying  trying
-	turns   turns
+	limiter *limit.Limiter
+	outbox  *outbox.Outbox
 	repeats repeats
 	outages *outages
-	mail    chan struct{} // has one when there may be mail to deliver
-	// delivering makes Deliver wait for what another call of it has begun, and guards
-	// the back-off.
-	delivering sync.Mutex
-	backOff    backOff
 }
 
 // New checks the configuration and returns a Service.
@@ -100,6 +99,8 @@ func New(cfg Config) (*Service, error) {
 	switch {
 	case cfg.Store == nil || cfg.Signer == nil || cfg.Hasher == nil:
 		return nil, errors.New("store, signer and hasher must be set")
+	case cfg.Limits != nil && cfg.Counters == nil:
+		return nil, errors.New("limits need counters")
 	case len(cfg.RefreshKey) != 32 || len(cfg.TicketKey) != 32 || len(cfg.MailKey) != 32:
 		return nil, errors.New("refresh, ticket and mail key must have 32 bytes each")
 	case !cfg.Legacy && (cfg.Issuer == "" || cfg.Audience == ""):
@@ -117,7 +118,17 @@ func New(cfg Config) (*Service, error) {
 	}
 	o := new(outages)
 	cfg.Store = announcing{cfg.Store, o}
-	return &Service{Config: cfg, outages: o, mail: make(chan struct{}, 1)}, nil
+	s := &Service{Config: cfg, outages: o}
+	if cfg.Counters != nil {
+		s.limiter = &limit.Limiter{Counters: announcingCounters{cfg.Counters, o}, Now: cfg.Now}
+	}
+	var sender outbox.Sender
+	if cfg.Mailer != nil {
+		sender = mailQueue{s}
+	}
+	var err error
+	s.outbox, err = outbox.New(outbox.Config{Queue: mailQueue{s}, Sender: sender, Key: cfg.MailKey, Now: cfg.Now})
+	return s, err
 }
 
 func (c *Config) setDefaults() {
@@ -144,5 +155,38 @@ func (s *Service) Ready(ctx context.Context) error { return s.Store.Ping(ctx) }
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.Now()
 	// A while after their end, so that mail which nobody took is recorded as such.
-	return s.Store.Purge(ctx, Moments{Expired: now.Add(-expiredKept), Events: now.Add(-s.EventRetention), Hits: now.Add(-hitRetention)})
+	return s.Store.Purge(ctx, Moments{Expired: now.Add(-expiredKept), Events: now.Add(-s.EventRetention), Counts: now.Add(-countRetention)})
+}
+
+// Retries of a commit that has lost to another one.
+const (
+	// retryFor bounds them: whoever loses for so long is told that the store is busy.
+	retryFor = 5 * time.Second
+	// longestPause is the most that one waits before the next, with jitter.
+	longestPause = 50 * time.Millisecond
+	// maxAttempts bounds how often a login begins anew because the credentials of the
+	// user have changed.
+	maxAttempts = 10
+)
+
+// retry repeats f for as long as it loses to somebody else's commit.
+func retry(doing string, f func() error) error {
+	end := time.Now().Add(retryFor)
+	for pause := time.Millisecond; ; pause = min(2*pause, longestPause) {
+		err := f()
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, ErrConflict)
+		}
+		time.Sleep(rand.N(pause)) // those it loses to may rest
+	}
+}
+
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -142,8 +142,8 @@ func TestChangesDuringALoginRefuseIt(t *testing.T) {
 				if !errors.Is(err, auth.ErrInvalidCredentials) {
 					t.Errorf("got %v, want ErrInvalidCredentials", err)
 				}
-				if changed := f.user("u1"); changed.Version != 2 {
-					t.Errorf("the user is at version %d: the login has overwritten the change", changed.Version)
+				if changed := f.user("u1"); changed.SignInVersion != 2 {
+					t.Errorf("the user is at version %d: the login has overwritten the change", changed.SignInVersion)
 				}
 			})
 		}

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/limit"
 )
 
 // A TicketID names the one ticket that an address can have for a purpose. It is
@@ -31,12 +33,6 @@ const (
 	// PurposeReset and PurposeInvite set a new or first password.
 	PurposeReset  Purpose = "reset"
 	PurposeInvite Purpose = "invite"
-	// purposeHome opens nothing: see home.
-	purposeHome Purpose = "home"
-	// purposeEnded opens nothing either: it says of a token that belongs to no session that it has ended.
-	purposeEnded Purpose = "ended"
-	// purposeUsed remembers a ticket that was redeemed: see used.
-	purposeUsed Purpose = "used"
 )
 
 // A Ticket is a one-time secret that was mailed to somebody: a link with 256
@@ -58,9 +54,6 @@ type Ticket struct {
 	// Bound is what the user was when the ticket was given: with another password
 	// or address it is void.
 	Bound []byte
-	// Replaces is the SecretHash of the ticket whose place this one takes, for
-	// PutTickets; empty: of whatever is there. It is not stored.
-	Replaces []byte
 
 	CreatedAt time.Time
 	LinkUntil time.Time
@@ -231,89 +224,96 @@ type TicketRequest struct {
 // the purposes, and carries out what use makes of it, in one step with the end of
 // the ticket: of any number who present it, one succeeds. Whatever use refuses
 // leaves the ticket as it was. ErrInvalidTicket when there is none, or when use
-// says so; that is recorded, and the try counted.
-func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, purposes []Purpose, use func(Ticket) (Batch, error)) error {
+// says so; that is recorded, and the try counted. *LimitError.
+func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, purposes []Purpose, use func(Ticket) ([]Change, error)) error {
 	credentials, err := s.presented(r, purposes)
 	if err != nil && !errors.Is(err, ErrInvalidTicket) {
 		return err
 	}
-	attempt, err := s.ticketAttempt(ctx, r, credentials)
+	attempt, good, err := s.ticketAttempt(ctx, r, credentials)
 	if err != nil {
 		return err
 	}
-	done, err := s.allow(ctx, attempt)
+	reservation, err := s.reserve(ctx, attempt)
 	if err != nil {
 		return s.recordLimited(ctx, r.Client, kind, User{}, err)
 	}
-	defer done()
-	var user UserID
-	once := func() error {
+	defer reservation.Release()
+	refuse := func(tickets []Ticket) error {
+		if !good { // nobody guesses a link that was good when we looked
+			if err := reservation.Failed(ctx); err != nil {
+				return err
+			}
+		}
+		return s.refuseTicket(ctx, r.Client, kind, tickets, credentials)
+	}
+	err = retry("using a ticket", func() error {
 		tickets, err := s.tickets(ctx, credentials)
 		if err != nil {
 			return err
 		}
-		for i, t := range tickets {
-			if !slices.Contains(purposes, t.Purpose) || !s.opens(t, credentials[i], s.Now()) {
-				continue
-			}
-			user = t.UserID
-			b, err := use(t)
-			if errors.Is(err, ErrInvalidTicket) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			b.TakeTickets = []Ticket{t}
-			b.PutTickets = append(b.PutTickets, s.used(t))
-			err = s.commit(ctx, b)
-			if errors.Is(err, ErrTaken) { // somebody has the address since it was looked up
-				err = ErrConflict
-			}
+		t, ok := s.redeemed(tickets, credentials, purposes)
+		if !ok {
+			return refuse(tickets)
+		}
+		changes, err := use(t)
+		if errors.Is(err, ErrInvalidTicket) {
+			return refuse(tickets)
+		}
+		if err != nil {
 			return err
 		}
-		return s.refuseTicket(ctx, r.Client, kind, tickets, credentials, attempt)
-	}
-	if err := once(); !errors.Is(err, ErrConflict) {
+		err = s.commit(ctx, append(changes, TakeTicket{t}, PutMark{s.used(t)}))
+		if errors.Is(err, ErrTaken) { // somebody has the address since it was looked up
+			return ErrConflict
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	if user == "" { // of a registration
-		return retry("using a ticket", once)
-	}
-	return s.alone(ctx, user, "", "using a ticket", once)
+	return reservation.GiveBack(ctx)
 }
 
-// ticketAttempt is what the request is held to.
-func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credentials []credential) (limited, error) {
+// redeemed is the ticket that is presented and good.
+func (s *Service) redeemed(tickets []Ticket, credentials []credential, purposes []Purpose) (Ticket, bool) {
+	for i, t := range tickets {
+		if slices.Contains(purposes, t.Purpose) && s.opens(t, credentials[i], s.Now()) {
+			return t, true
+		}
+	}
+	return Ticket{}, false
+}
+
+// ticketAttempt is what the request is held to, and whether it is a good link.
+func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credentials []credential) (a limit.Attempt, good bool, err error) {
 	if r.Code != "" {
-		return s.codeAttempt(r), nil
+		return s.codeAttempt(r), false, nil
 	}
 	tickets, err := s.tickets(ctx, credentials)
 	if err != nil {
-		return limited{}, err
+		return limit.Attempt{}, false, err
 	}
 	for i, t := range tickets {
 		if s.opens(t, credentials[i], s.Now()) {
-			return s.goodLink(t, r.Client), nil
+			return s.goodLink(t, r.Client), true, nil
 		}
 	}
-	return s.badLink(r.Client), nil
+	return s.strayAttempt(r.Client), false, nil
 }
 
 // refuseTicket counts a wrong code against the tickets it was tried on, records
 // the refusal, and returns ErrInvalidTicket.
-func (s *Service) refuseTicket(ctx context.Context, c Client, kind EventKind, tickets []Ticket, credentials []credential, attempt limited) error {
-	now := s.Now()
-	e := c.event(kind, OutcomeWrongTicket, now)
-	b := Batch{Hits: attempt.hits(now)}
+func (s *Service) refuseTicket(ctx context.Context, c Client, kind EventKind, tickets []Ticket, credentials []credential) error {
+	e := c.event(kind, OutcomeWrongTicket, s.Now())
+	var changes []Change
 	for i, t := range tickets {
 		if credentials[i].code != "" && len(t.CodeMAC) > 0 && t.Tries < MaxCodeTries {
-			b.CountTries = append(b.CountTries, t)
+			changes = append(changes, CountTry{t})
 		}
 		e.UserID = cmp.Or(e.UserID, t.UserID)
 	}
-	b.Events = []Event{e}
-	if err := s.Store.Commit(ctx, b); err != nil {
+	if err := s.Store.Commit(ctx, append(changes, AppendEvent{e})...); err != nil {
 		return wrap("recording wrong link or code", err)
 	}
 	return ErrInvalidTicket

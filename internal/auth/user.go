@@ -13,67 +13,101 @@ type UserID string
 // A SessionID names one session; access tokens carry it as "sid".
 type SessionID string
 
-// User is one account.
+// A User is one account. Stores keep it as two items, each with a version of its own:
+// the profile, and the sign-in, which is what signing in depends on. So a change of the
+// name and a login never meet on one item.
 type User struct {
+	// The profile.
+
 	ID       UserID
 	Username string // as written by its owner; unique by its [UsernameKey]
 	Email    string // empty: none; unique by its [EmailKey]
+	Name     string // for people to read, free text
+	Scope    string // what the user may do: RFC 6749 scope tokens, separated by one space
+	// Roles and Attributes are what an operator says of the user.
+	Roles      []string
+	Attributes map[string]string
+	CreatedAt  time.Time
+	// Version counts the changes of the profile; an update is refused unless it is
+	// based on the stored one.
+	Version int64
+
+	// The sign-in.
+
+	PasswordHash string // PHC string; empty: no password, nobody can log in with one
+	Disabled     bool
 	// EmailVerified: the owner has proved the address, or an operator vouches for it.
 	EmailVerified bool
 	// PendingEmail is to take the place of Email once it is proved; empty: none.
 	PendingEmail string
-	Name         string // for people to read, free text
-	Scope        string // what the user may do: RFC 6749 scope tokens, separated by one space
-	PasswordHash string // PHC string; empty: no password, nobody can log in with one
-	Disabled     bool
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	// SessionsFrom ends sessions in one write: those whose Since is before it
-	// are dead. It only ever grows, whatever becomes of the clock.
-	SessionsFrom time.Time
-	// Version counts the changes; an update is refused unless it is based on
-	// the stored one.
-	Version int64
+	// Epoch moves when something is taken away from whoever has signed in: by a new
+	// password, a disabled account, ended sessions. Sessions and tokens of an earlier
+	// one are dead. It is a number, so that no clock decides.
+	Epoch int64
+	// EpochAt is when it moved last. Tokens of the system this one descends from go by
+	// it: they have no epoch.
+	EpochAt time.Time
+	// Rights moves when a scope or role is taken away. It ends no session, only the
+	// tokens that were minted before.
+	Rights int64
+	// SignInVersion is the Version of the sign-in.
+	SignInVersion int64
+
+	// UpdatedAt is when either was changed last. Stores keep one for each.
+	UpdatedAt time.Time
 }
 
-// Session is one sign-in on one device: the family of its refresh tokens.
-type Session struct {
-	ID          SessionID
-	UserID      UserID
-	RefreshHash []byte // SHA-256 of the live refresh token's secret
-	// PreviousHash is that of the token before, which was spent at RotatedAt,
-	// and Rotations counts the spent ones.
-	PreviousHash []byte
-	RotatedAt    time.Time
-	Rotations    int64
-	Device       string // the User-Agent, shortened
-	Address      string // the client's address
-	CreatedAt    time.Time
-	// Since is User.SessionsFrom as it was when the session began, or when its
-	// user ended all the others from it.
-	Since      time.Time
-	LastUsedAt time.Time
-	ExpiresAt  time.Time
-	EndedAt    time.Time // zero: not ended
+// profile is what is stored of a profile and can be changed.
+type profile struct {
+	username, email, name, scope string
+	roles                        []string
+	attributes                   map[string]string
+	createdAt                    int64
+}
+
+func (u User) profile() profile {
+	return profile{u.Username, u.Email, u.Name, u.Scope, u.Roles, u.Attributes, u.CreatedAt.UnixMicro()}
+}
+
+// signIn is what is stored of a sign-in and can be changed.
+type signIn struct {
+	passwordHash            string
+	disabled, emailVerified bool
+	pendingEmail            string
+	epoch, epochAt, rights  int64
+}
+
+func (u User) signIn() signIn {
+	return signIn{u.PasswordHash, u.Disabled, u.EmailVerified, u.PendingEmail, u.Epoch, u.EpochAt.UnixMicro(), u.Rights}
+}
+
+// A CredentialKey names a credential for ever: its kind, and by what that finds it, such
+// as an issuer with the subject there, or the id of a passkey.
+type CredentialKey string
+
+// A Credential is something that proves a user besides the password: an identity at a
+// provider, a passkey, the seed of one-time codes. No two users have one of the same key.
+// Whoever deletes a user deletes its credentials in the same commit.
+//
+// The password is none: every login reads it, and it stays in the sign-in, where that is
+// no read more.
+type Credential struct {
+	Key       CredentialKey
+	UserID    UserID
+	Data      []byte // what checks it; sealed where it is secret
+	CreatedAt time.Time
 	// Version counts the changes, see User.Version.
 	Version int64
 }
 
-// endSessions ends the user's sessions, those that begin by what was read of the
-// user before, too.
-func (u *User) endSessions(now time.Time) {
-	next := u.SessionsFrom.Add(time.Microsecond) // as finely as stores keep it
+// moveEpoch ends the user's sessions in one write, and those that are being opened by
+// what was read of the user before.
+func (u *User) moveEpoch(now time.Time) {
+	next := u.EpochAt.Add(time.Microsecond) // it only grows, as finely as stores keep it
 	if now.After(next) {
 		next = now
 	}
-	u.SessionsFrom = next
-}
-
-// alive reports whether the session may still be used by its user at now, when
-// it ends after so long without use.
-func (s Session) alive(u User, now time.Time, idle time.Duration) bool {
-	return s.UserID == u.ID && !u.Disabled && s.EndedAt.IsZero() &&
-		now.Before(s.ExpiresAt) && now.Sub(s.LastUsedAt) < idle && !s.Since.Before(u.SessionsFrom)
+	u.Epoch, u.EpochAt = u.Epoch+1, next
 }
 
 // greeting is the name for mail to an address of the user: none before that

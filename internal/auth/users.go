@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
 )
@@ -34,11 +37,10 @@ func (s *Service) AddUser(ctx context.Context, n NewUser) (User, error) {
 			return User{}, err
 		}
 	}
-	e := s.adminEvent(EventUserAdded, u)
-	if err := s.Store.Commit(ctx, Batch{CreateUsers: []User{u}, Events: []Event{e}}); err != nil {
+	if err := s.Store.Commit(ctx, CreateUser{u}, AppendEvent{s.adminEvent(EventUserAdded, u)}); err != nil {
 		return User{}, fmt.Errorf("adding user %q: %w", u.Username, err)
 	}
-	u.Version = 1
+	u.Version, u.SignInVersion = 1, 1
 	return u, nil
 }
 
@@ -92,6 +94,27 @@ func (s *Service) UserByLogin(ctx context.Context, login string) (User, error) {
 	return s.userByLogin(ctx, login)
 }
 
+func (s *Service) userByLogin(ctx context.Context, login string) (User, error) {
+	return FindUser(ctx, s.Store, login)
+}
+
+// FindUser finds a user by username or e-mail address. ErrNotFound also for names
+// that nobody can have.
+func FindUser(ctx context.Context, store Store, login string) (User, error) {
+	if strings.Contains(login, "@") {
+		key, err := EmailKey(login)
+		if err != nil {
+			return User{}, ErrNotFound
+		}
+		return store.UserByEmail(ctx, key)
+	}
+	key, err := UsernameKey(login)
+	if err != nil {
+		return User{}, ErrNotFound
+	}
+	return store.UserByUsername(ctx, key)
+}
+
 // NamedUser finds the user whom an operator names: by id, username or e-mail
 // address. ErrNotFound; [ErrAmbiguous] where the text is the id of one user and the
 // username of another.
@@ -115,24 +138,6 @@ func NamedUser(ctx context.Context, store Store, text string) (User, error) {
 // NamedUser is the function of that name on the service's store.
 func (s *Service) NamedUser(ctx context.Context, text string) (User, error) {
 	return NamedUser(ctx, s.Store, text)
-}
-
-// CheckPassword returns the enabled user with the password, for operators.
-// ErrNotFound when there is no such user, ErrInvalidCredentials when the
-// password is another one or the user is disabled.
-func (s *Service) CheckPassword(ctx context.Context, login, password string) (User, error) {
-	u, err := s.userByLogin(ctx, login)
-	if err != nil {
-		return User{}, err
-	}
-	if u.Disabled || u.PasswordHash == "" {
-		return User{}, ErrInvalidCredentials
-	}
-	ok, _, err := s.verify(ctx, u.PasswordHash, password)
-	if err == nil && !ok {
-		err = ErrInvalidCredentials
-	}
-	return u, err
 }
 
 // UpdateUser changes a user and keeps trying while others change it too. Only
@@ -162,7 +167,7 @@ func (s *Service) SetPassword(ctx context.Context, named, password string) (User
 	}
 	return s.update(ctx, named, EventPasswordSet, func(u *User) error {
 		u.PasswordHash, u.PendingEmail = hash, ""
-		u.endSessions(s.Now())
+		u.moveEpoch(s.Now())
 		return nil
 	})
 }
@@ -186,29 +191,38 @@ func (s *Service) Invite(ctx context.Context, n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	var b Batch
-	switch invited, err := s.Store.UserByEmail(ctx, key); {
-	case errors.Is(err, ErrNotFound):
-		b.CreateUsers = []User{u}
-	case err != nil:
-		return User{}, fmt.Errorf("looking up user: %w", err)
-	case invited.PasswordHash != "" || invited.Disabled:
-		return User{}, ErrTaken
-	default: // what is said now counts, what is not said stays
-		invited.Name, invited.Scope = cmp.Or(u.Name, invited.Name), cmp.Or(u.Scope, invited.Scope)
-		if named := identifier.Trim(n.Username); named != "" {
-			invited.Username = named
-		}
-		u = invited
-		u.UpdatedAt = s.Now()
-		b.UpdateUsers = []User{u}
-	}
-	b.Events = []Event{s.adminEvent(EventUserInvited, u)}
-	t := Ticket{Purpose: PurposeInvite, Email: u.Email, UserID: u.ID, Bound: bound(u)}
-	if err := s.mailTicket(&b, t, key, Message{Kind: MessageInvite}, Client{}, s.Now()); err != nil {
+	now := s.Now()
+	u, change, err := s.invited(ctx, u, n, key, now)
+	if err != nil {
 		return User{}, err
 	}
-	return u, wrap("storing invitation", s.commit(ctx, b))
+	t := Ticket{Purpose: PurposeInvite, Email: u.Email, UserID: u.ID, Bound: bound(u)}
+	mailed, err := s.mailTicket(t, nil, key, Message{Kind: MessageInvite}, Client{}, now)
+	if err != nil {
+		return User{}, err
+	}
+	changes := append(mailed, AppendEvent{s.adminEvent(EventUserInvited, u)})
+	return u, wrap("storing invitation", s.commit(ctx, append(changes, change...)))
+}
+
+// invited is the user who is to be invited: a new one, or one who was before and has not
+// chosen a password. ErrTaken.
+func (s *Service) invited(ctx context.Context, u User, n NewUser, key string, now time.Time) (User, []Change, error) {
+	there, err := s.Store.UserByEmail(ctx, key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return u, []Change{CreateUser{u}}, nil
+	case err != nil:
+		return User{}, nil, fmt.Errorf("looking up user: %w", err)
+	case there.PasswordHash != "" || there.Disabled:
+		return User{}, nil, ErrTaken
+	}
+	again := there // what is said now counts, what is not said stays
+	again.Name, again.Scope = cmp.Or(u.Name, there.Name), cmp.Or(u.Scope, there.Scope)
+	if named := identifier.Trim(n.Username); named != "" {
+		again.Username = named
+	}
+	return again, s.changed(there, again, "", now), nil
 }
 
 // Disable stops a user from logging in and ends the user's sessions, or lets
@@ -221,7 +235,7 @@ func (s *Service) Disable(ctx context.Context, named string, disabled bool) (Use
 	return s.update(ctx, named, kind, func(u *User) error {
 		u.Disabled = disabled
 		if disabled {
-			u.endSessions(s.Now())
+			u.moveEpoch(s.Now())
 		}
 		return nil
 	})
@@ -231,87 +245,75 @@ func (s *Service) Disable(ctx context.Context, named string, disabled bool) (Use
 func (s *Service) EndSessions(ctx context.Context, named string) (User, error) {
 	logout := Event{Kind: EventLogout, Outcome: Outcome(LogoutAll)}
 	return s.change(ctx, named, logout, func(u *User) error {
-		u.endSessions(s.Now())
+		u.moveEpoch(s.Now())
 		return nil
 	})
 }
 
-// endedTogether is how many users' sessions end in one commit.
-const endedTogether = 50
+// endAtOnce is how many users' sessions end at the same time.
+const endAtOnce = 16
 
 // EndAllSessions ends every session of every user, and voids the links and codes that
 // were mailed to their addresses. A registration that nobody has confirmed is no
 // user's, and stays. tell gets the number of users so far. Whoever is interrupted
 // begins anew.
 func (s *Service) EndAllSessions(ctx context.Context, tell func(users int)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	defer all.Wait()
+	permits := make(chan struct{}, endAtOnce)
 	n := 0
-	end := func(some []User) error {
-		if err := s.endAllOf(ctx, some); err != nil {
-			return err
-		}
-		n += len(some)
-		tell(n)
-		return nil
-	}
-	var some []User
 	for u, err := range s.Users(ctx) {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
 		if err != nil {
 			return err
 		}
-		if some = append(some, u); len(some) < endedTogether {
-			continue
-		}
-		if err := end(some); err != nil {
-			return err
-		}
-		some = some[:0]
-	}
-	return end(some)
-}
-
-// endAllOf ends the sessions of some users together, or of each alone when one of them
-// has changed since.
-func (s *Service) endAllOf(ctx context.Context, users []User) error {
-	var b Batch
-	for _, u := range users {
-		if err := s.endAll(ctx, &b, u); err != nil {
-			return err
-		}
-	}
-	err := s.Store.Commit(ctx, b)
-	if !errors.Is(err, ErrConflict) {
-		return wrap("ending sessions", err)
-	}
-	for _, u := range users {
-		err := retry(fmt.Sprintf("ending sessions of user %q", u.ID), func() error {
-			u, err := s.Store.User(ctx, u.ID)
-			if errors.Is(err, ErrNotFound) {
-				return nil // deleted, with all sessions
+		permits <- struct{}{}
+		all.Go(func() {
+			defer func() { <-permits }()
+			if err := s.endAll(ctx, u.ID); err != nil {
+				cancel(err)
 			}
-			if err != nil {
-				return fmt.Errorf("reading user: %w", err)
-			}
-			var b Batch
-			if err := s.endAll(ctx, &b, u); err != nil {
-				return err
-			}
-			return s.Store.Commit(ctx, b)
 		})
+		n++
+		tell(n)
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+// endAll ends a user's sessions, and takes the tickets of the user's addresses.
+func (s *Service) endAll(ctx context.Context, id UserID) error {
+	return retry(fmt.Sprintf("ending sessions of user %q", id), func() error {
+		u, err := s.Store.User(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			return nil // deleted, with all sessions
+		}
+		if err != nil {
+			return fmt.Errorf("reading user: %w", err)
+		}
+		now := s.Now()
+		ended := u
+		ended.moveEpoch(now)
+		changes := append(s.changed(u, ended, "", now),
+			AppendEvent{Event{ID: eventID(), Time: now, Kind: EventLogout, Outcome: Outcome(LogoutAll), UserID: u.ID}})
+		tickets, err := s.ticketsOf(ctx, u)
 		if err != nil {
 			return err
 		}
-	}
-	return nil
+		for _, t := range tickets {
+			changes = append(changes, TakeTicket{t})
+		}
+		return s.Store.Commit(ctx, changes...)
+	})
 }
 
-// endAll has the batch end the user's sessions, and take the tickets of the user's
-// addresses.
-func (s *Service) endAll(ctx context.Context, b *Batch, u User) error {
-	now := s.Now()
-	u.endSessions(now)
-	u.UpdatedAt = now
-	b.UpdateUsers = append(b.UpdateUsers, u)
-	b.Events = append(b.Events, Event{Time: now, Kind: EventLogout, Outcome: Outcome(LogoutAll), UserID: u.ID})
+// ticketsOf finds the tickets that were mailed to the user's addresses.
+func (s *Service) ticketsOf(ctx context.Context, u User) ([]Ticket, error) {
+	var all []Ticket
 	for _, email := range []string{u.Email, u.PendingEmail} {
 		key, err := EmailKey(email)
 		if err != nil { // there is none
@@ -319,28 +321,33 @@ func (s *Service) endAll(ctx context.Context, b *Batch, u User) error {
 		}
 		for purpose := range pages {
 			t, err := s.Store.Ticket(ctx, s.ticketID(purpose, key))
-			if errors.Is(err, ErrNotFound) {
-				continue
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return nil, fmt.Errorf("reading ticket: %w", err)
 			}
-			if err != nil {
-				return fmt.Errorf("reading ticket: %w", err)
+			known := slices.ContainsFunc(all, func(other Ticket) bool { return other.ID == t.ID })
+			if err == nil && !known {
+				all = append(all, t)
 			}
-			b.TakeTickets = append(b.TakeTickets, t)
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // DeleteUser deletes a user with all sessions. The username and the address are
 // free then; the id is never given to anybody else.
 func (s *Service) DeleteUser(ctx context.Context, id UserID) error {
-	return retry(fmt.Sprintf("deleting user %q", id), func() error {
+	doing := fmt.Sprintf("deleting user %q", id)
+	return retry(doing, func() error {
 		u, err := s.Store.User(ctx, id)
 		if err != nil {
 			return fmt.Errorf("user %q: %w", id, err)
 		}
-		b := Batch{DeleteUsers: []User{u}, Events: []Event{s.adminEvent(EventUserDeleted, u)}}
-		return wrap(fmt.Sprintf("deleting user %q", id), s.Store.Commit(ctx, b))
+		e := s.adminEvent(EventUserDeleted, u)
+		changes, err := s.deletion(ctx, u, e.Time)
+		if err != nil {
+			return err
+		}
+		return wrap(doing, s.Store.Commit(ctx, append(changes, AppendEvent{e})...))
 	})
 }
 
@@ -357,37 +364,35 @@ func (s *Service) change(ctx context.Context, named string, e Event, edit func(*
 		if err != nil {
 			return fmt.Errorf("user %q: %w", named, err)
 		}
-		if err := edit(&u); err != nil {
+		edited := u
+		if err := edit(&edited); err != nil {
 			return err
 		}
-		u.UpdatedAt = s.Now()
-		e.Time, e.UserID = u.UpdatedAt, u.ID
-		if err := s.Store.Commit(ctx, Batch{UpdateUsers: []User{u}, Events: []Event{e}}); err != nil {
+		e.ID, e.Time, e.UserID = eventID(), s.Now(), u.ID
+		if err := s.Store.Commit(ctx, append(s.changed(u, edited, "", e.Time), AppendEvent{e})...); err != nil {
 			return wrap(doing, err)
 		}
-		u.Version++
-		changed = u
-		return nil
+		changed, err = s.Store.User(ctx, u.ID)
+		return wrap("reading user", err)
 	})
 	return changed, err
 }
 
 func (s *Service) adminEvent(kind EventKind, u User) Event {
-	return Event{Time: s.Now(), Kind: kind, Outcome: OutcomeOK, UserID: u.ID}
+	return Event{ID: eventID(), Time: s.Now(), Kind: kind, Outcome: OutcomeOK, UserID: u.ID}
 }
 
 // usersPage is how many users are read at a time.
 const usersPage = 500
 
-// Users yields every user, by id.
+// Users yields every user.
 func (s *Service) Users(ctx context.Context) iter.Seq2[User, error] { return AllUsers(ctx, s.Store) }
 
 // AllUsers yields every user of a store, by id, for those who need no service.
 func AllUsers(ctx context.Context, store Store) iter.Seq2[User, error] {
 	return func(yield func(User, error) bool) {
-		var after UserID
-		for {
-			page, err := store.Users(ctx, after, usersPage)
+		for after := Cursor(""); ; {
+			page, next, err := store.Users(ctx, after, usersPage)
 			if err != nil {
 				yield(User{}, fmt.Errorf("reading users: %w", err))
 				return
@@ -397,10 +402,48 @@ func AllUsers(ctx context.Context, store Store) iter.Seq2[User, error] {
 					return
 				}
 			}
-			if len(page) < usersPage {
+			if len(page) == 0 {
 				return
 			}
-			after = page[len(page)-1].ID
+			after = next
 		}
 	}
+}
+
+// An ImportRecord is one user of another system, with the password hash as it
+// was there.
+type ImportRecord struct {
+	NewUser
+	PasswordHash string // empty: the user sets a password by recovery
+	Disabled     bool
+	CreatedAt    time.Time // zero: now
+}
+
+// clockSkew is how far ahead the clock may be that made a record.
+const clockSkew = 24 * time.Hour
+
+// ImportedUser returns the user of the record, with the event that says where it comes
+// from, for a [Loader]. It applies the rules of users and stores nothing. *InvalidError.
+func (s *Service) ImportedUser(r ImportRecord) (LoadedUser, error) {
+	u, err := s.newUser(r.NewUser)
+	if err != nil {
+		return LoadedUser{}, err
+	}
+	u.PasswordHash, u.Disabled = r.PasswordHash, r.Disabled
+	if !r.CreatedAt.IsZero() {
+		if r.CreatedAt.Unix() <= 0 || r.CreatedAt.After(s.Now().Add(clockSkew)) {
+			return LoadedUser{}, invalid("created_at", "must lie after 1970 and not in the future")
+		}
+		u.CreatedAt = r.CreatedAt.UTC().Truncate(time.Microsecond) // as stores keep it
+	}
+	return LoadedUser{u, s.adminEvent(EventImported, u)}, nil
+}
+
+// AddImported creates the user of a record. *InvalidError, ErrTaken.
+func (s *Service) AddImported(ctx context.Context, r ImportRecord) error {
+	u, err := s.ImportedUser(r)
+	if err != nil {
+		return err
+	}
+	return s.Store.Commit(ctx, CreateUser{u.User}, AppendEvent{u.Event})
 }

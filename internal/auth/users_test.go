@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,11 +132,11 @@ func TestMembersOfAUserAreChecked(t *testing.T) {
 			c.change(&n)
 			_, err := f.AddUser(t.Context(), n)
 			wantInvalid(t, err, c.field)
-			wantInvalid(t, f.Import(t.Context(), []auth.ImportRecord{{NewUser: good}, {NewUser: n}}), c.field)
+			wantInvalid(t, f.importAll(auth.ImportRecord{NewUser: n}), c.field)
 			if events := f.events(); len(events) != 0 {
 				t.Errorf("events %+v were written", events)
 			}
-			if err := f.Import(t.Context(), []auth.ImportRecord{{NewUser: good}}); err != nil {
+			if err := f.importAll(auth.ImportRecord{NewUser: good}); err != nil {
 				t.Errorf("the good one alone: %v", err)
 			}
 		})
@@ -180,7 +181,7 @@ func TestUpdateChangesProfileAndScopeAlone(t *testing.T) {
 	got, err := f.UpdateUser(t.Context(), "ada@example.com", func(u *auth.User) {
 		*u = auth.User{
 			ID: "u9", Username: "eve", Email: "ada@example.org", Name: "Ada King", Scope: " admin  read ",
-			PasswordHash: "x", Disabled: true, SessionsFrom: start.Add(time.Hour), Version: 77,
+			PasswordHash: "x", Disabled: true, Epoch: 7, EpochAt: start.Add(time.Hour), Rights: 7, Version: 77, SignInVersion: 77,
 		}
 	})
 	if err != nil {
@@ -188,7 +189,7 @@ func TestUpdateChangesProfileAndScopeAlone(t *testing.T) {
 	}
 	want := before
 	want.Email, want.Name, want.Scope = "ada@example.org", "Ada King", "admin read"
-	want.Version, want.UpdatedAt = 2, start.Add(time.Minute)
+	want.Version, want.SignInVersion, want.Rights, want.UpdatedAt = 2, 2, 1, start.Add(time.Minute)
 	if diff := cmp.Diff(want, f.user("u1")); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
 	}
@@ -242,21 +243,24 @@ func TestConcurrentUpdatesLoseNothing(t *testing.T) {
 }
 
 func TestUpdatesGiveUpAtLast(t *testing.T) {
-	tries := 0
-	broken := &faulty{fault: func(operation string) error {
-		if operation != "Commit" {
-			return nil
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		broken := &faulty{fault: func(operation string) error {
+			if operation != "Commit" {
+				return nil
+			}
+			tries++
+			return auth.ErrConflict
+		}}
+		f := newFixture(t)
+		f.addAda()
+		f.Service = f.service(withStore(broken))
+		began := time.Now()
+		_, err := f.UpdateUser(t.Context(), "ada", func(*auth.User) {})
+		if took := time.Since(began); !errors.Is(err, auth.ErrConflict) || took < 4*time.Second || took > 6*time.Second || tries > 1000 {
+			t.Errorf("got %v after %d tries in %v, want ErrConflict after 5 s", err, tries, took)
 		}
-		tries++
-		return auth.ErrConflict
-	}}
-	f := newFixture(t)
-	f.addAda()
-	f.Service = f.service(withStore(broken))
-	_, err := f.UpdateUser(t.Context(), "ada", func(*auth.User) {})
-	if !errors.Is(err, auth.ErrConflict) || tries < 2 || tries > 100 {
-		t.Errorf("got %v after %d tries, want ErrConflict after some", err, tries)
-	}
+	})
 }
 
 func TestUnknownUsersCannotBeChanged(t *testing.T) {
@@ -283,7 +287,7 @@ func TestUsersYieldsEveryPage(t *testing.T) {
 		records = append(records, auth.ImportRecord{NewUser: auth.NewUser{ID: id, Username: string(id)}})
 	}
 	slices.Reverse(records)
-	if err := f.Import(t.Context(), records); err != nil {
+	if err := f.importAll(records...); err != nil {
 		t.Fatal(err)
 	}
 	var got []auth.UserID
@@ -400,7 +404,7 @@ func TestAllSessionsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	invite := token(t, f.mail(auth.MessageInvite, "invited@example.com"))
-	before := f.user("u1").SessionsFrom
+	before := f.user("u1").Epoch
 
 	// Somebody changes users between the look and the commit, once.
 	racing := &faulty{Store: f.Store}
@@ -425,8 +429,8 @@ func TestAllSessionsEnd(t *testing.T) {
 	for i, one := range tokens {
 		f.wantAlive(fmt.Sprint("session ", i), one, false)
 	}
-	if u := f.user("u1"); !u.SessionsFrom.After(before) || u.Name != "Ada" {
-		t.Errorf("got %+v; want a later SessionsFrom, and the other change", u)
+	if u := f.user("u1"); u.Epoch != before+1 || u.Name != "Ada" {
+		t.Errorf("got %+v; want the next epoch, and the other change", u)
 	}
 	for name, link := range map[string]string{"a reset": reset, "an invitation": invite} {
 		if err := f.reset(link, otherPassword); !errors.Is(err, auth.ErrInvalidTicket) {
@@ -447,5 +451,30 @@ func TestAllSessionsEnd(t *testing.T) {
 	}
 	if _, err := f.login("ada", password); err != nil {
 		t.Errorf("the password stays good: %v", err)
+	}
+}
+
+// TestCredentialsGoWithTheirUser, so that their keys are free.
+func TestCredentialsGoWithTheirUser(t *testing.T) {
+	for name, end := range map[string]func(*fixture) error{
+		"by an operator": func(f *fixture) error { return f.DeleteUser(f.t.Context(), "u1") },
+		"by the owner": func(f *fixture) error {
+			return f.DeleteAccount(f.t.Context(), f.claimsOf(f.mustLogin("ada", password)), password, auth.Client{})
+		},
+	} {
+		f := newFixture(t)
+		f.addAda()
+		keys := []auth.CredentialKey{"passkey 1", "passkey 2"}
+		for _, key := range keys {
+			f.commit(auth.CreateCredential{Credential: auth.Credential{Key: key, UserID: "u1", CreatedAt: start}})
+		}
+		if err := end(f); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, key := range keys {
+			if _, err := f.store.Credential(t.Context(), key); !errors.Is(err, auth.ErrNotFound) {
+				t.Errorf("%s: %s: got %v, want ErrNotFound", name, key, err)
+			}
+		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
 const defaultTimeout = 30 * time.Second
@@ -119,13 +120,12 @@ func isHelo(name string) bool {
 }
 
 // Send implements auth.Mailer. Refusals of the recipient for good are
-// auth.ErrUndeliverable, see Refusal. Everything else may pass or be mended by the
+// outbox.ErrUndeliverable, see Refusal. Everything else may pass or be mended by the
 // operator and is worth another attempt; what fails before MAIL FROM is
-// auth.ErrMailServer. No error shows an address, the link, or
-// the code.
+// outbox.ErrServer. No error shows an address, the link, or the code.
 func (s *SMTP) Send(ctx context.Context, m auth.Message) error {
 	if !isAddress(m.To) {
-		return fmt.Errorf("%w: the recipient's address is not valid", auth.ErrUndeliverable)
+		return fmt.Errorf("%w: the recipient's address is not valid", outbox.ErrUndeliverable)
 	}
 	rendered, err := s.Templates.Render(m)
 	if err != nil {
@@ -147,7 +147,7 @@ func (s *SMTP) Send(ctx context.Context, m auth.Message) error {
 		err = s.explain(err, stage, s.redactor(m))
 	}
 	if stage == stageConnect {
-		return fmt.Errorf("%w: %w", auth.ErrMailServer, err)
+		return fmt.Errorf("%w: %w", outbox.ErrServer, err)
 	}
 	return err
 }
@@ -158,7 +158,7 @@ func (s *SMTP) explain(err error, at stage, r redactor) error {
 	if errors.As(err, &answer) {
 		refused := refusal(s.server, at, answer, r.clean(answer.Msg))
 		if refused.Final {
-			return fmt.Errorf("%w: %w", auth.ErrUndeliverable, refused)
+			return fmt.Errorf("%w: %w", outbox.ErrUndeliverable, refused)
 		}
 		return refused
 	}

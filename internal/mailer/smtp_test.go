@@ -32,6 +32,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
 const (
@@ -265,7 +266,7 @@ func TestDelivery(t *testing.T) {
 			err := newSMTP(t, cfg).Send(t.Context(), sample(auth.MessageVerify))
 			if c.fails != "" {
 				server := c.name != "login missing"
-				if err == nil || !strings.Contains(err.Error(), c.fails) || errors.Is(err, auth.ErrUndeliverable) || errors.Is(err, auth.ErrMailServer) != server {
+				if err == nil || !strings.Contains(err.Error(), c.fails) || errors.Is(err, outbox.ErrUndeliverable) || errors.Is(err, outbox.ErrServer) != server {
 					t.Fatalf("got %v, want a passing error with %q, about the server: %t", err, c.fails, server)
 				}
 				keepsSecrets(t, err)
@@ -491,7 +492,7 @@ func TestStrangersCannotAddHeaders(t *testing.T) {
 		m := sample(auth.MessageVerify)
 		m.To = to
 		err := s.Send(t.Context(), m)
-		if !errors.Is(err, auth.ErrUndeliverable) {
+		if !errors.Is(err, outbox.ErrUndeliverable) {
 			t.Errorf("to %q: got %v, want ErrUndeliverable", to, err)
 		} else if to != "" && strings.Contains(err.Error(), to) {
 			t.Errorf("the error shows the address: %v", err)
@@ -537,7 +538,7 @@ func TestRefusals(t *testing.T) {
 				return nil
 			}}
 			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)}).Send(t.Context(), sample(auth.MessageVerify))
-			if err == nil || errors.Is(err, auth.ErrUndeliverable) != c.forGood || !strings.Contains(err.Error(), c.want) {
+			if err == nil || errors.Is(err, outbox.ErrUndeliverable) != c.forGood || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want an error with %q, undeliverable: %t", err, c.want, c.forGood)
 			}
 			if strings.ContainsAny(err.Error(), "\r\n") || len(err.Error()) > 400 {
@@ -647,11 +648,11 @@ func TestOnlyARefusalOfTheRecipientIsFinal(t *testing.T) {
 		t.Run(c.at+" "+c.reply, func(t *testing.T) {
 			address := scripted(t, func(conn net.Conn) { replying(conn, c.at, c.reply) })
 			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(auth.MessageVerify))
-			if before := c.at == "EHLO"; errors.Is(err, auth.ErrMailServer) != before {
+			if before := c.at == "EHLO"; errors.Is(err, outbox.ErrServer) != before {
 				t.Errorf("got %v; about the server: want %t", err, before)
 			}
 			var refused *mailer.Refusal
-			if !errors.As(err, &refused) || errors.Is(err, auth.ErrUndeliverable) != (c.hint == final) {
+			if !errors.As(err, &refused) || errors.Is(err, outbox.ErrUndeliverable) != (c.hint == final) {
 				t.Fatalf("got %v; undeliverable must be %t", err, c.hint == final)
 			}
 			if _, hint, found := strings.Cut(err.Error(), "(hint: "); found != (c.hint != final) || !strings.HasPrefix(hint, c.hint) {
@@ -720,16 +721,16 @@ func TestAServerThatHangs(t *testing.T) {
 				cancel()
 			}()
 			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(ctx, sample(auth.MessageVerify))
-			if !errors.Is(err, context.Canceled) || errors.Is(err, auth.ErrUndeliverable) {
+			if !errors.Is(err, context.Canceled) || errors.Is(err, outbox.ErrUndeliverable) {
 				t.Errorf("got %v, want context.Canceled", err)
 			}
 			err = newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Timeout: 20 * time.Millisecond}).Send(t.Context(), sample(auth.MessageVerify))
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, auth.ErrUndeliverable) || !strings.Contains(err.Error(), "no end within 20ms") {
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, outbox.ErrUndeliverable) || !strings.Contains(err.Error(), "no end within 20ms") {
 				t.Errorf("got %v, want context.DeadlineExceeded after 20ms", err)
 			}
 			// TLS that never answers is the same.
 			err = newSMTP(t, mailer.SMTPConfig{URL: "smtps://" + address, Timeout: 20 * time.Millisecond}).Send(t.Context(), sample(auth.MessageVerify))
-			if err == nil || errors.Is(err, auth.ErrUndeliverable) {
+			if err == nil || errors.Is(err, outbox.ErrUndeliverable) {
 				t.Errorf("got %v, want a passing error", err)
 			}
 		})
@@ -784,7 +785,7 @@ func TestAServerThatBreaksOff(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || errors.Is(err, auth.ErrUndeliverable) || !strings.Contains(err.Error(), c.want) {
+			if err == nil || errors.Is(err, outbox.ErrUndeliverable) || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want a passing error with %q", err, c.want)
 			}
 			keepsSecrets(t, err)
@@ -795,7 +796,7 @@ func TestAServerThatBreaksOff(t *testing.T) {
 func TestANoteAtTheDoorIsNotAboutTheMessage(t *testing.T) {
 	address := scripted(t, func(c net.Conn) { io.WriteString(c, "554 no service for ada@example.com\r\n") })
 	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(auth.MessageVerify))
-	if err == nil || errors.Is(err, auth.ErrUndeliverable) || !strings.Contains(err.Error(), "connecting: 554 no service") {
+	if err == nil || errors.Is(err, outbox.ErrUndeliverable) || !strings.Contains(err.Error(), "connecting: 554 no service") {
 		t.Fatalf("got %v, want a passing error with the answer", err)
 	}
 	keepsSecrets(t, err)
@@ -810,7 +811,7 @@ func TestEndlessAnswers(t *testing.T) {
 		}
 	})
 	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + credentials + address}).Send(t.Context(), sample(auth.MessageVerify))
-	if err == nil || errors.Is(err, auth.ErrUndeliverable) || !strings.Contains(err.Error(), "too long") {
+	if err == nil || errors.Is(err, outbox.ErrUndeliverable) || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("got %v, want a passing error that says why", err)
 	}
 }
@@ -822,7 +823,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 	l.Close()
 	err = newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + credentials + l.Addr().String()}).Send(t.Context(), sample(auth.MessageVerify))
-	if err == nil || errors.Is(err, auth.ErrUndeliverable) || !strings.Contains(err.Error(), "refused") {
+	if err == nil || errors.Is(err, outbox.ErrUndeliverable) || !strings.Contains(err.Error(), "refused") {
 		t.Fatalf("got %v, want a passing error", err)
 	}
 	keepsSecrets(t, err)
@@ -835,7 +836,7 @@ func TestAddressesBeyondASCIIAreUndeliverable(t *testing.T) {
 	m := sample(auth.MessageVerify)
 	m.To = "zoë@example.com"
 	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)}).Send(t.Context(), m)
-	if !errors.Is(err, auth.ErrUndeliverable) || len(srv.from) > 0 {
+	if !errors.Is(err, outbox.ErrUndeliverable) || len(srv.from) > 0 {
 		t.Errorf("got %v from sender %q, want ErrUndeliverable before any command", err, srv.from)
 	}
 }
@@ -869,7 +870,7 @@ func TestARefusalIsHeardAtOnce(t *testing.T) {
 			replying(silentAfter{c, "550 5.1.1"}, refused, "550 5.1.1 No such user")
 		})
 		err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Timeout: 5 * time.Second}).Send(t.Context(), sample(auth.MessageVerify))
-		if !errors.Is(err, auth.ErrUndeliverable) {
+		if !errors.Is(err, outbox.ErrUndeliverable) {
 			t.Errorf("refused at %s: got %v, want ErrUndeliverable", refused, err)
 		}
 	}

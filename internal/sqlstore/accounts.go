@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
@@ -39,14 +37,13 @@ func (s *Store) UserDeleted(ctx context.Context, id auth.UserID) (bool, error) {
 	return n > 0, unavailable(err)
 }
 
-// Users returns users by id.
-func (s *Store) Users(ctx context.Context, after auth.UserID, limit int) ([]auth.User, error) {
-	return collect(ctx, s.stmts.users, scanUser, string(after), limit)
-}
-
-// UserSessions returns a user's sessions.
-func (s *Store) UserSessions(ctx context.Context, id auth.UserID, since, now time.Time, idle time.Duration, limit int) ([]auth.Session, error) {
-	return collect(ctx, s.stmts.userSessions, scanSession, string(id), micros(since), micros(now), micros(now.Add(-idle)), limit)
+// Users returns users by id, which is their cursor.
+func (s *Store) Users(ctx context.Context, after auth.Cursor, limit int) ([]auth.User, auth.Cursor, error) {
+	users, err := collect(ctx, s.stmts.users, scanUser, string(after), limit)
+	if len(users) > 0 {
+		after = auth.Cursor(users[len(users)-1].ID)
+	}
+	return users, after, err
 }
 
 func collect[T any](ctx context.Context, stmt *sql.Stmt, scan func(row) (T, error), args ...any) ([]T, error) {
@@ -66,80 +63,63 @@ func collect[T any](ctx context.Context, stmt *sql.Stmt, scan func(row) (T, erro
 	return all, unavailable(rows.Err())
 }
 
-func (s *Store) checkUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
-	var version int64
-	err := tx.StmtContext(ctx, s.stmts.userVersion).QueryRowContext(ctx, string(u.ID)).Scan(&version)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && version != u.Version {
+func (a *application) checkEpoch(c auth.CheckEpoch) error {
+	var epoch int64
+	err := a.stmt(a.stmts.epoch).QueryRowContext(a.ctx, string(c.UserID)).Scan(&epoch)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && epoch != c.Epoch {
 		return auth.ErrConflict
 	}
 	return unavailable(err)
 }
 
-func (s *Store) createUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
-	args, err := userArgs(u)
+func (a *application) createUser(u auth.User) error {
+	args, err := profileArgs(u)
 	if err != nil {
 		return err
 	}
-	n, err := affected(tx.StmtContext(ctx, s.stmts.insertUser).ExecContext(ctx, args...))
-	return one(n, err, auth.ErrTaken)
-}
-
-func (s *Store) updateUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
-	args, err := userArgs(u)
-	if err != nil {
+	if err := a.one(a.stmts.insertUser, auth.ErrTaken, args...); err != nil {
 		return err
 	}
-	n, err := affected(tx.StmtContext(ctx, s.stmts.updateUser).ExecContext(ctx, append(args, u.Version)...))
-	return one(n, err, auth.ErrConflict)
+	return a.run(a.stmts.insertSignIn, signInArgs(u)...)
 }
 
-func (s *Store) createSession(ctx context.Context, tx *sql.Tx, e auth.Session) error {
-	n, err := affected(tx.StmtContext(ctx, s.stmts.insertSession).ExecContext(ctx, string(e.ID), string(e.UserID),
-		blob(e.RefreshHash), blob(e.PreviousHash), micros(e.RotatedAt), e.Rotations, e.Device, e.Address,
-		micros(e.CreatedAt), micros(e.Since), micros(e.LastUsedAt), micros(e.ExpiresAt), micros(e.EndedAt)))
-	return one(n, err, auth.ErrTaken)
-}
-
-func (s *Store) updateSession(ctx context.Context, tx *sql.Tx, e auth.Session) error {
-	n, err := affected(tx.StmtContext(ctx, s.stmts.updateSession).ExecContext(ctx, string(e.ID), micros(e.Since), micros(e.EndedAt)))
-	return one(n, err, auth.ErrConflict)
-}
-
-func (s *Store) rotateSession(ctx context.Context, tx *sql.Tx, r auth.Rotation) error {
-	e := r.Session
-	n, err := affected(tx.StmtContext(ctx, s.stmts.rotateSession).ExecContext(ctx, blob(e.RefreshHash), blob(e.PreviousHash),
-		micros(e.RotatedAt), e.Rotations, e.Device, e.Address, micros(e.LastUsedAt),
-		string(e.ID), e.Version, string(r.User.ID), r.User.Version))
-	return one(n, err, auth.ErrConflict)
-}
-
-// blob is never NULL.
-func blob(b []byte) []byte {
-	if b == nil {
-		return []byte{}
+func (a *application) updateUser(c auth.UpdateUser) error {
+	if c.Profile() {
+		args, err := profileArgs(c.New)
+		if err != nil {
+			return err
+		}
+		if err := a.one(a.stmts.updateUser, auth.ErrConflict, append(args, c.Old.Version)...); err != nil {
+			return err
+		}
 	}
-	return b
+	if !c.SignIn() {
+		return nil
+	}
+	return a.one(a.stmts.updateSignIn, auth.ErrConflict, append(signInArgs(c.New), c.Old.SignInVersion)...)
 }
 
-func (s *Store) deleteUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
-	n, err := affected(tx.StmtContext(ctx, s.stmts.deleteUser).ExecContext(ctx, string(u.ID), u.Version))
-	if err := one(n, err, auth.ErrConflict); err != nil {
+// deleteUser begins with the sign-in: whoever is about to change it waits, or has
+// already.
+func (a *application) deleteUser(u auth.User) error {
+	if err := a.one(a.stmts.deleteSignIn, auth.ErrConflict, string(u.ID), u.SignInVersion); err != nil {
 		return err
 	}
-	_, err = tx.StmtContext(ctx, s.stmts.insertDeletedUser).ExecContext(ctx, string(u.ID))
-	return unavailable(err)
-}
-
-// one turns "no row was touched" into the error that it means.
-func one(n int64, err, none error) error {
-	if err == nil && n == 0 {
-		return none
+	if err := a.run(a.stmts.deleteUser, string(u.ID)); err != nil {
+		return err
 	}
-	return unavailable(err)
+	return a.run(a.stmts.insertDeletedUser, string(u.ID))
 }
 
-// userArgs are $1 to $14 of insertUser and updateUser.
-func userArgs(u auth.User) ([]any, error) {
+func (a *application) replaceUser(c auth.ReplaceUser) error {
+	if err := a.deleteUser(c.Old); err != nil {
+		return err
+	}
+	return a.createUser(c.New)
+}
+
+// profileArgs are $1 to $11 of insertUser and updateUser.
+func profileArgs(u auth.User) ([]any, error) {
 	usernameKey, err := auth.UsernameKey(u.Username)
 	if err != nil {
 		return nil, err
@@ -151,56 +131,12 @@ func userArgs(u auth.User) ([]any, error) {
 		}
 		emailKey.Valid = true
 	}
-	return []any{string(u.ID), u.Username, usernameKey, u.Email, emailKey, u.Name, u.Scope, u.PasswordHash,
-		u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.SessionsFrom), u.EmailVerified, u.PendingEmail}, nil
+	return []any{string(u.ID), u.Username, usernameKey, u.Email, emailKey, u.Name, u.Scope, list(u.Roles),
+		object(u.Attributes), micros(u.CreatedAt), micros(u.UpdatedAt)}, nil
 }
 
-// purgeAtOnce is how many rows a purge deletes in one transaction: others wait for
-// no more.
-const purgeAtOnce = 1000
-
-// Purge deletes what nobody has a use for any more.
-func (s *Store) Purge(ctx context.Context, before auth.Moments) error {
-	// Numbers grow with time, but for clocks that differ; this finds the first one
-	// to keep without an index on time, which every event would pay for.
-	var firstKept int64
-	const find = `SELECT COALESCE((SELECT MIN(number) FROM events WHERE time >= $1),
-		(SELECT value + 1 FROM counters WHERE name = 'events'))`
-	if err := s.read.QueryRowContext(ctx, find, micros(before.Events)).Scan(&firstKept); err != nil {
-		return unavailable(err)
-	}
-	for _, d := range []struct {
-		table, key, which string
-		before            int64
-	}{
-		{"sessions", "id", `expires_at < $1`, micros(before.Expired)},
-		{"tickets", "id", `expires_at < $1`, micros(before.Expired)},
-		{"mails", "id", `give_up_at < $1`, micros(before.Expired)},
-		{"signing_keys", "number", `expires_at > 0 AND expires_at < $1`, micros(before.Expired)},
-		{"events", "number", `number < $1`, firstKept},
-		{"counts", "key", `last_hit < $1`, micros(before.Hits)},
-	} {
-		text := fmt.Sprintf(`DELETE FROM %s WHERE %s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s LIMIT %d)`, d.table, d.key, d.which, purgeAtOnce)
-		if err := s.purge(ctx, text, d.before); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// purge runs the statement until there is nothing left for it.
-func (s *Store) purge(ctx context.Context, text string, before int64) error {
-	for deleted := int64(purgeAtOnce); deleted == purgeAtOnce; {
-		if err := ctx.Err(); err != nil {
-			return unavailable(err)
-		}
-		err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-			deleted, err = affected(tx.ExecContext(ctx, text, before))
-			return unavailable(err)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// signInArgs are $1 to $9 of insertSignIn and updateSignIn.
+func signInArgs(u auth.User) []any {
+	return []any{string(u.ID), u.PasswordHash, u.Disabled, u.EmailVerified, u.PendingEmail, u.Epoch, micros(u.EpochAt),
+		u.Rights, micros(u.UpdatedAt)}
 }

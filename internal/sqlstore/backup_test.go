@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
@@ -18,10 +19,7 @@ func TestBackup(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s := open(t, path, true)
 	add := func(i int) error {
-		return s.Commit(t.Context(), auth.Batch{
-			CreateUsers: []auth.User{{ID: auth.UserID(fmt.Sprint(i)), Username: fmt.Sprint("user", i)}},
-			Events:      []auth.Event{{Kind: "x"}},
-		})
+		return s.Commit(t.Context(), create(fmt.Sprint("user", i)), event(fmt.Sprint(i)))
 	}
 	if err := add(0); err != nil {
 		t.Fatal(err)
@@ -58,11 +56,11 @@ func TestBackup(t *testing.T) {
 			}
 		}
 		c := open(t, to, false)
-		users, err := c.Users(t.Context(), "", 1<<20)
+		users, _, err := c.Users(t.Context(), "", 1<<20)
 		if err != nil || len(users) != info.Users || info.Kind != sqlstore.Production {
 			t.Fatalf("the copy has %d users, %v; Backup says %+v", len(users), err, info)
 		}
-		if events, err := c.Events(t.Context(), 0, 1<<20); err != nil || len(events) != len(users) {
+		if events, _, err := c.Events(t.Context(), time.Time{}, "", 1<<20); err != nil || len(events) != len(users) {
 			t.Errorf("the copy has %d events, %v; want one for each of %d users", len(events), err, len(users))
 		}
 		c.Close()
@@ -84,8 +82,8 @@ func TestBackupLeavesNothingBehindWhenItFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s := open(t, path, true)
 	for i := range 200 {
-		e := auth.Event{Kind: auth.EventKind(strings.Repeat("x", 200)), RequestID: fmt.Sprint(i)}
-		if err := s.Commit(t.Context(), auth.Batch{Events: []auth.Event{e}}); err != nil {
+		e := auth.Event{Kind: auth.EventKind(strings.Repeat("x", 200)), ID: fmt.Sprint(i)}
+		if err := s.Commit(t.Context(), auth.AppendEvent{Event: e}); err != nil {
 			t.Fatal(err)
 		}
 	}

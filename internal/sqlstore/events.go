@@ -3,89 +3,89 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"slices"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
-// Events returns events by number.
-func (s *Store) Events(ctx context.Context, after int64, limit int) ([]auth.Event, error) {
-	return collect(ctx, s.stmts.events, scanEvent, after, limit)
+// Events returns events by time and id.
+func (s *Store) Events(ctx context.Context, since time.Time, after auth.Cursor, limit int) ([]auth.Event, auth.Cursor, error) {
+	place := func(e auth.Event) (time.Time, string) { return e.Time, e.ID }
+	return page(ctx, s.stmts.events, scanEvent, place, since, after, limit)
 }
 
-func (s *Store) appendEvents(ctx context.Context, tx *sql.Tx, events []auth.Event) error {
-	if len(events) == 0 {
-		return nil
+// Revocations returns revocations by time and id.
+func (s *Store) Revocations(ctx context.Context, since time.Time, after auth.Cursor, limit int) ([]auth.Revocation, auth.Cursor, error) {
+	place := func(r auth.Revocation) (time.Time, string) { return r.Time, r.ID }
+	return page(ctx, s.stmts.revocations, scanRevocation, place, since, after, limit)
+}
+
+// page returns what follows since or the cursor, and the place of the last of them.
+func page[T any](ctx context.Context, stmt *sql.Stmt, scan func(row) (T, error), place func(T) (time.Time, string),
+	since time.Time, after auth.Cursor, limit int) ([]T, auth.Cursor, error) {
+	from := micros(since)
+	behind, id := from-1, "" // behind which is whatever happened at since
+	if after != "" {
+		var err error
+		if from, id, err = parseCursor(after); err != nil {
+			return nil, "", unavailable(err)
+		}
+		behind = from
 	}
-	var last int64
-	if err := tx.StmtContext(ctx, s.stmts.countEvents).QueryRowContext(ctx, len(events)).Scan(&last); err != nil {
-		return unavailable(err)
+	all, err := collect(ctx, stmt, scan, from, behind, id, limit)
+	if len(all) > 0 {
+		t, id := place(all[len(all)-1])
+		after = auth.Cursor(fmt.Sprint(micros(t), " ", id))
 	}
-	first := last - int64(len(events)) + 1
+	return all, after, err
+}
+
+func parseCursor(c auth.Cursor) (us int64, id string, err error) {
+	digits, id, ok := strings.Cut(string(c), " ")
+	if us, err = strconv.ParseInt(digits, 10, 64); err != nil || !ok {
+		return 0, "", fmt.Errorf("%q is no place in this list", string(c))
+	}
+	return us, id, nil
+}
+
+func scanEvent(r row) (auth.Event, error) {
+	var e auth.Event
+	err := r.Scan(instant{&e.Time}, &e.ID, &e.Kind, &e.Outcome, &e.UserID, &e.SessionID, &e.RequestID, &e.Address, &e.Device, &e.Count)
+	return e, err
+}
+
+func (a *application) appendEvents(events []auth.Event) error {
 	for len(events) > 0 {
-		stmt, n := s.stmts.insertEvent, 1
-		if len(events) >= 4 {
-			stmt, n = s.stmts.insertFourEvents, 4
+		stmt, n := a.stmts.insertEvent, 1
+		switch {
+		case len(events) >= many:
+			stmt, n = a.stmts.insertManyEvents, many
+		case len(events) >= 4:
+			stmt, n = a.stmts.insertFourEvents, 4
 		}
-		args := make([]any, 0, 10*4)
-		for i, e := range events[:n] {
-			args = append(args, first+int64(i), micros(e.Time), string(e.Kind), string(e.Outcome),
-				string(e.UserID), string(e.SessionID), e.RequestID, e.Address, e.Device, max(1, e.Count))
+		args := make([]any, 0, n*eventColumns)
+		for _, e := range events[:n] {
+			args = append(args, micros(e.Time), e.ID, string(e.Kind), string(e.Outcome), string(e.UserID),
+				string(e.SessionID), e.RequestID, e.Address, e.Device, max(1, e.Count))
 		}
-		if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); err != nil {
-			return unavailable(err)
+		if err := a.run(stmt, args...); err != nil {
+			return err
 		}
-		first, events = first+int64(n), events[n:]
+		events = events[n:]
 	}
 	return nil
 }
 
-// countsAtOnce is how many keys selectCounts takes: those of one attempt.
-const countsAtOnce = 7
-
-// Counts returns the counts of keys.
-func (s *Store) Counts(ctx context.Context, keys []string) ([]auth.Count, error) {
-	counts := make([]auth.Count, 0, len(keys))
-	for chunk := range slices.Chunk(keys, countsAtOnce) {
-		some, err := s.someCounts(ctx, chunk)
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		counts = append(counts, some...)
-	}
-	return counts, nil
+func scanRevocation(r row) (auth.Revocation, error) {
+	var v auth.Revocation
+	err := r.Scan(instant{&v.Time}, &v.ID, &v.UserID, &v.SessionID, &v.Epoch, &v.Rights, &v.Survivor, instant{&v.ExpiresAt})
+	return v, err
 }
 
-func (s *Store) someCounts(ctx context.Context, keys []string) ([]auth.Count, error) {
-	var args [countsAtOnce]any
-	for i := range args {
-		args[i] = keys[min(i, len(keys)-1)]
-	}
-	rows, err := s.stmts.counts.QueryContext(context.WithoutCancel(ctx), args[:]...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	counts := make([]auth.Count, len(keys))
-	for rows.Next() {
-		var key string
-		var count auth.Count
-		fields := &fieldList{}
-		fields.add(&key, &count.Level)
-		fields.time(&count.Last)
-		if err := fields.scan(rows); err != nil {
-			return nil, err
-		}
-		for i := range keys {
-			if keys[i] == key {
-				counts[i] = count
-			}
-		}
-	}
-	return counts, rows.Err()
-}
-
-func (s *Store) addHit(ctx context.Context, tx *sql.Tx, h auth.Hit) error {
-	_, err := tx.StmtContext(ctx, s.stmts.addHit).ExecContext(ctx, h.Key, micros(h.At), float64(h.Fade.Microseconds()))
-	return unavailable(err)
+func (a *application) appendRevocation(v auth.Revocation) error {
+	return a.run(a.stmts.insertRevocation, micros(v.Time), v.ID, string(v.UserID), string(v.SessionID), v.Epoch, v.Rights,
+		string(v.Survivor), micros(v.ExpiresAt))
 }

@@ -30,15 +30,24 @@ type group struct {
 	working bool
 }
 
+// A commit is what one caller wants done: changes, or something of the counters.
 type commit struct {
-	batch auth.Batch
-	done  chan error // gets one answer
+	apply func(*application) error // all but the events
+	// events of a group are inserted together.
+	events []auth.Event
+	// refusable: apply is refused often, with an error that is no fault. It must leave
+	// what others have done in the transaction.
+	refusable bool
+	done      chan error // gets one answer
 }
 
-// Commit carries out the batch: all of it, or nothing. It is not tied to ctx:
-// whoever hangs up must not take back that a guess was wrong.
-func (s *Store) Commit(ctx context.Context, b auth.Batch) error {
-	c := &commit{b, make(chan error, 1)}
+func newCommit(apply func(*application) error) *commit {
+	return &commit{apply: apply, done: make(chan error, 1)}
+}
+
+// enqueue has the commit carried out with those that come at the same time, and returns
+// its outcome. It goes on when ctx ends.
+func (s *Store) enqueue(ctx context.Context, c *commit) error {
 	s.group.mu.Lock()
 	s.group.waiting = append(s.group.waiting, c)
 	idle := !s.group.working
@@ -110,9 +119,6 @@ func (s *Store) work(ctx context.Context) {
 		together = len(commits) > 1
 		outcomes := s.carryOut(ctx, commits)
 		for i, err := range outcomes {
-			if err == nil {
-				s.sessions.committed(commits[i].batch)
-			}
 			commits[i].done <- err
 		}
 		if err := outcomes[len(outcomes)-1]; errors.Is(err, errNotBegun) {
@@ -126,7 +132,7 @@ func (s *Store) work(ctx context.Context) {
 func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 	outcomes := make([]error, len(commits))
 	if len(commits) == 1 {
-		outcomes[0] = s.single(ctx, commits[0].batch)
+		outcomes[0] = s.single(ctx, commits[0])
 		return outcomes
 	}
 	refused, err := s.atOnce(ctx, commits, outcomes)
@@ -138,7 +144,7 @@ func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 		case refused && i > 0 && errors.Is(outcomes[i-1], errNotBegun): // nor would this one be
 			outcomes[i] = outcomes[i-1]
 		case refused: // SQLite may have undone the whole transaction
-			outcomes[i] = s.single(ctx, commits[i].batch)
+			outcomes[i] = s.single(ctx, commits[i])
 		case err != nil:
 			outcomes[i] = err
 		}
@@ -146,31 +152,38 @@ func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 	return outcomes
 }
 
-// atOnce applies all batches in one transaction, with their events together, and
+// atOnce applies all commits in one transaction, with their events together, and
 // reports whether one of them has spoilt it.
 func (s *Store) atOnce(ctx context.Context, commits []*commit, outcomes []error) (refused bool, err error) {
 	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		a := &application{ctx, tx, &s.stmts}
 		var events []auth.Event
-		for _, c := range commits {
-			b := c.batch
-			events = append(events, b.Events...)
-			b.Events = nil
-			if refused, err = s.applySafely(ctx, tx, b); refused {
-				return err
+		for i, c := range commits {
+			if c.refusable {
+				refused, outcomes[i] = a.alone(c.apply)
+			} else {
+				refused, outcomes[i] = a.safely(c.apply)
+			}
+			if refused {
+				return outcomes[i]
+			}
+			if outcomes[i] == nil {
+				events = append(events, c.events...)
 			}
 		}
-		refused, err = s.applySafely(ctx, tx, auth.Batch{Events: events})
+		refused, err = a.safely(func(a *application) error { return a.appendEvents(events) })
 		return err
 	})
 	return refused, err
 }
 
-// oneByOne applies all batches in one transaction, each behind a savepoint, and
+// oneByOne applies all commits in one transaction, each behind a savepoint, and
 // reports whether one of them has spoilt it.
 func (s *Store) oneByOne(ctx context.Context, commits []*commit, outcomes []error) (refused bool, err error) {
 	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		a := &application{ctx, tx, &s.stmts}
 		for i, c := range commits {
-			if refused, outcomes[i] = s.applyAlone(ctx, tx, c.batch); refused {
+			if refused, outcomes[i] = a.alone(c.whole); refused {
 				return outcomes[i]
 			}
 		}
@@ -179,83 +192,52 @@ func (s *Store) oneByOne(ctx context.Context, commits []*commit, outcomes []erro
 	return refused, err
 }
 
-// single carries out one batch in a transaction of its own.
-func (s *Store) single(ctx context.Context, b auth.Batch) error {
+// single carries out one commit in a transaction of its own.
+func (s *Store) single(ctx context.Context, c *commit) error {
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := s.applySafely(ctx, tx, b)
+		a := &application{ctx, tx, &s.stmts}
+		_, err := a.safely(c.whole)
 		return err
 	})
 }
 
-// applySafely makes an outcome of a panic, which no caller's recover would see
-// here. Any failure spoils the transaction.
-func (s *Store) applySafely(ctx context.Context, tx *sql.Tx, b auth.Batch) (spoilt bool, err error) {
+// whole applies all of the commit.
+func (c *commit) whole(a *application) error {
+	if err := c.apply(a); err != nil {
+		return err
+	}
+	return a.appendEvents(c.events)
+}
+
+// safely makes an outcome of a panic, which no caller's recover would see here. Any
+// failure spoils the transaction.
+func (a *application) safely(apply func(*application) error) (spoilt bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			spoilt, err = true, fmt.Errorf("%w: panic: %v", auth.ErrUnavailable, v)
 		}
 	}()
-	err = s.apply(ctx, tx, b)
+	err = apply(a)
 	return err != nil, err
 }
 
-// applyAlone undoes a batch that is refused, and leaves those before it. Only a
-// fault spoils the transaction.
-func (s *Store) applyAlone(ctx context.Context, tx *sql.Tx, b auth.Batch) (spoilt bool, outcome error) {
-	if _, err := tx.StmtContext(ctx, s.stmts.savepoint).ExecContext(ctx); err != nil {
-		return true, unavailable(err)
+// alone undoes what is refused, and leaves what was done before. Only a fault spoils the
+// transaction.
+func (a *application) alone(apply func(*application) error) (spoilt bool, outcome error) {
+	if err := a.run(a.stmts.savepoint); err != nil {
+		return true, err
 	}
-	failed, outcome := s.applySafely(ctx, tx, b)
+	failed, outcome := a.safely(apply)
 	if errors.Is(outcome, auth.ErrUnavailable) {
 		return true, outcome
 	}
 	if failed {
-		if _, err := tx.StmtContext(ctx, s.stmts.rollbackTo).ExecContext(ctx); err != nil {
-			return true, unavailable(err)
+		if err := a.run(a.stmts.rollbackTo); err != nil {
+			return true, err
 		}
 	}
-	if _, err := tx.StmtContext(ctx, s.stmts.release).ExecContext(ctx); err != nil {
-		return true, unavailable(err)
+	if err := a.run(a.stmts.release); err != nil {
+		return true, err
 	}
 	return false, outcome
-}
-
-// apply carries out the batch in the transaction, in the order of its members.
-func (s *Store) apply(ctx context.Context, tx *sql.Tx, b auth.Batch) error {
-	a := &application{ctx: ctx, tx: tx}
-	each(a, b.CheckUsers, s.checkUser)
-	each(a, b.DeleteUsers, s.deleteUser)
-	each(a, b.CreateUsers, s.createUser)
-	each(a, b.UpdateUsers, s.updateUser)
-	each(a, b.CreateSessions, s.createSession)
-	each(a, b.UpdateSessions, s.updateSession)
-	each(a, b.RotateSessions, s.rotateSession)
-	each(a, b.TakeTickets, s.takeTicket)
-	each(a, b.CountTries, s.countTry)
-	each(a, b.PutTickets, s.putTicket)
-	each(a, b.QueueMails, s.queueMail)
-	each(a, b.DeferMails, s.deferMail)
-	each(a, b.DeleteMails, s.deleteMail)
-	each(a, b.Hits, s.addHit)
-	if a.err != nil {
-		return a.err
-	}
-	return s.appendEvents(ctx, tx, b.Events)
-}
-
-// application is a batch on its way into a transaction; it stops at the first
-// error.
-type application struct {
-	ctx context.Context
-	tx  *sql.Tx
-	err error
-}
-
-func each[T any](a *application, all []T, do func(context.Context, *sql.Tx, T) error) {
-	for _, one := range all {
-		if a.err != nil {
-			return
-		}
-		a.err = do(a.ctx, a.tx, one)
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/limit"
 )
 
 // lock takes the write lock in another connection and returns what gives it
@@ -43,7 +44,7 @@ func lock(t *testing.T, path string) func() {
 func TestCommitsOfAGroupKeepTheirOwnOutcomes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s := open(t, path, true)
-	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{{ID: "taken", Username: "taken"}}}); err != nil {
+	if err := s.Commit(t.Context(), create("taken")); err != nil {
 		t.Fatal(err)
 	}
 	unlock := lock(t, path)
@@ -54,15 +55,12 @@ func TestCommitsOfAGroupKeepTheirOwnOutcomes(t *testing.T) {
 	for i := range n {
 		started.Add(1)
 		done.Go(func() {
-			b := auth.Batch{
-				CreateUsers: []auth.User{{ID: auth.UserID(fmt.Sprint("user-", i)), Username: fmt.Sprint("user-", i)}},
-				Events:      []auth.Event{{Kind: "x", UserID: auth.UserID(fmt.Sprint("user-", i))}},
-			}
+			changes := []auth.Change{create(fmt.Sprint("user-", i)), event(fmt.Sprint(i))}
 			if i%2 == 1 {
-				b.CreateUsers = append(b.CreateUsers, auth.User{ID: "other", Username: "TAKEN"})
+				changes = append(changes, auth.CreateUser{User: auth.User{ID: "other", Username: "TAKEN"}})
 			}
 			started.Done()
-			outcomes[i] = s.Commit(t.Context(), b)
+			outcomes[i] = s.Commit(t.Context(), changes...)
 		})
 	}
 	started.Wait()
@@ -77,14 +75,100 @@ func TestCommitsOfAGroupKeepTheirOwnOutcomes(t *testing.T) {
 			t.Errorf("commit %d: %v, its user: %v; want ErrTaken and nothing stored", i, err, found)
 		}
 	}
-	events, err := s.Events(t.Context(), 0, 100)
-	if err != nil || len(events) != n/2 {
-		t.Fatalf("%d events, %v; want %d", len(events), err, n/2)
+	stored := make(map[string]bool)
+	events := events(t, s)
+	for _, e := range events {
+		stored[e.ID] = true
 	}
-	for i, e := range events {
-		if e.Number != int64(i+1) {
-			t.Errorf("event %d has number %d", i+1, e.Number)
+	for i := range n {
+		if stored[fmt.Sprint(i)] != (i%2 == 0) {
+			t.Errorf("commit %d: its event is there %v", i, stored[fmt.Sprint(i)])
 		}
+	}
+	if len(events) != n/2 {
+		t.Errorf("%d events, want %d", len(events), n/2)
+	}
+}
+
+// TestGuardsSpoilNoGroup lets takes gather with commits. Half of the takes are refused,
+// by their second bucket; the group is carried out once all the same.
+func TestGuardsSpoilNoGroup(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	s := open(t, path, true)
+	now := time.Now()
+	full := limit.Take{Key: "full", At: now, Fade: time.Hour}
+	if taken, err := s.Take(t.Context(), []limit.Take{full}); err != nil || !taken {
+		t.Fatal(taken, err)
+	}
+	const n = 40
+	before := s.Commits()
+	begin := s.Gather(n)
+	var done sync.WaitGroup
+	for i := range n {
+		done.Go(func() {
+			if i%4 >= 2 {
+				if err := s.Commit(t.Context(), event(fmt.Sprint(i))); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			second := limit.Take{Key: fmt.Sprint("room ", i), At: now, Fade: time.Hour}
+			if i%4 == 1 {
+				second = full
+				second.Guard, second.Most = limit.GuardRoom, now
+			}
+			taken, err := s.Take(t.Context(), []limit.Take{{Key: fmt.Sprint("first ", i), At: now, Fade: time.Minute}, second})
+			if err != nil || taken != (i%4 == 0) {
+				t.Errorf("take %d: %v, %v", i, taken, err)
+			}
+		})
+	}
+	begin()
+	done.Wait()
+	if got := s.Commits() - before; got != 1 {
+		t.Errorf("it took %d transactions, want 1", got)
+	}
+	if got := len(events(t, s)); got != n/2 {
+		t.Errorf("%d events, want %d", got, n/2)
+	}
+	for i := range n {
+		counts, err := s.Counts(t.Context(), []string{fmt.Sprint("first ", i)})
+		if err != nil || (counts[0].Reserved == 1) != (i%4 == 0) {
+			t.Errorf("take %d has left %+v, %v", i, counts, err)
+		}
+	}
+}
+
+// TestRefusedCommitsSpoilNoTake: a group that is carried out again takes once.
+func TestRefusedCommitsSpoilNoTake(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	s := open(t, path, true)
+	now := time.Now()
+	const n = 20
+	begin := s.Gather(n)
+	var done sync.WaitGroup
+	for i := range n {
+		done.Go(func() {
+			if i%2 == 0 {
+				taken, err := s.Take(t.Context(), []limit.Take{{Key: "k", At: now, Fade: time.Hour, Guard: limit.GuardRoom, Most: now.Add(100 * time.Hour)}})
+				if !taken || err != nil {
+					t.Errorf("take: %v, %v", taken, err)
+				}
+				return
+			}
+			if err := s.Commit(t.Context(), event(fmt.Sprint(i)), auth.CheckEpoch{UserID: "nobody"}); !errors.Is(err, auth.ErrConflict) {
+				t.Errorf("commit: %v", err)
+			}
+		})
+	}
+	begin()
+	done.Wait()
+	counts, err := s.Counts(t.Context(), []string{"k"})
+	if err != nil || counts[0].Reserved != n/2 || counts[0].Empty.Sub(now).Round(time.Hour) != n/2*time.Hour {
+		t.Errorf("got %+v, %v", counts, err)
+	}
+	if got := len(events(t, s)); got != 0 {
+		t.Errorf("%d events of refused commits", got)
 	}
 }
 
@@ -97,19 +181,19 @@ func TestCommitsOfGoneCallersAreKept(t *testing.T) {
 	defer unlock()
 	const n = 20
 	var done sync.WaitGroup
-	for range n {
+	for i := range n {
 		done.Go(func() {
 			ctx, leave := context.WithCancel(t.Context())
 			leave()
-			if err := s.Commit(ctx, auth.Batch{Events: []auth.Event{{Kind: "x"}}}); err != nil {
+			if err := s.Commit(ctx, event(fmt.Sprint(i))); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	unlock()
 	done.Wait()
-	if events, err := s.Events(t.Context(), 0, 100); err != nil || len(events) != n {
-		t.Errorf("%d events, %v; want %d", len(events), err, n)
+	if got := len(events(t, s)); got != n {
+		t.Errorf("%d events, want %d", got, n)
 	}
 }
 
@@ -127,7 +211,7 @@ func TestAllWhoWaitAreAnsweredTogether(t *testing.T) {
 	outcomes := make([]error, n)
 	var done sync.WaitGroup
 	for i := range n {
-		done.Go(func() { outcomes[i] = s.Commit(t.Context(), auth.Batch{Events: []auth.Event{{Kind: "x"}}}) })
+		done.Go(func() { outcomes[i] = s.Commit(t.Context(), event(fmt.Sprint(i))) })
 	}
 	begin()
 	done.Wait()
@@ -138,10 +222,10 @@ func TestAllWhoWaitAreAnsweredTogether(t *testing.T) {
 	}
 	unlock()
 	s.SetWaits(time.Hour, time.Hour)
-	if err := s.Commit(t.Context(), auth.Batch{Events: []auth.Event{{Kind: "x"}}}); err != nil {
+	if err := s.Commit(t.Context(), event("last")); err != nil {
 		t.Errorf("after the lock: %v", err)
 	}
-	if events, err := s.Events(t.Context(), 0, n); err != nil || len(events) != 1 {
-		t.Errorf("%d events, %v; want the last one alone", len(events), err)
+	if got := events(t, s); len(got) != 1 || got[0].ID != "last" {
+		t.Errorf("got %v; want the last one alone", got)
 	}
 }

@@ -26,13 +26,8 @@ func (s *Store) Keys(ctx context.Context) ([]keyring.Record, error) {
 
 func scanKey(r row) (keyring.Record, error) {
 	var k keyring.Record
-	fields := &fieldList{}
-	fields.add(&k.Number, &k.ID, &k.Algorithm, &k.Public, &k.Sealed)
-	fields.time(&k.CreatedAt)
-	fields.time(&k.ActiveAt)
-	fields.time(&k.RetiresAt)
-	fields.time(&k.ExpiresAt)
-	err := fields.scan(r)
+	err := r.Scan(&k.Number, &k.ID, &k.Algorithm, &k.Public, &k.Sealed,
+		instant{&k.CreatedAt}, instant{&k.ActiveAt}, instant{&k.RetiresAt}, instant{&k.ExpiresAt})
 	return k, err
 }
 

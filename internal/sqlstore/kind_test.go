@@ -145,7 +145,7 @@ func TestMark(t *testing.T) {
 		t.Errorf("no database: got %v", err)
 	}
 	s := open(t, path, true)
-	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{{ID: "u", Username: "ada"}}}); err != nil {
+	if err := s.Commit(t.Context(), create("u")); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != sqlstore.Production || info.Users != 1 || info.Schema < 1 {

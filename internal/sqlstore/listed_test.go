@@ -5,41 +5,28 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
-// crowded is a store with one user, "u", who has as many sessions, numbered from 1
-// and begun one microsecond after the other. columns gives since, last_used_at and
-// ended_at of session n.
-func crowded(t *testing.T, sessions int, columns string) *sqlstore.Store {
+// withSessions is a store with one user, "u", who has as many sessions, numbered from 1
+// and begun one microsecond after the other. columns gives epoch and ended_at of
+// session n.
+func withSessions(t *testing.T, sessions int, columns string) *sqlstore.Store {
 	t.Helper()
 	s := open(t, sqlstore.Memory, true)
-	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{{ID: "u", Username: "ada"}}}); err != nil {
+	if err := s.Commit(t.Context(), create("u")); err != nil {
 		t.Fatal(err)
 	}
 	text := fmt.Sprintf(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %d)
-		INSERT INTO sessions (id, user_id, refresh_hash, previous_hash, rotated_at, rotations, device, address, created_at,
-			expires_at, version, since, last_used_at, ended_at)
-		SELECT 's' || n, 'u', x'01', x'', 0, 0, '', '', n, 9000000000000000, 1, %s FROM numbers`, sessions, columns)
+		INSERT INTO sessions (id, user_id, amr, acr, proved_at, client_id, scope, seed, refreshes, chain_hash, chain_previous,
+			chain_rotations, device, address, created_at, last_used_at, expires_at, epoch, ended_at)
+		SELECT 's' || n, 'u', '', '', 0, '', '', x'', 0, x'', x'', 0, '', '', n, 1, 9000000000000000, %s FROM numbers`, sessions, columns)
 	if _, err := s.Write().ExecContext(t.Context(), text); err != nil {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// list returns the first sessions of who was crowded, at a time when they die that
-// were used last at 0.
-func list(t *testing.T, s *sqlstore.Store) []auth.Session {
-	t.Helper()
-	const idle = time.Hour
-	got, err := s.UserSessions(t.Context(), "u", time.UnixMicro(7), time.UnixMicro(0).Add(idle), idle, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
 }
 
 // plan returns the steps that SQLite would take.
@@ -65,55 +52,69 @@ func plan(t *testing.T, s *sqlstore.Store, text string, args ...any) string {
 	return strings.Join(steps, "\n")
 }
 
-// TestListReadsWhatItShows: a user may have any number of sessions, and those that
-// were ended, one by one or all at once, are not even read.
-func TestListReadsWhatItShows(t *testing.T) {
-	// 50 live. Of the others some were ended, some are from before all were.
-	s := crowded(t, 30_000, `CASE WHEN n % 3 = 1 THEN 6 ELSE 7 END, 1, CASE WHEN n % 600 = 0 OR n % 3 = 1 THEN 0 ELSE 9 END`)
-	got := list(t, s)
-	if len(got) != 50 || got[0].ID != "s30000" || got[49].ID != "s600" {
-		t.Errorf("got %d sessions, want 50 from s30000 to s600", len(got))
-	}
-	var inReach int
-	const reach = `SELECT COUNT(*) FROM sessions INDEXED BY sessions_listed WHERE user_id = 'u' AND since = 7 AND ended_at = 0`
-	if err := s.Write().QueryRowContext(t.Context(), reach).Scan(&inReach); err != nil || inReach != 50 {
-		t.Errorf("%d rows are in reach of the query, %v; want 50", inReach, err)
-	}
-	for _, known := range []string{"nothing", "all"} { // of how many rows there are
+// usesIndexes checks the plan of a statement, before and after SQLite knows how many rows
+// there are.
+func usesIndexes(t *testing.T, s *sqlstore.Store, want []string, text string, args ...any) {
+	t.Helper()
+	for _, known := range []string{"nothing", "all"} {
 		if known == "all" {
 			if _, err := s.Write().ExecContext(t.Context(), `ANALYZE`); err != nil {
 				t.Fatal(err)
 			}
 		}
-		steps := plan(t, s, sqlstore.SelectUserSessions, "u", 7, 0, 0, 100)
-		want := []string{
-			"SEARCH sessions USING INDEX sessions_listed (user_id=? AND since=? AND created_at>?)",
-			"SCALAR SUBQUERY 1",
-			"SEARCH sessions USING COVERING INDEX sessions_listed (user_id=? AND since=?)",
-		}
-		if steps != strings.Join(want, "\n") { // above all: no USE TEMP B-TREE, which sorts
-			t.Errorf("with %s known the plan is:\n%s\nwant:\n%s", known, steps, strings.Join(want, "\n"))
-		}
-		if steps := plan(t, s, `DELETE FROM sessions WHERE user_id = $1`, "u"); !strings.Contains(steps, "sessions_by_user ") {
-			t.Errorf("the sessions of a deleted user are looked for by %s", steps)
+		// Above all: no USE TEMP B-TREE, which sorts, and no SCAN.
+		if got := plan(t, s, text, args...); got != strings.Join(want, "\n") {
+			t.Errorf("with %s known the plan is:\n%s\nwant:\n%s", known, got, strings.Join(want, "\n"))
 		}
 	}
 }
 
-// TestListGivesUp: what only the rows tell is not looked for in all of them.
-func TestListGivesUp(t *testing.T) {
-	for unused, want := range map[int]int{999: 1, 1000: 0} {
-		s := crowded(t, 1+unused, `7, CASE WHEN n = 1 THEN 1 ELSE 0 END, 0`)
-		if got := list(t, s); len(got) != want {
-			t.Errorf("behind %d sessions that nobody uses %d are found, want %d", unused, len(got), want)
+// TestListReadsWhatItShows: a user may have any number of sessions, and those that
+// were ended, one by one or all at once, are not even read.
+func TestListReadsWhatItShows(t *testing.T) {
+	// 50 of epoch 7 and 10,000 of epoch 8 have not ended.
+	s := withSessions(t, 30_000, `CASE WHEN n % 3 = 1 THEN 6 WHEN n % 3 = 2 THEN 8 ELSE 7 END, CASE WHEN n % 600 = 0 OR n % 3 <> 0 THEN 0 ELSE 9 END`)
+	for _, c := range []struct {
+		epoch       int64
+		limit, want int
+		first, last auth.SessionID
+	}{
+		{8, 100, 100, "s29999", "s29702"},
+		{7, 10_050, 10_050, "s29999", "s600"},
+		{7, 20_000, 10_050, "s29999", "s600"},
+		{9, 100, 0, "", ""},
+	} {
+		got, err := s.UserSessions(t.Context(), "u", c.epoch, c.limit)
+		if err != nil || len(got) != c.want || c.want > 0 && (got[0].ID != c.first || got[c.want-1].ID != c.last) {
+			t.Errorf("from epoch %d, %d at most: got %d sessions, %v; want %d from %s to %s", c.epoch, c.limit, len(got), err, c.want, c.first, c.last)
 		}
 	}
+	usesIndexes(t, s, []string{"SEARCH sessions USING INDEX sessions_listed (user_id=? AND epoch>?)"}, sqlstore.SelectUserSessions, "u", 7, 100)
+	usesIndexes(t, s, []string{"SEARCH sessions USING COVERING INDEX sessions_by_user (user_id=?)"}, `SELECT rowid FROM sessions WHERE user_id = $1`, "u")
+}
+
+// TestLookUpsScanNothing: no look-up reads more rows than it returns.
+func TestLookUpsScanNothing(t *testing.T) {
+	s := withSessions(t, 1000, `7, 0`)
+	others := make([]auth.LoadedUser, 1000)
+	for i := range others {
+		others[i].User, others[i].Event = create(fmt.Sprint("user", i)).User, event(fmt.Sprint(i)).Event
+	}
+	if _, err := s.LoadUsers(t.Context(), others); err != nil {
+		t.Fatal(err)
+	}
+	usesIndexes(t, s, []string{
+		"SEARCH sessions USING INDEX sqlite_autoindex_sessions_1 (id=?)",
+		"SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)",
+		"SEARCH sign_ins USING INDEX sqlite_autoindex_sign_ins_1 (user_id=?)",
+	}, sqlstore.SelectSessionUser, "s")
+	usesIndexes(t, s, []string{"SEARCH events USING INDEX sqlite_autoindex_events_1 (time>?)"}, sqlstore.SelectEvents, 1, 0, "", 10)
 }
 
 // TestRefreshWritesNoIndex: refreshes are what runs most, and each would pay for it.
 func TestRefreshWritesNoIndex(t *testing.T) {
 	s := open(t, sqlstore.Memory, true)
-	rows, err := s.Write().QueryContext(t.Context(), `EXPLAIN `+sqlstore.RotateSession, make([]any, 11)...)
+	rows, err := s.Write().QueryContext(t.Context(), `EXPLAIN `+sqlstore.RefreshSession, make([]any, 7)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -10,72 +12,95 @@ type row interface{ Scan(dest ...any) error }
 
 func scanUser(r row) (auth.User, error) {
 	var u auth.User
-	fields := &fieldList{}
-	fields.user(&u)
-	err := fields.scan(r)
+	err := r.Scan(userFields(&u)...)
 	return u, err
 }
 
+// userFields is where userColumns go.
+func userFields(u *auth.User) []any {
+	return []any{
+		&u.ID, &u.Username, &u.Email, &u.Name, &u.Scope, decoded{&u.Roles}, decoded{&u.Attributes},
+		instant{&u.CreatedAt}, later{&u.UpdatedAt}, &u.Version,
+		&u.PasswordHash, &u.Disabled, &u.EmailVerified, &u.PendingEmail, &u.Epoch, instant{&u.EpochAt}, &u.Rights,
+		later{&u.UpdatedAt}, &u.SignInVersion,
+	}
+}
+
 func scanSession(r row) (auth.Session, error) {
-	var e auth.Session
-	fields := &fieldList{}
-	fields.session(&e)
-	err := fields.scan(r)
-	return e, err
+	var s auth.Session
+	err := r.Scan(sessionFields(&s)...)
+	return s, err
 }
 
-func scanEvent(r row) (auth.Event, error) {
-	var e auth.Event
-	fields := &fieldList{}
-	fields.add(&e.Number)
-	fields.time(&e.Time)
-	fields.add(&e.Kind, &e.Outcome, &e.UserID, &e.SessionID, &e.RequestID, &e.Address, &e.Device, &e.Count)
-	err := fields.scan(r)
-	return e, err
-}
-
-// fieldList collects where columns go, and the moments that need converting.
-type fieldList struct {
-	dest  []any
-	times []*time.Time
-	raw   [16]int64
-}
-
-func (f *fieldList) add(dest ...any) { f.dest = append(f.dest, dest...) }
-
-func (f *fieldList) time(t *time.Time) {
-	f.dest = append(f.dest, &f.raw[len(f.times)])
-	f.times = append(f.times, t)
-}
-
-func (f *fieldList) scan(r row) error {
-	if err := r.Scan(f.dest...); err != nil {
-		return err
+// sessionFields is where sessionColumns go.
+func sessionFields(s *auth.Session) []any {
+	return []any{
+		&s.ID, &s.UserID, &s.Epoch, decoded{&s.Proof.AMR}, &s.Proof.ACR, instant{&s.Proof.At}, &s.ClientID, &s.Scope,
+		&s.Seed, &s.Refreshes, &s.Chain.Hash, &s.Chain.Previous, &s.Chain.Rotations, &s.Device, &s.Address,
+		instant{&s.CreatedAt}, instant{&s.LastUsedAt}, instant{&s.ExpiresAt}, instant{&s.EndedAt},
 	}
-	for i, t := range f.times {
-		*t = moment(f.raw[i])
+}
+
+// instant takes a moment from its column.
+type instant struct{ to *time.Time }
+
+func (i instant) Scan(column any) error {
+	us, ok := column.(int64)
+	if !ok {
+		return fmt.Errorf("%T is no moment", column)
 	}
+	*i.to = moment(us)
 	return nil
 }
 
-func (f *fieldList) user(u *auth.User) {
-	f.add(&u.ID, &u.Username, &u.Email, &u.Name, &u.Scope, &u.PasswordHash, &u.Disabled)
-	f.time(&u.CreatedAt)
-	f.time(&u.UpdatedAt)
-	f.time(&u.SessionsFrom)
-	f.add(&u.EmailVerified, &u.PendingEmail, &u.Version)
+// later takes the latest of several moments.
+type later struct{ to *time.Time }
+
+func (l later) Scan(column any) error {
+	var t time.Time
+	err := instant{&t}.Scan(column)
+	if t.After(*l.to) {
+		*l.to = t
+	}
+	return err
 }
 
-func (f *fieldList) session(s *auth.Session) {
-	f.add(&s.ID, &s.UserID, &s.RefreshHash, &s.PreviousHash)
-	f.time(&s.RotatedAt)
-	f.add(&s.Rotations, &s.Device, &s.Address)
-	f.time(&s.CreatedAt)
-	f.time(&s.Since)
-	f.time(&s.LastUsedAt)
-	f.time(&s.ExpiresAt)
-	f.time(&s.EndedAt)
-	f.add(&s.Version)
+// decoded takes what was encoded.
+type decoded struct{ to any }
+
+func (d decoded) Scan(column any) error {
+	switch text := column.(type) {
+	case string:
+		if text == "" {
+			return nil
+		}
+		return json.Unmarshal([]byte(text), d.to)
+	default:
+		return fmt.Errorf("%T is no text", column)
+	}
+}
+
+// list and object encode what has no column of its own. What is empty is the empty text.
+func list(texts []string) string {
+	if len(texts) == 0 {
+		return ""
+	}
+	return encoded(texts)
+}
+
+func object(texts map[string]string) string {
+	if len(texts) == 0 {
+		return ""
+	}
+	return encoded(texts)
+}
+
+func encoded(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // texts have an encoding
+	}
+	return string(text)
 }
 
 // micros and moment convert between time.Time and the database; the zero time
@@ -92,4 +117,12 @@ func moment(us int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
+}
+
+// blob is never NULL.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
 }

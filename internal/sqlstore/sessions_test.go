@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -8,34 +9,18 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
-
-// still gives the log the time it had: SQLite writes it, and may sync it for long,
-// before the commit shows.
-func still(t *testing.T, path string) {
-	t.Helper()
-	then := time.Now().Add(-time.Hour).Truncate(time.Hour)
-	if err := os.Chtimes(path+"-wal", then, then); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // TestSessionsAreNeverBehind changes a session and its user by this and by
 // another handle, after the look-up has been remembered: the next one sees it.
 func TestSessionsAreNeverBehind(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s, other := open(t, path, true), open(t, path, false)
-	u, e := auth.User{ID: "u", Username: "ada"}, auth.Session{ID: "s", UserID: "u", RefreshHash: []byte{1}}
-	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}}); err != nil {
-		t.Fatal(err)
-	}
-	u.Version, e.Version = 1, 1
+	u, e := signedIn(t, s)
 	for i := range 300 {
-		still(t, path)
 		for range 2 {
 			if _, _, err := s.SessionUser(t.Context(), "s"); err != nil {
 				t.Fatal(err)
@@ -48,28 +33,25 @@ func TestSessionsAreNeverBehind(t *testing.T) {
 		if i%2 == 1 {
 			writer = other
 		}
-		b := auth.Batch{UpdateUsers: []auth.User{u}}
-		u.Name = fmt.Sprint("name ", i)
-		b.UpdateUsers[0].Name = u.Name
-		after := u // the update comes first
-		after.Version++
+		after := u
+		after.Name = fmt.Sprint("name ", i)
+		changes := []auth.Change{auth.UpdateUser{Old: u, New: after}}
 		if i%3 == 0 {
-			e.Rotations++
-			b.RotateSessions = []auth.Rotation{{Session: e, User: after}}
-			e.Version++
+			e.Refreshes++
+			changes = append(changes, auth.RefreshSession{Session: e})
 		}
-		if err := writer.Commit(t.Context(), b); err != nil {
+		if err := writer.Commit(t.Context(), changes...); err != nil {
 			t.Fatal(err)
 		}
+		u = after
 		u.Version++
-		still(t, path)
 		session, user, err := s.SessionUser(t.Context(), "s")
-		if err != nil || user.Name != u.Name || user.Version != u.Version || session.Rotations != e.Rotations {
-			t.Fatalf("round %d: got %q version %d, %d rotations, %v; want %q version %d, %d", i, user.Name, user.Version, session.Rotations, err, u.Name, u.Version, e.Rotations)
+		if err != nil || user.Name != u.Name || user.Version != u.Version || session.Refreshes != e.Refreshes {
+			t.Fatalf("round %d: got %q version %d, %d refreshes, %v; want %q version %d, %d", i, user.Name, user.Version, session.Refreshes, err, u.Name, u.Version, e.Refreshes)
 		}
 	}
 	s.SessionUser(t.Context(), "s")
-	if err := other.Commit(t.Context(), auth.Batch{DeleteUsers: []auth.User{u}}); err != nil {
+	if err := other.Commit(t.Context(), auth.DeleteUser{User: u}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.SessionUser(t.Context(), "s"); !errors.Is(err, auth.ErrNotFound) {
@@ -83,10 +65,7 @@ func TestSessionsAreNeverBehind(t *testing.T) {
 func TestSessionsUnderWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s, other := open(t, path, true), open(t, path, false)
-	u, e := auth.User{ID: "u", Username: "ada"}, auth.Session{ID: "s", UserID: "u", RefreshHash: []byte{1}}
-	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}}); err != nil {
-		t.Fatal(err)
-	}
+	u, _ := signedIn(t, s)
 	var acknowledged atomic.Int64 // versions
 	acknowledged.Store(1)
 	var readers sync.WaitGroup
@@ -107,38 +86,22 @@ func TestSessionsUnderWrites(t *testing.T) {
 			}
 		})
 	}
-	for range 1500 {
+	for i := range 1500 {
 		u.Version = acknowledged.Load()
-		if err := other.Commit(t.Context(), auth.Batch{UpdateUsers: []auth.User{u}}); err != nil {
+		after := u
+		after.Name = fmt.Sprint(i)
+		if err := other.Commit(t.Context(), auth.UpdateUser{Old: u, New: after}); err != nil {
 			t.Error(err)
 			break
 		}
+		u = after
 		acknowledged.Add(1)
 	}
 	close(done)
 	readers.Wait()
 }
 
-func TestHeaderState(t *testing.T) {
-	good := [48]byte{8: 1, 12: 1, 32: 7}
-	changed, empty, unwritten := good, good, good
-	changed[8], empty[12], unwritten[32] = 2, 0, 0
-	for name, c := range map[string]struct {
-		first, second [48]byte
-		want          bool
-	}{
-		"a header":         {good, good, true},
-		"a commit showing": {changed, good, false},
-		"none yet":         {empty, empty, false},
-		"an empty log":     {unwritten, unwritten, false},
-	} {
-		if got := sqlstore.HeaderState(c.first, c.second); got != c.want {
-			t.Errorf("%s: to be relied on %v, want %v", name, got, c.want)
-		}
-	}
-}
-
-// TestLinkedDatabase: the index is beside the file, whatever lies beside the link.
+// TestLinkedDatabase: the log is beside the file, whatever lies beside the link.
 func TestLinkedDatabase(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "link.db")
@@ -151,16 +114,13 @@ func TestLinkedDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, other := open(t, link, false), open(t, path, false)
-	u, e := auth.User{ID: "u", Username: "ada"}, auth.Session{ID: "s", UserID: "u", RefreshHash: []byte{1}}
-	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}}); err != nil {
-		t.Fatal(err)
-	}
-	s.SessionUser(t.Context(), "s")
+	u, _ := signedIn(t, s)
 	if !s.Remembers("s") {
 		t.Error("nothing is remembered")
 	}
-	u.Version, u.Disabled = 1, true
-	if err := other.Commit(t.Context(), auth.Batch{UpdateUsers: []auth.User{u}}); err != nil {
+	disabled := u
+	disabled.Disabled = true
+	if err := other.Commit(t.Context(), auth.UpdateUser{Old: u, New: disabled}); err != nil {
 		t.Fatal(err)
 	}
 	if _, user, err := s.SessionUser(t.Context(), "s"); err != nil || !user.Disabled {
@@ -168,30 +128,67 @@ func TestLinkedDatabase(t *testing.T) {
 	}
 }
 
-// TestPurgeLetsOthersIn: it is no one transaction that everybody waits for.
-func TestPurgeLetsOthersIn(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "latchkey.db"), true)
-	now := time.Now()
-	if err := s.Commit(t.Context(), auth.Batch{Events: make([]auth.Event, 5000)}); err != nil {
+// TestSessionsAreReadWithoutTheIdleConnection: another one's data version would say
+// nothing of what is remembered.
+func TestSessionsAreReadWithoutTheIdleConnection(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	s, other := open(t, path, true), open(t, path, false)
+	u, _ := signedIn(t, s)
+	if !s.Remembers("s") {
+		t.Fatal("nothing is remembered")
+	}
+	if err := s.BreakIdle(); !errors.Is(err, driver.ErrBadConn) {
 		t.Fatal(err)
 	}
-	before := s.Commits()
-	if err := s.Purge(t.Context(), auth.Moments{Events: now}); err != nil {
+	disabled := u
+	disabled.Disabled = true
+	for range 3 {
+		if _, _, err := s.SessionUser(t.Context(), "s"); err != nil || s.Remembers("s") {
+			t.Fatalf("remembered %v, %v", s.Remembers("s"), err)
+		}
+	}
+	if err := other.Commit(t.Context(), auth.UpdateUser{Old: u, New: disabled}); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.Commits() - before; n < 5 {
-		t.Errorf("5,000 events went in %d transactions, want 5 at least", n)
+	if _, user, err := s.SessionUser(t.Context(), "s"); err != nil || !user.Disabled {
+		t.Errorf("disabled %v, %v", user.Disabled, err)
+	}
+}
+
+// BenchmarkSessionUser looks up one of 100 sessions: with what is remembered while nobody
+// commits, and without.
+func BenchmarkSessionUser(b *testing.B) {
+	for _, remember := range []bool{true, false} {
+		b.Run(map[bool]string{true: "remembered", false: "read"}[remember], func(b *testing.B) {
+			s, err := sqlstore.Open(b.Context(), filepath.Join(b.TempDir(), "latchkey.db"), true)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			if !remember {
+				s.Forget()
+			}
+			ids := make([]auth.SessionID, 100)
+			for i := range ids {
+				ids[i] = auth.SessionID(fmt.Sprint("session-", i))
+				user := create(fmt.Sprint("user-", i))
+				if err := s.Commit(b.Context(), user, auth.CreateSession{Session: auth.Session{ID: ids[i], UserID: user.User.ID}}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for i := 0; b.Loop(); i++ {
+				if _, _, err := s.SessionUser(b.Context(), ids[i%len(ids)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
 func TestMemoryRemembersNothing(t *testing.T) {
 	s := open(t, sqlstore.Memory, true)
-	u, e := auth.User{ID: "u", Username: "ada"}, auth.Session{ID: "s", UserID: "u", RefreshHash: []byte{1}}
-	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}}); err != nil {
-		t.Fatal(err)
-	}
-	s.SessionUser(t.Context(), "s")
+	signedIn(t, s)
 	if s.Known("s") {
-		t.Error("there is no index to tell changes by")
+		t.Error("there is no other connection to tell changes by")
 	}
 }

@@ -28,11 +28,14 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/limit"
 )
 
 var (
-	_ auth.Store    = (*Store)(nil)
-	_ keyring.Store = (*Store)(nil)
+	_ auth.Store     = (*Store)(nil)
+	_ auth.Loader    = (*Store)(nil)
+	_ limit.Counters = (*Store)(nil)
+	_ keyring.Store  = (*Store)(nil)
 )
 
 // Memory is the path of a database that is nowhere on disk and gone when closed.
@@ -108,8 +111,9 @@ func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store,
 			return nil, fmt.Errorf("opening store %s: %w", path, err)
 		}
 		s.write, s.read = openDB(path), openDB(path)
-		s.read.SetMaxOpenConns(runtime.GOMAXPROCS(0) + 2)
-		s.read.SetMaxIdleConns(runtime.GOMAXPROCS(0) + 2)
+		readers := runtime.GOMAXPROCS(0) + 3 // one is idle, see sessions
+		s.read.SetMaxOpenConns(readers)
+		s.read.SetMaxIdleConns(readers)
 	}
 	s.write.SetMaxOpenConns(1)
 	if err := patiently(func() error { return s.begin(ctx, want) }); err != nil {
@@ -122,7 +126,7 @@ func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store,
 		return nil, errors.Join(opening(path, err), s.Close())
 	}
 	if s.path != "" {
-		if err := s.sessions.index.open(path); err != nil {
+		if err := s.sessions.open(ctx, s.read); err != nil {
 			return nil, errors.Join(opening(path, err), s.Close())
 		}
 	}
@@ -227,6 +231,7 @@ func locked(err error) bool {
 
 // Close closes the database.
 func (s *Store) Close() error {
+	s.sessions.close()
 	s.closeStatements()
 	if s.read == s.write {
 		return s.write.Close()
@@ -284,7 +289,7 @@ func (s *Store) inPlace() error {
 
 // unavailable marks every error that is not one of the port's own.
 func unavailable(err error) error {
-	for _, own := range []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrUnavailable, keyring.ErrExists} {
+	for _, own := range []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrUnavailable, auth.ErrChanges, keyring.ErrExists} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}
@@ -308,8 +313,8 @@ func unavailable(err error) error {
 // writes is new each time: SQLite spares itself what changes nothing.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO counters (name, value) VALUES ('pings', 1)
-			ON CONFLICT (name) DO UPDATE SET value = counters.value + 1`)
+		_, err := tx.ExecContext(ctx, `INSERT INTO pings (id, number) VALUES (1, 1)
+			ON CONFLICT (id) DO UPDATE SET number = pings.number + 1`)
 		return unavailable(err)
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
+	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
@@ -25,18 +25,34 @@ func open(t *testing.T, path string, create bool) *sqlstore.Store {
 	return s
 }
 
-func TestSQLite(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) (first, second storetest.Store) {
-		path := filepath.Join(t.TempDir(), "a % strange? #name", "latchkey.db")
-		return open(t, path, true), open(t, path, false)
-	})
+// create is a user whose id is also the name, and event one without other members.
+func create(name string) auth.CreateUser {
+	return auth.CreateUser{User: auth.User{ID: auth.UserID(name), Username: name}}
 }
 
-func TestMemory(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) (first, second storetest.Store) {
-		s := open(t, sqlstore.Memory, true)
-		return s, s
-	})
+func event(id string) auth.AppendEvent { return auth.AppendEvent{Event: auth.Event{ID: id, Kind: "x"}} }
+
+// events are all of a store.
+func events(t *testing.T, s *sqlstore.Store) []auth.Event {
+	t.Helper()
+	all, _, err := s.Events(t.Context(), time.Time{}, "", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// signedIn stores a user "u" and a session "s", and returns them as they are read.
+func signedIn(t *testing.T, s *sqlstore.Store) (auth.User, auth.Session) {
+	t.Helper()
+	if err := s.Commit(t.Context(), create("u"), auth.CreateSession{Session: auth.Session{ID: "s", UserID: "u"}}); err != nil {
+		t.Fatal(err)
+	}
+	e, u, err := s.SessionUser(t.Context(), "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u, e
 }
 
 func TestMissingDatabaseIsRefused(t *testing.T) {
@@ -91,7 +107,7 @@ func TestNewerSchemaIsRefusedByName(t *testing.T) {
 func TestFilesAreTheOwnersAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := open(t, filepath.Join(dir, "latchkey.db"), true)
-	if err := s.Commit(t.Context(), auth.Batch{Events: []auth.Event{{Kind: "x"}}}); err != nil {
+	if err := s.Commit(t.Context(), event("x")); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -111,25 +127,30 @@ func TestLockedDatabaseIsUnavailable(t *testing.T) {
 	s := open(t, path, true)
 	unlock := lock(t, path)
 	defer unlock()
-	event := auth.Batch{Events: []auth.Event{{Time: time.Now(), Kind: "x"}}}
-	if err := s.Commit(t.Context(), event); !errors.Is(err, auth.ErrUnavailable) {
+	if err := s.Commit(t.Context(), event("x")); !errors.Is(err, auth.ErrUnavailable) {
 		t.Errorf("Commit under a lock: got %v, want ErrUnavailable", err)
+	}
+	take := []limit.Take{{Key: "k", At: time.Now(), Fade: time.Minute}}
+	if taken, err := s.Take(t.Context(), take); taken || !errors.Is(err, auth.ErrUnavailable) {
+		t.Errorf("Take under a lock: got %v, %v; want ErrUnavailable", taken, err)
+	}
+	if err := s.Settle(t.Context(), take, nil, nil); !errors.Is(err, auth.ErrUnavailable) {
+		t.Errorf("Settle under a lock: got %v, want ErrUnavailable", err)
 	}
 	if err := s.Ping(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
 		t.Errorf("Ping under a lock: got %v, want ErrUnavailable", err)
 	}
-	if _, err := s.Users(t.Context(), "", 1); err != nil {
+	if _, _, err := s.Users(t.Context(), "", 1); err != nil {
 		t.Errorf("reading under a lock: %v", err)
 	}
 	unlock()
-	if err := s.Commit(t.Context(), event); err != nil {
+	if err := s.Commit(t.Context(), event("x")); err != nil {
 		t.Errorf("Commit after the lock: %v", err)
 	}
 }
 
-// TestReplacedDatabaseIsUnavailable: what is written to a file that is gone is lost,
-// and what others write elsewhere does not end what is remembered when its index is
-// gone too. (One that was moved is still the one that SQLite reads here.)
+// TestReplacedDatabaseIsUnavailable: what is written to a file that is gone is lost.
+// (One that was moved is still the one that SQLite reads here.)
 func TestReplacedDatabaseIsUnavailable(t *testing.T) {
 	for name, replace := range map[string]func(path string) error{
 		"removed": os.Remove,
@@ -140,25 +161,11 @@ func TestReplacedDatabaseIsUnavailable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "latchkey.db")
 			s := open(t, path, true)
-			u, e := auth.User{ID: "u", Username: "ada"}, auth.Session{ID: "s", UserID: "u", RefreshHash: []byte{1}}
-			if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}}); err != nil {
+			signedIn(t, s)
+			if err := replace(path); err != nil {
 				t.Fatal(err)
 			}
-			s.SessionUser(t.Context(), "s")
-			if !s.Remembers("s") {
-				t.Fatal("nothing is remembered")
-			}
-			index, err := os.ReadFile(path + "-shm")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := errors.Join(replace(path), os.Remove(path+"-shm"), os.WriteFile(path+"-shm", index, 0o600)); err != nil {
-				t.Fatal(err)
-			}
-			if s.Remembers("s") {
-				t.Error("another index says that nothing has changed")
-			}
-			if err := s.Commit(t.Context(), auth.Batch{Events: []auth.Event{{Kind: "x"}}}); !errors.Is(err, auth.ErrUnavailable) {
+			if err := s.Commit(t.Context(), event("x")); !errors.Is(err, auth.ErrUnavailable) {
 				t.Errorf("Commit: %v, want ErrUnavailable", err)
 			}
 			if err := s.Ping(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
@@ -203,12 +210,11 @@ func TestPingWrites(t *testing.T) {
 func TestCommittedDataSurvivesReopening(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s := open(t, path, true)
-	u := auth.User{ID: "1", Username: "ada"}
-	if err := s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{u}}); err != nil {
+	if err := s.Commit(t.Context(), create("ada")); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	if got, err := open(t, path, false).User(t.Context(), "1"); err != nil || got.Username != "ada" {
+	if got, err := open(t, path, false).User(t.Context(), "ada"); err != nil || got.Username != "ada" {
 		t.Errorf("got %v, %v; want ada", got, err)
 	}
 }

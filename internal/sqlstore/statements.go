@@ -4,106 +4,107 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 )
 
 const (
+	// A user is a profile and a sign-in. Where there is the one there is the other.
 	userColumns = `users.id,
 		users.username,
 		users.email,
 		users.name,
 		users.scope,
-		users.password_hash,
-		users.disabled,
+		users.roles,
+		users.attributes,
 		users.created_at,
 		users.updated_at,
-		users.sessions_from,
-		users.email_verified,
-		users.pending_email,
-		users.version`
+		users.version,
+		sign_ins.password_hash,
+		sign_ins.disabled,
+		sign_ins.email_verified,
+		sign_ins.pending_email,
+		sign_ins.epoch,
+		sign_ins.epoch_at,
+		sign_ins.rights,
+		sign_ins.updated_at,
+		sign_ins.version`
+
+	fromUsers = ` FROM users JOIN sign_ins ON sign_ins.user_id = users.id`
 
 	sessionColumns = `sessions.id,
 		sessions.user_id,
-		sessions.refresh_hash,
-		sessions.previous_hash,
-		sessions.rotated_at,
-		sessions.rotations,
+		sessions.epoch,
+		sessions.amr,
+		sessions.acr,
+		sessions.proved_at,
+		sessions.client_id,
+		sessions.scope,
+		sessions.seed,
+		sessions.refreshes,
+		sessions.chain_hash,
+		sessions.chain_previous,
+		sessions.chain_rotations,
 		sessions.device,
 		sessions.address,
 		sessions.created_at,
-		sessions.since,
 		sessions.last_used_at,
 		sessions.expires_at,
-		sessions.ended_at,
-		sessions.version`
+		sessions.ended_at`
 
-	selectUser           = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
-	selectUserByUsername = `SELECT ` + userColumns + ` FROM users WHERE username_key = $1`
-	selectUserByEmail    = `SELECT ` + userColumns + ` FROM users WHERE email_key = $1`
-	selectUsers          = `SELECT ` + userColumns + ` FROM users WHERE id > $1 ORDER BY id LIMIT $2`
+	selectUser           = `SELECT ` + userColumns + fromUsers + ` WHERE users.id = $1`
+	selectUserByUsername = `SELECT ` + userColumns + fromUsers + ` WHERE users.username_key = $1`
+	selectUserByEmail    = `SELECT ` + userColumns + fromUsers + ` WHERE users.email_key = $1`
+	selectUsers          = `SELECT ` + userColumns + fromUsers + ` WHERE users.id > $1 ORDER BY users.id LIMIT $2`
+	selectDeletedUser    = `SELECT COUNT(*) FROM deleted_users WHERE id = $1`
 	selectSessionUser    = `SELECT ` + sessionColumns + `, ` + userColumns + `
-		FROM sessions JOIN users ON users.id = sessions.user_id
+		FROM sessions JOIN users ON users.id = sessions.user_id JOIN sign_ins ON sign_ins.user_id = users.id
 		WHERE sessions.id = $1`
 
-	// The index sessions_listed has what is asked for in order. What it cannot know,
-	// because every refresh would have to write it, is looked for in a thousand rows:
-	// a user who has left more of them than that must not make others wait.
+	// The index sessions_listed has what is asked for, in order.
 	selectUserSessions = `SELECT ` + sessionColumns + ` FROM sessions
-		WHERE user_id = $1 AND since = $2 AND ended_at = 0 AND expires_at > $3 AND last_used_at > $4
-			AND created_at >= COALESCE((SELECT created_at FROM sessions
-				WHERE user_id = $1 AND since = $2 AND ended_at = 0 ORDER BY created_at DESC LIMIT 1 OFFSET 999), 0)
-		ORDER BY created_at DESC, id LIMIT $5`
+		WHERE user_id = $1 AND ended_at = 0 AND epoch >= $2
+		ORDER BY epoch DESC, created_at DESC, id LIMIT $3`
 
-	selectEvents = `SELECT number, time, kind, outcome, user_id, session_id, request_id, address, device, count
-		FROM events WHERE number > $1 ORDER BY number LIMIT $2`
+	// PostgreSQL has to hold the row until the commit ends: there FOR SHARE follows.
+	selectEpoch = `SELECT epoch FROM sign_ins WHERE user_id = $1`
 
-	selectUserVersion = `SELECT version FROM users WHERE id = $1`
-
-	insertUser = `INSERT INTO users (id, username, username_key, email, email_key, name, scope,
-			password_hash, disabled, created_at, updated_at, sessions_from, email_verified, pending_email, version)
-		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1
+	insertUser = `INSERT INTO users (id, username, username_key, email, email_key, name, scope, roles, attributes,
+			created_at, updated_at, version)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1
 		WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE id = $1)
 		ON CONFLICT DO NOTHING`
 
 	updateUser = `UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, name = $6,
-			scope = $7, password_hash = $8, disabled = $9, created_at = $10, updated_at = $11,
-			sessions_from = $12, email_verified = $13, pending_email = $14, version = version + 1
-		WHERE id = $1 AND version = $15`
+			scope = $7, roles = $8, attributes = $9, created_at = $10, updated_at = $11, version = version + 1
+		WHERE id = $1 AND version = $12`
 
-	deleteUser = `DELETE FROM users WHERE id = $1 AND version = $2`
+	insertSignIn = `INSERT INTO sign_ins (user_id, password_hash, disabled, email_verified, pending_email, epoch, epoch_at,
+			rights, updated_at, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)`
+
+	updateSignIn = `UPDATE sign_ins SET password_hash = $2, disabled = $3, email_verified = $4, pending_email = $5,
+			epoch = $6, epoch_at = $7, rights = $8, updated_at = $9, version = version + 1
+		WHERE user_id = $1 AND version = $10`
+
+	deleteSignIn = `DELETE FROM sign_ins WHERE user_id = $1 AND version = $2`
+
+	// The sessions go with it.
+	deleteUser = `DELETE FROM users WHERE id = $1`
 
 	insertDeletedUser = `INSERT INTO deleted_users (id) VALUES ($1) ON CONFLICT DO NOTHING`
 
-	selectDeletedUser = `SELECT COUNT(*) FROM deleted_users WHERE id = $1`
-
-	insertSession = `INSERT INTO sessions (id, user_id, refresh_hash, previous_hash, rotated_at, rotations, device, address,
-			created_at, since, last_used_at, expires_at, ended_at, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1)
+	insertSession = `INSERT INTO sessions (id, user_id, epoch, amr, acr, proved_at, client_id, scope, seed, refreshes,
+			chain_hash, chain_previous, chain_rotations, device, address, created_at, last_used_at, expires_at, ended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		ON CONFLICT DO NOTHING`
 
-	updateSession = `UPDATE sessions SET since = $2, ended_at = $3, version = version + 1
-		WHERE id = $1 AND ended_at = 0`
+	// It sets nothing that stands in an index: no statement runs more often.
+	refreshSession = `UPDATE sessions SET refreshes = $2, seed = $3, last_used_at = $4, device = $5, address = $6
+		WHERE id = $1 AND refreshes = $7 AND ended_at = 0`
 
-	// The check of the user is in the statement: it is the one that runs most. It sets
-	// nothing that stands in an index.
-	rotateSession = `UPDATE sessions SET refresh_hash = $1, previous_hash = $2, rotated_at = $3, rotations = $4,
-			device = $5, address = $6, last_used_at = $7, version = version + 1
-		WHERE id = $8 AND version = $9 AND EXISTS (SELECT 1 FROM users WHERE id = $10 AND version = $11)`
+	keepSession = `UPDATE sessions SET epoch = $2 WHERE id = $1 AND ended_at = 0`
 
-	selectCounts = `SELECT key, level, last_hit FROM counts WHERE key IN ($1, $2, $3, $4, $5, $6, $7)`
-
-	addHit = `INSERT INTO counts (key, level, last_hit) VALUES ($1, 1, $2)
-		ON CONFLICT (key) DO UPDATE SET
-			level = 1 + CASE WHEN $2 < counts.last_hit THEN counts.level WHEN counts.level * $3 > $2 - counts.last_hit
-				THEN counts.level - ($2 - counts.last_hit) * 1.0 / $3 ELSE 0 END,
-			last_hit = $2`
-
-	insertEvent = `INSERT INTO events (number, time, kind, outcome, user_id, session_id, request_id, address, device, count)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
-
-	insertFourEvents = insertEvent + `,
-		($11, $12, $13, $14, $15, $16, $17, $18, $19, $20),
-		($21, $22, $23, $24, $25, $26, $27, $28, $29, $30),
-		($31, $32, $33, $34, $35, $36, $37, $38, $39, $40)`
+	endSession = `UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at = 0`
 
 	selectTicket = `SELECT id, purpose, email, secret_hash, code_mac, tries, user_id, name, password_hash, bound,
 			created_at, link_until, code_until, expires_at
@@ -123,6 +124,23 @@ const (
 			name = $8, password_hash = $9, bound = $10, created_at = $11, link_until = $12, code_until = $13, expires_at = $14
 		WHERE id = $1 AND secret_hash = $15`
 
+	selectCredential = `SELECT key, user_id, data, created_at, version FROM credentials WHERE key = $1`
+
+	selectUserCredentials = `SELECT key, user_id, data, created_at, version
+		FROM credentials WHERE user_id = $1 ORDER BY key LIMIT $2`
+
+	insertCredential = `INSERT INTO credentials (key, user_id, data, created_at, version)
+		VALUES ($1, $2, $3, $4, 1) ON CONFLICT DO NOTHING`
+
+	updateCredential = `UPDATE credentials SET user_id = $2, data = $3, created_at = $4, version = version + 1
+		WHERE key = $1 AND version = $5`
+
+	deleteCredential = `DELETE FROM credentials WHERE key = $1 AND version = $2`
+
+	selectMark = `SELECT id, expires_at FROM marks WHERE id = $1`
+
+	putMark = `INSERT INTO marks (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET expires_at = $2`
+
 	selectDueMails = `SELECT id, sealed, created_at, due_at, give_up_at, attempts
 		FROM mails WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2`
 
@@ -134,20 +152,92 @@ const (
 
 	deleteMail = `DELETE FROM mails WHERE id = $1`
 
-	countEvents = `UPDATE counters SET value = value + $1 WHERE name = 'events' RETURNING value`
+	// What follows a place in a list: at $1 or later, and behind $2 and $3.
+	selectEvents = `SELECT time, id, kind, outcome, user_id, session_id, request_id, address, device, count
+		FROM events WHERE time >= $1 AND (time, id) > ($2, $3) ORDER BY time, id LIMIT $4`
+
+	selectRevocations = `SELECT time, id, user_id, session_id, epoch, rights, survivor, expires_at
+		FROM revocations WHERE time >= $1 AND (time, id) > ($2, $3) ORDER BY time, id LIMIT $4`
+
+	eventColumns = 10
+
+	insertEvents = `INSERT INTO events (time, id, kind, outcome, user_id, session_id, request_id, address, device, count) VALUES `
+
+	insertRevocation = `INSERT INTO revocations (time, id, user_id, session_id, epoch, rights, survivor, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT DO NOTHING`
+
+	selectCounts = `SELECT key, empty_at, last_at, reserved FROM counts WHERE key IN ($1, $2, $3, $4, $5, $6, $7, $8)`
+
+	// A bucket that somebody takes from for the first time, and how another one fills: $5
+	// from when it is empty, or from now.
+	takeCount = `INSERT INTO counts (key, empty_at, last_at, reserved) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (key) DO UPDATE SET
+			empty_at = CASE WHEN counts.empty_at > excluded.last_at THEN counts.empty_at + $5 ELSE excluded.empty_at END,
+			last_at = excluded.last_at,
+			reserved = counts.reserved + excluded.reserved`
+
+	takeRoom = takeCount + ` WHERE counts.empty_at <= $6`
+
+	takeUnused = takeCount + ` WHERE counts.empty_at = 0 AND counts.last_at = 0`
+
+	takeUnchanged = `UPDATE counts SET
+			empty_at = CASE WHEN empty_at > $3 THEN empty_at + $4 ELSE $2 END,
+			last_at = $3,
+			reserved = reserved + 1
+		WHERE key = $1 AND empty_at = $5 AND last_at = $6`
+
+	giveBack = `UPDATE counts SET
+			empty_at = empty_at - $2,
+			last_at = CASE WHEN last_at = $3 THEN $4 ELSE last_at END,
+			reserved = CASE WHEN reserved > 0 THEN reserved - 1 ELSE 0 END
+		WHERE key = $1`
+
+	keepTaken = `UPDATE counts SET reserved = reserved - 1 WHERE key = $1 AND reserved > 0`
 )
 
 // statements are prepared once: parsing costs more than running them.
 type statements struct {
-	user, userByUsername, userByEmail, users, sessionUser, userSessions, events, keys *sql.Stmt
-	userVersion, insertUser, updateUser, deleteUser                                   *sql.Stmt
-	deletedUser, insertDeletedUser                                                    *sql.Stmt
-	insertSession, updateSession, rotateSession                                       *sql.Stmt
-	insertEvent, insertFourEvents, countEvents                                        *sql.Stmt
-	counts, addHit                                                                    *sql.Stmt
-	ticket, takeTicket, countTry, putTicket, replaceTicket                            *sql.Stmt
-	dueMails, insertMail, deferMail, deleteMail                                       *sql.Stmt
-	savepoint, rollbackTo, release                                                    *sql.Stmt
+	user, userByUsername, userByEmail, users, deletedUser   *sql.Stmt
+	sessionUser, userSessions, ticket, mark, dueMails       *sql.Stmt
+	events, revocations, counts, keys                       *sql.Stmt
+	epoch, insertUser, updateUser, deleteUser               *sql.Stmt
+	insertSignIn, updateSignIn, deleteSignIn                *sql.Stmt
+	insertDeletedUser                                       *sql.Stmt
+	credential, userCredentials                             *sql.Stmt
+	insertCredential, updateCredential, deleteCredential    *sql.Stmt
+	insertSession, refreshSession, keepSession, endSession  *sql.Stmt
+	takeTicket, countTry, putTicket, replaceTicket, putMark *sql.Stmt
+	insertMail, deferMail, deleteMail                       *sql.Stmt
+	insertEvent, insertFourEvents, insertManyEvents         *sql.Stmt
+	insertRevocation                                        *sql.Stmt
+	takeCount, takeRoom, takeUnused, takeUnchanged          *sql.Stmt
+	giveBack, keepTaken                                     *sql.Stmt
+	savepoint, rollbackTo, release                          *sql.Stmt
+}
+
+// many is how many rows those statements insert that are for very many.
+const many = 32
+
+// placeholders is the text of so many rows of so many values.
+func placeholders(n, values int) string {
+	var text strings.Builder
+	for i := range n * values {
+		switch {
+		case i == 0:
+			text.WriteString("(")
+		case i%values == 0:
+			text.WriteString("), (")
+		default:
+			text.WriteString(", ")
+		}
+		fmt.Fprintf(&text, "$%d", i+1)
+	}
+	return text.String() + ")"
+}
+
+func insertSomeEvents(n int) string {
+	return insertEvents + placeholders(n, eventColumns) + ` ON CONFLICT DO NOTHING`
 }
 
 // prepared is one of them: where it goes, what it runs on, and its text.
@@ -164,36 +254,54 @@ func (s *Store) statements() []prepared {
 		{&st.userByUsername, s.read, selectUserByUsername},
 		{&st.userByEmail, s.read, selectUserByEmail},
 		{&st.users, s.read, selectUsers},
+		{&st.deletedUser, s.read, selectDeletedUser},
 		{&st.sessionUser, s.read, selectSessionUser},
 		{&st.userSessions, s.read, selectUserSessions},
+		{&st.ticket, s.read, selectTicket},
+		{&st.mark, s.read, selectMark},
+		{&st.credential, s.read, selectCredential},
+		{&st.userCredentials, s.read, selectUserCredentials},
+		{&st.insertCredential, s.write, insertCredential},
+		{&st.updateCredential, s.write, updateCredential},
+		{&st.deleteCredential, s.write, deleteCredential},
+		{&st.dueMails, s.read, selectDueMails},
 		{&st.events, s.read, selectEvents},
+		{&st.revocations, s.read, selectRevocations},
+		{&st.counts, s.read, selectCounts},
 		{&st.keys, s.read, selectKeys},
-		{&st.userVersion, s.write, selectUserVersion},
+		{&st.epoch, s.write, selectEpoch},
 		{&st.insertUser, s.write, insertUser},
 		{&st.updateUser, s.write, updateUser},
 		{&st.deleteUser, s.write, deleteUser},
-		{&st.deletedUser, s.read, selectDeletedUser},
+		{&st.insertSignIn, s.write, insertSignIn},
+		{&st.updateSignIn, s.write, updateSignIn},
+		{&st.deleteSignIn, s.write, deleteSignIn},
 		{&st.insertDeletedUser, s.write, insertDeletedUser},
 		{&st.insertSession, s.write, insertSession},
-		{&st.updateSession, s.write, updateSession},
-		{&st.rotateSession, s.write, rotateSession},
-		{&st.counts, s.read, selectCounts},
-		{&st.addHit, s.write, addHit},
-		{&st.insertEvent, s.write, insertEvent},
-		{&st.insertFourEvents, s.write, insertFourEvents},
-		{&st.countEvents, s.write, countEvents},
-		{&st.ticket, s.read, selectTicket},
+		{&st.refreshSession, s.write, refreshSession},
+		{&st.keepSession, s.write, keepSession},
+		{&st.endSession, s.write, endSession},
 		{&st.takeTicket, s.write, takeTicket},
 		{&st.countTry, s.write, countTry},
 		{&st.putTicket, s.write, putTicket},
 		{&st.replaceTicket, s.write, replaceTicket},
-		{&st.dueMails, s.read, selectDueMails},
+		{&st.putMark, s.write, putMark},
 		{&st.insertMail, s.write, insertMail},
 		{&st.deferMail, s.write, deferMail},
 		{&st.deleteMail, s.write, deleteMail},
-		{&st.savepoint, s.write, `SAVEPOINT batch`},
-		{&st.rollbackTo, s.write, `ROLLBACK TO SAVEPOINT batch`},
-		{&st.release, s.write, `RELEASE SAVEPOINT batch`},
+		{&st.insertEvent, s.write, insertSomeEvents(1)},
+		{&st.insertFourEvents, s.write, insertSomeEvents(4)},
+		{&st.insertManyEvents, s.write, insertSomeEvents(many)},
+		{&st.insertRevocation, s.write, insertRevocation},
+		{&st.takeCount, s.write, takeCount},
+		{&st.takeRoom, s.write, takeRoom},
+		{&st.takeUnused, s.write, takeUnused},
+		{&st.takeUnchanged, s.write, takeUnchanged},
+		{&st.giveBack, s.write, giveBack},
+		{&st.keepTaken, s.write, keepTaken},
+		{&st.savepoint, s.write, `SAVEPOINT one`},
+		{&st.rollbackTo, s.write, `ROLLBACK TO SAVEPOINT one`},
+		{&st.release, s.write, `RELEASE SAVEPOINT one`},
 	}
 }
 

@@ -80,7 +80,7 @@ func newHasher(t *testing.T, cost passhash.Argon2) *passwords.Hasher {
 }
 
 func (f *fixture) importer(dryRun bool) *userimport.Importer {
-	return userimport.New(f, f.Store, dryRun)
+	return userimport.New(f, f.store, dryRun)
 }
 
 func (f *fixture) add(n auth.NewUser) {
@@ -128,7 +128,7 @@ func (f *fixture) me(tokens auth.Tokens) (auth.Identity, error) {
 
 func (f *fixture) events() []auth.Event {
 	f.t.Helper()
-	events, err := f.store.Events(f.t.Context(), 0, 10_000)
+	events, _, err := f.store.Events(f.t.Context(), time.Time{}, "", 10_000)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -1,8 +1,7 @@
 // Package userimport takes over users from a file of another system: it reads its
 // records, and creates the users who are not there yet.
 //
-// The rules for users are the domain's, and it creates them; what an import needs of it
-// is [Users].
+// The rules for users are the domain's: what an import needs of it is [Rules].
 //
 // Start at Parse and Importer.
 package userimport
@@ -27,7 +26,7 @@ type Row struct {
 	// There: the user was there already, see Importer.
 	There bool
 
-	user auth.User
+	user auth.LoadedUser
 }
 
 // fresh reports whether the user is yet to be created.
@@ -44,8 +43,8 @@ func (r *Row) fresh() bool { return r.Refused == nil && !r.There }
 //
 // It remembers a number per name, not the rows.
 type Importer struct {
-	users  Users
-	known  Known
+	rules  Rules
+	store  Store
 	dryRun bool
 	// seen holds the line of each name by its hash. Two of a million names share
 	// a hash once in ten million files, and then a row is refused that a second
@@ -54,18 +53,16 @@ type Importer struct {
 	seed maphash.Seed
 }
 
-// Users applies the rules of users to records, and creates users; an auth.Service.
-type Users interface {
+// Rules are those of users; an auth.Service.
+type Rules interface {
 	// ImportedUser returns the user of the record and stores nothing. Its error says
 	// why there can be no such user.
-	ImportedUser(r auth.ImportRecord) (auth.User, error)
-	// CreateImported creates users that ImportedUser has returned, all of them or none.
-	// auth.ErrTaken.
-	CreateImported(ctx context.Context, users []auth.User) error
+	ImportedUser(r auth.ImportRecord) (auth.LoadedUser, error)
 }
 
-// Known looks up who is there already, as an auth.Store does. auth.ErrNotFound.
-type Known interface {
+// A Store takes in users, and knows who is there already.
+type Store interface {
+	auth.Loader
 	User(ctx context.Context, id auth.UserID) (auth.User, error)
 	UserByUsername(ctx context.Context, key string) (auth.User, error)
 	UserByEmail(ctx context.Context, key string) (auth.User, error)
@@ -73,87 +70,67 @@ type Known interface {
 }
 
 // New returns an Importer. With dryRun it decides and reports, and creates nothing.
-func New(users Users, known Known, dryRun bool) *Importer {
-	return &Importer{users: users, known: known, dryRun: dryRun, seen: make(map[uint64]int), seed: maphash.MakeSeed()}
+func New(rules Rules, store Store, dryRun bool) *Importer {
+	return &Importer{rules: rules, store: store, dryRun: dryRun, seen: make(map[uint64]int), seed: maphash.MakeSeed()}
 }
 
-// Take creates the users of the rows, in one commit unless some are refused,
-// and notes in each row what became of it. An error means that the store could
-// not be used: some of the rows may have been taken, and none of it is noted.
+// Take creates the users of the rows unless some are refused, and notes in each row what
+// became of it. An error means that the store could not be used: some of the rows may
+// have been taken, and none of it is noted.
 func (im *Importer) Take(ctx context.Context, rows []Row) error {
 	for i := range rows {
 		if r := &rows[i]; r.Refused == nil {
-			if r.user, r.Refused = im.users.ImportedUser(r.Record); r.Refused == nil {
+			if r.user, r.Refused = im.rules.ImportedUser(r.Record); r.Refused == nil {
 				r.Refused = im.claim(r)
 			}
 		}
 	}
-	if !im.dryRun {
-		// In most files every user is new: to look first would double the time.
-		err := im.users.CreateImported(ctx, freshUsers(rows))
-		if !errors.Is(err, auth.ErrTaken) {
-			return storing(err)
+	// In most files every user is new: to look first would double the time.
+	left, err := im.load(ctx, rows)
+	if err != nil {
+		return fmt.Errorf("storing users: %w", err)
+	}
+	for _, r := range left {
+		if err := im.look(ctx, r); err != nil {
+			return err
 		}
-	}
-	for i := range rows {
-		if r := &rows[i]; r.fresh() {
-			if err := im.look(ctx, r); err != nil {
-				return err
-			}
-		}
-	}
-	if im.dryRun {
-		return nil
-	}
-	err := im.users.CreateImported(ctx, freshUsers(rows))
-	if !errors.Is(err, auth.ErrTaken) {
-		return storing(err)
-	}
-	return im.oneByOne(ctx, rows)
-}
-
-func storing(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("storing users: %w", err)
-}
-
-// oneByOne is for names that another user has taken since they were looked up.
-func (im *Importer) oneByOne(ctx context.Context, rows []Row) error {
-	for i := range rows {
-		r := &rows[i]
-		if !r.fresh() {
-			continue
-		}
-		err := im.users.CreateImported(ctx, []auth.User{r.user})
-		if errors.Is(err, auth.ErrTaken) {
-			if err = im.look(ctx, r); err == nil && r.fresh() {
-				r.Refused = errors.New("its id or a name was in use a moment ago; run the import again")
-			}
-		}
-		if err != nil {
-			return storing(err)
+		if !im.dryRun && r.fresh() {
+			r.Refused = errors.New("its id or a name was in use a moment ago; run the import again")
 		}
 	}
 	return nil
 }
 
-func freshUsers(rows []Row) []auth.User {
-	var users []auth.User
+// load stores the users of the rows, and returns the rows whose users are not stored by
+// it.
+func (im *Importer) load(ctx context.Context, rows []Row) ([]*Row, error) {
+	var fresh, left []*Row
+	var users []auth.LoadedUser
 	for i := range rows {
 		if r := &rows[i]; r.fresh() {
-			users = append(users, r.user)
+			fresh, users = append(fresh, r), append(users, r.user)
 		}
 	}
-	return users
+	if im.dryRun || len(fresh) == 0 {
+		return fresh, nil
+	}
+	stored, err := im.store.LoadUsers(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range fresh {
+		if !stored[i] {
+			left = append(left, r)
+		}
+	}
+	return left, nil
 }
 
 // A nameOf is one of the names by which a row's user may be there.
 type nameOf struct {
 	what string // as people say it: "username ada"
 	key  string
-	find func(Known, context.Context, string) (auth.User, error)
+	find func(Store, context.Context, string) (auth.User, error)
 }
 
 // names are the row's names that nobody else may have, the id first. A random id
@@ -161,26 +138,26 @@ type nameOf struct {
 func (r *Row) names() ([]nameOf, error) {
 	var names []nameOf
 	if r.Record.ID != "" {
-		names = append(names, nameOf{"id " + string(r.user.ID), string(r.user.ID), func(known Known, ctx context.Context, key string) (auth.User, error) {
-			return known.User(ctx, auth.UserID(key))
+		names = append(names, nameOf{"id " + string(r.user.User.ID), string(r.user.User.ID), func(store Store, ctx context.Context, key string) (auth.User, error) {
+			return store.User(ctx, auth.UserID(key))
 		}})
 	}
 	if r.Record.ID != "" || r.Record.Username != "" { // otherwise the username is the random id
-		key, err := identifier.UsernameKey(r.user.Username)
+		key, err := identifier.UsernameKey(r.user.User.Username)
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, nameOf{"username " + r.user.Username, key, func(known Known, ctx context.Context, key string) (auth.User, error) {
-			return known.UserByUsername(ctx, key)
+		names = append(names, nameOf{"username " + r.user.User.Username, key, func(store Store, ctx context.Context, key string) (auth.User, error) {
+			return store.UserByUsername(ctx, key)
 		}})
 	}
-	if r.user.Email != "" {
-		key, err := identifier.EmailKey(r.user.Email)
+	if r.user.User.Email != "" {
+		key, err := identifier.EmailKey(r.user.User.Email)
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, nameOf{"e-mail address " + r.user.Email, key, func(known Known, ctx context.Context, key string) (auth.User, error) {
-			return known.UserByEmail(ctx, key)
+		names = append(names, nameOf{"e-mail address " + r.user.User.Email, key, func(store Store, ctx context.Context, key string) (auth.User, error) {
+			return store.UserByEmail(ctx, key)
 		}})
 	}
 	return names, nil
@@ -216,7 +193,7 @@ func (im *Importer) look(ctx context.Context, r *Row) error {
 		return err
 	}
 	for _, n := range names {
-		found, err := n.find(im.known, ctx, n.key)
+		found, err := n.find(im.store, ctx, n.key)
 		if errors.Is(err, auth.ErrNotFound) {
 			continue
 		}
@@ -229,12 +206,12 @@ func (im *Importer) look(ctx context.Context, r *Row) error {
 	if r.Record.ID == "" {
 		return nil
 	}
-	deleted, err := im.known.UserDeleted(ctx, r.user.ID)
+	deleted, err := im.store.UserDeleted(ctx, r.user.User.ID)
 	if err != nil {
 		return fmt.Errorf("looking up user: %w", err)
 	}
 	if deleted {
-		r.Refused = fmt.Errorf("the user with the id %s has been deleted; leave the id out to add somebody anew", r.user.ID)
+		r.Refused = fmt.Errorf("the user with the id %s has been deleted; leave the id out to add somebody anew", r.user.User.ID)
 	}
 	return nil
 }

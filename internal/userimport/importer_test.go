@@ -81,10 +81,10 @@ func TestEveryMemberOfARecordIsImported(t *testing.T) {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	want := []auth.User{
-		{ID: "2", Username: "2", Email: "grace@example.com", EmailVerified: true, CreatedAt: start, UpdatedAt: start, Version: 1},
+		{ID: "2", Username: "2", Email: "grace@example.com", EmailVerified: true, CreatedAt: start, UpdatedAt: start, Version: 1, SignInVersion: 1},
 		{
 			ID: "u9", Username: "Ada", Email: "Ada@example.com", Name: "Ada L.", Scope: "read write", Disabled: true, PasswordHash: someHash,
-			CreatedAt: time.Date(2001, 2, 3, 2, 5, 6, 7e8, time.UTC), UpdatedAt: start, Version: 1,
+			CreatedAt: time.Date(2001, 2, 3, 2, 5, 6, 7e8, time.UTC), UpdatedAt: start, Version: 1, SignInVersion: 1,
 		},
 	}
 	var got []auth.User
@@ -186,17 +186,15 @@ func TestEarlierRowsOfTheFileGoFirst(t *testing.T) {
 // was told.
 func TestImportIsTakenOnceWhereTheAnswerWasLost(t *testing.T) {
 	f := newFixture(t)
-	lose := &lossy{Store: f.store, lost: true}
-	f.Service = f.service(func(c *auth.Config) { c.Store = lose })
+	lose := &lossy{f.store}
 	record, err := userimport.Parse(`{"username":"ada","password_hash":"`+someHash+`"}`, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = f.importer(false).Take(t.Context(), []userimport.Row{{Line: 1, Record: record}})
+	err = userimport.New(f, lose, false).Take(t.Context(), []userimport.Row{{Line: 1, Record: record}})
 	if !errors.Is(err, auth.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
-	lose.lost = false
 	got := outcomes(take(t, f.importer(false), `{"username":"ada","password_hash":"`+someHash+`"}`, `{"username":"bob"}`))
 	if diff := cmp.Diff([]string{"there", "new"}, got); diff != "" {
 		t.Errorf("outcomes of the second run (-want +got):\n%s", diff)
@@ -207,25 +205,24 @@ func TestImportIsTakenOnceWhereTheAnswerWasLost(t *testing.T) {
 }
 
 type lossy struct {
-	auth.Store
-	lost bool
+	userimport.Store
 }
 
-func (l *lossy) Commit(ctx context.Context, b auth.Batch) error {
-	if err := l.Store.Commit(ctx, b); err != nil || !l.lost {
-		return err
+func (l *lossy) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool, error) {
+	stored, err := l.Store.LoadUsers(ctx, users)
+	if err == nil {
+		return nil, auth.ErrUnavailable
 	}
-	return auth.ErrUnavailable
+	return stored, err
 }
 
-// TestNamesTakenMeanwhile: between the look-up and the commit, somebody
-// registers under the name of a row.
+// TestNamesTakenMeanwhile: before the rows are stored, somebody registers under the name
+// of one.
 func TestNamesTakenMeanwhile(t *testing.T) {
 	f := newFixture(t)
 	f.add(auth.NewUser{ID: "r", Username: "root"})
-	meanwhile := &racing{Store: f.store, at: 2, race: func() { f.add(auth.NewUser{ID: "x", Username: "eve"}) }}
-	service := f.service(func(c *auth.Config) { c.Store = meanwhile })
-	got := outcomes(take(t, userimport.New(service, service.Store, false), `{"id":"1","username":"ada"}`, `{"id":"2","username":"root"}`, `{"id":"3","username":"eve"}`, `{"id":"4","username":"zoe"}`))
+	meanwhile := &racing{Store: f.store, race: func() { f.add(auth.NewUser{ID: "x", Username: "eve"}) }}
+	got := outcomes(take(t, userimport.New(f, meanwhile, false), `{"id":"1","username":"ada"}`, `{"id":"2","username":"root"}`, `{"id":"3","username":"eve"}`, `{"id":"4","username":"zoe"}`))
 	want := []string{
 		"new", "username root belongs to another user already, with the id r",
 		"username eve belongs to another user already, with the id x", "new",
@@ -237,27 +234,23 @@ func TestNamesTakenMeanwhile(t *testing.T) {
 	f.user("4")
 }
 
-// racing calls race before the commit of a number.
+// racing calls race before users are stored.
 type racing struct {
-	auth.Store
-	at, commits int
-	race        func()
+	userimport.Store
+	race func()
 }
 
-func (r *racing) Commit(ctx context.Context, b auth.Batch) error {
-	if r.commits++; r.commits == r.at {
-		r.race()
-	}
-	return r.Store.Commit(ctx, b)
+func (r *racing) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool, error) {
+	r.race()
+	return r.Store.LoadUsers(ctx, users)
 }
 
 func TestStoreFaultsEndAnImport(t *testing.T) {
-	for _, operation := range []string{"Commit", "UserByUsername"} {
+	for _, operation := range []string{"LoadUsers", "UserByUsername"} {
 		f := newFixture(t)
 		f.add(auth.NewUser{Username: "ada"})
-		service := f.service(func(c *auth.Config) { c.Store = &faulty{c.Store, operation} })
 		record := auth.ImportRecord{NewUser: auth.NewUser{Username: "ada"}}
-		err := userimport.New(service, service.Store, false).Take(t.Context(), []userimport.Row{{Line: 1, Record: record}})
+		err := userimport.New(f, &faulty{f.store, operation}, false).Take(t.Context(), []userimport.Row{{Line: 1, Record: record}})
 		if !errors.Is(err, auth.ErrUnavailable) {
 			t.Errorf("a fault in %s: got %v, want ErrUnavailable", operation, err)
 		}
@@ -266,7 +259,7 @@ func TestStoreFaultsEndAnImport(t *testing.T) {
 
 // faulty fails one operation.
 type faulty struct {
-	auth.Store
+	userimport.Store
 	operation string
 }
 
@@ -277,11 +270,11 @@ func (f *faulty) fault(operation string) error {
 	return fmt.Errorf("%w: %s", auth.ErrUnavailable, operation)
 }
 
-func (f *faulty) Commit(ctx context.Context, b auth.Batch) error {
-	if err := f.fault("Commit"); err != nil {
-		return err
+func (f *faulty) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool, error) {
+	if err := f.fault("LoadUsers"); err != nil {
+		return nil, err
 	}
-	return f.Store.Commit(ctx, b)
+	return f.Store.LoadUsers(ctx, users)
 }
 
 func (f *faulty) UserByUsername(ctx context.Context, key string) (auth.User, error) {

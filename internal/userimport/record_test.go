@@ -67,13 +67,13 @@ func TestUsersOfTheOldSystemLogInWithTheirPasswords(t *testing.T) {
 					t.Fatal(err)
 				}
 				f := newFixture(t)
-				if err := f.Import(t.Context(), []auth.ImportRecord{record}); err != nil {
+				if err := f.AddImported(t.Context(), record); err != nil {
 					t.Fatal(err)
 				}
 				imported := f.user("1")
 				want := auth.User{
 					ID: "1", Username: "Ada", Name: "Ada L.", Scope: "read", CreatedAt: start, UpdatedAt: start,
-					Version: 1, PasswordHash: imported.PasswordHash,
+					Version: 1, SignInVersion: 1, PasswordHash: imported.PasswordHash,
 				}
 				if diff := cmp.Diff(want, imported); diff != "" {
 					t.Errorf("imported (-want +got):\n%s", diff)
@@ -113,7 +113,7 @@ func TestOldPasswordsWereNotNormalized(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.Import(t.Context(), []auth.ImportRecord{record}); err != nil {
+			if err := f.AddImported(t.Context(), record); err != nil {
 				t.Fatal(err)
 			}
 			f.mustLogin("ada", first)
@@ -136,7 +136,7 @@ func TestArgon2HashesAreImportedAsTheyAre(t *testing.T) {
 		t.Errorf("got %s, want %s", record.PasswordHash, hash)
 	}
 	f := newFixture(t)
-	if err := f.Import(t.Context(), []auth.ImportRecord{record}); err != nil {
+	if err := f.AddImported(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
 	f.mustLogin("ada", password)

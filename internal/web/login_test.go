@@ -31,8 +31,8 @@ func TestLoginAnswersWithTokens(t *testing.T) {
 		var got map[string]any
 		f.decode(a, &got)
 		refresh := fmt.Sprint(got["refresh_token"])
-		if !regexp.MustCompile(`^[a-z2-7]{26,}\.[A-Za-z0-9_-]{43}$`).MatchString(refresh) {
-			t.Errorf("refresh token is %s, want a session id, a dot and 256 bits", refresh)
+		if !regexp.MustCompile(`^[a-z2-7]{26,}\.0\.[A-Za-z0-9_-]{43}$`).MatchString(refresh) {
+			t.Errorf("refresh token is %s, want a session id, a number and 256 bits", refresh)
 		}
 		want := map[string]any{
 			"token": got["access_token"], "access_token": got["access_token"], "token_type": "Bearer",

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/limit"
 )
 
 // publicRoutes are those with a body that need no token, and a good one.
@@ -597,7 +598,7 @@ func TestPagesWhenItGoesWrong(t *testing.T) {
 			}
 		}
 		f.store.set(nil)
-		f.service.Limits = &auth.Limits{Address: auth.Limit{Free: 1, First: time.Minute, Longest: time.Hour, Fade: time.Hour}}
+		f.service.Limits = &auth.Limits{Address: limit.Limit{Free: 1, First: time.Minute, Longest: time.Hour, Fade: time.Hour}}
 		f.submit(p.path, p.filled("wrong"))
 		a := f.submit(p.path, p.filled("wrong"))
 		if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "60" || !strings.Contains(a.body, `value="wrong"`) {
@@ -638,7 +639,7 @@ func TestEveryRouteWhenItGoesWrong(t *testing.T) {
 		f.wantProblem(f.send(method, path, body, header), http.StatusInternalServerError, "internal")
 	}
 	f.store.set(nil)
-	one := auth.Limit{Free: 1, First: time.Minute, Longest: time.Hour, Fade: time.Hour}
+	one := limit.Limit{Free: 1, First: time.Minute, Longest: time.Hour, Fade: time.Hour}
 	f.service.Limits = &auth.Limits{Account: one, Address: one}
 	f.login("ada", "wrong")
 	f.send("POST", "/password/change", accountRoutes["POST /password/change"], header) // who is signed in counts apart

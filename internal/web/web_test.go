@@ -88,13 +88,6 @@ func (f *faulty) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessi
 	return f.Store.SessionUser(ctx, id)
 }
 
-func (f *faulty) RecentSessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
-	if err := f.err(); err != nil {
-		return auth.Session{}, auth.User{}, err
-	}
-	return f.Store.RecentSessionUser(ctx, id)
-}
-
 func (f *faulty) UserByEmail(ctx context.Context, key string) (auth.User, error) {
 	if err := f.err(); err != nil {
 		return auth.User{}, err
@@ -184,7 +177,7 @@ func fixtureWith(t testing.TB, path string, change func(*auth.Config), options .
 		t.Fatal(err)
 	}
 	cfg := auth.Config{RefreshKey: make([]byte, 32), TicketKey: make([]byte, 32), MailKey: make([]byte, 32),
-		Store: f.store, Signer: f.keys, Hasher: hasher, Mailer: &f.inbox, Issuer: issuer, Audience: audience, Now: f.clock.Now,
+		Store: f.store, Counters: store, Signer: f.keys, Hasher: hasher, Mailer: &f.inbox, Issuer: issuer, Audience: audience, Now: f.clock.Now,
 	}
 	change(&cfg)
 	if f.service, err = auth.New(cfg); err != nil {

@@ -1,41 +1,36 @@
 package storetest
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
-var (
-	_ auth.Store    = (*Memory)(nil)
-	_ keyring.Store = (*Memory)(nil)
-)
+var _ Store = (*Memory)(nil)
 
 // Memory is a store in memory, for tests of what stands on a store. It passes
 // the same suite as the real ones. The zero value is empty and ready.
 type Memory struct {
-	// Fail, when set, is called before every operation; its error is returned
-	// as auth.ErrUnavailable is by a real store. Set it before use.
+	// Fail, when set, is called before every operation with the name of its method;
+	// its error is returned as auth.ErrUnavailable is by a real store, and nothing
+	// happens. Set it before use.
 	Fail func(operation string) error
 
-	mu       sync.Mutex // guards everything below
-	users    map[auth.UserID]auth.User
-	deleted  map[auth.UserID]bool
-	sessions map[auth.SessionID]auth.Session
-	tickets  map[auth.TicketID]auth.Ticket
-	mails    map[string]auth.Mail
-	counts   map[string]auth.Count
-	events   []auth.Event
-	number   int64
-	keys     []keyring.Record
+	mu     sync.Mutex // guards everything below
+	data   data
+	counts map[string]limit.Count
+	keys   []keyring.Record // by number
 }
 
 func (m *Memory) lock(operation string) (unlock func(), err error) {
@@ -48,15 +43,16 @@ func (m *Memory) lock(operation string) (unlock func(), err error) {
 	return m.mu.Unlock, nil
 }
 
-func (m *Memory) find(operation string, match func(auth.User) bool) (auth.User, error) {
+// find returns the one user that matches.
+func (m *Memory) find(operation string, match func(account) bool) (auth.User, error) {
 	unlock, err := m.lock(operation)
 	if err != nil {
 		return auth.User{}, err
 	}
 	defer unlock()
-	for _, u := range m.users {
-		if match(u) {
-			return u, nil
+	for _, a := range m.data.accounts {
+		if match(a) {
+			return a.read(), nil
 		}
 	}
 	return auth.User{}, auth.ErrNotFound
@@ -64,27 +60,17 @@ func (m *Memory) find(operation string, match func(auth.User) bool) (auth.User, 
 
 // User returns the user with the id.
 func (m *Memory) User(_ context.Context, id auth.UserID) (auth.User, error) {
-	return m.find("User", func(u auth.User) bool { return u.ID == id })
+	return m.find("User", func(a account) bool { return a.ID == id })
 }
 
 // UserByUsername returns the user with the username key.
 func (m *Memory) UserByUsername(_ context.Context, key string) (auth.User, error) {
-	return m.find("UserByUsername", func(u auth.User) bool { return usernameKey(u) == key })
+	return m.find("UserByUsername", func(a account) bool { return key != "" && a.usernameKey == key })
 }
 
 // UserByEmail returns the user with the e-mail key.
 func (m *Memory) UserByEmail(_ context.Context, key string) (auth.User, error) {
-	return m.find("UserByEmail", func(u auth.User) bool { return u.Email != "" && emailKey(u) == key })
-}
-
-func usernameKey(u auth.User) string {
-	key, _ := auth.UsernameKey(u.Username)
-	return key
-}
-
-func emailKey(u auth.User) string {
-	key, _ := auth.EmailKey(u.Email)
-	return key
+	return m.find("UserByEmail", func(a account) bool { return key != "" && a.emailKey == key })
 }
 
 // UserDeleted reports whether there was a user of that id.
@@ -94,24 +80,56 @@ func (m *Memory) UserDeleted(_ context.Context, id auth.UserID) (bool, error) {
 		return false, err
 	}
 	defer unlock()
-	return m.deleted[id], nil
+	return m.data.deleted[id], nil
 }
 
-// Users returns users by id.
-func (m *Memory) Users(_ context.Context, after auth.UserID, limit int) ([]auth.User, error) {
+// Users returns users by id. The cursor is the last id.
+func (m *Memory) Users(_ context.Context, after auth.Cursor, limit int) ([]auth.User, auth.Cursor, error) {
 	unlock, err := m.lock("Users")
+	if err != nil {
+		return nil, "", err
+	}
+	defer unlock()
+	var page []auth.User
+	for _, id := range slices.Sorted(maps.Keys(m.data.accounts)) {
+		if id > auth.UserID(after) && len(page) < limit {
+			page = append(page, m.data.accounts[id].read())
+		}
+	}
+	if len(page) > 0 {
+		after = auth.Cursor(page[len(page)-1].ID)
+	}
+	return page, after, nil
+}
+
+// Credential returns the credential with the key.
+func (m *Memory) Credential(_ context.Context, key auth.CredentialKey) (auth.Credential, error) {
+	unlock, err := m.lock("Credential")
+	if err != nil {
+		return auth.Credential{}, err
+	}
+	defer unlock()
+	c, ok := m.data.credentials[key]
+	if !ok {
+		return auth.Credential{}, auth.ErrNotFound
+	}
+	return ownCredential(c), nil
+}
+
+// UserCredentials returns a user's credentials.
+func (m *Memory) UserCredentials(_ context.Context, id auth.UserID, limit int) ([]auth.Credential, error) {
+	unlock, err := m.lock("UserCredentials")
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	var page []auth.User
-	for _, u := range m.users {
-		if u.ID > after {
-			page = append(page, u)
+	var page []auth.Credential
+	for _, key := range slices.Sorted(maps.Keys(m.data.credentials)) {
+		if c := m.data.credentials[key]; c.UserID == id && len(page) < limit {
+			page = append(page, ownCredential(c))
 		}
 	}
-	slices.SortFunc(page, func(a, b auth.User) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	return page[:min(limit, len(page))], nil
+	return page, nil
 }
 
 // SessionUser returns a session with its user.
@@ -121,36 +139,34 @@ func (m *Memory) SessionUser(_ context.Context, id auth.SessionID) (auth.Session
 		return auth.Session{}, auth.User{}, err
 	}
 	defer unlock()
-	session, ok := m.sessions[id]
-	user, known := m.users[session.UserID]
+	session, ok := m.data.sessions[id]
+	account, known := m.data.accounts[session.UserID]
 	if !ok || !known {
 		return auth.Session{}, auth.User{}, auth.ErrNotFound
 	}
-	return session, user, nil
-}
-
-// RecentSessionUser is SessionUser.
-func (m *Memory) RecentSessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
-	return m.SessionUser(ctx, id)
+	return ownSession(session), account.read(), nil
 }
 
 // UserSessions returns a user's sessions.
-func (m *Memory) UserSessions(_ context.Context, id auth.UserID, since, now time.Time, idle time.Duration, limit int) ([]auth.Session, error) {
+func (m *Memory) UserSessions(_ context.Context, id auth.UserID, epoch int64, limit int) ([]auth.Session, error) {
 	unlock, err := m.lock("UserSessions")
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
 	var page []auth.Session
-	for _, s := range m.sessions {
-		if s.UserID == id && s.EndedAt.IsZero() && s.ExpiresAt.After(now) && now.Sub(s.LastUsedAt) < idle && s.Since.Equal(since) {
-			page = append(page, s)
+	for _, s := range m.data.sessions {
+		if s.UserID == id && s.EndedAt.IsZero() && s.Epoch >= epoch {
+			page = append(page, ownSession(s))
 		}
 	}
-	slices.SortFunc(page, func(a, b auth.Session) int {
-		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(string(a.ID), string(b.ID)))
-	})
+	slices.SortFunc(page, latestFirst)
 	return page[:min(limit, len(page))], nil
+}
+
+// latestFirst is the order of UserSessions.
+func latestFirst(a, b auth.Session) int {
+	return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // Ticket returns the ticket with the id.
@@ -160,229 +176,157 @@ func (m *Memory) Ticket(_ context.Context, id auth.TicketID) (auth.Ticket, error
 		return auth.Ticket{}, err
 	}
 	defer unlock()
-	t, ok := m.tickets[id]
+	t, ok := m.data.tickets[id]
 	if !ok {
 		return auth.Ticket{}, auth.ErrNotFound
 	}
-	return t, nil
+	return ownTicket(t), nil
+}
+
+// Mark returns the mark with the id.
+func (m *Memory) Mark(_ context.Context, id auth.MarkID) (auth.Mark, error) {
+	unlock, err := m.lock("Mark")
+	if err != nil {
+		return auth.Mark{}, err
+	}
+	defer unlock()
+	mark, ok := m.data.marks[id]
+	if !ok {
+		return auth.Mark{}, auth.ErrNotFound
+	}
+	return mark, nil
 }
 
 // DueMails returns queued mails, longest due first.
-func (m *Memory) DueMails(_ context.Context, now time.Time, limit int) ([]auth.Mail, error) {
+func (m *Memory) DueMails(_ context.Context, now time.Time, limit int) ([]outbox.Mail, error) {
 	unlock, err := m.lock("DueMails")
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	var page []auth.Mail
-	for _, mail := range m.mails {
+	var page []outbox.Mail
+	for _, mail := range m.data.mails {
 		if !mail.DueAt.After(now) {
-			page = append(page, mail)
+			page = append(page, ownMail(mail))
 		}
 	}
-	slices.SortFunc(page, func(a, b auth.Mail) int { return cmp.Or(a.DueAt.Compare(b.DueAt), strings.Compare(a.ID, b.ID)) })
+	slices.SortFunc(page, func(a, b outbox.Mail) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID)) })
 	return page[:min(limit, len(page))], nil
 }
 
-// Counts returns the counts of keys.
-func (m *Memory) Counts(_ context.Context, keys []string) ([]auth.Count, error) {
-	unlock, err := m.lock("Counts")
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	counts := make([]auth.Count, len(keys))
-	for i, key := range keys {
-		counts[i] = m.counts[key]
-	}
-	return counts, nil
-}
-
-// Events returns events by number.
-func (m *Memory) Events(_ context.Context, after int64, limit int) ([]auth.Event, error) {
+// Events returns events by time.
+func (m *Memory) Events(_ context.Context, since time.Time, after auth.Cursor, limit int) ([]auth.Event, auth.Cursor, error) {
 	unlock, err := m.lock("Events")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer unlock()
-	var page []auth.Event
-	for _, e := range m.events {
-		if e.Number > after && len(page) < limit {
-			page = append(page, e)
-		}
-	}
-	return page, nil
+	return pageOf(m.data.events, eventPlace, since, after, limit)
 }
 
-// Commit carries out the batch: on copies, which then take the place of what
-// was there.
-func (m *Memory) Commit(_ context.Context, b auth.Batch) error {
+// Revocations returns revocations by time.
+func (m *Memory) Revocations(_ context.Context, since time.Time, after auth.Cursor, limit int) ([]auth.Revocation, auth.Cursor, error) {
+	unlock, err := m.lock("Revocations")
+	if err != nil {
+		return nil, "", err
+	}
+	defer unlock()
+	return pageOf(m.data.revocations, revocationPlace, since, after, limit)
+}
+
+// A place is where an event or revocation stands among the others.
+type place struct {
+	time time.Time
+	id   string
+}
+
+func (p place) compare(q place) int { return cmp.Or(p.time.Compare(q.time), cmp.Compare(p.id, q.id)) }
+
+func (p place) cursor() auth.Cursor {
+	return auth.Cursor(strconv.FormatInt(p.time.UnixMicro(), 10) + " " + p.id)
+}
+
+func parsePlace(c auth.Cursor) (place, error) {
+	text, id, _ := strings.Cut(string(c), " ")
+	micros, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return place{}, fmt.Errorf("cursor of another list: %w", err)
+	}
+	return place{time.UnixMicro(micros), id}, nil
+}
+
+func eventPlace(e auth.Event) place           { return place{e.Time, e.ID} }
+func revocationPlace(r auth.Revocation) place { return place{r.Time, r.ID} }
+
+// addLine adds a line where its place is, unless there is one. It leaves the given slice
+// as it is.
+func addLine[T any](lines []T, one T, at func(T) place) []T {
+	i, found := slices.BinarySearchFunc(lines, at(one), func(line T, p place) int { return at(line).compare(p) })
+	if found {
+		return lines
+	}
+	return slices.Insert(slices.Clone(lines), i, one)
+}
+
+// pageOf returns the lines after the cursor, or those that are not before since. The
+// cursor is the place of the last line.
+func pageOf[T any](lines []T, at func(T) place, since time.Time, after auth.Cursor, limit int) ([]T, auth.Cursor, error) {
+	begins := func(line T) bool { return !at(line).time.Before(since) }
+	if after != "" {
+		last, err := parsePlace(after)
+		if err != nil {
+			return nil, "", err
+		}
+		begins = func(line T) bool { return at(line).compare(last) > 0 }
+	}
+	var page []T
+	for _, line := range lines {
+		if begins(line) && len(page) < limit {
+			page = append(page, line)
+		}
+	}
+	if len(page) > 0 {
+		after = at(page[len(page)-1]).cursor()
+	}
+	return page, after, nil
+}
+
+// Commit carries out the changes: on a copy, which then takes the place of what was
+// there.
+func (m *Memory) Commit(_ context.Context, changes ...auth.Change) error {
 	unlock, err := m.lock("Commit")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	c := &Memory{users: clone(m.users), deleted: clone(m.deleted), sessions: clone(m.sessions), tickets: clone(m.tickets), mails: clone(m.mails), counts: clone(m.counts)}
-	for _, change := range []func(auth.Batch) error{c.changeUsers, c.changeSessions, c.changeTickets, c.changeMails} {
-		if err := change(b); err != nil {
+	if err := auth.CheckChanges(changes); err != nil {
+		return err
+	}
+	next := m.data.clone()
+	for _, c := range changes {
+		if err := next.apply(c); err != nil {
 			return err
 		}
 	}
-	for _, h := range b.Hits {
-		before := c.counts[h.Key]
-		if !before.Last.IsZero() {
-			before.Level = max(0, before.Level-float64(max(0, h.At.Sub(before.Last)))/float64(h.Fade))
-		}
-		c.counts[h.Key] = auth.Count{Level: before.Level + 1, Last: h.At}
-	}
-	for _, e := range b.Events {
-		m.number++
-		e.Number, e.Count = m.number, max(1, e.Count)
-		m.events = append(m.events, e)
-	}
-	m.users, m.deleted, m.sessions, m.tickets, m.mails, m.counts = c.users, c.deleted, c.sessions, c.tickets, c.mails, c.counts
+	m.data = next
 	return nil
 }
 
-func (m *Memory) changeUsers(b auth.Batch) error {
-	current := func(u auth.User) bool {
-		stored, ok := m.users[u.ID]
-		return ok && stored.Version == u.Version
+// LoadUsers creates users with their events.
+func (m *Memory) LoadUsers(_ context.Context, users []auth.LoadedUser) ([]bool, error) {
+	unlock, err := m.lock("LoadUsers")
+	if err != nil {
+		return nil, err
 	}
-	for _, u := range b.CheckUsers {
-		if !current(u) {
-			return auth.ErrConflict
+	defer unlock()
+	m.data = m.data.clone()
+	stored := make([]bool, len(users))
+	for i, u := range users {
+		if stored[i] = m.data.createUser(u.User) == nil; stored[i] {
+			m.data.appendEvent(u.Event)
 		}
 	}
-	for _, u := range b.DeleteUsers {
-		if !current(u) {
-			return auth.ErrConflict
-		}
-		delete(m.users, u.ID)
-		m.deleted[u.ID] = true
-		maps.DeleteFunc(m.sessions, func(_ auth.SessionID, s auth.Session) bool { return s.UserID == u.ID })
-	}
-	for _, u := range b.CreateUsers {
-		if _, taken := m.users[u.ID]; taken || m.deleted[u.ID] || namesTaken(m.users, u) {
-			return auth.ErrTaken
-		}
-		u.Version = 1
-		m.users[u.ID] = u
-	}
-	for _, u := range b.UpdateUsers {
-		if !current(u) {
-			return auth.ErrConflict
-		}
-		if namesTaken(m.users, u) {
-			return auth.ErrTaken
-		}
-		u.Version++
-		m.users[u.ID] = u
-	}
-	return nil
-}
-
-func (m *Memory) changeSessions(b auth.Batch) error {
-	for _, s := range b.CreateSessions {
-		if _, taken := m.sessions[s.ID]; taken {
-			return auth.ErrTaken
-		}
-		if _, known := m.users[s.UserID]; !known {
-			return auth.ErrConflict
-		}
-		s.Version = 1
-		m.sessions[s.ID] = s
-	}
-	for _, s := range b.UpdateSessions {
-		stored, ok := m.sessions[s.ID]
-		if !ok || !stored.EndedAt.IsZero() {
-			return auth.ErrConflict
-		}
-		stored.Since, stored.EndedAt = s.Since, s.EndedAt
-		stored.Version++
-		m.sessions[s.ID] = stored
-	}
-	for _, r := range b.RotateSessions {
-		s := r.Session
-		user, known := m.users[r.User.ID]
-		stored, ok := m.sessions[s.ID]
-		if !ok || stored.Version != s.Version || !known || user.Version != r.User.Version {
-			return auth.ErrConflict
-		}
-		s.Version++
-		m.sessions[s.ID] = s
-	}
-	return nil
-}
-
-func (m *Memory) changeTickets(b auth.Batch) error {
-	current := func(t auth.Ticket) bool {
-		stored, ok := m.tickets[t.ID]
-		return ok && bytes.Equal(stored.SecretHash, t.SecretHash) && stored.Tries == t.Tries
-	}
-	for _, t := range b.TakeTickets {
-		if !current(t) {
-			return auth.ErrConflict
-		}
-		delete(m.tickets, t.ID)
-	}
-	for _, t := range b.CountTries {
-		if !current(t) {
-			return auth.ErrConflict
-		}
-		stored := m.tickets[t.ID]
-		stored.Tries++
-		m.tickets[t.ID] = stored
-	}
-	for _, t := range b.PutTickets {
-		if len(t.Replaces) > 0 && !bytes.Equal(m.tickets[t.ID].SecretHash, t.Replaces) {
-			return auth.ErrConflict
-		}
-		t.Replaces = nil
-		m.tickets[t.ID] = t
-	}
-	return nil
-}
-
-func (m *Memory) changeMails(b auth.Batch) error {
-	for _, mail := range b.QueueMails {
-		if _, taken := m.mails[mail.ID]; taken {
-			return auth.ErrTaken
-		}
-		m.mails[mail.ID] = mail
-	}
-	for _, mail := range b.DeferMails {
-		stored, ok := m.mails[mail.ID]
-		if !ok || stored.Attempts != mail.Attempts {
-			return auth.ErrConflict
-		}
-		stored.DueAt = mail.DueAt
-		stored.Attempts++
-		m.mails[mail.ID] = stored
-	}
-	for _, mail := range b.DeleteMails {
-		delete(m.mails, mail.ID)
-	}
-	return nil
-}
-
-func clone[K comparable, V any](m map[K]V) map[K]V {
-	c := make(map[K]V, len(m)+1)
-	for k, v := range m {
-		c[k] = v
-	}
-	return c
-}
-
-func namesTaken(users map[auth.UserID]auth.User, u auth.User) bool {
-	for _, other := range users {
-		sameName := usernameKey(other) == usernameKey(u)
-		sameEmail := u.Email != "" && other.Email != "" && emailKey(other) == emailKey(u)
-		if other.ID != u.ID && (sameName || sameEmail) {
-			return true
-		}
-	}
-	return false
+	return stored, nil
 }
 
 // Purge deletes what nobody has a use for any more.
@@ -392,15 +336,11 @@ func (m *Memory) Purge(_ context.Context, before auth.Moments) error {
 		return err
 	}
 	defer unlock()
-	expired := before.Expired
-	maps.DeleteFunc(m.sessions, func(_ auth.SessionID, s auth.Session) bool { return s.ExpiresAt.Before(expired) })
-	maps.DeleteFunc(m.tickets, func(_ auth.TicketID, t auth.Ticket) bool { return t.ExpiresAt.Before(expired) })
-	maps.DeleteFunc(m.mails, func(_ string, mail auth.Mail) bool { return mail.GiveUpAt.Before(expired) })
+	m.data.purge(before)
+	maps.DeleteFunc(m.counts, func(_ string, c limit.Count) bool { return c.Last.Before(before.Counts) })
 	m.keys = slices.DeleteFunc(m.keys, func(r keyring.Record) bool {
-		return !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(expired)
+		return !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(before.Expired)
 	})
-	m.events = slices.DeleteFunc(m.events, func(e auth.Event) bool { return e.Time.Before(before.Events) })
-	maps.DeleteFunc(m.counts, func(_ string, c auth.Count) bool { return c.Last.Before(before.Hits) })
 	return nil
 }
 
@@ -414,6 +354,97 @@ func (m *Memory) Ping(context.Context) error {
 	return nil
 }
 
+// Counts returns the counts of keys.
+func (m *Memory) Counts(_ context.Context, keys []string) ([]limit.Count, error) {
+	unlock, err := m.lock("Counts")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	counts := make([]limit.Count, len(keys))
+	for i, key := range keys {
+		counts[i] = m.counts[key]
+	}
+	return counts, nil
+}
+
+// Take takes from all buckets or from none.
+func (m *Memory) Take(_ context.Context, takes []limit.Take) (bool, error) {
+	unlock, err := m.lock("Take")
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	for _, t := range takes {
+		if !holds(t, m.counts[t.Key]) {
+			return false, nil
+		}
+	}
+	for _, t := range takes {
+		m.count(t, 1)
+	}
+	return true, nil
+}
+
+// holds reports whether the guard of a take holds.
+func holds(t limit.Take, stored limit.Count) bool {
+	switch t.Guard {
+	case limit.GuardRoom:
+		return !stored.Empty.After(t.Most)
+	case limit.GuardUnchanged:
+		return stored.Empty.Equal(t.Was.Empty) && stored.Last.Equal(t.Was.Last)
+	}
+	return true
+}
+
+// count fills a bucket.
+func (m *Memory) count(t limit.Take, reserved int64) {
+	c := m.counts[t.Key]
+	if t.At.After(c.Empty) {
+		c.Empty = t.At
+	}
+	c = limit.Count{Empty: moment(c.Empty.Add(t.Fade)), Last: moment(t.At), Reserved: c.Reserved + reserved}
+	if m.counts == nil {
+		m.counts = make(map[string]limit.Count)
+	}
+	m.counts[t.Key] = c
+}
+
+// Settle ends reservations.
+func (m *Memory) Settle(_ context.Context, given, kept, counted []limit.Take) error {
+	unlock, err := m.lock("Settle")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, t := range given {
+		m.release(t, func(c *limit.Count) {
+			c.Empty = moment(c.Empty.Add(-t.Fade))
+			if c.Last.Equal(moment(t.At)) {
+				c.Last = moment(t.Was.Last)
+			}
+		})
+	}
+	for _, t := range kept {
+		m.release(t, func(*limit.Count) {})
+	}
+	for _, t := range counted {
+		m.count(t, 0)
+	}
+	return nil
+}
+
+// release ends a reservation of a bucket, if it is still there.
+func (m *Memory) release(t limit.Take, change func(*limit.Count)) {
+	c, ok := m.counts[t.Key]
+	if !ok {
+		return
+	}
+	c.Reserved = max(0, c.Reserved-1)
+	change(&c)
+	m.counts[t.Key] = c
+}
+
 // Keys returns all keys.
 func (m *Memory) Keys(context.Context) ([]keyring.Record, error) {
 	unlock, err := m.lock("Keys")
@@ -421,7 +452,11 @@ func (m *Memory) Keys(context.Context) ([]keyring.Record, error) {
 		return nil, err
 	}
 	defer unlock()
-	return slices.Clone(m.keys), nil
+	keys := make([]keyring.Record, len(m.keys))
+	for i, r := range m.keys {
+		keys[i] = ownRecord(r)
+	}
+	return keys, nil
 }
 
 // AddKey stores a key and retires those it replaces.
@@ -437,10 +472,11 @@ func (m *Memory) AddKey(_ context.Context, r keyring.Record, replaced []keyring.
 	for _, old := range replaced {
 		for i := range m.keys {
 			if m.keys[i].ID == old.ID {
-				m.keys[i].RetiresAt, m.keys[i].ExpiresAt = old.RetiresAt, old.ExpiresAt
+				m.keys[i].RetiresAt, m.keys[i].ExpiresAt = moment(old.RetiresAt), moment(old.ExpiresAt)
 			}
 		}
 	}
-	m.keys = append(m.keys, r)
+	m.keys = append(m.keys, ownRecord(r))
+	slices.SortFunc(m.keys, func(a, b keyring.Record) int { return cmp.Compare(a.Number, b.Number) })
 	return nil
 }

@@ -1,282 +1,382 @@
 package storetest
 
 import (
-	"context"
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
-func sessionIsReadWithUser(t *testing.T, s, other Store) {
-	u := user("ada")
-	want := session("s1", u)
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{want}})
-	u.Version = 1
-	gotSession, gotUser, err := other.SessionUser(t.Context(), "s1")
-	if err != nil {
-		t.Fatalf("SessionUser: %v", err)
+// atOnce runs all at the same time and returns their errors.
+func atOnce(all ...func() error) []error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for i, f := range all {
+		wg.Go(func() {
+			<-start
+			errs[i] = f()
+		})
 	}
-	want.Version = 1
-	if d := cmp.Diff(want, gotSession); d != "" {
-		t.Errorf("session (-want +got):\n%s", d)
-	}
-	if d := cmp.Diff(u, gotUser); d != "" {
-		t.Errorf("user (-want +got):\n%s", d)
+	close(start)
+	wg.Wait()
+	return errs
+}
+
+// changed does to a session of the model what a change has to do to the stored one.
+func changed(id auth.SessionID, change func(*auth.Session)) func(*state) {
+	return func(all *state) {
+		e := all.Sessions[id]
+		change(&e)
+		all.Sessions[id] = e
 	}
 }
 
-func sessionUpdateMindsNoRefresh(t *testing.T, s, other Store) {
-	u := user("ada")
-	old := session("s1", u)
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{old}})
-	u.Version, old.Version = 1, 1
-	want := old
-	want.RefreshHash, want.PreviousHash, want.RotatedAt, want.Rotations = []byte{2}, []byte{0, 1, 0xFF}, at.Add(time.Hour), 7
-	want.LastUsedAt, want.Device, want.Address = at.Add(2*time.Second), "another", "192.0.2.8"
-	mustCommit(t, s, auth.Batch{RotateSessions: []auth.Rotation{{Session: want, User: u}}})
-	update := func(e auth.Session) error {
-		return s.Commit(t.Context(), auth.Batch{UpdateSessions: []auth.Session{e}})
-	}
-	for i, change := range []func(*auth.Session){
-		func(e *auth.Session) { e.Since = at.Add(time.Second) },
-		func(e *auth.Session) { e.EndedAt = at.Add(3 * time.Second) },
-	} {
-		change(&old) // as it was before the rotation
-		change(&want)
-		want.Version = int64(3 + i)
-		if err := update(old); err != nil {
-			t.Fatal(err)
-		}
-		got, _, err := other.SessionUser(t.Context(), "s1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("session (-want +got):\n%s", d)
-		}
-	}
-	wantError(t, "update of an ended session", update(want), auth.ErrConflict)
-	wantError(t, "update of no session", update(session("none", u)), auth.ErrConflict)
+// stranger is the session as somebody has it who knows nothing right but its id.
+func stranger(id string) auth.Session {
+	e := session(id, user("bob"))
+	e.Epoch, e.Proof, e.ClientID, e.Scope, e.Seed = 77, auth.Proof{ACR: "7"}, "another", "none", []byte{7}
+	e.Chain, e.Device, e.Address = auth.Chain{Hash: []byte{7}}, "another", "192.0.2.77"
+	e.CreatedAt, e.LastUsedAt, e.ExpiresAt = at.Add(7*time.Minute), at.Add(8*time.Minute), at.Add(9*time.Hour)
+	return e
 }
 
-func rotationIsCompareAndSwap(t *testing.T, s, other Store) {
-	u := user("ada")
-	e := session("s1", u)
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}})
-	u.Version, e.Version = 1, 1
-	rotate := func() error {
-		e.RefreshHash, e.PreviousHash, e.RotatedAt, e.Rotations = []byte{2}, []byte{0, 1, 0xFF}, at.Add(time.Hour), e.Rotations+1
-		e.Device, e.Address, e.LastUsedAt = "another", "192.0.2.8", at.Add(2*time.Second)
-		return s.Commit(t.Context(), auth.Batch{RotateSessions: []auth.Rotation{{Session: e, User: u}}})
-	}
-	if err := rotate(); err != nil {
-		t.Fatal(err)
-	}
-	wantError(t, "the same rotation again", rotate(), auth.ErrConflict)
-	e.Version, e.Rotations = 2, 1
-	got, owner, err := other.SessionUser(t.Context(), "s1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(e, got); d != "" {
-		t.Errorf("session (-want +got):\n%s", d)
-	}
-	wantUser(t, other, owner)
-	mustCommit(t, other, auth.Batch{UpdateUsers: []auth.User{u}})
-	wantError(t, "a rotation for the user as they were", rotate(), auth.ErrConflict)
-	u.Version = 2
-	if err := rotate(); err != nil {
-		t.Errorf("a rotation for the user as they are: %v", err)
-	}
-	mustCommit(t, other, auth.Batch{DeleteUsers: []auth.User{u}})
-	wantError(t, "a rotation for nobody", rotate(), auth.ErrConflict)
+func createSession(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	ada := w.user("ada")
+	w.does("beginning a session", func(all *state) { all.Sessions["new"] = session("new", ada) },
+		auth.CreateSession{Session: session("new", ada)})
+	w.refuses("an id in use", auth.ErrTaken, auth.CreateSession{Session: session("phone", ada)})
+	w.refuses("an id of another user", auth.ErrTaken, auth.CreateSession{Session: session("bob's", ada)})
+	w.refuses("an id of an ended session", auth.ErrTaken, auth.CreateSession{Session: session("ended", ada)})
+	w.refuses("a new and a taken id", auth.ErrTaken,
+		auth.CreateSession{Session: session("newer", ada)}, auth.CreateSession{Session: session("phone", ada)})
+	eve := user("eve")
+	w.does("with its user", func(all *state) {
+		all.create(eve)
+		all.Sessions["newer"] = session("newer", eve)
+	}, auth.CreateUser{User: eve}, auth.CreateSession{Session: session("newer", eve)})
 }
 
-func recentSessions(t *testing.T, s, other Store) {
-	u := user("ada")
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}})
-	recent := func() (auth.Session, auth.User) {
-		t.Helper()
-		session, user, err := s.RecentSessionUser(t.Context(), "s1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return session, user
-	}
-	_, _, err := s.RecentSessionUser(t.Context(), "none")
-	wantError(t, "no session", err, auth.ErrNotFound)
-	e, known := recent()
-	if e.ID != "s1" || e.Version != 1 || known.ID != u.ID || known.Version != 1 {
-		t.Errorf("got %+v of %+v", e, known)
-	}
-	e.RefreshHash = []byte{7}
-	mustCommit(t, s, auth.Batch{RotateSessions: []auth.Rotation{{Session: e, User: known}}})
-	if again, _ := recent(); again.Version != 2 || again.RefreshHash[0] != 7 {
-		t.Errorf("after an own change: %+v", again)
-	}
-	// Somebody else ends the session, and disables the user.
-	theirs, theirUser, err := other.SessionUser(t.Context(), "s1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs.EndedAt, theirUser.Disabled = at, true
-	e, known = recent()
-	mustCommit(t, other, auth.Batch{UpdateSessions: []auth.Session{theirs}})
-	rotation := auth.Batch{RotateSessions: []auth.Rotation{{Session: e, User: known}}}
-	wantError(t, "an ended session", s.Commit(t.Context(), rotation), auth.ErrConflict)
-	mustCommit(t, other, auth.Batch{UpdateUsers: []auth.User{theirUser}})
-	wantError(t, "a disabled user", s.Commit(t.Context(), auth.Batch{CheckUsers: []auth.User{known}}), auth.ErrConflict)
-	if now, user, err := s.SessionUser(t.Context(), "s1"); err != nil || now.EndedAt.IsZero() || !user.Disabled {
-		t.Errorf("SessionUser: %+v of %+v, %v", now, user, err)
-	}
-}
-
-func racingEnds(t *testing.T, s, other Store) {
-	u := user("ada")
-	e := session("s1", u)
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{e}})
-	e.Version = 1
-	won := race(t, s, other, auth.ErrConflict, func(ctx context.Context, s Store, i int) error {
-		mine := e
-		mine.EndedAt = at.Add(time.Duration(i) * time.Second)
-		return s.Commit(ctx, auth.Batch{UpdateSessions: []auth.Session{mine}})
-	})
-	if won != 1 {
-		t.Errorf("%d racers won, want 1", won)
-	}
-}
-
-func userSessionsAreListed(t *testing.T, s, other Store) {
-	const idle, latest = time.Hour, 2 * time.Hour // so that the dead stand before the living
-	now := at.Add(2 * time.Hour)
-	ada, bob := user("ada"), user("bob")
-	begun := func(id string, after time.Duration, changes ...func(*auth.Session)) auth.Session {
-		e := session(id, ada)
-		e.Since, e.CreatedAt, e.LastUsedAt, e.ExpiresAt = at, at.Add(after), now, now.Add(time.Microsecond)
-		for _, change := range changes {
-			change(&e)
-		}
+func refreshSession(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	refreshed := func(e auth.Session, refreshes int64) auth.Session {
+		e.Refreshes, e.Seed, e.LastUsedAt = refreshes, []byte{9, 0}, at.Add(time.Duration(refreshes)*time.Minute)
+		e.Device, e.Address = "another", "192.0.2.8"
 		return e
 	}
-	used := func(before time.Duration) func(*auth.Session) {
-		return func(e *auth.Session) { e.LastUsedAt = now.Add(-before) }
+	phone := w.session("phone")
+	for doing, e := range map[string]auth.Session{
+		"the number that is stored":       refreshed(phone, 3),
+		"the number before":               refreshed(phone, 2),
+		"two numbers on":                  refreshed(phone, 5),
+		"no session":                      refreshed(session("new", user("ada")), 1),
+		"no session, from the next on":    refreshed(session("new", user("ada")), 4),
+		"an ended session":                refreshed(w.session("ended"), 4),
+		"an ended session, read in time ": refreshed(session("ended", user("ada")), 4),
+	} {
+		w.refuses("refreshing "+doing, auth.ErrConflict, auth.RefreshSession{Session: e})
 	}
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{ada, bob}, CreateSessions: []auth.Session{
-		begun("newest", time.Hour, used(idle-time.Microsecond)),
-		begun("old", time.Second, used(0)),
-		begun("twin 2", time.Minute),
-		begun("twin 1", time.Minute, used(time.Second)),
-		begun("ended", latest, func(e *auth.Session) { e.EndedAt = at }),
-		begun("expired", latest, func(e *auth.Session) { e.ExpiresAt = now }),
-		begun("idle", latest, used(idle)),
-		begun("before", latest, func(e *auth.Session) { e.Since = at.Add(-time.Microsecond) }),
-		begun("after", latest, func(e *auth.Session) { e.Since = at.Add(time.Microsecond) }),
-		begun("another's", latest, func(e *auth.Session) { e.UserID = bob.ID }),
-	}})
-	list := func(limit int) string {
-		page, err := other.UserSessions(t.Context(), ada.ID, at, now, idle, limit)
+
+	next := refreshed(phone, 4)
+	w.does("a refresh", func(all *state) { all.Sessions["phone"] = next }, auth.RefreshSession{Session: next})
+	foreign := stranger("phone")
+	foreign.Refreshes, foreign.EndedAt = 5, at
+	w.does("a refresh writes nothing else", changed("phone", func(e *auth.Session) {
+		e.Refreshes, e.Seed, e.LastUsedAt = 5, foreign.Seed, foreign.LastUsedAt
+		e.Device, e.Address = foreign.Device, foreign.Address
+	}), auth.RefreshSession{Session: foreign})
+
+	kept := next
+	kept.Epoch = 6
+	w.does("a move of the epoch", changed("phone", func(e *auth.Session) { e.Epoch = 6 }), auth.KeepSession{Session: kept})
+	late := refreshed(next, 6) // read before the move
+	w.does("a refresh does not undo it", changed("phone", func(e *auth.Session) {
+		e.Refreshes, e.Seed, e.LastUsedAt, e.Device, e.Address = 6, late.Seed, late.LastUsedAt, late.Device, late.Address
+	}), auth.CheckEpoch{UserID: "id-ada", Epoch: 5}, auth.RefreshSession{Session: late})
+}
+
+func keepSession(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	w.refuses("keeping no session", auth.ErrConflict, auth.KeepSession{Session: session("new", user("ada"))})
+	w.refuses("keeping an ended session", auth.ErrConflict, auth.KeepSession{Session: w.session("ended")})
+	foreign := stranger("phone")
+	foreign.Refreshes, foreign.EndedAt = 99, at
+	w.does("keeping sets the epoch alone", changed("phone", func(e *auth.Session) { e.Epoch = 77 }), auth.KeepSession{Session: foreign})
+	foreign.Epoch = 78
+	w.does("and again", changed("phone", func(e *auth.Session) { e.Epoch = 78 }), auth.KeepSession{Session: foreign})
+}
+
+func endSession(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	w.refuses("ending no session", auth.ErrConflict, auth.EndSession{Session: session("new", user("ada"))})
+	w.refuses("ending an ended session", auth.ErrConflict, auth.EndSession{Session: w.session("ended")})
+	foreign := stranger("phone")
+	foreign.Refreshes, foreign.EndedAt = 99, at.Add(5*time.Minute)
+	w.does("ending sets that alone", changed("phone", func(e *auth.Session) { e.EndedAt = foreign.EndedAt }), auth.EndSession{Session: foreign})
+	next := w.session("phone")
+	next.EndedAt, next.Refreshes = time.Time{}, 4
+	w.refuses("refreshing it, as it was read before", auth.ErrConflict, auth.RefreshSession{Session: next})
+	w.refuses("keeping it, as it was read before", auth.ErrConflict, auth.KeepSession{Session: next})
+	w.refuses("an id that was used", auth.ErrTaken, auth.CreateSession{Session: next})
+}
+
+func userSessions(t *testing.T, s, other Store) {
+	ada, bob := user("ada"), user("bob")
+	begun := func(id string, epoch int64, after time.Duration) auth.Session {
+		e := session(id, ada)
+		e.Epoch, e.CreatedAt = epoch, at.Add(after)
+		return e
+	}
+	ended, another := begun("ended", 9, time.Hour), begun("another's", 9, time.Hour)
+	ended.EndedAt, another.UserID = at, bob.ID
+	stored := []auth.Session{
+		begun("old", 3, time.Hour), begun("twin b", 5, time.Minute), begun("last", 5, 2*time.Minute), begun("twin B", 5, time.Minute),
+		begun("first", 5, time.Minute-time.Microsecond), begun("epoch 4", 4, 3*time.Hour), ended, another, begun("twin a", 5, time.Minute),
+	}
+	changes := []auth.Change{auth.CreateUser{User: ada}, auth.CreateUser{User: bob}}
+	for _, e := range stored {
+		changes = append(changes, auth.CreateSession{Session: e})
+	}
+	mustCommit(t, s, changes...)
+	wants := func(doing string, epoch int64, limit int, want ...string) {
+		t.Helper()
+		page, err := other.UserSessions(t.Context(), ada.ID, epoch, limit)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", doing, err)
 		}
-		var ids []string
+		var got []string
 		for _, e := range page {
-			ids = append(ids, string(e.ID))
+			got = append(got, string(e.ID))
 		}
-		return fmt.Sprint(ids)
+		if d := diff(want, got); d != "" {
+			t.Errorf("%s: sessions (-want +got):\n%s", doing, d)
+		}
 	}
-	if got, want := list(10), "[newest twin 1 twin 2 old]"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	if got, want := list(2), "[newest twin 1]"; got != want {
-		t.Errorf("the first two: got %s, want %s", got, want)
+	wants("all", 0, all, "last", "twin B", "twin a", "twin b", "first", "epoch 4", "old")
+	wants("exactly as many as there are", 0, 7, "last", "twin B", "twin a", "twin b", "first", "epoch 4", "old")
+	wants("of an epoch and those after it", 4, all, "last", "twin B", "twin a", "twin b", "first", "epoch 4")
+	wants("of the last epoch", 5, all, "last", "twin B", "twin a", "twin b", "first")
+	wants("of an epoch to come", 6, all)
+	wants("one", 0, 1, "last")
+	wants("two", 0, 2, "last", "twin B")
+	wants("three of epoch 5", 5, 3, "last", "twin B", "twin a")
+
+	kept := begun("old", 6, 0)
+	mustCommit(t, s, auth.KeepSession{Session: kept})
+	wants("with one that was kept", 0, 2, "old", "last")
+	wants("of the epoch for which it was kept", 6, all, "old")
+	last := begun("last", 5, 0)
+	last.EndedAt = at
+	mustCommit(t, s, auth.EndSession{Session: last})
+	wants("without one that was ended", 5, 2, "old", "twin B")
+	twin := begun("twin b", 5, 0)
+	twin.Refreshes++
+	mustCommit(t, s, auth.RefreshSession{Session: twin})
+	wants("with one that was refreshed", 5, all, "old", "twin B", "twin a", "twin b", "first")
+	if page, err := other.UserSessions(t.Context(), "nobody", 0, all); err != nil || len(page) != 0 {
+		t.Errorf("sessions of nobody: got %v, %v", page, err)
 	}
 }
 
-func deletion(t *testing.T, s, other Store) {
-	u := user("ada")
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}})
-	wantError(t, "deletion of another version", s.Commit(t.Context(), auth.Batch{DeleteUsers: []auth.User{u}}), auth.ErrConflict)
-	u.Version = 1
-	mustCommit(t, s, auth.Batch{DeleteUsers: []auth.User{u}})
-	wantError(t, "deletion again", s.Commit(t.Context(), auth.Batch{DeleteUsers: []auth.User{u}}), auth.ErrConflict)
-	_, err := other.User(t.Context(), u.ID)
-	wantError(t, "User", err, auth.ErrNotFound)
-	_, _, err = other.SessionUser(t.Context(), "s1")
-	wantError(t, "SessionUser", err, auth.ErrNotFound)
-	// The id stays known, and is nobody's any more.
-	again := user("ada")
-	wantError(t, "the same id again", s.Commit(t.Context(), auth.Batch{CreateUsers: []auth.User{again}}), auth.ErrTaken)
-	again.ID = "another"
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{again}})
-	for id, want := range map[auth.UserID]bool{u.ID: true, again.ID: false, "nobody": false} {
-		if deleted, err := other.UserDeleted(t.Context(), id); err != nil || deleted != want {
-			t.Errorf("%s: deleted %v, %v; want %v", id, deleted, err, want)
+// independentItems: profile, sign-in and sessions of one user are changed by one writer
+// each, over and over. Nobody changes an item of another, so nobody may lose.
+func independentItems(t *testing.T, s, other Store) {
+	const rounds = 15
+	ada := user("ada")
+	phone, laptop := session("phone", ada), session("laptop", ada)
+	mustCommit(t, s, auth.CreateUser{User: ada}, auth.CreateSession{Session: phone}, auth.CreateSession{Session: laptop})
+	ada.Version, ada.SignInVersion = 1, 1
+	check := auth.CheckEpoch{UserID: ada.ID, Epoch: ada.Epoch}
+	over := func(s Store, doing string, change func(i int) []auth.Change) func() error {
+		return func() error {
+			for i := range rounds {
+				if err := s.Commit(t.Context(), change(i)...); err != nil {
+					return fmt.Errorf("%s %d: %w", doing, i, err)
+				}
+			}
+			return nil
 		}
+	}
+	profile, signIn, refreshed, kept := ada, ada, phone, laptop
+	for _, err := range atOnce(
+		over(s, "profile", func(i int) []auth.Change {
+			old := profile
+			profile.Name = fmt.Sprint("name ", i)
+			c := auth.UpdateUser{Old: old, New: profile}
+			profile.Version++
+			return []auth.Change{c}
+		}),
+		over(other, "sign-in", func(i int) []auth.Change {
+			old := signIn
+			signIn.PasswordHash = fmt.Sprint("hash ", i)
+			c := auth.UpdateUser{Old: old, New: signIn}
+			signIn.SignInVersion++
+			return []auth.Change{c}
+		}),
+		over(s, "login", func(i int) []auth.Change {
+			return []auth.Change{check, auth.CreateSession{Session: session(fmt.Sprint("login ", i), ada)}}
+		}),
+		over(other, "another login", func(i int) []auth.Change {
+			return []auth.Change{auth.CreateSession{Session: session(fmt.Sprint("another ", i), ada)}, check}
+		}),
+		over(other, "refresh", func(int) []auth.Change {
+			refreshed.Refreshes++
+			return []auth.Change{check, auth.RefreshSession{Session: refreshed}}
+		}),
+		over(s, "keeping", func(i int) []auth.Change {
+			kept.Epoch = int64(100 + i)
+			return []auth.Change{auth.KeepSession{Session: kept}}
+		}),
+	) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	want := profile
+	want.PasswordHash, want.SignInVersion = signIn.PasswordHash, signIn.SignInVersion
+	for _, e := range []auth.Session{refreshed, kept} {
+		got, u, err := other.SessionUser(t.Context(), e.ID)
+		if d := diff([]any{e, want}, []any{got, u}); err != nil || d != "" {
+			t.Errorf("session %s: %v (-want +got):\n%s", e.ID, err, d)
+		}
+	}
+	if page, err := s.UserSessions(t.Context(), ada.ID, 0, all); err != nil || len(page) != 2*rounds+2 {
+		t.Errorf("got %d sessions, %v; want %d", len(page), err, 2*rounds+2)
 	}
 }
 
-func hitsAreCounted(t *testing.T, s, other Store) {
-	hit := func(after time.Duration) {
-		t.Helper()
-		mustCommit(t, s, auth.Batch{Hits: []auth.Hit{{Key: "k", At: at.Add(after), Fade: time.Minute}}})
-	}
-	want := func(level float64, last time.Duration) {
-		t.Helper()
-		counts, err := other.Counts(t.Context(), []string{"unknown", "k"})
-		if err != nil || len(counts) != 2 || counts[0] != (auth.Count{}) {
-			t.Fatalf("got %v, %v; want two counts, the first zero", counts, err)
+// epochAgainstSessions: sessions begin by what was read of the user, over both handles,
+// while the epoch moves. Those that began by the old epoch are all there when the move
+// has been acknowledged; none comes later.
+func epochAgainstSessions(t *testing.T, s, other Store) {
+	ada := user("ada")
+	mustCommit(t, s, auth.CreateUser{User: ada})
+	ada.Version, ada.SignInVersion = 1, 1
+	moved := ada
+	moved.Epoch++
+
+	var begun atomic.Int64
+	var moving, done atomic.Bool
+	enough, gone := make(chan struct{}), make(chan struct{})
+	login := func(s Store, id string) bool {
+		late := done.Load()
+		err := s.Commit(t.Context(), auth.CheckEpoch{UserID: ada.ID, Epoch: ada.Epoch}, auth.CreateSession{Session: session(id, ada)})
+		switch {
+		case err == nil && late:
+			t.Errorf("session %s began by an epoch that had passed", id)
+			return false
+		case err == nil:
+			if begun.Add(1) == 20 {
+				close(enough)
+			}
+			return true
+		case !errors.Is(err, auth.ErrConflict):
+			t.Errorf("session %s: %v", id, err)
+		case !moving.Load():
+			t.Errorf("session %s lost to nobody: %v", id, err)
 		}
-		if c := counts[1]; c.Level < level-0.001 || c.Level > level+0.001 || !c.Last.Equal(at.Add(last)) {
-			t.Errorf("got level %v at %v, want %v at %v", c.Level, c.Last, level, at.Add(last))
-		}
+		return false
 	}
-	hit(0)
-	want(1, 0)
-	hit(0)
-	want(2, 0)
-	hit(30 * time.Second)
-	want(2.5, 30*time.Second)
-	hit(90 * time.Second)
-	want(2.5, 90*time.Second)
-	hit(time.Hour)
-	want(1, time.Hour)
-	u := user("ada")
-	u.Version = 7
-	failing := auth.Batch{Hits: []auth.Hit{{Key: "k", At: at.Add(time.Hour), Fade: time.Minute}}, UpdateUsers: []auth.User{u}}
-	wantError(t, "a batch that fails", s.Commit(t.Context(), failing), auth.ErrConflict)
-	want(1, time.Hour)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			store := []Store{s, other}[i%2]
+			for n := 0; login(store, fmt.Sprint(i, " ", n)); n++ {
+			}
+		})
+	}
+	go func() {
+		wg.Wait()
+		close(gone)
+	}()
+	select {
+	case <-enough:
+	case <-gone:
+		t.Fatal("no session could begin")
+	}
+	moving.Store(true)
+	mustCommit(t, s, auth.UpdateUser{Old: ada, New: moved})
+	done.Store(true)
+	before := userSessionIDs(t, other, ada.ID)
+	<-gone
+	if d := diff(before, userSessionIDs(t, s, ada.ID)); d != "" {
+		t.Errorf("sessions when the epoch had moved, and at last (-moved +last):\n%s", d)
+	}
+	if int64(len(before)) != begun.Load() {
+		t.Errorf("%d sessions are listed, %d began", len(before), begun.Load())
+	}
 }
 
-func racingHits(t *testing.T, s, other Store) {
-	race(t, s, other, nil, func(ctx context.Context, s Store, _ int) error {
-		return s.Commit(ctx, auth.Batch{Hits: []auth.Hit{{Key: "k", At: at, Fade: time.Hour}}})
-	})
-	counts, err := s.Counts(t.Context(), []string{"k"})
-	if err != nil || counts[0].Level != racers {
-		t.Errorf("got %v, %v; want %d", counts, err, racers)
+func userSessionIDs(t *testing.T, s Store, id auth.UserID) []auth.SessionID {
+	t.Helper()
+	page, err := s.UserSessions(t.Context(), id, 0, all)
+	if err != nil {
+		t.Fatalf("UserSessions: %v", err)
 	}
+	var ids []auth.SessionID
+	for _, e := range page {
+		ids = append(ids, e.ID)
+	}
+	return ids
 }
 
-func checkUsers(t *testing.T, s, other Store) {
-	u := user("ada")
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}})
-	u.Version = 1
-	bound := auth.Batch{CheckUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}}
-	mustCommit(t, s, bound)
-	wantUser(t, other, u) // checked, not changed
-	mustCommit(t, s, auth.Batch{UpdateUsers: []auth.User{u}})
-	bound.CreateSessions = []auth.Session{session("s2", u)}
-	wantError(t, "bound to an old version", s.Commit(t.Context(), bound), auth.ErrConflict)
-	stranger := user("nobody")
-	stranger.Version = 1
-	wantError(t, "bound to a stranger", s.Commit(t.Context(), auth.Batch{CheckUsers: []auth.User{stranger}}), auth.ErrConflict)
-	wantError(t, "a stranger's session", s.Commit(t.Context(), auth.Batch{CreateSessions: []auth.Session{session("s3", stranger)}}), auth.ErrConflict)
-	for _, id := range []auth.SessionID{"s2", "s3"} {
-		_, _, err := other.SessionUser(t.Context(), id)
-		wantError(t, "SessionUser", err, auth.ErrNotFound)
+// endAgainstRefresh: whoever refreshes a session over and over keeps it neither from
+// being kept through a move of the epoch nor from being ended.
+func endAgainstRefresh(t *testing.T, s, other Store) {
+	ada := user("ada")
+	phone := session("phone", ada)
+	mustCommit(t, s, auth.CreateUser{User: ada}, auth.CreateSession{Session: phone})
+	refreshed := phone
+	var ending atomic.Bool
+	under := make(chan struct{})
+	var once sync.Once
+	errs := atOnce(
+		func() error {
+			defer once.Do(func() { close(under) })
+			for n := 1; ; n++ {
+				next := refreshed
+				next.Refreshes++
+				err := s.Commit(t.Context(), auth.RefreshSession{Session: next})
+				if errors.Is(err, auth.ErrConflict) && ending.Load() {
+					return nil
+				}
+				if err != nil || n > 10_000 {
+					return fmt.Errorf("refresh %d: %v", n, err)
+				}
+				refreshed = next
+				if n == 3 {
+					once.Do(func() { close(under) })
+				}
+			}
+		},
+		func() error {
+			<-under
+			kept := phone
+			for i := range 10 {
+				kept.Epoch = int64(100 + i)
+				if err := other.Commit(t.Context(), auth.KeepSession{Session: kept}); err != nil {
+					return fmt.Errorf("keeping the session: %w", err)
+				}
+			}
+			ending.Store(true)
+			kept.EndedAt = at
+			return other.Commit(t.Context(), auth.EndSession{Session: kept})
+		},
+	)
+	for _, err := range errs {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	want := refreshed
+	want.Epoch, want.EndedAt = 109, at
+	got, _, err := s.SessionUser(t.Context(), "phone")
+	if d := diff(want, got); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
 	}
 }

@@ -2,189 +2,226 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
-func ticket(id string) auth.Ticket {
+// otherTicket has no member in common with a ticket but the id.
+func otherTicket(id string) auth.Ticket {
 	return auth.Ticket{
-		ID: auth.TicketID(id), Purpose: auth.PurposeReset, Email: "ada@example.com", SecretHash: []byte{0, 1, 0xFF}, CodeMAC: []byte{7, 0},
-		UserID: "id-ada", Name: "Lövelace", PasswordHash: "$argon2id$", Bound: []byte{0xFE, 0},
-		CreatedAt: at, LinkUntil: at.Add(time.Hour), CodeUntil: at.Add(time.Minute), ExpiresAt: at.Add(2 * time.Hour),
+		ID: auth.TicketID(id), Purpose: auth.PurposeRegister, Email: "bob@example.com", SecretHash: []byte{2}, CodeMAC: []byte{3}, Tries: 4,
+		UserID: "", Name: "Bob", PasswordHash: "$other$", Bound: nil,
+		CreatedAt: at.Add(time.Second), LinkUntil: at.Add(3 * time.Hour), CodeUntil: at.Add(4 * time.Hour), ExpiresAt: at.Add(15 * time.Hour),
 	}
 }
 
-func mail(id string) auth.Mail {
-	return auth.Mail{ID: id, Sealed: []byte{0, 0xFF, 1}, CreatedAt: at, DueAt: at, GiveUpAt: at.Add(time.Hour)}
-}
-
-func wantTicket(t *testing.T, s Store, want auth.Ticket) {
-	t.Helper()
-	got, err := s.Ticket(t.Context(), want.ID)
-	if err != nil {
-		t.Fatalf("Ticket(%s): %v", want.ID, err)
+func putTicket(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	puts := func(put auth.Ticket) func(*state) {
+		return func(all *state) { all.Tickets[put.ID] = put }
 	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("Ticket(%s) (-want +got):\n%s", want.ID, d)
+	w.does("putting a ticket", puts(ticket("new")), auth.PutTicket{Ticket: ticket("new")})
+	w.does("in the place of another", puts(otherTicket("reset")), auth.PutTicket{Ticket: otherTicket("reset")})
+	tried := ticket("reset")
+	tried.Tries = 0
+	w.does("and back", puts(tried), auth.PutTicket{Ticket: tried})
+
+	next := otherTicket("reset")
+	for doing, c := range map[string]auth.ReplaceTicket{
+		"a ticket of another secret":   {Old: []byte{0, 1, 0xFE}, Ticket: next},
+		"one whose secret is longer":   {Old: []byte{0, 1}, Ticket: next},
+		"no secret":                    {Old: nil, Ticket: next},
+		"by its own secret":            {Old: next.SecretHash, Ticket: next},
+		"what is not there":            {Old: otherTicket("newer").SecretHash, Ticket: otherTicket("newer")},
+		"what is not there, no secret": {Old: nil, Ticket: otherTicket("newer")},
+	} {
+		w.refuses("replacing "+doing, auth.ErrConflict, c)
 	}
+	w.does("replacing one that was tried meanwhile", func(all *state) {
+		tried.Tries++
+		all.Tickets["reset"] = tried
+	}, auth.CountTry{Ticket: ticket("reset")})
+	w.does("replacing", puts(next), auth.ReplaceTicket{Old: ticket("reset").SecretHash, Ticket: next})
+	w.refuses("replacing it as it was", auth.ErrConflict, auth.ReplaceTicket{Old: ticket("reset").SecretHash, Ticket: ticket("reset")})
 }
 
-func ticketRoundTrips(t *testing.T, s, other Store) {
-	_, err := s.Ticket(t.Context(), "t1")
-	wantError(t, "no ticket", err, auth.ErrNotFound)
-	mustCommit(t, s, auth.Batch{PutTickets: []auth.Ticket{ticket("t1")}})
-	wantTicket(t, other, ticket("t1"))
-}
-
-func ticketIsReplaced(t *testing.T, s, other Store) {
-	first, second := ticket("t1"), ticket("t1")
-	second.Purpose, second.Email, second.SecretHash, second.CodeMAC = auth.PurposeRegister, "bob@example.com", []byte{2}, []byte{3}
-	second.UserID, second.Name, second.PasswordHash, second.Bound = "", "Bob", "$other$", []byte{4}
-	second.CreatedAt, second.LinkUntil = at.Add(time.Second), at.Add(3*time.Hour)
-	second.CodeUntil, second.ExpiresAt = at.Add(4*time.Hour), at.Add(5*time.Hour)
-	mustCommit(t, s, auth.Batch{PutTickets: []auth.Ticket{first}})
-	mustCommit(t, s, auth.Batch{CountTries: []auth.Ticket{first}})
-	mustCommit(t, other, auth.Batch{PutTickets: []auth.Ticket{second}})
-	wantTicket(t, s, second)
-
-	third := first
-	third.Replaces = first.SecretHash
-	wantError(t, "replacing one that is not there any more", s.Commit(t.Context(), auth.Batch{PutTickets: []auth.Ticket{third}}), auth.ErrConflict)
-	wantTicket(t, other, second)
-	third.Replaces = second.SecretHash
-	mustCommit(t, s, auth.Batch{PutTickets: []auth.Ticket{third}})
-	third.Replaces = nil
-	wantTicket(t, other, third)
-
-	missing := ticket("t2")
-	missing.Replaces = []byte{9}
-	wantError(t, "replacing none", s.Commit(t.Context(), auth.Batch{PutTickets: []auth.Ticket{missing}}), auth.ErrConflict)
-}
-
-func ticketIsTaken(t *testing.T, s, other Store) {
-	fresh := ticket("t1")
-	mustCommit(t, s, auth.Batch{PutTickets: []auth.Ticket{fresh, ticket("t2")}})
-	stranger := fresh
-	stranger.SecretHash = []byte{9}
-	wantError(t, "taking one with another secret", s.Commit(t.Context(), auth.Batch{TakeTickets: []auth.Ticket{stranger}}), auth.ErrConflict)
-	wantError(t, "a try at one with another secret", s.Commit(t.Context(), auth.Batch{CountTries: []auth.Ticket{stranger}}), auth.ErrConflict)
-	mustCommit(t, other, auth.Batch{CountTries: []auth.Ticket{fresh}})
-	wantError(t, "taking one that was tried since", s.Commit(t.Context(), auth.Batch{TakeTickets: []auth.Ticket{fresh}}), auth.ErrConflict)
-	fresh.Tries = 1
-	wantTicket(t, s, fresh)
-	mustCommit(t, s, auth.Batch{TakeTickets: []auth.Ticket{fresh}})
-	wantError(t, "taking it again", s.Commit(t.Context(), auth.Batch{TakeTickets: []auth.Ticket{fresh}}), auth.ErrConflict)
-	_, err := other.Ticket(t.Context(), "t1")
-	wantError(t, "a taken ticket", err, auth.ErrNotFound)
-	wantTicket(t, other, ticket("t2"))
-}
-
-func racingTakers(t *testing.T, s, other Store) {
-	mustCommit(t, s, auth.Batch{PutTickets: []auth.Ticket{ticket("t1")}})
-	won := race(t, s, other, auth.ErrConflict, func(ctx context.Context, s Store, _ int) error {
-		return s.Commit(ctx, auth.Batch{TakeTickets: []auth.Ticket{ticket("t1")}, Events: []auth.Event{{Time: at, Kind: "x"}}})
-	})
-	if won != 1 {
-		t.Errorf("%d took the ticket, want 1", won)
+func takeTicket(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	guess := func(change func(*auth.Ticket)) auth.Ticket {
+		e := w.want.Tickets["reset"]
+		change(&e)
+		return e
 	}
-	if events, err := s.Events(t.Context(), 0, 10); err != nil || len(events) != 1 {
-		t.Errorf("got events %v, %v; want the winner's", events, err)
-	}
-}
-
-func racingTries(t *testing.T, s, other Store) {
-	mustCommit(t, s, auth.Batch{PutTickets: []auth.Ticket{ticket("t1")}})
-	won := race(t, s, other, auth.ErrConflict, func(ctx context.Context, s Store, _ int) error {
-		return s.Commit(ctx, auth.Batch{CountTries: []auth.Ticket{ticket("t1")}})
-	})
-	if won != 1 {
-		t.Errorf("%d tries counted from one reading, want 1", won)
-	}
-}
-
-func namesPassOn(t *testing.T, s, other Store) {
-	u := user("ada")
-	mustCommit(t, s, auth.Batch{CreateUsers: []auth.User{u}, CreateSessions: []auth.Session{session("s1", u)}})
-	u.Version = 1
-	heir := user("ada")
-	heir.ID = "id-heir"
-	mustCommit(t, s, auth.Batch{DeleteUsers: []auth.User{u}, CreateUsers: []auth.User{heir}})
-	heir.Version = 1
-	wantUser(t, other, heir)
-	_, err := other.User(t.Context(), u.ID)
-	wantError(t, "the user before", err, auth.ErrNotFound)
-	_, _, err = other.SessionUser(t.Context(), "s1")
-	wantError(t, "the session before", err, auth.ErrNotFound)
-}
-
-func mailIsQueued(t *testing.T, s, other Store) {
-	late, soon := mail("late"), mail("soon")
-	soon.DueAt = at.Add(-time.Second)
-	future := mail("future")
-	future.DueAt = at.Add(time.Second)
-	mustCommit(t, s, auth.Batch{QueueMails: []auth.Mail{late, soon, future}})
-	wantError(t, "a taken id", s.Commit(t.Context(), auth.Batch{QueueMails: []auth.Mail{late}}), auth.ErrTaken)
-	wantDue := func(limit int, want ...auth.Mail) {
+	refuses := func(doing string, e auth.Ticket) {
 		t.Helper()
-		got, err := other.DueMails(t.Context(), at, limit)
+		w.refuses("taking "+doing, auth.ErrConflict, auth.TakeTicket{Ticket: e})
+		w.refuses("trying "+doing, auth.ErrConflict, auth.CountTry{Ticket: e})
+	}
+	refuses("what is not there", ticket("new"))
+	refuses("one of another secret", guess(func(e *auth.Ticket) { e.SecretHash = []byte{9} }))
+	refuses("one without a secret", guess(func(e *auth.Ticket) { e.SecretHash = nil }))
+	refuses("one of more tries", guess(func(e *auth.Ticket) { e.Tries++ }))
+	foreign := otherTicket("reset")
+	foreign.SecretHash, foreign.Tries = ticket("reset").SecretHash, 0
+	w.does("a try counts, and writes nothing else", func(all *state) {
+		all.Tickets["reset"] = guess(func(e *auth.Ticket) { e.Tries = 1 })
+	}, auth.CountTry{Ticket: foreign})
+	refuses("one as it was before it was tried", ticket("reset"))
+	taken := w.want.Tickets["reset"]
+	w.does("taking it, for another", func(all *state) {
+		delete(all.Tickets, "reset")
+		all.Tickets["invite"] = ticket("invite")
+	}, auth.TakeTicket{Ticket: taken}, auth.PutTicket{Ticket: ticket("invite")})
+	w.refuses("taking it again", auth.ErrConflict, auth.TakeTicket{Ticket: taken})
+	w.does("putting it again", func(all *state) { all.Tickets["reset"] = ticket("reset") }, auth.PutTicket{Ticket: ticket("reset")})
+	w.does("taking it untried", func(all *state) { delete(all.Tickets, "reset") }, auth.TakeTicket{Ticket: ticket("reset")})
+}
+
+func putMark(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	puts := func(m auth.Mark) {
+		t.Helper()
+		w.does("putting mark "+string(m.ID), func(all *state) { all.Marks[m.ID] = m }, auth.PutMark{Mark: m})
+	}
+	puts(mark("new"))
+	later := mark("known")
+	later.ExpiresAt = at.Add(13 * time.Hour)
+	puts(later)
+	puts(mark("known"))
+}
+
+func mails(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	due := func(doing string, now time.Time, limit int, want ...string) {
+		t.Helper()
+		got, err := w.other.DueMails(t.Context(), now, limit)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", doing, err)
 		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("due mails (-want +got):\n%s", d)
+		var ids []string
+		for _, m := range got {
+			ids = append(ids, m.ID)
+		}
+		if d := diff(want, ids); d != "" {
+			t.Errorf("%s: due mails (-want +got):\n%s", doing, d)
 		}
 	}
-	wantDue(10, soon, late)
-	wantDue(1, soon)
+	soon, future := mail("soon"), mail("future")
+	soon.DueAt, future.DueAt = at.Add(-time.Microsecond), at.Add(time.Microsecond)
+	w.does("queueing", func(all *state) { all.Mails["soon"], all.Mails["future"] = soon, future },
+		auth.QueueMail{Mail: future}, auth.QueueMail{Mail: soon})
+	w.refuses("queueing an id in use", auth.ErrTaken, auth.QueueMail{Mail: mail("soon")})
+	due("now", at, all, "soon", "queued")
+	due("one", at, 1, "soon")
+	due("two later", at.Add(time.Hour), 2, "soon", "queued")
+	due("later", at.Add(time.Hour), all, "soon", "queued", "future")
 
-	soon.DueAt = at.Add(time.Minute)
-	mustCommit(t, s, auth.Batch{DeferMails: []auth.Mail{soon}})
-	wantError(t, "deferring it as it was", s.Commit(t.Context(), auth.Batch{DeferMails: []auth.Mail{soon}}), auth.ErrConflict)
-	wantDue(10, late)
-	soon.Attempts, soon.DueAt = 1, at
-	mustCommit(t, s, auth.Batch{DeferMails: []auth.Mail{soon}})
-	soon.Attempts = 2
-	wantDue(10, late, soon)
+	deferred := soon
+	deferred.DueAt = at.Add(time.Minute)
+	for doing, change := range map[string]func(*outbox.Mail){
+		"by more attempts":  func(m *outbox.Mail) { m.Attempts = 1 },
+		"by fewer attempts": func(m *outbox.Mail) { m.Attempts = -1 },
+		"that is not there": func(m *outbox.Mail) { m.ID = "none" },
+	} {
+		m := deferred
+		change(&m)
+		w.refuses("deferring one "+doing, auth.ErrConflict, auth.DeferMail{Mail: m})
+	}
+	foreign := deferred
+	foreign.Sealed, foreign.CreatedAt, foreign.GiveUpAt = []byte{9}, at.Add(time.Hour), at.Add(19*time.Hour)
+	w.does("deferring sets the moment and counts", func(all *state) {
+		soon.DueAt, soon.Attempts = deferred.DueAt, 1
+		all.Mails["soon"] = soon
+	}, auth.DeferMail{Mail: foreign})
+	due("without it", at, all, "queued")
+	due("when it is due", deferred.DueAt, all, "queued", "future", "soon")
 
-	mustCommit(t, s, auth.Batch{DeleteMails: []auth.Mail{late}})
-	mustCommit(t, s, auth.Batch{DeleteMails: []auth.Mail{late}})
-	wantDue(10, soon)
+	w.does("deleting, and what is not there", func(all *state) { delete(all.Mails, "queued") },
+		auth.DeleteMail{Mail: mail("queued")}, auth.DeleteMail{Mail: mail("none")})
+	w.does("deleting one that was deferred since", func(all *state) { delete(all.Mails, "soon") }, auth.DeleteMail{Mail: deferred})
+	w.refuses("deferring a deleted one", auth.ErrConflict, auth.DeferMail{Mail: soon})
 }
 
-func racingClaims(t *testing.T, s, other Store) {
-	mustCommit(t, s, auth.Batch{QueueMails: []auth.Mail{mail("m1")}})
-	won := race(t, s, other, auth.ErrConflict, func(ctx context.Context, s Store, _ int) error {
-		return s.Commit(ctx, auth.Batch{DeferMails: []auth.Mail{mail("m1")}})
-	})
-	if won != 1 {
-		t.Errorf("%d claimed the mail, want 1", won)
-	}
+func appendLines(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	uncounted, many := event("uncounted"), event("many")
+	uncounted.Count, many.Count = -1, 7
+	none := event("none")
+	none.Count = 0
+	once := func(e auth.Event) auth.Event { e.Count = 1; return e }
+	w.does("events", func(all *state) { all.log([]auth.Event{once(uncounted), once(none), many}) },
+		auth.AppendEvent{Event: uncounted}, auth.AppendEvent{Event: many}, auth.AppendEvent{Event: none})
+	w.does("revocations", func(all *state) { all.log(nil, revocation("new")) }, auth.AppendRevocation{Revocation: revocation("new")})
+
+	forged := auth.Event{ID: "begun", Time: at, Kind: auth.EventLogout, Outcome: auth.OutcomeFailed, UserID: "id-bob", Count: 9}
+	w.does("an event of the same place stays as it is", nothing, auth.AppendEvent{Event: forged})
+	undone := auth.Revocation{ID: "begun", Time: at, UserID: "id-bob", SessionID: "bob's", ExpiresAt: at.Add(13 * time.Hour)}
+	w.does("so does a revocation", nothing, auth.AppendRevocation{Revocation: undone})
+	w.does("and what comes with them is stored", func(all *state) {
+		all.log([]auth.Event{event("new")})
+		all.Marks["new"] = mark("new")
+	}, auth.AppendEvent{Event: forged}, auth.AppendEvent{Event: event("new")}, auth.AppendRevocation{Revocation: undone}, auth.PutMark{Mark: mark("new")})
 }
 
-func purgeTickets(t *testing.T, s, _ Store) {
-	old, young := ticket("old"), ticket("young")
-	old.ExpiresAt = at
-	stale, due := mail("stale"), mail("due")
-	stale.GiveUpAt = at
-	mustCommit(t, s, auth.Batch{
-		PutTickets: []auth.Ticket{old, young}, QueueMails: []auth.Mail{stale, due},
-		Hits: []auth.Hit{{Key: "old", At: at, Fade: time.Hour}, {Key: "young", At: at.Add(time.Minute), Fade: time.Hour}},
+// racingGuards has many do the same by what they have read; each kind of change has one
+// winner, whose event is the only one.
+func racingGuards(t *testing.T, s, other Store) {
+	w := newWorld(t, s, other)
+	phone, laptop, bobs := w.session("phone"), w.session("laptop"), w.session("bob's")
+	phone.Refreshes, laptop.EndedAt = 4, at
+	for n, c := range []struct {
+		doing  string
+		loses  error
+		change func(i int) auth.Change
+	}{
+		{"trying a ticket", auth.ErrConflict, func(int) auth.Change { return auth.CountTry{Ticket: ticket("reset")} }},
+		{"taking or replacing a ticket", auth.ErrConflict, func(i int) auth.Change {
+			tried := ticket("reset")
+			tried.Tries = 1
+			next := otherTicket("reset")
+			next.SecretHash = fmt.Append(nil, "racer ", i)
+			if i%4 < 2 {
+				return auth.TakeTicket{Ticket: tried}
+			}
+			return auth.ReplaceTicket{Old: tried.SecretHash, Ticket: next}
+		}},
+		{"refreshing a session", auth.ErrConflict, func(i int) auth.Change {
+			mine := phone
+			mine.Device = fmt.Sprint("racer ", i)
+			return auth.RefreshSession{Session: mine}
+		}},
+		{"ending a session", auth.ErrConflict, func(i int) auth.Change {
+			mine := laptop
+			mine.EndedAt = at.Add(time.Duration(i) * time.Second)
+			return auth.EndSession{Session: mine}
+		}},
+		{"beginning a session", auth.ErrTaken, func(int) auth.Change { return auth.CreateSession{Session: session("new", user("ada"))} }},
+		{"claiming a mail", auth.ErrConflict, func(i int) auth.Change {
+			mine := mail("queued")
+			mine.DueAt = at.Add(time.Duration(i) * time.Second)
+			return auth.DeferMail{Mail: mine}
+		}},
+		{"queueing a mail", auth.ErrTaken, func(int) auth.Change { return auth.QueueMail{Mail: mail("new")} }},
+	} {
+		since := at.Add(time.Duration(n+1) * time.Minute)
+		won := race(t, s, other, c.loses, func(ctx context.Context, s Store, i int) error {
+			e := event(fmt.Sprint(c.doing, i))
+			e.Time = since
+			return s.Commit(ctx, c.change(i), auth.AppendEvent{Event: e})
+		})
+		events, _, err := s.Events(t.Context(), since, "", all)
+		if won != 1 || err != nil || len(events) != 1 {
+			t.Errorf("%s: %d won, with %d events, %v; want 1 and 1", c.doing, won, len(events), err)
+		}
+	}
+	// Changes that overwrite have no loser.
+	mine := bobs
+	mine.Epoch = 9
+	race(t, s, other, nil, func(ctx context.Context, s Store, i int) error {
+		return s.Commit(ctx, auth.KeepSession{Session: mine}, auth.PutMark{Mark: mark("new")}, auth.DeleteMail{Mail: mail("none")})
 	})
-	if err := s.Purge(t.Context(), auth.Moments{Expired: at.Add(time.Second), Hits: at.Add(time.Second)}); err != nil {
-		t.Fatal(err)
-	}
-	_, err := s.Ticket(t.Context(), "old")
-	wantError(t, "an expired ticket", err, auth.ErrNotFound)
-	wantTicket(t, s, young)
-	if mails, err := s.DueMails(t.Context(), at, 10); err != nil || len(mails) != 1 || mails[0].ID != "due" {
-		t.Errorf("got mails %v, %v; want the one that is due", mails, err)
-	}
-	counts, err := s.Counts(t.Context(), []string{"old", "young"})
-	if err != nil || counts[0].Level != 0 || counts[1].Level != 1 {
-		t.Errorf("got counts %v, %v; want the young one's", counts, err)
-	}
 }

@@ -1,0 +1,65 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"time"
+)
+
+// This file is about sessions that began before refresh tokens were numbered. It may be
+// deleted with its columns 90 days after the last server of version 0.2 has stopped: no
+// session lives longer.
+
+// A Chain is what the version before stored of a session: each of its refresh tokens was
+// a MAC of the one before.
+type Chain struct {
+	Hash      []byte // SHA-256 of the secret of the last token; empty: there was none
+	Previous  []byte // of the token before
+	Rotations int64  // how many were spent before the last
+}
+
+// chainState is the state of a token of that version, but for those that were spent
+// before the last two: searchChain finds these.
+func (s *Service) chainState(session Session, secret []byte, now time.Time) tokenState {
+	hash := hashSecret(secret)
+	switch {
+	case subtle.ConstantTimeCompare(hash, session.Chain.Hash) == 1:
+		return session.stateOfNumber(0, now)
+	case subtle.ConstantTimeCompare(hash, session.Chain.Previous) == 1 && session.Refreshes == 0 && session.justRefreshed(now):
+		return tokenRepeated
+	}
+	return tokenWrong
+}
+
+// searchChain reports whether the last token follows from the secret, which was spent
+// then. That is a MAC for each token in between: a process does it for a few at a time, and
+// a secret that was none of the session's counts. *LimitError.
+func (s *Service) searchChain(ctx context.Context, session Session, secret []byte, c Client) (tokenState, error) {
+	attempt := s.strayAttempt(c)
+	attempt.Network = "search of a chain"
+	reservation, err := s.reserve(ctx, attempt)
+	if err != nil {
+		return tokenWrong, err
+	}
+	defer reservation.Release()
+	ctx = context.WithoutCancel(ctx)
+	for range session.Chain.Rotations {
+		secret = s.follow(session.ID, secret)
+		if bytes.Equal(hashSecret(secret), session.Chain.Hash) {
+			return tokenSpent, reservation.GiveBack(ctx)
+		}
+	}
+	return tokenWrong, reservation.Failed(ctx)
+}
+
+// follow is a step of the chain of secrets.
+func (s *Service) follow(id SessionID, secret []byte) []byte {
+	mac := hmac.New(sha256.New, s.RefreshKey)
+	mac.Write([]byte(id))
+	mac.Write([]byte{0})
+	mac.Write(secret)
+	return mac.Sum(nil)
+}

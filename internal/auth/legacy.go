@@ -1,0 +1,116 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+)
+
+// This file holds the HS256 compatibility mode: tokens in the form of the system this one
+// descends from. It can be deleted with Config.Legacy.
+
+// legacyClaims are those of that system, with sid and jti.
+type legacyClaims struct {
+	ExpiresAt int64      `json:"exp"`
+	IssuedAt  int64      `json:"iat"`
+	Subject   UserID     `json:"sub"`
+	User      legacyUser `json:"user"`
+	SessionID SessionID  `json:"sid"`
+	ID        string     `json:"jti"`
+}
+
+type legacyUser struct {
+	Username string `json:"username"`
+	Name     string `json:"name"`
+	Scope    string `json:"scope"`
+}
+
+func (s *Service) legacyClaims(u User, session Session, now time.Time) legacyClaims {
+	return legacyClaims{
+		ExpiresAt: now.Add(s.AccessTokenTTL).Unix(), IssuedAt: now.Unix(), Subject: u.ID, SessionID: session.ID, ID: newID(),
+		User: legacyUser{Username: u.Username, Name: u.Name, Scope: granted(session.Scope, u.Scope)},
+	}
+}
+
+// legacyMe is Me for tokens of that system, which carry no session. Their user is looked
+// up by id, and when nobody has been imported under it, the claims themselves are the
+// answer.
+func (s *Service) legacyMe(ctx context.Context, c latchkey.Claims) (Identity, error) {
+	user, err := s.legacyBearer(ctx, c)
+	if err != nil {
+		return Identity{}, err
+	}
+	if user.ID == "" {
+		return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
+	}
+	return identity(user, ""), nil
+}
+
+// legacyBearer finds the user of a token without session; without ID: somebody who
+// was never imported. ErrInvalidToken.
+func (s *Service) legacyBearer(ctx context.Context, c latchkey.Claims) (User, error) {
+	switch _, err := s.Store.Mark(ctx, s.endedToken(c)); {
+	case err == nil:
+		return User{}, ErrInvalidToken
+	case !errors.Is(err, ErrNotFound):
+		return User{}, fmt.Errorf("reading ended token: %w", err)
+	}
+	user, err := s.Store.User(ctx, UserID(c.Subject))
+	if errors.Is(err, ErrNotFound) {
+		return User{}, s.neverDeleted(ctx, UserID(c.Subject))
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("reading user: %w", err)
+	}
+	if user.Disabled || !user.EpochAt.IsZero() && !c.IssuedAt.After(user.EpochAt.Add(legacySkew)) {
+		return User{}, ErrInvalidToken
+	}
+	return user, nil
+}
+
+// legacySkew is how far ahead a token may be issued: whole seconds, by another clock,
+// within the verifier's leeway.
+const legacySkew = 10 * time.Second
+
+// neverDeleted is ErrInvalidToken when there was a user of the id.
+func (s *Service) neverDeleted(ctx context.Context, id UserID) error {
+	deleted, err := s.Store.UserDeleted(ctx, id)
+	if err == nil && deleted {
+		return ErrInvalidToken
+	}
+	return wrap("reading deletion", err)
+}
+
+// legacyLogout ends a token of that system, which has no session: it is remembered as
+// ended for as long as it would live. With it end all sessions of its user, unless it is
+// to go alone; there is none that it could spare.
+func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scope LogoutScope, c Client) error {
+	return retry("logging out", func() error {
+		user, err := s.legacyBearer(ctx, claims)
+		if errors.Is(err, ErrInvalidToken) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now := s.Now()
+		e := c.event(EventLogout, Outcome(scope), now)
+		e.UserID = UserID(claims.Subject)
+		changes := []Change{AppendEvent{e}, PutMark{Mark{s.endedToken(claims), claims.ExpiresAt}}}
+		if user.ID != "" && scope != LogoutThis {
+			ended := user
+			ended.moveEpoch(now)
+			changes = append(changes, s.changed(user, ended, "", now)...)
+		}
+		return s.Store.Commit(ctx, changes...)
+	})
+}
+
+// endedToken is the mark that says that a token without session has ended. Such a token
+// has no id either; two of one user and second are as good as one.
+func (s *Service) endedToken(c latchkey.Claims) MarkID {
+	return s.markID("ended", fmt.Sprintf("%s %d %d", c.Subject, c.IssuedAt.Unix(), c.ExpiresAt.Unix()))
+}

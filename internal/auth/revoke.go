@@ -1,0 +1,74 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// revocationLeeway is added to the life of what a revocation speaks of, for verifiers
+// whose clocks are behind.
+const revocationLeeway = 2 * time.Minute
+
+// revoked completes a revocation of now. It is forgotten when the last token it speaks of
+// has expired.
+func (s *Service) revoked(r Revocation, now time.Time) Change {
+	r.ID, r.Time, r.ExpiresAt = eventID(), now, now.Add(s.AccessTokenTTL+revocationLeeway)
+	return AppendRevocation{r}
+}
+
+// changed is the changes that store what became of a user, with what has ended by it. The
+// survivor is a session whose tokens go on; empty: none.
+func (s *Service) changed(before, after User, survivor SessionID, now time.Time) []Change {
+	if takesAway(before, after) {
+		after.Rights++
+	}
+	after.UpdatedAt = now
+	changes := []Change{UpdateUser{before, after}}
+	if after.Epoch == before.Epoch && after.Rights == before.Rights {
+		return changes
+	}
+	return append(changes, s.revoked(Revocation{UserID: after.ID, Epoch: after.Epoch, Rights: after.Rights, Survivor: survivor}, now))
+}
+
+// takesAway reports whether a scope or a role is gone.
+func takesAway(before, after User) bool {
+	for scope := range strings.FieldsSeq(before.Scope) {
+		if !hasScope(after.Scope, scope) {
+			return true
+		}
+	}
+	has := make(map[string]bool, len(after.Roles))
+	for _, role := range after.Roles {
+		has[role] = true
+	}
+	for _, role := range before.Roles {
+		if !has[role] {
+			return true
+		}
+	}
+	return false
+}
+
+// maxCredentials is how many credentials a user has at most: they are deleted with the
+// user, in one commit.
+const maxCredentials = 10
+
+// deletion is the changes that delete a user with all credentials, and end the tokens.
+func (s *Service) deletion(ctx context.Context, u User, now time.Time) ([]Change, error) {
+	credentials, err := s.Store.UserCredentials(ctx, u.ID, maxCredentials)
+	if err != nil {
+		return nil, fmt.Errorf("reading credentials: %w", err)
+	}
+	changes := []Change{DeleteUser{u}, s.revokedUser(u, now)}
+	for _, c := range credentials {
+		changes = append(changes, DeleteCredential{c})
+	}
+	return changes, nil
+}
+
+// revokedUser ends the tokens of a user who is deleted.
+func (s *Service) revokedUser(u User, now time.Time) Change {
+	return s.revoked(Revocation{UserID: u.ID, Epoch: u.Epoch + 1, Rights: u.Rights}, now)
+}

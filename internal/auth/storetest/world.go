@@ -1,0 +1,371 @@
+package storetest
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
+)
+
+// The cast of the suite: all whom a case may speak of, so that whoever must not be there
+// is asked for, too.
+var (
+	people         = []string{"ada", "bob", "dan", "eve", "mallory", "countess"}
+	sessionIDs     = []auth.SessionID{"phone", "laptop", "ended", "bob's", "new", "newer"}
+	credentialKeys = []auth.CredentialKey{"passkey", "bob's passkey", "new", "newer"}
+	ticketIDs      = []auth.TicketID{"reset", "invite", "new", "newer"}
+	markIDs        = []auth.MarkID{"known", "new", "newer", "first witness", "last witness"}
+)
+
+// old is how the ids begin of what a purge or a store's own clock may delete: a state
+// leaves it out.
+const old = "old "
+
+// A state is all that can be read of what commits change.
+type state struct {
+	Users       map[auth.UserID]auth.User
+	Deleted     map[auth.UserID]bool
+	Credentials map[auth.CredentialKey]auth.Credential
+	Sessions    map[auth.SessionID]auth.Session // of those who are not deleted
+	Tickets     map[auth.TicketID]auth.Ticket
+	Marks       map[auth.MarkID]auth.Mark
+	Mails       map[string]outbox.Mail
+	Events      []auth.Event
+	Revocations []auth.Revocation
+}
+
+func newState() state {
+	return state{
+		Users: map[auth.UserID]auth.User{}, Deleted: map[auth.UserID]bool{}, Credentials: map[auth.CredentialKey]auth.Credential{}, Sessions: map[auth.SessionID]auth.Session{},
+		Tickets: map[auth.TicketID]auth.Ticket{}, Marks: map[auth.MarkID]auth.Mark{}, Mails: map[string]outbox.Mail{},
+	}
+}
+
+// listed is what UserSessions has to return.
+func (s *state) listed(id auth.UserID, epoch int64, limit int) []auth.Session {
+	var page []auth.Session
+	for _, e := range s.Sessions {
+		if e.UserID == id && e.EndedAt.IsZero() && e.Epoch >= epoch {
+			page = append(page, e)
+		}
+	}
+	slices.SortFunc(page, latestFirst)
+	return page[:min(limit, len(page))]
+}
+
+// credentialsOf is what UserCredentials has to return.
+func (s *state) credentialsOf(id auth.UserID) []auth.Credential {
+	var page []auth.Credential
+	for _, key := range slices.Sorted(maps.Keys(s.Credentials)) {
+		if c := s.Credentials[key]; c.UserID == id {
+			page = append(page, c)
+		}
+	}
+	return page
+}
+
+// drop deletes a user, as DeleteUser has to.
+func (s *state) drop(id auth.UserID) {
+	delete(s.Users, id)
+	s.Deleted[id] = true
+	maps.DeleteFunc(s.Sessions, func(_ auth.SessionID, e auth.Session) bool { return e.UserID == id })
+}
+
+// create adds a user, as CreateUser has to.
+func (s *state) create(u auth.User) {
+	u.Version, u.SignInVersion = 1, 1
+	s.Users[u.ID] = u
+}
+
+// log adds lines, as AppendEvent and AppendRevocation have to.
+func (s *state) log(events []auth.Event, revocations ...auth.Revocation) {
+	for _, e := range events {
+		s.Events = addLine(s.Events, e, eventPlace)
+	}
+	for _, r := range revocations {
+		s.Revocations = addLine(s.Revocations, r, revocationPlace)
+	}
+}
+
+// A world is a store with what must be in it.
+type world struct {
+	t        *testing.T
+	s, other Store // commits go to s, and are read from other; then they change places
+	want     state
+}
+
+// newWorld fills the store with some of everything: ada with a credential and three
+// sessions, bob with one of each, dan who is deleted, a ticket, a mark, a mail, an event and a revocation.
+func newWorld(t *testing.T, s, other Store) *world {
+	t.Helper()
+	w := &world{t: t, s: s, other: other, want: newState()}
+	ada, bob, dan := user("ada"), user("bob"), user("dan")
+	ended := session("ended", ada)
+	ended.EndedAt = at.Add(time.Second)
+	mustCommit(t, s,
+		auth.CreateUser{User: ada}, auth.CreateUser{User: bob}, auth.CreateUser{User: dan},
+		auth.CreateCredential{Credential: credential("passkey", ada)}, auth.CreateCredential{Credential: credential("bob's passkey", bob)},
+		auth.CreateSession{Session: session("phone", ada)}, auth.CreateSession{Session: session("laptop", ada)},
+		auth.CreateSession{Session: ended}, auth.CreateSession{Session: session("bob's", bob)},
+		auth.PutTicket{Ticket: ticket("reset")}, auth.PutMark{Mark: mark("known")}, auth.QueueMail{Mail: mail("queued")},
+	)
+	mustCommit(t, s, auth.AppendEvent{Event: event("begun")}, auth.AppendRevocation{Revocation: revocation("begun")})
+	for _, u := range []auth.User{ada, bob, dan} {
+		w.want.create(u)
+	}
+	for _, c := range []auth.Credential{credential("passkey", ada), credential("bob's passkey", bob)} {
+		c.Version = 1
+		w.want.Credentials[c.Key] = c
+	}
+	for _, e := range []auth.Session{session("phone", ada), session("laptop", ada), ended, session("bob's", bob)} {
+		w.want.Sessions[e.ID] = e
+	}
+	w.want.Tickets["reset"], w.want.Marks["known"], w.want.Mails["queued"] = ticket("reset"), mark("known"), mail("queued")
+	w.want.Events, w.want.Revocations = []auth.Event{event("begun")}, []auth.Revocation{revocation("begun")}
+	mustCommit(t, other, auth.DeleteUser{User: w.user("dan")})
+	w.want.drop("id-dan")
+	w.check("the beginning")
+	return w
+}
+
+// user is somebody as stored.
+func (w *world) user(name string) auth.User { return w.want.Users[auth.UserID("id-"+name)] }
+
+// session is one as stored.
+func (w *world) session(id auth.SessionID) auth.Session { return w.want.Sessions[id] }
+
+// does commits the changes, which then does to the model. Then their answer is lost, and
+// they are committed again, which changes nothing more.
+func (w *world) does(doing string, then func(*state), changes ...auth.Change) {
+	w.t.Helper()
+	if err := w.s.Commit(w.t.Context(), changes...); err != nil {
+		w.t.Fatalf("%s: %v", doing, err)
+	}
+	then(&w.want)
+	w.check(doing)
+	w.s, w.other = w.other, w.s
+	err := w.s.Commit(w.t.Context(), changes...)
+	if err != nil && !errors.Is(err, auth.ErrTaken) && !errors.Is(err, auth.ErrConflict) {
+		w.t.Fatalf("%s, again: got error %v, want none, ErrTaken or ErrConflict", doing, err)
+	}
+	w.check(doing + ", again")
+}
+
+// nothing is what a change does that only checks.
+func nothing(*state) {}
+
+// refuses commits the changes among others that would succeed alone: none of them
+// happens.
+func (w *world) refuses(doing string, want error, changes ...auth.Change) {
+	w.t.Helper()
+	among := []auth.Change{auth.PutMark{Mark: mark("first witness")}}
+	among = append(among, changes...)
+	among = append(among, auth.PutMark{Mark: mark("last witness")}, auth.AppendEvent{Event: event("witness")})
+	wantError(w.t, doing, w.s.Commit(w.t.Context(), among...), want)
+	w.check(doing)
+	w.s, w.other = w.other, w.s
+}
+
+// check reads everything and holds it against the model.
+func (w *world) check(doing string) {
+	w.t.Helper()
+	if d := diff(w.want, w.read()); d != "" {
+		w.t.Fatalf("%s: stored (-want +got):\n%s", doing, d)
+	}
+	w.checkNames(doing)
+	for id := range w.want.Users {
+		credentials, err := w.other.UserCredentials(w.t.Context(), id, all)
+		if d := diff(w.want.credentialsOf(id), credentials); err != nil || d != "" {
+			w.t.Fatalf("%s: credentials of %s: %v (-want +got):\n%s", doing, id, err, d)
+		}
+		got, err := w.other.UserSessions(w.t.Context(), id, 0, all)
+		if err != nil {
+			w.t.Fatalf("UserSessions: %v", err)
+		}
+		got = slices.DeleteFunc(got, func(e auth.Session) bool { return strings.HasPrefix(string(e.ID), old) })
+		if d := diff(w.want.listed(id, 0, all), got); d != "" {
+			w.t.Fatalf("%s: sessions of %s (-want +got):\n%s", doing, id, d)
+		}
+	}
+}
+
+// checkNames looks everybody up by each name: those of the cast and those of the users.
+func (w *world) checkNames(doing string) {
+	w.t.Helper()
+	usernames, emails := map[string]auth.User{"": {}}, map[string]auth.User{"": {}} // an address that is not there is nobody's
+	for _, name := range people {
+		usernames[name], emails[name+"@example.com"] = auth.User{}, auth.User{}
+	}
+	for _, u := range w.want.Users {
+		usernames[usernameKey(u)] = u
+		if u.Email != "" {
+			emails[emailKey(u)] = u
+		}
+	}
+	for key, want := range usernames {
+		got, err := w.other.UserByUsername(w.t.Context(), key)
+		w.checkFound(doing, key, got, err, want)
+	}
+	for key, want := range emails {
+		got, err := w.other.UserByEmail(w.t.Context(), key)
+		w.checkFound(doing, key, got, err, want)
+	}
+}
+
+// checkFound judges the answer to a look-up; nobody is a user without id.
+func (w *world) checkFound(doing, key string, got auth.User, err error, want auth.User) {
+	w.t.Helper()
+	if want.ID == "" {
+		wantError(w.t, doing+": looking up "+key, err, auth.ErrNotFound)
+		return
+	}
+	if d := diff(want, got); err != nil || d != "" {
+		w.t.Fatalf("%s: looking up %s: %v (-want +got):\n%s", doing, key, err, d)
+	}
+}
+
+// read reads everything at the other handle.
+func (w *world) read() state {
+	w.t.Helper()
+	ctx, s, got := w.t.Context(), w.other, newState()
+	users, _ := walk(w.t, s, s, 3, func(s Store, after auth.Cursor, limit int) ([]auth.User, auth.Cursor, error) {
+		return s.Users(ctx, after, limit)
+	}, nil)
+	for _, listed := range users {
+		u, err := s.User(ctx, listed.ID)
+		if d := diff(listed, u); err != nil || d != "" {
+			w.t.Fatalf("User(%s): %v (-listed +found):\n%s", listed.ID, err, d)
+		}
+		got.Users[u.ID] = u
+	}
+	if len(users) != len(got.Users) {
+		w.t.Fatalf("%d users are listed %d times", len(got.Users), len(users))
+	}
+	for _, name := range people {
+		id := auth.UserID("id-" + name)
+		deleted, err := s.UserDeleted(ctx, id)
+		if err != nil {
+			w.t.Fatalf("UserDeleted(%s): %v", id, err)
+		}
+		if deleted {
+			got.Deleted[id] = true
+		}
+		if _, there := got.Users[id]; !there {
+			_, err := s.User(ctx, id)
+			wantError(w.t, "User of "+name+", whom no list has", err, auth.ErrNotFound)
+		}
+	}
+	find(w.t, sessionIDs, got.Sessions, func(id auth.SessionID) (auth.Session, error) {
+		session, u, err := s.SessionUser(ctx, id)
+		if d := diff(got.Users[session.UserID], u); err == nil && d != "" {
+			w.t.Fatalf("user of session %s (-want +got):\n%s", id, d)
+		}
+		return session, err
+	})
+	find(w.t, credentialKeys, got.Credentials, func(k auth.CredentialKey) (auth.Credential, error) { return s.Credential(ctx, k) })
+	find(w.t, ticketIDs, got.Tickets, func(id auth.TicketID) (auth.Ticket, error) { return s.Ticket(ctx, id) })
+	find(w.t, markIDs, got.Marks, func(id auth.MarkID) (auth.Mark, error) { return s.Mark(ctx, id) })
+	got.Mails = w.readMails(s)
+	got.Events, _ = walk(w.t, s, s, 7, eventsSince(w.t, dayBefore), nil)
+	got.Revocations, _ = walk(w.t, s, s, 7, revocationsSince(w.t, dayBefore), nil)
+	got.Events = slices.DeleteFunc(got.Events, func(e auth.Event) bool { return strings.HasPrefix(e.ID, old) })
+	got.Revocations = slices.DeleteFunc(got.Revocations, func(r auth.Revocation) bool { return strings.HasPrefix(r.ID, old) })
+	return got
+}
+
+// find looks up each id and keeps what is found.
+func find[K ~string, V any](t *testing.T, ids []K, found map[K]V, one func(K) (V, error)) {
+	t.Helper()
+	for _, id := range ids {
+		v, err := one(id)
+		if err == nil {
+			found[id] = v
+			continue
+		}
+		wantError(t, "looking up "+string(id), err, auth.ErrNotFound)
+	}
+}
+
+func (w *world) readMails(s Store) map[string]outbox.Mail {
+	w.t.Helper()
+	due, err := s.DueMails(w.t.Context(), at.Add(24*time.Hour), all)
+	if err != nil {
+		w.t.Fatalf("DueMails: %v", err)
+	}
+	mails := map[string]outbox.Mail{}
+	for _, m := range due {
+		if _, twice := mails[m.ID]; twice {
+			w.t.Fatalf("mail %s is due twice", m.ID)
+		}
+		if !strings.HasPrefix(m.ID, old) {
+			mails[m.ID] = m
+		}
+	}
+	return mails
+}
+
+func eventsSince(t *testing.T, since time.Time) func(s Store, after auth.Cursor, limit int) ([]auth.Event, auth.Cursor, error) {
+	return func(s Store, after auth.Cursor, limit int) ([]auth.Event, auth.Cursor, error) {
+		return s.Events(t.Context(), since, after, limit)
+	}
+}
+
+func revocationsSince(t *testing.T, since time.Time) func(s Store, after auth.Cursor, limit int) ([]auth.Revocation, auth.Cursor, error) {
+	return func(s Store, after auth.Cursor, limit int) ([]auth.Revocation, auth.Cursor, error) {
+		return s.Revocations(t.Context(), since, after, limit)
+	}
+}
+
+func user(name string) auth.User {
+	return auth.User{
+		ID: auth.UserID("id-" + name), Username: name, Email: name + "@example.com", Name: "The " + name,
+		Scope: "orders:read orders:write", Roles: []string{"clerk"}, Attributes: map[string]string{"city": "Ulm"}, CreatedAt: at,
+		PasswordHash: "$argon2id$" + name, EmailVerified: true, Epoch: 5, EpochAt: at.Add(-time.Hour), Rights: 2,
+		UpdatedAt: at.Add(time.Second),
+	}
+}
+
+func session(id string, u auth.User) auth.Session {
+	return auth.Session{
+		ID: auth.SessionID(id), UserID: u.ID, Epoch: u.Epoch, Proof: auth.Proof{AMR: []string{"pwd"}, ACR: "1", At: at},
+		ClientID: "app", Scope: "orders:read", Seed: []byte{0, 1, 0xFF}, Refreshes: 3,
+		Chain:  auth.Chain{Hash: []byte{2}, Previous: []byte{3}, Rotations: 4},
+		Device: "curl/8 ünï", Address: "192.0.2.7", CreatedAt: at, LastUsedAt: at.Add(time.Minute), ExpiresAt: at.Add(12 * time.Hour),
+	}
+}
+
+func credential(key string, u auth.User) auth.Credential {
+	return auth.Credential{Key: auth.CredentialKey(key), UserID: u.ID, Data: []byte{0, 9, 0xFF}, CreatedAt: at}
+}
+
+func ticket(id string) auth.Ticket {
+	return auth.Ticket{
+		ID: auth.TicketID(id), Purpose: auth.PurposeReset, Email: "ada@example.com", SecretHash: []byte{0, 1, 0xFF}, CodeMAC: []byte{7, 0},
+		UserID: "id-ada", Name: "Lövelace", PasswordHash: "$argon2id$", Bound: []byte{0xFE, 0},
+		CreatedAt: at, LinkUntil: at.Add(time.Hour), CodeUntil: at.Add(time.Minute), ExpiresAt: at.Add(12 * time.Hour),
+	}
+}
+
+func mark(id string) auth.Mark {
+	return auth.Mark{ID: auth.MarkID(id), ExpiresAt: at.Add(12 * time.Hour)}
+}
+
+func mail(id string) outbox.Mail {
+	return outbox.Mail{ID: id, Sealed: []byte{0, 0xFF, 1}, CreatedAt: at, DueAt: at, GiveUpAt: at.Add(12 * time.Hour)}
+}
+
+func event(id string) auth.Event {
+	return auth.Event{
+		ID: id, Time: at, Kind: auth.EventLogin, Outcome: auth.OutcomeOK, UserID: "id-ada", SessionID: "phone",
+		RequestID: "r", Address: "192.0.2.7", Device: "curl/8", Count: 1,
+	}
+}
+
+func revocation(id string) auth.Revocation {
+	return auth.Revocation{ID: id, Time: at, UserID: "id-ada", Epoch: 4, Rights: 1, Survivor: "phone", ExpiresAt: at.Add(12 * time.Hour)}
+}

@@ -1,0 +1,116 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+// Commit carries out the changes: all of them, or nothing. It is not tied to ctx:
+// whoever hangs up must not take back that a guess was wrong.
+func (s *Store) Commit(ctx context.Context, changes ...auth.Change) error {
+	if err := auth.CheckChanges(changes); err != nil || len(changes) == 0 {
+		return err
+	}
+	c := newCommit(nil)
+	others := make([]auth.Change, 0, len(changes))
+	for _, change := range changes {
+		if e, ok := change.(auth.AppendEvent); ok {
+			c.events = append(c.events, e.Event)
+		} else {
+			others = append(others, change)
+		}
+	}
+	c.apply = func(a *application) error { return a.changes(others) }
+	return s.enqueue(ctx, c)
+}
+
+// application is a transaction under way, and what changes need to be applied in it.
+type application struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	stmts *statements
+}
+
+func (a *application) changes(changes []auth.Change) error {
+	for _, change := range changes {
+		if err := a.change(change); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change carries out one change. The table in docs/design.md says what each one is.
+func (a *application) change(change auth.Change) error {
+	switch c := change.(type) {
+	case auth.CheckEpoch:
+		return a.checkEpoch(c)
+	case auth.CreateUser:
+		return a.createUser(c.User)
+	case auth.UpdateUser:
+		return a.updateUser(c)
+	case auth.DeleteUser:
+		return a.deleteUser(c.User)
+	case auth.ReplaceUser:
+		return a.replaceUser(c)
+	case auth.CreateCredential:
+		return a.createCredential(c.Credential)
+	case auth.UpdateCredential:
+		return a.updateCredential(c.Credential)
+	case auth.DeleteCredential:
+		return a.one(a.stmts.deleteCredential, auth.ErrConflict, string(c.Credential.Key), c.Credential.Version)
+	case auth.CreateSession:
+		return a.createSession(c.Session)
+	case auth.RefreshSession:
+		return a.refreshSession(c.Session)
+	case auth.KeepSession:
+		return a.one(a.stmts.keepSession, auth.ErrConflict, string(c.Session.ID), c.Session.Epoch)
+	case auth.EndSession:
+		return a.one(a.stmts.endSession, auth.ErrConflict, string(c.Session.ID), micros(c.Session.EndedAt))
+	case auth.PutTicket:
+		return a.run(a.stmts.putTicket, ticketArgs(c.Ticket)...)
+	case auth.ReplaceTicket:
+		return a.one(a.stmts.replaceTicket, auth.ErrConflict, append(ticketArgs(c.Ticket), blob(c.Old))...)
+	case auth.TakeTicket:
+		return a.one(a.stmts.takeTicket, auth.ErrConflict, string(c.Ticket.ID), blob(c.Ticket.SecretHash), c.Ticket.Tries)
+	case auth.CountTry:
+		return a.one(a.stmts.countTry, auth.ErrConflict, string(c.Ticket.ID), blob(c.Ticket.SecretHash), c.Ticket.Tries)
+	case auth.PutMark:
+		return a.run(a.stmts.putMark, string(c.Mark.ID), micros(c.Mark.ExpiresAt))
+	case auth.QueueMail:
+		return a.queueMail(c.Mail)
+	case auth.DeferMail:
+		return a.one(a.stmts.deferMail, auth.ErrConflict, c.Mail.ID, c.Mail.Attempts, micros(c.Mail.DueAt))
+	case auth.DeleteMail:
+		return a.run(a.stmts.deleteMail, c.Mail.ID)
+	case auth.AppendRevocation:
+		return a.appendRevocation(c.Revocation)
+	}
+	return fmt.Errorf("%w: %T is not known to the store", auth.ErrChanges, change)
+}
+
+// stmt is a prepared statement in the transaction.
+func (a *application) stmt(stmt *sql.Stmt) *sql.Stmt { return a.tx.StmtContext(a.ctx, stmt) }
+
+// run carries out a statement that may touch any number of rows.
+func (a *application) run(stmt *sql.Stmt, args ...any) error {
+	_, err := a.stmt(stmt).ExecContext(a.ctx, args...)
+	return unavailable(err)
+}
+
+// one carries out a statement that has to touch a row; none is the error when it does not.
+func (a *application) one(stmt *sql.Stmt, none error, args ...any) error {
+	n, err := affected(a.stmt(stmt).ExecContext(a.ctx, args...))
+	return one(n, err, none)
+}
+
+// one turns "no row was touched" into the error that it means.
+func one(n int64, err, none error) error {
+	if err == nil && n == 0 {
+		return none
+	}
+	return unavailable(err)
+}
