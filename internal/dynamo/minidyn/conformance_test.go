@@ -1,0 +1,78 @@
+package minidyn_test
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
+	"github.com/latchkey-auth/latchkey/internal/dynamo"
+)
+
+func TestMain(m *testing.M) {
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		if os.Getenv("LATCHKEY_TEST_DYNAMODB_ENDPOINT") == "" || os.Getenv(name) == "" {
+			os.Setenv(name, value)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) (first, second storetest.Store) {
+		if endpoint := os.Getenv("LATCHKEY_TEST_DYNAMODB_ENDPOINT"); endpoint != "" {
+			table := fmt.Sprintf("latchkey-test-%d", time.Now().UnixNano())
+			return openAt(t, endpoint, table), openAt(t, endpoint, table)
+		}
+		_, url := emulator(t)
+		return openAt(t, url, "latchkey"), openAt(t, url, "latchkey")
+	})
+}
+
+func emulator(t *testing.T) (*layer, string) {
+	t.Helper()
+	l := newLayer()
+	s := httptest.NewServer(l)
+	t.Cleanup(s.Close)
+	return l, s.URL
+}
+
+// openAt makes the table if it is not there, and opens it as a process of its own would.
+func openAt(t *testing.T, endpoint, table string) *dynamo.Store {
+	t.Helper()
+	client := connect(t, endpoint)
+	if err := dynamo.Create(t.Context(), client, table); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if os.Getenv("LATCHKEY_TEST_DYNAMODB_ENDPOINT") != "" {
+			_, _ = client.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &table})
+		}
+	})
+	return open(t, dynamo.Config{Client: client, Table: table, EventShards: 3, RevocationShards: 2})
+}
+
+func connect(t *testing.T, endpoint string) *dynamodb.Client {
+	t.Helper()
+	client, err := dynamo.Connect(t.Context(), "", endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func open(t *testing.T, cfg dynamo.Config) *dynamo.Store {
+	t.Helper()
+	s, err := dynamo.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

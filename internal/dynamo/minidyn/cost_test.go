@@ -1,0 +1,158 @@
+package minidyn_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
+	"github.com/latchkey-auth/latchkey/internal/limit"
+)
+
+// portMethods are the names of all methods of the ports.
+func portMethods() (names []string) {
+	port := reflect.TypeFor[storetest.Store]()
+	for i := range port.NumMethod() {
+		names = append(names, port.Method(i).Name)
+	}
+	return names
+}
+
+// TestCalls counts what the table in docs/dynamodb.md says.
+func TestCalls(t *testing.T) {
+	want := map[string]string{
+		"User":                    "Query",
+		"UserByUsername":          "GetItem Query",
+		"UserByEmail":             "GetItem Query",
+		"UserDeleted":             "GetItem",
+		"Users":                   "BatchGetItem Query Query Query Query",
+		"SessionUser":             "GetItem Query",
+		"UserSessions":            "BatchGetItem Query",
+		"Credential":              "GetItem",
+		"UserCredentials":         "BatchGetItem Query",
+		"Commit UpdateCredential": "BatchGetItem TransactWriteItems",
+		"Commit DeleteCredential": "BatchGetItem TransactWriteItems",
+		"Ticket":                  "GetItem",
+		"Mark":                    "GetItem",
+		"DueMails":                "BatchGetItem" + strings.Repeat(" Query", 16), // and once more, for there are fewer than it wants
+		"Events":                  "Query Query Query Query",
+		"Revocations":             "Query Query Query",
+		"Counts":                  "BatchGetItem",
+		"Keys":                    "Query",
+		"Ping":                    "GetItem PutItem",
+		"LoadUsers":               "GetItem PutItem TransactWriteItems", // the first line of a day that has begun
+		"Take from one":           "UpdateItem UpdateItem",              // by a guess that is wrong
+		"Take from two":           "BatchGetItem TransactWriteItems TransactWriteItems",
+		"Settle":                  "GetItem UpdateItem UpdateItem UpdateItem",
+		"AddKey":                  "Query TransactWriteItems",
+		"Commit KeepSession":      "BatchGetItem TransactWriteItems",
+		"Commit EndSession":       "BatchGetItem TransactWriteItems",
+		"Commit DeferMail":        "BatchGetItem TransactWriteItems",
+		"Commit DeleteMail":       "BatchGetItem TransactWriteItems",
+		"Commit AppendEvent":      "PutItem TransactWriteItems", // of a day that has not begun
+		"Commit AppendRevocation": "PutItem TransactWriteItems",
+	}
+	for _, m := range methods() {
+		l, s := hot(t, 0)
+		l.have(nil)
+		if err := m.call(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", m.name, err)
+		}
+		got := l.arrivals()
+		slices.Sort(got)
+		calls, ok := want[m.name]
+		if !ok {
+			calls = "TransactWriteItems"
+		}
+		if d := cmp.Diff(calls, strings.Join(got, " ")); d != "" {
+			t.Errorf("%s (-want +got):\n%s", m.name, d)
+		}
+	}
+}
+
+// TestDecoy: a name that nobody has costs the same reads as one that somebody has.
+func TestDecoy(t *testing.T) {
+	l, s := hot(t, 0)
+	count := func(find func() error, want error) []string {
+		t.Helper()
+		l.have(nil)
+		if err := find(); !errors.Is(err, want) {
+			t.Errorf("got error %v, want %v", err, want)
+		}
+		return l.arrivals()
+	}
+	for name, find := range map[string]func(name string) error{
+		"username": func(name string) error { return only(s.UserByUsername(t.Context(), name)) },
+		"email":    func(name string) error { return only(s.UserByEmail(t.Context(), name+"@example.com")) },
+	} {
+		known := count(func() error { return find("ada") }, nil)
+		unknown := count(func() error { return find("nobody") }, auth.ErrNotFound)
+		if !slices.Equal(known, unknown) {
+			t.Errorf("%s: a known one is read by %v, an unknown one by %v", name, known, unknown)
+		}
+	}
+}
+
+// TestEndedSessionsCostNothing: who has ended many sessions has the few others listed by
+// as many calls as before.
+func TestEndedSessionsCostNothing(t *testing.T) {
+	l, s := hot(t, 0)
+	for i := range 3 * mostOfPage {
+		session := phone()
+		session.ID = auth.SessionID(fmt.Sprint("ended ", i))
+		session.CreatedAt = now.Add(time.Duration(i+1) * time.Second)
+		ended := session
+		ended.EndedAt = now
+		for _, c := range []auth.Change{auth.CreateSession{Session: session}, auth.EndSession{Session: ended}} {
+			if err := s.Commit(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	l.have(nil)
+	sessions, err := s.UserSessions(t.Context(), "id-ada", 0, 100)
+	if calls := l.arrivals(); err != nil || len(sessions) != 1 || len(calls) != 2 {
+		t.Errorf("got %d sessions, %v, by %v; want one by a Query and a BatchGetItem", len(sessions), err, calls)
+	}
+}
+
+// TestLoginCost: a login costs what docs/dynamodb.md says: three reads, one write for
+// each bucket taken and given back, and one transaction.
+func TestLoginCost(t *testing.T) {
+	l, s := hot(t, 0)
+	ctx := t.Context()
+	if err := s.Commit(ctx, auth.AppendEvent{Event: auth.Event{ID: "before", Time: now}}); err != nil {
+		t.Fatal(err)
+	}
+	l.have(nil)
+	u, err := s.UserByUsername(ctx, "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, err := s.Counts(ctx, []string{"network"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold := take("network")
+	hold.Was = counts[0]
+	session := phone()
+	session.ID = "login"
+	err = errors.Join(
+		taken(s.Take(ctx, []limit.Take{hold})),
+		s.Commit(ctx, auth.CheckEpoch{UserID: u.ID, Epoch: u.Epoch}, auth.CreateSession{Session: session}, auth.AppendEvent{Event: auth.Event{ID: "login", Time: now}}),
+		s.Settle(ctx, []limit.Take{hold}, nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"GetItem", "Query", "BatchGetItem", "UpdateItem", "TransactWriteItems", "UpdateItem"}
+	if d := cmp.Diff(want, l.arrivals()); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+}

@@ -1,0 +1,201 @@
+package minidyn_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/dynamo"
+	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
+)
+
+// TestTooLarge: what no table takes is refused before it is sent, with a size that says
+// why; what is read by a key that no table takes is not there.
+func TestTooLarge(t *testing.T) {
+	l, s := hot(t, 0)
+	l.have(nil)
+	long := strings.Repeat("x", 2100)
+	large := mail()
+	large.ID, large.Sealed = "large", bytes.Repeat([]byte{1}, 400<<10)
+	wide := phone()
+	wide.ID = auth.SessionID(long[:1000])
+	for name, c := range map[string]auth.Change{
+		"a mail":    auth.QueueMail{Mail: large},
+		"a mark":    auth.PutMark{Mark: auth.Mark{ID: auth.MarkID(long)}},
+		"a session": auth.CreateSession{Session: wide},
+	} {
+		err := s.Commit(t.Context(), c)
+		if !errors.Is(err, auth.ErrChanges) || !strings.Contains(err.Error(), "bytes") || errors.Is(err, auth.ErrUnavailable) {
+			t.Errorf("%s: got error %v, want ErrChanges", name, err)
+		}
+	}
+	var many []auth.Change
+	for i := range 12 {
+		m := mail()
+		m.ID, m.Sealed = fmt.Sprint("large ", i), large.Sealed[:390<<10]
+		many = append(many, auth.QueueMail{Mail: m})
+	}
+	if err := s.Commit(t.Context(), many...); !errors.Is(err, auth.ErrChanges) {
+		t.Errorf("more than 4 MB: got error %v, want ErrChanges", err)
+	}
+	for name, err := range map[string]error{
+		"User":           only(s.User(t.Context(), auth.UserID(long))),
+		"UserByUsername": only(s.UserByUsername(t.Context(), long)),
+		"SessionUser":    only2(s.SessionUser(t.Context(), auth.SessionID(long))),
+		"Ticket":         only(s.Ticket(t.Context(), auth.TicketID(long))),
+		"Mark":           only(s.Mark(t.Context(), auth.MarkID(long))),
+	} {
+		if !errors.Is(err, auth.ErrNotFound) {
+			t.Errorf("%s: got error %v, want ErrNotFound", name, err)
+		}
+	}
+	if deleted, err := s.UserDeleted(t.Context(), auth.UserID(long)); deleted || err != nil {
+		t.Errorf("UserDeleted: %v, %v", deleted, err)
+	}
+	if sessions, err := s.UserSessions(t.Context(), auth.UserID(long), 0, 1); len(sessions) > 0 || err != nil {
+		t.Errorf("UserSessions: %v, %v", sessions, err)
+	}
+	if counts, err := s.Counts(t.Context(), []string{long}); err != nil || counts[0] != (limit.Count{}) {
+		t.Errorf("Counts: %v, %v", counts, err)
+	}
+	if _, err := s.Take(t.Context(), []limit.Take{take(long)}); !errors.Is(err, auth.ErrChanges) {
+		t.Errorf("Take: got error %v, want ErrChanges", err)
+	}
+	just := mail()
+	just.ID, just.Sealed = "just", large.Sealed[:399<<10]
+	if err := s.Commit(t.Context(), auth.QueueMail{Mail: just}); err != nil {
+		t.Errorf("399 KB: %v", err)
+	}
+}
+
+// TestLayerRefuses: the layer refuses what DynamoDB refuses and minidyn takes.
+func TestLayerRefuses(t *testing.T) {
+	_, url := emulator(t)
+	openAt(t, url, "latchkey")
+	client := connect(t, url)
+	item := func(pk, sk, value string) map[string]types.AttributeValue {
+		return map[string]types.AttributeValue{
+			"PK": &types.AttributeValueMemberS{Value: pk}, "SK": &types.AttributeValueMemberS{Value: sk}, "V": &types.AttributeValueMemberS{Value: value},
+		}
+	}
+	put := func(it map[string]types.AttributeValue) types.TransactWriteItem {
+		return types.TransactWriteItem{Put: &types.Put{TableName: aws.String("latchkey"), Item: it}}
+	}
+	transact := func(token string, items ...types.TransactWriteItem) error {
+		_, err := client.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{ClientRequestToken: &token, TransactItems: items})
+		return err
+	}
+	var many, heavy []types.TransactWriteItem
+	for i := range 101 {
+		many = append(many, put(item("pk", fmt.Sprint(i), "")))
+		heavy = append(heavy, put(item("pk", fmt.Sprint(i), strings.Repeat("x", 390<<10))))
+	}
+	if err := transact("first", many[:100]...); err != nil {
+		t.Errorf("100 items: %v", err)
+	}
+	if err := transact("first", many[:100]...); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+	condition := put(item("pk", "c", ""))
+	condition.Put.ConditionExpression = aws.String("attribute_not_exists(name)")
+	for name, c := range map[string]struct {
+		got  error
+		want string
+	}{
+		"101 items":            {transact("a", many...), "ValidationException"},
+		"more than 4 MB":       {transact("b", heavy[:12]...), "ValidationException"},
+		"more than 400 KB":     {transact("c", put(item("pk", "sk", strings.Repeat("x", 400<<10)))), "ValidationException"},
+		"two writes of one":    {transact("d", many[0], many[0]), "ValidationException"},
+		"an empty key":         {transact("e", put(item("", "sk", ""))), "ValidationException"},
+		"an empty sort key":    {transact("f", put(item("pk", "", ""))), "ValidationException"},
+		"a long key":           {transact("g", put(item(strings.Repeat("x", 2049), "sk", ""))), "ValidationException"},
+		"a long sort key":      {transact("h", put(item("pk", strings.Repeat("x", 1025), ""))), "ValidationException"},
+		"a reserved word":      {transact("i", condition), "ValidationException"},
+		"a token of another":   {transact("first", many[0]), "IdempotentParameterMismatchException"},
+		"an inconsistent read": {only(client.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String("latchkey"), Key: map[string]types.AttributeValue{"PK": item("pk", "sk", "")["PK"], "SK": item("pk", "sk", "")["SK"]}})), "ValidationException"},
+		"a scan":               {only(client.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String("latchkey")})), "ValidationException"},
+	} {
+		var got smithy.APIError
+		if !errors.As(c.got, &got) || got.ErrorCode() != c.want {
+			t.Errorf("%s: got error %v, want %s", name, c.got, c.want)
+		}
+	}
+}
+
+// TestManyShards pages through a day of as many shards as in production, with pages that
+// end within shards.
+func TestManyShards(t *testing.T) {
+	_, url := emulator(t)
+	openAt(t, url, "latchkey")
+	s := open(t, dynamo.Config{Client: connect(t, url), Table: "latchkey"})
+	const lines = 500
+	for i := 0; i < lines; i += 25 {
+		var changes []auth.Change
+		for n := i; n < i+25; n++ {
+			changes = append(changes, auth.AppendEvent{Event: auth.Event{ID: fmt.Sprint(n), Time: now.Add(time.Duration(n*7919%lines) * time.Hour / 10)}})
+		}
+		if err := s.Commit(t.Context(), changes...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, limit := range []int{7, 64, 400, 1000} {
+		var cursor auth.Cursor
+		last, n := time.Time{}, 0
+		for {
+			page, next, err := s.Events(t.Context(), time.Time{}, cursor, limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, e := range page {
+				if e.Time.Before(last) {
+					t.Fatalf("limit %d: %v comes after %v", limit, e.Time, last)
+				}
+				last, n = e.Time, n+1
+			}
+			cursor = next
+		}
+		if n != lines {
+			t.Errorf("limit %d: got %d lines, want %d", limit, n, lines)
+		}
+	}
+}
+
+// TestManyMails: the queue is read past its pages, longest due first.
+func TestManyMails(t *testing.T) {
+	_, url := emulator(t)
+	s := openAt(t, url, "latchkey")
+	const mails = 600
+	for i := 0; i < mails; i += 25 {
+		var changes []auth.Change
+		for n := i; n < i+25; n++ {
+			changes = append(changes, auth.QueueMail{Mail: outbox.Mail{ID: fmt.Sprint(n), Sealed: []byte{1}, DueAt: now.Add(-time.Duration(n*7919%mails) * time.Second)}})
+		}
+		if err := s.Commit(t.Context(), changes...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, limit := range []int{1, 50, 599, 1000} {
+		due, err := s.DueMails(t.Context(), now, limit)
+		if err != nil || len(due) != min(limit, mails) {
+			t.Fatalf("limit %d: got %d mails, %v", limit, len(due), err)
+		}
+		for i, m := range due {
+			if want := now.Add(-time.Duration(mails-1-i) * time.Second); !m.DueAt.Equal(want) {
+				t.Fatalf("limit %d: mail %d is due at %v, want %v", limit, i, m.DueAt, want)
+			}
+		}
+	}
+}

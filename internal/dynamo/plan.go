@@ -1,0 +1,356 @@
+package dynamo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
+)
+
+// A plan makes the writes of a commit, in the order of its changes: of several that are
+// refused the first one decides.
+type plan struct {
+	store  *Store
+	ctx    context.Context // of the one commit
+	read   map[key]item    // what some changes have to know
+	writes []write
+}
+
+// plan returns the writes of the changes.
+func (s *Store) plan(ctx context.Context, changes []auth.Change) ([]write, error) {
+	p := &plan{store: s, ctx: ctx}
+	if keys := toRead(changes); len(keys) > 0 {
+		var err error
+		if p.read, err = s.getAll(ctx, keys); err != nil {
+			return nil, err
+		}
+	}
+	for _, change := range changes {
+		if err := p.change(change); err != nil {
+			return nil, err
+		}
+	}
+	return p.writes, nil
+}
+
+// toRead are the items whose place in a list has to be known to move them there.
+func toRead(changes []auth.Change) (keys []key) {
+	for _, change := range changes {
+		switch c := change.(type) {
+		case auth.UpdateCredential:
+			keys = append(keys, credentialKey(c.Credential.Key))
+		case auth.DeleteCredential:
+			keys = append(keys, credentialKey(c.Credential.Key))
+		case auth.KeepSession:
+			keys = append(keys, sessionKey(c.Session.ID))
+		case auth.EndSession:
+			keys = append(keys, sessionKey(c.Session.ID))
+		case auth.DeferMail:
+			keys = append(keys, mailKey(c.Mail.ID))
+		case auth.DeleteMail:
+			keys = append(keys, mailKey(c.Mail.ID))
+		}
+	}
+	return keys
+}
+
+func (p *plan) add(writes ...write) error {
+	p.writes = append(p.writes, writes...)
+	return nil
+}
+
+func (p *plan) change(change auth.Change) error {
+	switch c := change.(type) {
+	case auth.CheckEpoch:
+		return p.add(checking(signInKey(c.UserID), "#Epoch = :epoch", item{":epoch": numberOf(c.Epoch)}, auth.ErrConflict))
+	case auth.CreateUser:
+		return p.add(createUser(c.User, nil)...)
+	case auth.UpdateUser:
+		return p.add(updateUser(c)...)
+	case auth.DeleteUser:
+		return p.add(deleteUser(c.User, namesOf(c.User))...)
+	case auth.ReplaceUser:
+		return p.add(replaceUser(c)...)
+	case auth.CreateCredential:
+		return p.createCredential(c.Credential)
+	case auth.UpdateCredential:
+		return p.updateCredential(c.Credential)
+	case auth.DeleteCredential:
+		return p.deleteCredential(c.Credential)
+	case auth.CreateSession:
+		return p.createSession(c.Session)
+	case auth.RefreshSession:
+		return p.add(refreshSession(c.Session))
+	case auth.KeepSession:
+		return p.keepSession(c.Session)
+	case auth.EndSession:
+		return p.endSession(c.Session)
+	case auth.PutTicket:
+		return p.add(putting(ticketItem(c.Ticket), "", nil, nil))
+	case auth.ReplaceTicket:
+		condition, values := hasSecret(c.Old)
+		return p.add(putting(ticketItem(c.Ticket), condition, values, auth.ErrConflict))
+	case auth.TakeTicket:
+		condition, values := isTicket(c.Ticket)
+		return p.add(removing(ticketKey(c.Ticket.ID), condition, values, auth.ErrConflict))
+	case auth.CountTry:
+		condition, values := isTicket(c.Ticket)
+		values[":next"] = numberOf(c.Ticket.Tries + 1)
+		return p.add(updating(ticketKey(c.Ticket.ID), "SET #Tries = :next", condition, values, auth.ErrConflict))
+	case auth.PutMark:
+		return p.add(putting(markItem(c.Mark), "", nil, nil))
+	case auth.QueueMail:
+		return p.add(creating(mailItem(c.Mail), auth.ErrTaken), putting(queuedItem(c.Mail), "", nil, nil))
+	case auth.DeferMail:
+		return p.deferMail(c.Mail)
+	case auth.DeleteMail:
+		return p.deleteMail(c.Mail)
+	case auth.AppendEvent:
+		return p.appendEvent(c.Event)
+	case auth.AppendRevocation:
+		return p.appendRevocation(c.Revocation)
+	}
+	return fmt.Errorf("%w: %T is not known to the store", auth.ErrChanges, change)
+}
+
+// A name is the guard item of a username or an e-mail address.
+type name = key
+
+// namesOf are the names of a user.
+func namesOf(u auth.User) (all []name) {
+	if text, err := auth.UsernameKey(u.Username); err == nil {
+		all = append(all, usernameKey(text))
+	}
+	if text, err := auth.EmailKey(u.Email); err == nil {
+		all = append(all, emailKey(text))
+	}
+	return all
+}
+
+// createUser stores a user who may take over the names of passedOn.
+func createUser(u auth.User, passedOn []name) []write {
+	member := newItem(memberKey(u.ID))
+	writes := []write{
+		creating(signInItem(u, 1), auth.ErrTaken), // or it is the item of a deleted user
+		putting(profileItem(u, 1), "", nil, nil),
+		putting(member, "", nil, nil),
+	}
+	for _, n := range namesOf(u) {
+		if !slices.Contains(passedOn, n) {
+			writes = append(writes, creating(nameItem(n, u.ID), auth.ErrTaken))
+		}
+	}
+	return writes
+}
+
+func isUsers(id auth.UserID) (condition string, values item) {
+	return "#UserID = :user", item{":user": textOf(string(id))}
+}
+
+// deleteUser deletes a user and those of the names that are given.
+func deleteUser(u auth.User, names []name) []write {
+	writes := []write{
+		putting(deletedItem(u.ID), "#Version = :version", item{":version": numberOf(u.SignInVersion)}, auth.ErrConflict),
+		removing(profileKey(u.ID), "", nil, nil),
+		removing(memberKey(u.ID), "", nil, nil),
+	}
+	for _, n := range names {
+		condition, values := isUsers(u.ID)
+		writes = append(writes, removing(n, condition, values, auth.ErrConflict))
+	}
+	return writes
+}
+
+// replaceUser passes on the names that both have.
+func replaceUser(c auth.ReplaceUser) []write {
+	old, next := namesOf(c.Old), namesOf(c.New)
+	var freed, passedOn []name
+	for _, n := range old {
+		if slices.Contains(next, n) {
+			passedOn = append(passedOn, n)
+		} else {
+			freed = append(freed, n)
+		}
+	}
+	writes := append(deleteUser(c.Old, freed), createUser(c.New, passedOn)...)
+	for _, n := range passedOn {
+		condition, values := isUsers(c.Old.ID)
+		writes = append(writes, putting(nameItem(n, c.New.ID), condition, values, auth.ErrConflict))
+	}
+	return writes
+}
+
+// updateUser replaces the items that differ, each by its version.
+func updateUser(c auth.UpdateUser) []write {
+	var writes []write
+	version := func(n int64) item { return item{":version": numberOf(n)} }
+	c.New.ID = c.Old.ID
+	if c.Profile() {
+		writes = append(writes, putting(profileItem(c.New, c.Old.Version+1), "#Version = :version", version(c.Old.Version), auth.ErrConflict))
+	}
+	if c.SignIn() {
+		writes = append(writes, putting(signInItem(c.New, c.Old.SignInVersion+1), "#Version = :version", version(c.Old.SignInVersion), auth.ErrConflict))
+	}
+	old, next := namesOf(c.Old), namesOf(c.New)
+	for _, n := range old {
+		if !slices.Contains(next, n) {
+			condition, values := isUsers(c.Old.ID)
+			writes = append(writes, removing(n, condition, values, auth.ErrConflict))
+		}
+	}
+	for _, n := range next {
+		if !slices.Contains(old, n) {
+			writes = append(writes, creating(nameItem(n, c.Old.ID), auth.ErrTaken))
+		}
+	}
+	return writes
+}
+
+func (p *plan) createSession(s auth.Session) error {
+	p.add(creating(sessionItem(s), auth.ErrTaken))
+	if s.EndedAt.IsZero() {
+		p.add(putting(listedItem(s), "", nil, nil))
+	}
+	return nil
+}
+
+// refreshSession touches the one item, whose place in the list stays what it is.
+func refreshSession(s auth.Session) write {
+	return updating(sessionKey(s.ID),
+		"SET #Refreshes = :refreshes, #Seed = :seed, #LastUsedAt = :used, #Device = :device, #Address = :address",
+		"#Refreshes = :before AND attribute_not_exists(#EndedAt)",
+		item{
+			":refreshes": numberOf(s.Refreshes), ":before": numberOf(s.Refreshes - 1), ":seed": bytesOf(s.Seed),
+			":used": momentOf(s.LastUsedAt), ":device": textOf(s.Device), ":address": textOf(s.Address),
+		}, auth.ErrConflict)
+}
+
+// living is a session as it was read, which has not ended.
+func (p *plan) living(id auth.SessionID) (auth.Session, error) {
+	it := p.read[sessionKey(id)]
+	s, err := readSession(it)
+	if err == nil && (len(it) == 0 || !s.EndedAt.IsZero()) {
+		err = auth.ErrConflict
+	}
+	return s, err
+}
+
+// asListed holds while a session stands where it was read to stand.
+const asListed = "#Epoch = :listed AND attribute_not_exists(#EndedAt)"
+
+// keepSession moves a session in the list of its user.
+func (p *plan) keepSession(given auth.Session) error {
+	s, err := p.living(given.ID)
+	if err != nil {
+		return err
+	}
+	before := s.Epoch
+	place := listedKey(s)
+	s.Epoch = given.Epoch
+	p.add(updating(sessionKey(s.ID), "SET #Epoch = :epoch", asListed,
+		item{":epoch": numberOf(s.Epoch), ":listed": numberOf(before)}, errStale))
+	if s.Epoch != before {
+		p.add(removing(place, "", nil, nil), putting(listedItem(s), "", nil, nil))
+	}
+	return nil
+}
+
+// endSession takes a session off the list: those that have ended must not be in the way.
+func (p *plan) endSession(given auth.Session) error {
+	s, err := p.living(given.ID)
+	if err != nil {
+		return err
+	}
+	return p.add(
+		updating(sessionKey(s.ID), "SET #EndedAt = :ended", asListed,
+			item{":ended": momentOf(given.EndedAt), ":listed": numberOf(s.Epoch)}, errStale),
+		removing(listedKey(s), "", nil, nil))
+}
+
+// hasSecret holds for a ticket of the hash.
+func hasSecret(hash []byte) (condition string, values item) {
+	if len(hash) == 0 {
+		return "attribute_exists(#PK) AND attribute_not_exists(#SecretHash)", item{}
+	}
+	return "#SecretHash = :secret", item{":secret": bytesOf(hash)}
+}
+
+// isTicket holds for the ticket as it was read.
+func isTicket(t auth.Ticket) (condition string, values item) {
+	condition, values = hasSecret(t.SecretHash)
+	values[":tries"] = numberOf(t.Tries)
+	return condition + " AND #Tries = :tries", values
+}
+
+// deferMail moves a mail in the queue. Its place changes with Attempts only, which guards
+// what was read of it.
+func (p *plan) deferMail(given outbox.Mail) error {
+	it := p.read[mailKey(given.ID)]
+	m, err := readMail(it)
+	if err != nil {
+		return err
+	}
+	if len(it) == 0 || m.Attempts != given.Attempts {
+		return auth.ErrConflict
+	}
+	place := queuedKey(m)
+	m.DueAt = given.DueAt
+	p.add(updating(mailKey(m.ID), "SET #DueAt = :due, #Attempts = :next", "#Attempts = :attempts",
+		item{":due": momentOf(m.DueAt), ":next": numberOf(m.Attempts + 1), ":attempts": numberOf(m.Attempts)}, auth.ErrConflict))
+	if queuedKey(m) != place {
+		p.add(removing(place, "", nil, nil), putting(queuedItem(m), "", nil, nil))
+	}
+	return nil
+}
+
+// deleteMail deletes a mail from where it is now.
+func (p *plan) deleteMail(given outbox.Mail) error {
+	it := p.read[mailKey(given.ID)]
+	m, err := readMail(it)
+	if err != nil || len(it) == 0 {
+		return err
+	}
+	return p.add(
+		removing(mailKey(m.ID), "#Attempts = :attempts", item{":attempts": numberOf(m.Attempts)}, errStale),
+		removing(queuedKey(m), "", nil, nil))
+}
+
+func (p *plan) appendEvent(e auth.Event) error {
+	e.Time, e.Count = moment(micros(e.Time)), max(1, e.Count)
+	var expires time.Time
+	if keep := p.store.keepEvents; keep > 0 {
+		expires = e.Time.Add(keep)
+	}
+	return p.appendLine(p.store.events, e.Time, e.ID, e, expires)
+}
+
+func (p *plan) appendRevocation(r auth.Revocation) error {
+	r.Time, r.ExpiresAt = moment(micros(r.Time)), moment(micros(r.ExpiresAt))
+	return p.appendLine(p.store.revocations, r.Time, r.ID, r, r.ExpiresAt)
+}
+
+// appendLine stores a line in its shard of the day, as one attribute: it never changes,
+// and one that is there stays as it is.
+func (p *plan) appendLine(f feed, t time.Time, id string, line any, expires time.Time) error {
+	text, err := json.Marshal(line)
+	if err != nil {
+		return errors.Join(auth.ErrChanges, err)
+	}
+	place := lineSort(t, id)
+	day := dayOf(place)
+	shards, err := p.store.beginDay(p.ctx, f, day)
+	if err != nil {
+		return err
+	}
+	update, values := "SET #Line = if_not_exists(#Line, :line)", item{":line": textOf(string(text))}
+	if !expires.IsZero() {
+		update += ", #Expiry = if_not_exists(#Expiry, :expiry)"
+		values[":expiry"] = numberOf(expirySeconds(expires, margin))
+	}
+	return p.add(updating(key{f.shard(day, shard(id, shards)), place}, update, "", values, nil))
+}
