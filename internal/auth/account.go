@@ -37,10 +37,11 @@ func (s *Service) Logout(ctx context.Context, claims latchkey.Claims, scope Logo
 	case LogoutOthers:
 		end = s.logoutOthers
 	}
-	if err := end(ctx, claims, c); !errors.Is(err, ErrInvalidToken) {
-		return err
+	err := end(ctx, claims, c)
+	if errors.Is(err, ErrInvalidToken) && scope == LogoutThis {
+		return nil
 	}
-	return nil
+	return err
 }
 
 func (s *Service) logoutThis(ctx context.Context, claims latchkey.Claims, c Client) error {

@@ -50,6 +50,7 @@ type DeleteUser struct{ User User }
 type ReplaceUser struct{ Old, New User }
 
 // CreateCredential stores a credential with the Version 1. ErrTaken when its key is in use.
+// What binds it to its user is CheckEpoch in the same commit.
 type CreateCredential struct{ Credential Credential }
 
 // UpdateCredential replaces a credential. ErrConflict unless the stored Version is the

@@ -12,7 +12,8 @@ import (
 // This file holds the HS256 compatibility mode: tokens in the form of the system this one
 // descends from. It can be deleted with Config.Legacy.
 
-// legacyClaims are those of that system, with sid and jti.
+// legacyClaims are those of that system, with sid and jti, and with the epoch and rights
+// number by which revocations end them. Tokens that system has minted go by iat.
 type legacyClaims struct {
 	ExpiresAt int64      `json:"exp"`
 	IssuedAt  int64      `json:"iat"`
@@ -20,6 +21,8 @@ type legacyClaims struct {
 	User      legacyUser `json:"user"`
 	SessionID SessionID  `json:"sid"`
 	ID        string     `json:"jti"`
+	Epoch     int64      `json:"epoch"`
+	Rights    int64      `json:"rights"`
 }
 
 type legacyUser struct {
@@ -30,7 +33,7 @@ type legacyUser struct {
 
 func (s *Service) legacyClaims(u User, session Session, now time.Time) legacyClaims {
 	return legacyClaims{
-		ExpiresAt: now.Add(s.AccessTokenTTL).Unix(), IssuedAt: now.Unix(), Subject: u.ID, SessionID: session.ID, ID: newID(),
+		ExpiresAt: now.Add(s.AccessTokenTTL).Unix(), IssuedAt: now.Unix(), Subject: u.ID, SessionID: session.ID, ID: newID(), Epoch: session.Epoch, Rights: u.Rights,
 		User: legacyUser{Username: u.Username, Name: u.Name, Scope: granted(session.Scope, u.Scope)},
 	}
 }

@@ -67,7 +67,7 @@ func (s *Service) loginAttempt(account string, n knownNetwork, c Client) limit.A
 	if s.Limits == nil {
 		return limit.Attempt{}
 	}
-	a := limit.Attempt{Network: "strangers " + network(c.Address), Alarm: s.alarm("alarm")}
+	a := limit.Attempt{Network: "strangers " + site(c.Address), Alarm: s.alarm("alarm")}
 	if n.known {
 		a.Hold = s.buckets("account", "home "+n.where+" "+account, s.Limits.Account)
 		a.Count = s.networks("address", c, s.Limits.Address)
@@ -93,7 +93,7 @@ func (s *Service) confirmAttempt(user User, c Client) limit.Attempt {
 // signedIn is an attempt of somebody who has proved who they are. It counts nothing.
 // Strangers in the same network are not in its way.
 func (s *Service) signedIn(c Client) limit.Attempt {
-	return limit.Attempt{Network: "signed in " + network(c.Address)}
+	return limit.Attempt{Network: "signed in " + site(c.Address)}
 }
 
 // codeAttempt counts codes under the address that they were mailed to.
@@ -101,7 +101,7 @@ func (s *Service) codeAttempt(r TicketRequest) limit.Attempt {
 	if s.Limits == nil {
 		return limit.Attempt{}
 	}
-	a := limit.Attempt{Network: "strangers " + network(r.Client.Address), Alarm: s.alarm("alarm")}
+	a := limit.Attempt{Network: "strangers " + site(r.Client.Address), Alarm: s.alarm("alarm")}
 	if key, err := EmailKey(r.Email); err == nil {
 		a.Hold = s.buckets("account", "code "+key, s.Limits.Account)
 	}
@@ -125,7 +125,7 @@ func (s *Service) strayAttempt(c Client) limit.Attempt {
 		return limit.Attempt{}
 	}
 	return limit.Attempt{
-		Alarm: s.alarm("alarm"),
+		Network: "strays " + site(c.Address), Alarm: s.alarm("alarm"),
 		Hold:  append(s.networks("address", c, s.Limits.Address), s.networks("stray", c, s.Limits.Stray)...),
 	}
 }
@@ -135,9 +135,8 @@ func (s *Service) countStray(ctx context.Context, c Client) error {
 	return s.count(ctx, s.strayAttempt(c))
 }
 
-// count has an attempt count that needs no work, and so no place. *LimitError.
+// count has an attempt count that needs no work. *LimitError.
 func (s *Service) count(ctx context.Context, a limit.Attempt) error {
-	a.Network = ""
 	reservation, err := s.reserve(ctx, a)
 	if err != nil {
 		return err
@@ -152,7 +151,7 @@ func (s *Service) closedAttempt(c Client) limit.Attempt {
 	if s.Limits == nil {
 		return limit.Attempt{}
 	}
-	return limit.Attempt{Network: "strangers " + network(c.Address), Hold: s.networks("stray", c, s.Limits.Stray)}
+	return limit.Attempt{Network: "strangers " + site(c.Address), Hold: s.networks("stray", c, s.Limits.Stray)}
 }
 
 // mailAttempt is a request that may send mail to the address of the key. It counts apart
@@ -162,7 +161,7 @@ func (s *Service) mailAttempt(emailKey string, c Client) limit.Attempt {
 		return limit.Attempt{}
 	}
 	return limit.Attempt{
-		Network: "strangers " + network(c.Address), Alarm: s.alarm("mail alarm"),
+		Network: "strangers " + site(c.Address), Alarm: s.alarm("mail alarm"),
 		Hold: append(s.buckets("mail to", emailKey, s.Limits.Mail), s.networks("mail for", c, s.Limits.Address)...),
 	}
 }

@@ -182,7 +182,7 @@ func (s *Service) repeat(ctx context.Context, session Session, user User, t refr
 // successor is the token that followed one that was spent a moment ago.
 func (s *Service) successor(session Session, t refreshToken) string {
 	if session.Refreshes == 0 { // of the version before, and so is its successor
-		return formatSecret(string(session.ID), s.follow(session.ID, t.chain))
+		return formatSecret(string(session.ID), follow(hmac.New(sha256.New, s.RefreshKey), session.ID, t.chain))
 	}
 	return s.refreshToken(session)
 }

@@ -192,7 +192,8 @@ func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) ([]Chang
 	}
 	gone := c.event(EventUserDeleted, OutcomeReplaced, now)
 	gone.UserID = holder.ID
-	return []Change{ReplaceUser{holder, u}, s.revokedUser(holder, now), AppendEvent{e}, AppendEvent{gone}}, nil
+	credentials, err := s.deletedCredentials(ctx, holder)
+	return append(credentials, ReplaceUser{holder, u}, s.revokedUser(holder, now), AppendEvent{e}, AppendEvent{gone}), err
 }
 
 // proveAddress makes a pending address the user's own, or notes that the present

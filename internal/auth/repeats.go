@@ -105,6 +105,7 @@ func (r *repeats) putBack(pending []pendingEvent) {
 		if known == nil {
 			known = r.remember(p.key, p.event.Time)
 		}
+		p.event.ID = eventID() // it may have been written, with the number of then
 		known.add(p.event)
 	}
 }

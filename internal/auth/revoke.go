@@ -11,10 +11,14 @@ import (
 // whose clocks are behind.
 const revocationLeeway = 2 * time.Minute
 
+// leastRevocation is for tokens that another process mints, or that were minted before the
+// setting of their life was lowered.
+const leastRevocation = 24 * time.Hour
+
 // revoked completes a revocation of now. It is forgotten when the last token it speaks of
 // has expired.
 func (s *Service) revoked(r Revocation, now time.Time) Change {
-	r.ID, r.Time, r.ExpiresAt = eventID(), now, now.Add(s.AccessTokenTTL+revocationLeeway)
+	r.ID, r.Time, r.ExpiresAt = eventID(), now, now.Add(max(s.AccessTokenTTL, leastRevocation)+revocationLeeway)
 	return AppendRevocation{r}
 }
 
@@ -57,11 +61,17 @@ const maxCredentials = 10
 
 // deletion is the changes that delete a user with all credentials, and end the tokens.
 func (s *Service) deletion(ctx context.Context, u User, now time.Time) ([]Change, error) {
+	credentials, err := s.deletedCredentials(ctx, u)
+	return append(credentials, DeleteUser{u}, s.revokedUser(u, now)), err
+}
+
+// deletedCredentials is the changes that delete the credentials of a user who goes.
+func (s *Service) deletedCredentials(ctx context.Context, u User) ([]Change, error) {
 	credentials, err := s.Store.UserCredentials(ctx, u.ID, maxCredentials)
 	if err != nil {
 		return nil, fmt.Errorf("reading credentials: %w", err)
 	}
-	changes := []Change{DeleteUser{u}, s.revokedUser(u, now)}
+	var changes []Change
 	for _, c := range credentials {
 		changes = append(changes, DeleteCredential{c})
 	}

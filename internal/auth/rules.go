@@ -37,15 +37,16 @@ func (s *Service) hashNew(ctx context.Context, password string, u User) (string,
 	return s.hash(ctx, password)
 }
 
-// recordRefused records that the rules refused a new password, and returns why.
+// recordRefused records that the rules refused a new password, and returns why. No limit
+// stands against it: those of one network are coalesced.
 func (s *Service) recordRefused(ctx context.Context, e Event, why error) error {
 	var refused *InvalidError
 	if !errors.As(why, &refused) {
 		return why
 	}
 	e.Outcome = OutcomeWeakPassword
-	if err := s.Store.Commit(ctx, AppendEvent{e}); err != nil {
-		return fmt.Errorf("recording refused password: %w", err)
+	if err := s.recordRepeated(ctx, "weak password "+string(e.Kind)+" "+string(e.UserID)+" "+network(e.Address), e); err != nil {
+		return err
 	}
 	return why
 }

@@ -180,12 +180,12 @@ const (
 // ones, and leave the rest to the next one.
 func (s *Service) endSurplus(ctx context.Context, user User, c Client) {
 	for range triesToEnd {
-		unended, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, maxSessions+endedAtOnce)
+		unended, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 2*maxSessions)
 		if err != nil || len(unended) <= maxSessions {
 			return
 		}
 		var changes []Change
-		for _, session := range unended[maxSessions:] {
+		for _, session := range unended[max(maxSessions, len(unended)-endedAtOnce):] {
 			changes = append(changes, s.ending(session, sessionEvent(c, EventLogout, OutcomeTooMany, session, s.Now()))...)
 		}
 		if err := s.Store.Commit(ctx, changes...); !errors.Is(err, ErrConflict) {

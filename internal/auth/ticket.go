@@ -230,7 +230,7 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 	if err != nil && !errors.Is(err, ErrInvalidTicket) {
 		return err
 	}
-	attempt, good, err := s.ticketAttempt(ctx, r, credentials)
+	attempt, good, err := s.ticketAttempt(ctx, r, credentials, purposes)
 	if err != nil {
 		return err
 	}
@@ -240,10 +240,11 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 	}
 	defer reservation.Release()
 	refuse := func(tickets []Ticket) error {
-		if !good { // nobody guesses a link that was good when we looked
-			if err := reservation.Failed(ctx); err != nil {
-				return err
-			}
+		if good { // nobody guesses a link that was good when we looked
+			return s.refuseGoodLink(ctx, r.Client, kind, tickets)
+		}
+		if err := reservation.Failed(ctx); err != nil {
+			return err
 		}
 		return s.refuseTicket(ctx, r.Client, kind, tickets, credentials)
 	}
@@ -272,7 +273,8 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 	if err != nil {
 		return err
 	}
-	return reservation.GiveBack(ctx)
+	_ = reservation.GiveBack(ctx) // it is done: what is not given back leaks out
+	return nil
 }
 
 // redeemed is the ticket that is presented and good.
@@ -285,8 +287,9 @@ func (s *Service) redeemed(tickets []Ticket, credentials []credential, purposes 
 	return Ticket{}, false
 }
 
-// ticketAttempt is what the request is held to, and whether it is a good link.
-func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credentials []credential) (a limit.Attempt, good bool, err error) {
+// ticketAttempt is what the request is held to, and whether it is a good link for one of
+// the purposes.
+func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credentials []credential, purposes []Purpose) (a limit.Attempt, good bool, err error) {
 	if r.Code != "" {
 		return s.codeAttempt(r), false, nil
 	}
@@ -294,12 +297,21 @@ func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credential
 	if err != nil {
 		return limit.Attempt{}, false, err
 	}
-	for i, t := range tickets {
-		if s.opens(t, credentials[i], s.Now()) {
-			return s.goodLink(t, r.Client), true, nil
-		}
+	if t, ok := s.redeemed(tickets, credentials, purposes); ok {
+		return s.goodLink(t, r.Client), true, nil
 	}
 	return s.strayAttempt(r.Client), false, nil
+}
+
+// refuseGoodLink records a link that was good and is void, or used by now. No limit stands
+// against it. ErrInvalidTicket.
+func (s *Service) refuseGoodLink(ctx context.Context, c Client, kind EventKind, tickets []Ticket) error {
+	e := c.event(kind, OutcomeWrongTicket, s.Now())
+	e.UserID = tickets[0].UserID
+	if err := s.recordRepeated(ctx, "void link "+string(tickets[0].ID)+" "+network(c.Address), e); err != nil {
+		return err
+	}
+	return ErrInvalidTicket
 }
 
 // refuseTicket counts a wrong code against the tickets it was tried on, records

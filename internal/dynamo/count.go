@@ -134,7 +134,7 @@ func (s *Store) Settle(ctx context.Context, given, kept, counted []limit.Take) e
 		changes[t.Key] = append(changes[t.Key], change{t.Key, guess, variant})
 	}
 	for _, t := range given {
-		guess := countState{limit.Count{Last: t.At, Reserved: 1}, true, ""}
+		guess := countState{limit.Count{Empty: t.Made(), Last: t.At, Reserved: 1}, true, ""}
 		add(t, giving(t), guess)
 	}
 	for _, t := range kept {
@@ -299,11 +299,12 @@ func giving(t limit.Take) variant {
 		update, condition, values := "SET #Empty = #Empty - :fade", "attribute_exists(#Empty)", item{
 			":fade": numberOf(t.Fade.Microseconds()), ":at": momentOf(t.At),
 		}
-		if micros(state.Last) == micros(t.At) {
-			update, condition = update+", #Last = :was", condition+" AND #Last = :at"
+		values[":made"] = momentOf(t.Made())
+		if micros(state.Last) == micros(t.At) && micros(state.Empty) == micros(t.Made()) {
+			update, condition = update+", #Last = :was", condition+" AND #Last = :at AND #Empty = :made"
 			values[":was"] = momentOf(t.Was.Last)
 		} else {
-			condition += " AND #Last <> :at"
+			condition += " AND (#Last <> :at OR #Empty <> :made)"
 		}
 		update, condition = fewer(update, condition, values, state)
 		return updating(countKey(t.Key), update, condition, values, errStale), nil

@@ -43,8 +43,8 @@ type Take struct {
 	Guard Guard
 	// Most is the latest Empty that GuardRoom allows, before it is put off.
 	Most time.Time
-	// Was is the count as it was read, for GuardUnchanged; giving back restores its
-	// Last when nobody has taken since.
+	// Was is the count as it was read, for GuardUnchanged. Giving back restores its Last
+	// when nobody else has taken since it was read: Empty is the one that the take made.
 	Was Count
 }
 
@@ -61,3 +61,12 @@ const (
 	// takes.
 	GuardUnchanged
 )
+
+// Made is the Empty that the take makes of Was. When it is still the stored one, and Last
+// is At, nobody else has taken since Was was read.
+func (t Take) Made() time.Time {
+	if t.Was.Empty.After(t.At) {
+		return t.Was.Empty.Add(t.Fade)
+	}
+	return t.At.Add(t.Fade)
+}

@@ -112,7 +112,7 @@ func (a *application) settle(given, kept, counted []limit.Take) error {
 	var steps []step
 	for _, t := range given {
 		steps = append(steps, step{t.Key, func() error {
-			return a.run(a.stmts.giveBack, t.Key, t.Fade.Microseconds(), micros(t.At), micros(t.Was.Last))
+			return a.run(a.stmts.giveBack, t.Key, t.Fade.Microseconds(), micros(t.At), micros(t.Was.Last), micros(t.Made()))
 		}})
 	}
 	for _, t := range kept {

@@ -189,7 +189,7 @@ const (
 
 	giveBack = `UPDATE counts SET
 			empty_at = empty_at - $2,
-			last_at = CASE WHEN last_at = $3 THEN $4 ELSE last_at END,
+			last_at = CASE WHEN last_at = $3 AND empty_at = $5 THEN $4 ELSE last_at END,
 			reserved = CASE WHEN reserved > 0 THEN reserved - 1 ELSE 0 END
 		WHERE key = $1`
 

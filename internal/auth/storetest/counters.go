@@ -142,7 +142,7 @@ func settle(t *testing.T, s, other Store) {
 	third := takes("last", minute(2))
 	fourth := takes("last", minute(2.5))
 	given("the one before the last", "last", third, limit.Count{Empty: minute(3), Last: minute(2.5), Reserved: 2})
-	given("and the last, which has seen it", "last", fourth, limit.Count{Empty: minute(2), Last: minute(2), Reserved: 1})
+	given("and the last, beside which somebody else was", "last", fourth, limit.Count{Empty: minute(2), Last: minute(2.5), Reserved: 1})
 
 	one, two := takes("kept", at), takes("kept", at)
 	mustSettle(t, s, nil, []limit.Take{one}, nil)

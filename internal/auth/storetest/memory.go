@@ -419,10 +419,10 @@ func (m *Memory) Settle(_ context.Context, given, kept, counted []limit.Take) er
 	defer unlock()
 	for _, t := range given {
 		m.release(t, func(c *limit.Count) {
-			c.Empty = moment(c.Empty.Add(-t.Fade))
-			if c.Last.Equal(moment(t.At)) {
+			if c.Last.Equal(moment(t.At)) && c.Empty.Equal(moment(t.Made())) {
 				c.Last = moment(t.Was.Last)
 			}
+			c.Empty = moment(c.Empty.Add(-t.Fade))
 		})
 	}
 	for _, t := range kept {
