@@ -123,10 +123,10 @@ func racingLoaders(t *testing.T, s, other Store) {
 	}
 }
 
-// loaderTakesMany: a thousand users, each with its event, come in while others write, and
+// loaderTakesMany: hundreds of users, each with its event, come in while others write, and
 // a purge of most of the events leaves the others alone.
 func loaderTakesMany(t *testing.T, s, other Store) {
-	const many, young = 1000, 10
+	const many, young = 300, 10
 	var list []auth.LoadedUser
 	for i := range many {
 		one := loaded(user(fmt.Sprint("user", i)))

@@ -102,7 +102,7 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 
 		{"a loader stores whom it can, and says whom", loaderReports},
 		{"racing loaders: each user is stored once", racingLoaders},
-		{"a loader takes a thousand users", loaderTakesMany},
+		{"a loader takes hundreds of users", loaderTakesMany},
 
 		{"keys come back by number", keysComeBack},
 		{"a new key retires the old one in the same step", keyRetiresOld},
