@@ -249,6 +249,36 @@ func TestOneFault(t *testing.T) {
 	}
 }
 
+// TestLostUnderWay: the answer of a commit is lost, and DynamoDB is still at it for longer
+// than the SDK tries. The commit goes on under its token.
+func TestLostUnderWay(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "2")
+	for _, m := range methods() {
+		if !strings.HasPrefix(m.name, "Commit ") && m.name != "Take from two" {
+			continue
+		}
+		l, s := hot(t, 0)
+		first := 0
+		if m.name == "Take from two" {
+			first = 1 // after a guess that is wrong
+		}
+		l.have(func(operation string, n int) fault {
+			switch n -= first; {
+			case operation != "TransactWriteItems" || n < 0:
+				return none
+			case n == 0:
+				return lost
+			case n < 4:
+				return inProgress
+			}
+			return none
+		})
+		if err := m.call(t.Context(), s); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+	}
+}
+
 // TestManyFaults: when it does not end, a method says that the store is unavailable, in
 // the time that it has. It never takes a fault for a refusal.
 func TestManyFaults(t *testing.T) {

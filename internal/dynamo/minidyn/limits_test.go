@@ -132,44 +132,50 @@ func TestLayerRefuses(t *testing.T) {
 	}
 }
 
-// TestManyShards pages through a day of as many shards as in production, with pages that
-// end within shards.
+// TestManyShards pages through days of few and of many shards, with pages that end within
+// them.
 func TestManyShards(t *testing.T) {
-	_, url := emulator(t)
-	openAt(t, url, "latchkey")
-	s := open(t, dynamo.Config{Client: connect(t, url), Table: "latchkey"})
-	const lines = 500
-	for i := 0; i < lines; i += 25 {
-		var changes []auth.Change
-		for n := i; n < i+25; n++ {
-			changes = append(changes, auth.AppendEvent{Event: auth.Event{ID: fmt.Sprint(n), Time: now.Add(time.Duration(n*7919%lines) * time.Hour / 10)}})
-		}
-		if err := s.Commit(t.Context(), changes...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, limit := range []int{7, 64, 400, 1000} {
-		var cursor auth.Cursor
-		last, n := time.Time{}, 0
-		for {
-			page, next, err := s.Events(t.Context(), time.Time{}, cursor, limit)
-			if err != nil {
+	const lines = 300
+	for _, shards := range []int{1, 3, 32} {
+		_, url := emulator(t)
+		openAt(t, url, "latchkey")
+		s := open(t, dynamo.Config{Client: connect(t, url), Table: "latchkey", EventShards: shards})
+		for i := 0; i < lines; i += 25 {
+			var changes []auth.Change
+			for n := i; n < i+25; n++ {
+				changes = append(changes, auth.AppendEvent{Event: auth.Event{ID: fmt.Sprint(n), Time: now.Add(time.Duration(n*7919%lines) * 6 * time.Minute)}})
+			}
+			if err := s.Commit(t.Context(), changes...); err != nil {
 				t.Fatal(err)
 			}
-			if len(page) == 0 {
-				break
-			}
-			for _, e := range page {
-				if e.Time.Before(last) {
-					t.Fatalf("limit %d: %v comes after %v", limit, e.Time, last)
-				}
-				last, n = e.Time, n+1
-			}
-			cursor = next
 		}
-		if n != lines {
-			t.Errorf("limit %d: got %d lines, want %d", limit, n, lines)
+		for _, limit := range []int{40, 200, 1000} {
+			if got := pagesThrough(t, s, limit); got != lines {
+				t.Errorf("%d shards, limit %d: got %d lines, want %d", shards, limit, got, lines)
+			}
 		}
+	}
+}
+
+// pagesThrough counts all events, which come in their order, page by page.
+func pagesThrough(t *testing.T, s *dynamo.Store, limit int) (n int) {
+	t.Helper()
+	var cursor auth.Cursor
+	for last := (time.Time{}); ; {
+		page, next, err := s.Events(t.Context(), time.Time{}, cursor, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			return n
+		}
+		for _, e := range page {
+			if !e.Time.After(last) {
+				t.Fatalf("limit %d: %v comes after %v", limit, e.Time, last)
+			}
+			last, n = e.Time, n+1
+		}
+		cursor = next
 	}
 }
 
