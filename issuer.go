@@ -132,7 +132,7 @@ func (i *Issuer) check() error {
 	}
 	for _, m := range i.Require {
 		if err := m.Claim.check(); err != nil {
-			return fmt.Errorf("Require: %w", err)
+			return fmt.Errorf("its Require: %w", err)
 		}
 	}
 	for _, s := range i.Scopes {

@@ -73,12 +73,12 @@ func (p *Profile) check() error {
 	}
 	for _, m := range p.Mark {
 		if err := m.Claim.check(); err != nil {
-			return fmt.Errorf("Mark: %w", err)
+			return fmt.Errorf("its Mark: %w", err)
 		}
 	}
 	for _, path := range p.Scopes {
 		if err := path.check(); err != nil {
-			return fmt.Errorf("Scopes: %w", err)
+			return fmt.Errorf("its Scopes: %w", err)
 		}
 	}
 	return ClaimPath(p.Subject).checkNames()
@@ -87,7 +87,7 @@ func (p *Profile) check() error {
 // checkNames takes no names, but no empty one.
 func (p ClaimPath) checkNames() error {
 	if slices.Contains(p, "") {
-		return errors.New("Subject: a claim has no name")
+		return errors.New("its Subject: a claim has no name")
 	}
 	return nil
 }

@@ -37,10 +37,13 @@ func TestLogout(t *testing.T) {
 		f.addAda()
 		phone, laptop, tv := f.mustLogin("ada", password), f.mustLogin("ada", password), f.mustLogin("ada", password)
 		f.clock.Advance(time.Second)
-		for range 2 { // idempotent
-			if err := f.Logout(t.Context(), f.claimsOf(laptop), c.scope, auth.Client{}); err != nil {
-				t.Fatal(err)
-			}
+		if err := f.Logout(t.Context(), f.claimsOf(laptop), c.scope, auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		// Again: a session that has ended can end no other, and must not seem to.
+		again := f.Logout(t.Context(), f.claimsOf(laptop), c.scope, auth.Client{})
+		if want := map[auth.LogoutScope]error{auth.LogoutAll: auth.ErrInvalidToken}[c.scope]; !errors.Is(again, want) {
+			t.Errorf("%s again: got %v, want %v", c.scope, again, want)
 		}
 		f.wantAlive(fmt.Sprint(c.scope, ": this"), laptop, c.this)
 		f.wantAlive(fmt.Sprint(c.scope, ": the phone"), phone, c.others)
