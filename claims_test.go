@@ -43,8 +43,8 @@ func TestDecode(t *testing.T) {
 
 // selfEmbedded embeds itself, as encoding/json allows.
 type selfEmbedded struct {
-	*selfEmbedded //lint:ignore U1000 encoding/json looks at it
-	Plan string `json:"plan"`
+	*selfEmbedded        //lint:ignore U1000 encoding/json looks at it
+	Plan          string `json:"plan"`
 }
 
 func TestDecodeRefuses(t *testing.T) {
