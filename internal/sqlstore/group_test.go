@@ -100,8 +100,14 @@ func TestGuardsSpoilNoGroup(t *testing.T) {
 	if taken, err := s.Take(t.Context(), []limit.Take{full}); err != nil || !taken {
 		t.Fatal(taken, err)
 	}
+	changed := func() (rows int) { // whatever has become of them
+		if err := s.Write().QueryRowContext(t.Context(), `SELECT total_changes()`).Scan(&rows); err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
 	const n = 40
-	before := s.Commits()
+	before, rowsBefore := s.Commits(), changed()
 	begin := s.Gather(n)
 	var done sync.WaitGroup
 	for i := range n {
@@ -127,6 +133,9 @@ func TestGuardsSpoilNoGroup(t *testing.T) {
 	done.Wait()
 	if got := s.Commits() - before; got != 1 {
 		t.Errorf("it took %d transactions, want 1", got)
+	}
+	if got, want := changed()-rowsBefore, n/2+n/4*2+n/4; got != want {
+		t.Errorf("it changed %d rows, want %d: the events, two for each take, and the first for each refused one", got, want)
 	}
 	if got := len(events(t, s)); got != n/2 {
 		t.Errorf("%d events, want %d", got, n/2)
