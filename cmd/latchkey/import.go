@@ -46,7 +46,7 @@ or a correction, run the same command again.`
 
 // importBatch is how many users are created in one commit: enough that syncing to
 // disk does not matter, few enough that others wait a moment only.
-const importBatch = 500
+const importBatch = 1000
 
 func (c *usersImportCmd) Run(ctx context.Context, p *process) error {
 	keyBytes, err := oldKeyBytes()

@@ -80,7 +80,25 @@ func (a *application) createUser(u auth.User) error {
 	if err := a.one(a.stmts.insertUser, auth.ErrTaken, args...); err != nil {
 		return err
 	}
-	return a.run(a.stmts.insertSignIn, signInArgs(u)...)
+	return a.insertSignIns([]auth.User{u})
+}
+
+func (a *application) insertSignIns(users []auth.User) error {
+	for len(users) > 0 {
+		stmt, n := a.stmts.insertSignIn, 1
+		if len(users) >= many {
+			stmt, n = a.stmts.insertManySignIns, many
+		}
+		args := make([]any, 0, n*signInColumns)
+		for _, u := range users[:n] {
+			args = append(append(args, signInArgs(u)...), 1)
+		}
+		if err := a.run(stmt, args...); err != nil {
+			return err
+		}
+		users = users[n:]
+	}
+	return nil
 }
 
 func (a *application) updateUser(c auth.UpdateUser) error {
@@ -135,7 +153,8 @@ func profileArgs(u auth.User) ([]any, error) {
 		object(u.Attributes), micros(u.CreatedAt), micros(u.UpdatedAt)}, nil
 }
 
-// signInArgs are $1 to $9 of insertSignIn and updateSignIn.
+// signInArgs are $1 to $9 of updateSignIn, and all of a row of insertSignIns but the
+// version.
 func signInArgs(u auth.User) []any {
 	return []any{string(u.ID), u.PasswordHash, u.Disabled, u.EmailVerified, u.PendingEmail, u.Epoch, micros(u.EpochAt),
 		u.Rights, micros(u.UpdatedAt)}

@@ -9,7 +9,7 @@ import (
 )
 
 // loadAtOnce is how many users one transaction takes in: others wait for no more.
-const loadAtOnce = 500
+const loadAtOnce = 1000
 
 // LoadUsers creates users with their events, as far as their ids and names are free.
 func (s *Store) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool, error) {
@@ -27,25 +27,25 @@ func (s *Store) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool,
 func (s *Store) loadUsers(ctx context.Context, users []auth.LoadedUser) (stored []bool, err error) {
 	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		a := &application{ctx, tx, &s.stmts}
-		insertUser, insertSignIn := a.stmt(s.stmts.insertUser), a.stmt(s.stmts.insertSignIn)
+		insert := a.stmt(s.stmts.insertUser)
 		stored = make([]bool, len(users))
+		var created []auth.User
 		var events []auth.Event
 		for i, u := range users {
 			args, err := profileArgs(u.User)
 			if err != nil {
 				return err
 			}
-			n, err := affected(insertUser.ExecContext(ctx, args...))
+			n, err := affected(insert.ExecContext(ctx, args...))
 			if err != nil {
 				return unavailable(err)
 			}
-			if n == 0 {
-				continue
+			if stored[i] = n > 0; stored[i] {
+				created, events = append(created, u.User), append(events, u.Event)
 			}
-			if _, err := insertSignIn.ExecContext(ctx, signInArgs(u.User)...); err != nil {
-				return unavailable(err)
-			}
-			stored[i], events = true, append(events, u.Event)
+		}
+		if err := a.insertSignIns(created); err != nil {
+			return err
 		}
 		return a.appendEvents(events)
 	})

@@ -13,7 +13,7 @@ import (
 // profile and the event, and what is stored of the others is whole.
 func TestLoadLeavesNoHalfUsers(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "latchkey.db"), true)
-	const refuse = `CREATE TRIGGER refuse BEFORE INSERT ON sign_ins WHEN NEW.user_id = 'user-700' BEGIN SELECT RAISE(ABORT, 'refused'); END`
+	const refuse = `CREATE TRIGGER refuse BEFORE INSERT ON sign_ins WHEN NEW.user_id = 'user-1100' BEGIN SELECT RAISE(ABORT, 'refused'); END`
 	if _, err := s.Write().ExecContext(t.Context(), refuse); err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestLoadLeavesNoHalfUsers(t *testing.T) {
 		t.Fatalf("%d outcomes, %v", len(stored), err)
 	}
 	for i, is := range stored { // the transaction before the refused one has stored its users
-		if is == (i < 500) {
+		if is == (i < 1000) {
 			t.Errorf("user %d is stored by the second call: %v", i, is)
 			break
 		}

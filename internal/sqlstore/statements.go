@@ -78,9 +78,10 @@ const (
 			scope = $7, roles = $8, attributes = $9, created_at = $10, updated_at = $11, version = version + 1
 		WHERE id = $1 AND version = $12`
 
-	insertSignIn = `INSERT INTO sign_ins (user_id, password_hash, disabled, email_verified, pending_email, epoch, epoch_at,
-			rights, updated_at, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)`
+	signInColumns = 10
+
+	insertSignIns = `INSERT INTO sign_ins (user_id, password_hash, disabled, email_verified, pending_email, epoch, epoch_at,
+			rights, updated_at, version) VALUES `
 
 	updateSignIn = `UPDATE sign_ins SET password_hash = $2, disabled = $3, email_verified = $4, pending_email = $5,
 			epoch = $6, epoch_at = $7, rights = $8, updated_at = $9, version = version + 1
@@ -198,22 +199,22 @@ const (
 
 // statements are prepared once: parsing costs more than running them.
 type statements struct {
-	user, userByUsername, userByEmail, users, deletedUser   *sql.Stmt
-	sessionUser, userSessions, ticket, mark, dueMails       *sql.Stmt
-	events, revocations, counts, keys                       *sql.Stmt
-	epoch, insertUser, updateUser, deleteUser               *sql.Stmt
-	insertSignIn, updateSignIn, deleteSignIn                *sql.Stmt
-	insertDeletedUser                                       *sql.Stmt
-	credential, userCredentials                             *sql.Stmt
-	insertCredential, updateCredential, deleteCredential    *sql.Stmt
-	insertSession, refreshSession, keepSession, endSession  *sql.Stmt
-	takeTicket, countTry, putTicket, replaceTicket, putMark *sql.Stmt
-	insertMail, deferMail, deleteMail                       *sql.Stmt
-	insertEvent, insertFourEvents, insertManyEvents         *sql.Stmt
-	insertRevocation                                        *sql.Stmt
-	takeCount, takeRoom, takeUnused, takeUnchanged          *sql.Stmt
-	giveBack, keepTaken                                     *sql.Stmt
-	savepoint, rollbackTo, release                          *sql.Stmt
+	user, userByUsername, userByEmail, users, deletedUser       *sql.Stmt
+	sessionUser, userSessions, ticket, mark, dueMails           *sql.Stmt
+	events, revocations, counts, keys                           *sql.Stmt
+	epoch, insertUser, updateUser, deleteUser                   *sql.Stmt
+	insertSignIn, insertManySignIns, updateSignIn, deleteSignIn *sql.Stmt
+	insertDeletedUser                                           *sql.Stmt
+	credential, userCredentials                                 *sql.Stmt
+	insertCredential, updateCredential, deleteCredential        *sql.Stmt
+	insertSession, refreshSession, keepSession, endSession      *sql.Stmt
+	takeTicket, countTry, putTicket, replaceTicket, putMark     *sql.Stmt
+	insertMail, deferMail, deleteMail                           *sql.Stmt
+	insertEvent, insertFourEvents, insertManyEvents             *sql.Stmt
+	insertRevocation                                            *sql.Stmt
+	takeCount, takeRoom, takeUnused, takeUnchanged              *sql.Stmt
+	giveBack, keepTaken                                         *sql.Stmt
+	savepoint, rollbackTo, release                              *sql.Stmt
 }
 
 // many is how many rows those statements insert that are for very many.
@@ -273,7 +274,8 @@ func (s *Store) statements() []prepared {
 		{&st.insertUser, s.write, insertUser},
 		{&st.updateUser, s.write, updateUser},
 		{&st.deleteUser, s.write, deleteUser},
-		{&st.insertSignIn, s.write, insertSignIn},
+		{&st.insertSignIn, s.write, insertSignIns + placeholders(1, signInColumns)},
+		{&st.insertManySignIns, s.write, insertSignIns + placeholders(many, signInColumns)},
 		{&st.updateSignIn, s.write, updateSignIn},
 		{&st.deleteSignIn, s.write, deleteSignIn},
 		{&st.insertDeletedUser, s.write, insertDeletedUser},
