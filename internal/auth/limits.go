@@ -126,7 +126,7 @@ func (s *Service) strayAttempt(c Client) limit.Attempt {
 	}
 	return limit.Attempt{
 		Network: "strays " + site(c.Address), Alarm: s.alarm("alarm"),
-		Hold:  append(s.networks("address", c, s.Limits.Address), s.networks("stray", c, s.Limits.Stray)...),
+		Hold: append(s.networks("address", c, s.Limits.Address), s.networks("stray", c, s.Limits.Stray)...),
 	}
 }
 
