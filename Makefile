@@ -47,6 +47,7 @@ races: ## 200 races of 50 requests each, by one process and by two
 
 trials: ## all of these and faults, floods, timing, in full; minutes
 	$(TRIAL) '^TestTrial'
+	$(GO) test ./internal/gateway -run '^TestPolicyGrantsExactlyWhatTheTableGrants$$' -tables 2000 -v
 
 lambda: ## bootstraps for AWS Lambda in dist/
 	@mkdir -p dist
