@@ -223,6 +223,7 @@ func TestCompileDeniesWhatItCannotSearch(t *testing.T) {
 
 // A table that would take minutes to look at is refused in seconds.
 func TestCompileRefusesWhatTakesTooLong(t *testing.T) {
+	gateway.BoundWalks(t, 1000, 10_000) // the race detector makes each dear
 	var routes []string
 	const depth = 18
 	for i := range depth {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"slices"
 	"strings"
+	"testing"
 )
 
 // Forget drops the policies that the table keeps.
@@ -29,4 +30,11 @@ func Break(t *Table, denies bool) {
 			p.routes[0].allowed = nil
 		}
 	}
+}
+
+// BoundWalks bounds the searches of a table further until the test ends.
+func BoundWalks(t *testing.T, one, all int) {
+	before, beforeAll := maxWalks, maxTableWalks
+	maxWalks, maxTableWalks = one, all
+	t.Cleanup(func() { maxWalks, maxTableWalks = before, beforeAll })
 }

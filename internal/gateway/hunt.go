@@ -95,8 +95,9 @@ type hunt struct {
 	plain   bool // a {parameter} has no text that is a literal somewhere in the table
 }
 
-// maxWalks bounds a hunt, maxTableWalks all those for a table.
-const (
+// maxWalks bounds a hunt, maxTableWalks all those for a table. They are variables for
+// tests.
+var (
 	maxWalks      = 20_000
 	maxTableWalks = 200_000
 )
