@@ -3,11 +3,8 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"encoding/binary"
-	"os"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -24,41 +21,23 @@ const (
 // Write is the connection for writing.
 func (s *Store) Write() *sql.DB { return s.write }
 
-// indexes are open until the tests end: closing a descriptor of a file drops all locks
-// that the process has on it, those of SQLite too.
-var indexes sync.Map
-
-// Commits is a number that grows by one with every transaction that is committed: it
-// stands in the header of the wal-index (sqlite.org/walformat.html).
+// Commits is a number that grows by one with every transaction that is committed.
 func (s *Store) Commits() uint32 {
-	f, ok := indexes.Load(s.path)
-	if !ok {
-		f, _ = os.Open(s.path + "-shm")
-		indexes.Store(s.path, f)
-	}
-	var header [12]byte
-	if _, err := f.(*os.File).ReadAt(header[:], 0); err != nil {
-		panic(err)
-	}
-	return binary.NativeEndian.Uint32(header[8:])
+	state, _ := s.sessions.index.state()
+	return binary.NativeEndian.Uint32(state[8:])
+}
+
+// HeaderState is what two copies of the header say.
+func HeaderState(first, second [48]byte) bool {
+	_, ok := headerState([2 * headerSize]byte(append(first[:], second[:]...)))
+	return ok
 }
 
 // Remembers reports whether a look-up of the session would spare the query.
 func (s *Store) Remembers(id auth.SessionID) bool {
-	version, ok := s.sessions.version(context.Background())
-	_, known := s.sessions.get(id, version)
+	state, ok := s.sessions.index.state()
+	_, known := s.sessions.get(id, state)
 	return ok && known
-}
-
-// Forget has all look-ups read.
-func (s *Store) Forget() {
-	s.sessions.close()
-	s.sessions.ask, s.sessions.idle = nil, nil
-}
-
-// BreakIdle ends the connection that tells of commits.
-func (s *Store) BreakIdle() error {
-	return s.sessions.idle.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // Known reports whether a look-up of the session was remembered, whatever has been

@@ -2,73 +2,60 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
-	"errors"
 	"sync"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
 // sessions remembers look-ups. They hold for as long as nobody has committed, this
-// process or another: SQLite tells an idle connection by its data version. Asking for it
-// is a third of the work of reading.
+// process or another.
+//
+// SQLite tells its connections what has been committed by the header of the
+// wal-index, the file DATA/latchkey.db-shm: a commit shows once it is there, and is
+// there before it is acknowledged. (The log itself is written, and synced, before
+// that.) So a header that has not changed means that what was read is still true.
+// Looking at it is a small part of the work of reading.
 type sessions struct {
-	// idle is only asked for its data version, which means nothing on another
-	// connection. nil: nothing is remembered.
-	idle *sql.Conn
-	ask  *sql.Stmt // nil: idle is nil, or broken
+	index index // not open: nothing is remembered
 
-	asking sync.Mutex // guards ask, and lets one ask at a time
-	mu     sync.RWMutex
-	known  map[auth.SessionID]sessionUser
+	mu    sync.RWMutex
+	known map[auth.SessionID]sessionUser
 }
 
 type sessionUser struct {
 	session auth.Session
 	user    auth.User
-	version int64 // at which this was true
+	state   indexState // in which this was true
+}
+
+// indexState is one copy of the header: the number of commits, the end of the log
+// and a checksum of all of it, among others (sqlite.org/walformat.html).
+type indexState [headerSize]byte
+
+const headerSize = 48
+
+// Where a header says that it is one, and which log it is of: zero for none that has
+// been written to.
+const (
+	isInit = 12
+	salts  = 32
+)
+
+// headerState takes the two copies of the header. They differ while a commit is
+// being shown.
+func headerState(copies [2 * headerSize]byte) (indexState, bool) {
+	first, second := indexState(copies[:headerSize]), indexState(copies[headerSize:])
+	return first, first == second && first[isInit] != 0 && [8]byte(first[salts:]) != [8]byte{}
 }
 
 const maxSessions = 2048
 
-// open takes a connection of its own. One that breaks later is not replaced.
-func (c *sessions) open(ctx context.Context, db *sql.DB) (err error) {
-	if c.idle, err = db.Conn(ctx); err == nil {
-		c.ask, err = c.idle.PrepareContext(ctx, `PRAGMA data_version`)
-	}
-	return err
-}
-
-func (c *sessions) close() {
-	if c.ask != nil {
-		c.ask.Close()
-	}
-	if c.idle != nil {
-		c.idle.Close()
-	}
-}
-
-// version changes with every commit of another connection, which are all that write.
-func (c *sessions) version(ctx context.Context) (version int64, ok bool) {
-	c.asking.Lock()
-	defer c.asking.Unlock()
-	if c.ask == nil {
-		return 0, false
-	}
-	err := c.ask.QueryRowContext(context.WithoutCancel(ctx)).Scan(&version)
-	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
-		c.ask = nil // gone with its connection
-	}
-	return version, err == nil
-}
-
-// get returns what was read at the version.
-func (c *sessions) get(id auth.SessionID, version int64) (sessionUser, bool) {
+// get returns what was read while the index was in the state.
+func (c *sessions) get(id auth.SessionID, state indexState) (sessionUser, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	found, ok := c.known[id]
-	return found, ok && found.version == version
+	return found, ok && found.state == state
 }
 
 func (c *sessions) put(found sessionUser) {
@@ -82,13 +69,13 @@ func (c *sessions) put(found sessionUser) {
 
 // SessionUser returns a session with its user.
 func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
-	version, ok := s.sessions.version(ctx) // before reading: what is committed meanwhile shows
+	state, ok := s.sessions.index.state() // before reading: what is committed meanwhile shows
 	if ok {
-		if found, ok := s.sessions.get(id, version); ok {
+		if found, ok := s.sessions.get(id, state); ok {
 			return found.session, found.user, nil
 		}
 	}
-	found := sessionUser{version: version}
+	found := sessionUser{state: state}
 	row := s.stmts.sessionUser.QueryRowContext(context.WithoutCancel(ctx), string(id))
 	if err := row.Scan(append(sessionFields(&found.session), userFields(&found.user)...)...); err != nil {
 		return auth.Session{}, auth.User{}, unavailable(err)

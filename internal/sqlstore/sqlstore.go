@@ -111,9 +111,8 @@ func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store,
 			return nil, fmt.Errorf("opening store %s: %w", path, err)
 		}
 		s.write, s.read = openDB(path), openDB(path)
-		readers := runtime.GOMAXPROCS(0) + 3 // one is idle, see sessions
-		s.read.SetMaxOpenConns(readers)
-		s.read.SetMaxIdleConns(readers)
+		s.read.SetMaxOpenConns(runtime.GOMAXPROCS(0) + 2)
+		s.read.SetMaxIdleConns(runtime.GOMAXPROCS(0) + 2)
 	}
 	s.write.SetMaxOpenConns(1)
 	if err := patiently(func() error { return s.begin(ctx, want) }); err != nil {
@@ -126,7 +125,7 @@ func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store,
 		return nil, errors.Join(opening(path, err), s.Close())
 	}
 	if s.path != "" {
-		if err := s.sessions.open(ctx, s.read); err != nil {
+		if err := s.sessions.index.open(path); err != nil {
 			return nil, errors.Join(opening(path, err), s.Close())
 		}
 	}
@@ -231,7 +230,6 @@ func locked(err error) bool {
 
 // Close closes the database.
 func (s *Store) Close() error {
-	s.sessions.close()
 	s.closeStatements()
 	if s.read == s.write {
 		return s.write.Close()

@@ -149,8 +149,9 @@ func TestLockedDatabaseIsUnavailable(t *testing.T) {
 	}
 }
 
-// TestReplacedDatabaseIsUnavailable: what is written to a file that is gone is lost.
-// (One that was moved is still the one that SQLite reads here.)
+// TestReplacedDatabaseIsUnavailable: what is written to a file that is gone is lost,
+// and what others write elsewhere does not end what is remembered when its index is
+// gone too. (One that was moved is still the one that SQLite reads here.)
 func TestReplacedDatabaseIsUnavailable(t *testing.T) {
 	for name, replace := range map[string]func(path string) error{
 		"removed": os.Remove,
@@ -162,8 +163,18 @@ func TestReplacedDatabaseIsUnavailable(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "latchkey.db")
 			s := open(t, path, true)
 			signedIn(t, s)
-			if err := replace(path); err != nil {
+			if !s.Remembers("s") {
+				t.Fatal("nothing is remembered")
+			}
+			index, err := os.ReadFile(path + "-shm")
+			if err != nil {
 				t.Fatal(err)
+			}
+			if err := errors.Join(replace(path), os.Remove(path+"-shm"), os.WriteFile(path+"-shm", index, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			if s.Remembers("s") {
+				t.Error("another index says that nothing has changed")
 			}
 			if err := s.Commit(t.Context(), event("x")); !errors.Is(err, auth.ErrUnavailable) {
 				t.Errorf("Commit: %v, want ErrUnavailable", err)
