@@ -23,6 +23,7 @@ func (s *Store) Commit(ctx context.Context, changes ...auth.Change) error {
 			others = append(others, change)
 		}
 	}
+	c.changes = others
 	c.apply = func(a *application) error { return a.changes(others) }
 	return s.enqueue(ctx, c)
 }

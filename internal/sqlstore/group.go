@@ -34,7 +34,8 @@ type group struct {
 type commit struct {
 	apply func(*application) error // all but the events
 	// events of a group are inserted together.
-	events []auth.Event
+	events  []auth.Event
+	changes []auth.Change // what apply carries out, as far as it touches sessions or users
 	// refusable: apply is refused often, with an error that is no fault. It must leave
 	// what others have done in the transaction.
 	refusable bool
@@ -117,7 +118,14 @@ func (s *Store) work(ctx context.Context) {
 			return
 		}
 		together = len(commits) > 1
-		outcomes := s.carryOut(ctx, commits)
+		outcomes, shown := s.carryOut(ctx, commits)
+		var changes []auth.Change
+		for i, err := range outcomes {
+			if err == nil {
+				changes = append(changes, commits[i].changes...)
+			}
+		}
+		s.sessions.committed(shown, changes)
 		for i, err := range outcomes {
 			commits[i].done <- err
 		}
@@ -127,15 +135,17 @@ func (s *Store) work(ctx context.Context) {
 	}
 }
 
-// carryOut returns the outcome of each commit. Most groups succeed as a whole;
-// one that does not is carried out again with a savepoint for each.
-func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
+// carryOut returns the outcome of each commit, and what one transaction for all of them
+// has shown. Most groups succeed as a whole; one that does not is carried out again with a
+// savepoint for each.
+func (s *Store) carryOut(ctx context.Context, commits []*commit) ([]error, shown) {
 	outcomes := make([]error, len(commits))
+	var all shown
 	if len(commits) == 1 {
-		outcomes[0] = s.single(ctx, commits[0])
-		return outcomes
+		all, outcomes[0] = s.single(ctx, commits[0])
+		return outcomes, all
 	}
-	refused, err := s.atOnce(ctx, commits, outcomes)
+	all, refused, err := s.atOnce(ctx, commits, outcomes)
 	if refused {
 		refused, err = s.oneByOne(ctx, commits, outcomes)
 	}
@@ -144,18 +154,18 @@ func (s *Store) carryOut(ctx context.Context, commits []*commit) []error {
 		case refused && i > 0 && errors.Is(outcomes[i-1], errNotBegun): // nor would this one be
 			outcomes[i] = outcomes[i-1]
 		case refused: // SQLite may have undone the whole transaction
-			outcomes[i] = s.single(ctx, commits[i])
+			_, outcomes[i] = s.single(ctx, commits[i])
 		case err != nil:
 			outcomes[i] = err
 		}
 	}
-	return outcomes
+	return outcomes, all
 }
 
 // atOnce applies all commits in one transaction, with their events together, and
 // reports whether one of them has spoilt it.
-func (s *Store) atOnce(ctx context.Context, commits []*commit, outcomes []error) (refused bool, err error) {
-	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) atOnce(ctx context.Context, commits []*commit, outcomes []error) (all shown, refused bool, err error) {
+	all, err = s.transactShown(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		a := &application{ctx, tx, &s.stmts}
 		var events []auth.Event
 		for i, c := range commits {
@@ -174,7 +184,7 @@ func (s *Store) atOnce(ctx context.Context, commits []*commit, outcomes []error)
 		refused, err = a.safely(func(a *application) error { return a.appendEvents(events) })
 		return err
 	})
-	return refused, err
+	return all, refused, err
 }
 
 // oneByOne applies all commits in one transaction, each behind a savepoint, and
@@ -193,8 +203,8 @@ func (s *Store) oneByOne(ctx context.Context, commits []*commit, outcomes []erro
 }
 
 // single carries out one commit in a transaction of its own.
-func (s *Store) single(ctx context.Context, c *commit) error {
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) single(ctx context.Context, c *commit) (shown, error) {
+	return s.transactShown(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		a := &application{ctx, tx, &s.stmts}
 		_, err := a.safely(c.whole)
 		return err

@@ -1,31 +1,34 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"sync"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
-// sessions remembers look-ups. They hold for as long as nobody has committed, this
-// process or another.
+// sessions remembers look-ups. They hold for as long as nobody has committed what they
+// are of, this process or another.
 //
 // SQLite tells its connections what has been committed by the header of the
 // wal-index, the file DATA/latchkey.db-shm: a commit shows once it is there, and is
 // there before it is acknowledged. (The log itself is written, and synced, before
-// that.) So a header that has not changed means that what was read is still true.
+// that.) So a header that has not changed means that what was read is still true, and one
+// that only a commit of this process has changed, that all is which it did not touch.
 // Looking at it is a small part of the work of reading.
 type sessions struct {
 	index index // not open: nothing is remembered
 
 	mu    sync.RWMutex
+	state indexState // in which all that is known is true
 	known map[auth.SessionID]sessionUser
 }
 
 type sessionUser struct {
 	session auth.Session
 	user    auth.User
-	state   indexState // in which this was true
 }
 
 // indexState is one copy of the header: the number of commits, the end of the log
@@ -37,9 +40,13 @@ const headerSize = 48
 // Where a header says that it is one, and which log it is of: zero for none that has
 // been written to.
 const (
-	isInit = 12
-	salts  = 32
+	changes = 8
+	isInit  = 12
+	salts   = 32
 )
+
+// commits is how often there was a commit, of any process.
+func (s indexState) commits() uint32 { return binary.NativeEndian.Uint32(s[changes:]) }
 
 // headerState takes the two copies of the header. They differ while a commit is
 // being shown.
@@ -48,23 +55,80 @@ func headerState(copies [2 * headerSize]byte) (indexState, bool) {
 	return first, first == second && first[isInit] != 0 && [8]byte(first[salts:]) != [8]byte{}
 }
 
-const maxSessions = 2048
+const (
+	maxSessions = 2048
+	// farBehind is more commits than there are during a look-up. An index that is made
+	// anew counts from zero.
+	farBehind = 1 << 20
+)
 
 // get returns what was read while the index was in the state.
 func (c *sessions) get(id auth.SessionID, state indexState) (sessionUser, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	found, ok := c.known[id]
-	return found, ok && found.state == state
+	return found, ok && c.state == state
 }
 
-func (c *sessions) put(found sessionUser) {
+// put takes in what was read after the index was in the state.
+func (c *sessions) put(found sessionUser, state indexState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if behind := c.state.commits() - state.commits(); behind > 0 && behind < farBehind {
+		return // a commit since then may have touched it
+	}
+	if c.state != state {
+		c.state, c.known = state, nil
+	}
 	if c.known == nil || len(c.known) >= maxSessions {
 		c.known = make(map[auth.SessionID]sessionUser)
 	}
 	c.known[found.session.ID] = found
+}
+
+// shown is what a transaction of this process has made of the index: before it, when
+// nobody else could write any more, and after it.
+type shown struct {
+	before, after indexState
+	ok            bool
+}
+
+// committed goes on to the state after a transaction of this process with the changes,
+// unless somebody else has committed since.
+func (c *sessions) committed(s shown, changes []auth.Change) {
+	if !s.ok || s.after.commits() != s.before.commits()+1 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != s.before {
+		return
+	}
+	c.state = s.after
+	for _, change := range changes {
+		c.touch(change)
+	}
+}
+
+// touch has what is known follow a change.
+func (c *sessions) touch(change auth.Change) {
+	switch change := change.(type) {
+	case auth.UpdateUser, auth.DeleteUser, auth.ReplaceUser:
+		c.known = nil // the user's sessions are among the others
+	case auth.KeepSession:
+		delete(c.known, change.Session.ID)
+	case auth.EndSession:
+		delete(c.known, change.Session.ID)
+	case auth.RefreshSession:
+		found, ok := c.known[change.Session.ID]
+		if !ok {
+			return
+		}
+		found.session.Refreshes, found.session.Seed = change.Session.Refreshes, bytes.Clone(change.Session.Seed)
+		found.session.LastUsedAt = moment(micros(change.Session.LastUsedAt))
+		found.session.Device, found.session.Address = change.Session.Device, change.Session.Address
+		c.known[change.Session.ID] = found
+	}
 }
 
 // SessionUser returns a session with its user.
@@ -75,13 +139,13 @@ func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessio
 			return found.session, found.user, nil
 		}
 	}
-	found := sessionUser{state: state}
+	var found sessionUser
 	row := s.stmts.sessionUser.QueryRowContext(context.WithoutCancel(ctx), string(id))
 	if err := row.Scan(append(sessionFields(&found.session), userFields(&found.user)...)...); err != nil {
 		return auth.Session{}, auth.User{}, unavailable(err)
 	}
 	if ok {
-		s.sessions.put(found)
+		s.sessions.put(found, state)
 	}
 	return found.session, found.user, nil
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
@@ -164,5 +167,107 @@ func TestMemoryRemembersNothing(t *testing.T) {
 	signedIn(t, s)
 	if s.Known("s") {
 		t.Error("there is no index to tell changes by")
+	}
+}
+
+// TestSessionsAreNeverBehindAmongWriters: several goroutines of two handles refresh, keep
+// and end sessions and change users. Whoever has an acknowledged change reads it, or what
+// came after it, at both handles; and in the end both have what a fresh one reads.
+func TestSessionsAreNeverBehindAmongWriters(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchkey.db")
+	handles := []*sqlstore.Store{open(t, path, true), open(t, path, false)}
+	const each = 4
+	var ids []auth.SessionID
+	for i := range each {
+		u := auth.User{ID: auth.UserID(fmt.Sprint("u", i)), Username: fmt.Sprint("user", i), CreatedAt: june}
+		id := auth.SessionID(fmt.Sprint("s", i))
+		e := auth.Session{ID: id, UserID: u.ID, CreatedAt: june, LastUsedAt: june, ExpiresAt: june.Add(time.Hour)}
+		if err := handles[0].Commit(t.Context(), auth.CreateUser{User: u}, auth.CreateSession{Session: e}); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	var all sync.WaitGroup
+	for i := range 4 * each {
+		id, s := ids[i%each], handles[i%len(handles)]
+		all.Go(func() {
+			for n := range 60 {
+				e, u, err := s.SessionUser(t.Context(), id)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var change auth.Change
+				switch after := u; n % 3 {
+				case 0:
+					e.Refreshes++
+					change = auth.RefreshSession{Session: e}
+				case 1:
+					after.Epoch++
+					change = auth.UpdateUser{Old: u, New: after}
+					u = after
+				default:
+					e.Epoch = u.Epoch
+					change = auth.KeepSession{Session: e}
+				}
+				err = s.Commit(t.Context(), change)
+				if errors.Is(err, auth.ErrConflict) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for h, reader := range handles {
+					got, owner, err := reader.SessionUser(t.Context(), id)
+					if err != nil || got.Refreshes < e.Refreshes || owner.Epoch < u.Epoch {
+						t.Errorf("handle %d reads refresh %d, epoch %d after %d and %d were stored, %v", h, got.Refreshes, owner.Epoch, e.Refreshes, u.Epoch, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	fresh := open(t, path, false)
+	for _, id := range ids {
+		want, owner, err := fresh.SessionUser(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for h, s := range handles {
+			got, u, err := s.SessionUser(t.Context(), id)
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()) + cmp.Diff(owner, u, cmpopts.EquateEmpty()); err != nil || diff != "" {
+				t.Errorf("handle %d, %s: %v (-want +got):\n%s", h, id, err, diff)
+			}
+		}
+	}
+}
+
+// TestOwnCommitsKeepWhatTheyDoNotTouch, so that a refresh is not read again because of
+// another one.
+func TestOwnCommitsKeepWhatTheyDoNotTouch(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "latchkey.db"), true)
+	u, e := signedIn(t, s)
+	if _, _, err := s.SessionUser(t.Context(), e.ID); err != nil {
+		t.Fatal(err)
+	}
+	e.Refreshes++
+	e.LastUsedAt, e.Device = e.LastUsedAt.Add(time.Minute+time.Nanosecond), "another"
+	if err := s.Commit(t.Context(), auth.RefreshSession{Session: e}, auth.CheckEpoch{UserID: u.ID, Epoch: u.Epoch}); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Remembers(e.ID) {
+		t.Skip("nothing is remembered on this system")
+	}
+	got, _, err := s.SessionUser(t.Context(), e.ID)
+	if err != nil || got.Refreshes != e.Refreshes || got.Device != "another" || !got.LastUsedAt.Equal(e.LastUsedAt.Truncate(time.Microsecond)) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if err := s.Commit(t.Context(), auth.EndSession{Session: e}); err != nil {
+		t.Fatal(err)
+	}
+	if s.Remembers(e.ID) {
+		t.Error("an ended session is remembered")
 	}
 }

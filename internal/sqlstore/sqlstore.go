@@ -240,15 +240,21 @@ func (s *Store) Close() error {
 // transact runs f in a transaction on the write connection. Once begun it is
 // not tied to ctx: a client that hangs up must not decide halfway. errNotBegun.
 func (s *Store) transact(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) error {
+	_, err := s.transactShown(ctx, f)
+	return err
+}
+
+// transactShown also returns what the transaction has shown to others.
+func (s *Store) transactShown(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) (shown, error) {
 	if err := s.inPlace(); err != nil {
-		return unavailable(err)
+		return shown{}, unavailable(err)
 	}
 	until := time.Now().Add(s.patience)
 	waiting, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	conn, err := s.write.Conn(waiting)
 	if err != nil {
-		return unavailable(fmt.Errorf("%w: %w", errNotBegun, err))
+		return shown{}, unavailable(fmt.Errorf("%w: %w", errNotBegun, err))
 	}
 	defer conn.Close()
 	ctx = context.WithoutCancel(ctx)
@@ -257,16 +263,18 @@ func (s *Store) transact(ctx context.Context, f func(ctx context.Context, tx *sq
 		tx, err = conn.BeginTx(ctx, nil)
 	}
 	if err != nil {
-		return unavailable(fmt.Errorf("%w: %w", errNotBegun, err))
+		return shown{}, unavailable(fmt.Errorf("%w: %w", errNotBegun, err))
 	}
 	defer tx.Rollback()
+	before, known := s.sessions.index.state() // nobody else can write
 	if err := f(ctx, tx); err != nil {
-		return err
+		return shown{}, err
 	}
 	if err := tx.Commit(); err != nil {
-		return unavailable(err)
+		return shown{}, unavailable(err)
 	}
-	return nil
+	after, knownAfter := s.sessions.index.state()
+	return shown{before, after, known && knownAfter}, nil
 }
 
 // errNotBegun: no transaction was begun in time, and nothing has happened.
