@@ -36,6 +36,12 @@ type application struct {
 }
 
 func (a *application) changes(changes []auth.Change) error {
+	if refreshed, check, rest, ok := boundRefresh(changes); ok {
+		if err := a.refreshBound(refreshed, check); err != nil {
+			return err
+		}
+		changes = rest
+	}
 	for _, change := range changes {
 		if err := a.change(change); err != nil {
 			return err

@@ -163,6 +163,25 @@ func (a *application) createSession(s auth.Session) error {
 }
 
 func (a *application) refreshSession(s auth.Session) error {
-	return a.one(a.stmts.refreshSession, auth.ErrConflict, string(s.ID), s.Refreshes, blob(s.Seed), micros(s.LastUsedAt),
-		s.Device, s.Address, s.Refreshes-1)
+	return a.one(a.stmts.refreshSession, auth.ErrConflict, refreshArgs(s)...)
+}
+
+// refreshArgs are $1 to $7 of refreshSession and refreshBound.
+func refreshArgs(s auth.Session) []any {
+	return []any{string(s.ID), s.Refreshes, blob(s.Seed), micros(s.LastUsedAt), s.Device, s.Address, s.Refreshes - 1}
+}
+
+// boundRefresh finds a refresh that is bound to an epoch, the first two changes of most
+// commits, and returns what is left.
+func boundRefresh(changes []auth.Change) (s auth.Session, check auth.CheckEpoch, rest []auth.Change, ok bool) {
+	if len(changes) < 2 {
+		return s, check, changes, false
+	}
+	refresh, isRefresh := changes[0].(auth.RefreshSession)
+	check, isCheck := changes[1].(auth.CheckEpoch)
+	return refresh.Session, check, changes[2:], isRefresh && isCheck
+}
+
+func (a *application) refreshBound(s auth.Session, check auth.CheckEpoch) error {
+	return a.one(a.stmts.refreshBound, auth.ErrConflict, append(refreshArgs(s), string(check.UserID), check.Epoch)...)
 }

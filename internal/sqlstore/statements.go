@@ -103,6 +103,9 @@ const (
 	refreshSession = `UPDATE sessions SET refreshes = $2, seed = $3, last_used_at = $4, device = $5, address = $6
 		WHERE id = $1 AND refreshes = $7 AND ended_at = 0`
 
+	// The check of the epoch is in the statement: it is the one that runs most.
+	refreshBound = refreshSession + ` AND EXISTS (SELECT 1 FROM sign_ins WHERE user_id = $8 AND epoch = $9)`
+
 	keepSession = `UPDATE sessions SET epoch = $2 WHERE id = $1 AND ended_at = 0`
 
 	endSession = `UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at = 0`
@@ -203,6 +206,7 @@ type statements struct {
 	sessionUser, userSessions, ticket, mark, dueMails           *sql.Stmt
 	events, revocations, counts, keys                           *sql.Stmt
 	epoch, insertUser, updateUser, deleteUser                   *sql.Stmt
+	refreshBound                                                *sql.Stmt
 	insertSignIn, insertManySignIns, updateSignIn, deleteSignIn *sql.Stmt
 	insertDeletedUser                                           *sql.Stmt
 	credential, userCredentials                                 *sql.Stmt
@@ -281,6 +285,7 @@ func (s *Store) statements() []prepared {
 		{&st.insertDeletedUser, s.write, insertDeletedUser},
 		{&st.insertSession, s.write, insertSession},
 		{&st.refreshSession, s.write, refreshSession},
+		{&st.refreshBound, s.write, refreshBound},
 		{&st.keepSession, s.write, keepSession},
 		{&st.endSession, s.write, endSession},
 		{&st.takeTicket, s.write, takeTicket},

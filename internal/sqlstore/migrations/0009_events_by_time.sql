@@ -13,7 +13,7 @@ CREATE TABLE events_new (
     device     TEXT   NOT NULL,
     count      BIGINT NOT NULL,
     PRIMARY KEY (time, id)
-);
+) WITHOUT ROWID; -- in SQLite: one tree instead of two, and half the pages of each commit
 INSERT INTO events_new (time, id, kind, outcome, user_id, session_id, request_id, address, device, count)
 SELECT time, SUBSTR('0000000000000000000' || number, LENGTH(CAST(number AS TEXT)) + 1),
     kind, outcome, user_id, session_id, request_id, address, device, count
