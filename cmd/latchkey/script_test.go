@@ -30,6 +30,10 @@ import (
 
 // TestMain lets scripts run this program as a command of its own.
 func TestMain(m *testing.M) {
+	if args := os.Getenv(strangersVariable); args != "" {
+		runStrangers(args)
+		return
+	}
 	testscript.Main(cleaner{m}, map[string]func(){"latchkey": main, bareServerName: bareServer, loopName: loop})
 }
 
