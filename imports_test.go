@@ -35,7 +35,9 @@ var floors = map[string][]string{
 	"internal/password/leaked/wordset": {},
 	"internal/password/passhash":       {},
 	"internal/redact":                  {},
+	"internal/servetest":               {},
 	"internal/setting":                 {},
+	"internal/storecheck":              {},
 	"internal/strictjson":              {},
 	"internal/textfile":                {},
 	"internal/suggest":                 {},
@@ -46,8 +48,8 @@ var floors = map[string][]string{
 	"internal/keyring": {".", "internal/strictjson"},
 	// Floor 2
 	"internal/auth/storetest": {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox"},
-	"internal/sqlstore":       {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox"},
-	"internal/dynamo":         {".", "internal/auth", "internal/keyring", "internal/limit", "internal/outbox"},
+	"internal/sqlstore":       {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck"},
+	"internal/dynamo":         {".", "internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck"},
 	"internal/hashworker":     {"internal/password/passhash"},
 	"internal/userimport":     {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/strictjson"},
 	"internal/mailer":         {"internal/auth", "internal/outbox", "internal/textfile"},
@@ -58,13 +60,13 @@ var floors = map[string][]string{
 	"internal/awslambda":      {".", "internal/gateway", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
 	"latchkeytest":            {"."},
 	// Floor 3
-	"internal/app": {".", "internal/auth", "internal/awslambda", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring",
-		"internal/mailer", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/textfile", "internal/weaksecret", "internal/web"},
+	"internal/app": {".", "internal/auth", "internal/awslambda", "internal/dynamo", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring", "internal/limit",
+		"internal/mailer", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/storecheck", "internal/textfile", "internal/weaksecret", "internal/web"},
 	// Floor 4
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
 	"cmd/latchkey": {".", "internal/app", "internal/auth", "internal/awslambda", "internal/gateway", "internal/hashworker", "internal/keyring",
-		"internal/offline", "internal/password", "internal/password/passhash", "internal/setting", "internal/sqlstore", "internal/suggest", "internal/textfile", "internal/userimport", "internal/web"},
+		"internal/offline", "internal/password", "internal/password/passhash", "internal/setting", "internal/sqlstore", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/userimport", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

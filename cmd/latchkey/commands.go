@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/app"
+	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/offline"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -51,7 +51,10 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	}
 	srv.WriteTimeout = writeTimeoutOffline
 	defer srv.Close()
-	settings := c.config(log)
+	settings, err := c.config(log)
+	if err != nil {
+		return err
+	}
 	c.corsFlags.fill(&settings)
 	if settings.Events, err = awslambda.EventSettings(os.Getenv); err != nil {
 		return err
@@ -195,15 +198,18 @@ type serveCmd struct {
 
 func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	log := p.logger()
-	cfg := c.config(log)
-	cfg.Kind = sqlstore.Production
+	cfg, err := c.config(log)
+	if err != nil {
+		return err
+	}
+	cfg.Kind = auth.ProductionStore
 	c.httpFlags.fill(&cfg)
 	s, err := app.Open(ctx, cfg)
 	if err != nil {
 		return c.explain(err)
 	}
 	defer s.Close()
-	if c.Data == sqlstore.Memory {
+	if cfg.InMemory() {
 		if err := s.BeginKeys(ctx); err != nil {
 			return err
 		}
@@ -214,7 +220,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	if len(s.Keyring.Records(ctx)) == 0 && !compatible() {
-		return fmt.Errorf("there is no signing key in %s; create one with `latchkey init --data %s`", c.Data, c.Data)
+		return fmt.Errorf("there is no signing key in %s; create one with `latchkey init%s`", cfg.Place(), cfg.Arguments())
 	}
 	if c.Argon2.BelowOWASP() {
 		log.Warn("password hashes cost less than OWASP recommends; see LATCHKEY_ARGON2", slog.String("argon2", c.Argon2.String()))
@@ -229,7 +235,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	if err := app.RefuseDemoUser(ctx, sys.Service, c.Data); err != nil {
+	if err := s.RefuseDemoUser(ctx, sys.Service); err != nil {
 		return err
 	}
 	h, err := sys.Handler()
@@ -247,22 +253,29 @@ type initCmd struct {
 }
 
 func (c *initCmd) Run(ctx context.Context, p *process) error {
-	if c.Data == sqlstore.Memory {
-		return usagef("init creates files; :memory: needs none")
+	cfg, err := c.config(p.logger())
+	if err != nil {
+		return err
 	}
-	cfg := c.config(p.logger())
-	cfg.Kind, cfg.Create, cfg.SigningAlg = sqlstore.Production, true, c.SigningAlg
-	s, err := app.Open(ctx, cfg)
+	if cfg.InMemory() {
+		return usagef("init creates what lasts; :memory: needs none of it")
+	}
+	cfg.SigningAlg = c.SigningAlg
+	s, err := app.Init(ctx, cfg)
 	if err != nil {
 		return c.explain(err)
 	}
 	defer s.Close()
-	if err := s.BeginKeys(ctx); err != nil {
+	if err := s.Complete(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s is ready: database, master key, signing key\nnext: latchkey users add NAME --data %s, latchkey serve --data %s\n", c.Data, c.Data, c.Data)
+	what, again := "database", cfg.Arguments()
+	if cfg.Store.Scheme == app.DynamoDB {
+		what = "table"
+	}
+	fmt.Fprintf(p.stdout, "%s is ready: %s, master key, signing key\nnext: latchkey users add NAME%s, latchkey serve%s\n", cfg.Place(), what, again, again)
 	if os.Getenv(envMasterKey) == "" && c.MasterKeyFile == "" {
-		fmt.Fprintf(p.stdout, "back up %s/master.key apart from the database: neither is of use without the other\n", c.Data)
+		fmt.Fprintf(p.stdout, "back up %s apart from the %s: neither is of use without the other\n", app.MasterKeyFile(c.Data), what)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/setting"
@@ -40,7 +41,7 @@ type fileConfig struct {
 // fileSettings are the flags that the file may set. Commands' own arguments and
 // whatever is secret are not among them.
 var fileSettings = []string{
-	"addr", "data", "public-url", "app-url", "issuer", "audience", "access-token-ttl", "signing-alg",
+	"addr", "store", "data", "public-url", "app-url", "issuer", "audience", "access-token-ttl", "signing-alg",
 	"cors-origins", "cors-headers", "http2", "trusted-proxies", "log-level", "argon2", "limits", "authorizer-ttl", "master-key-file",
 	"registration", "verify-email", "mail-from", "mail-helo", "mail-templates", "min-password", "breached-passwords",
 	"session-idle", "session-lifetime", "event-retention", "base-path", "trailing-slash", "identity-sources",
@@ -176,6 +177,9 @@ func parseConfig(doc []byte) (fileConfig, error) {
 			return c, fmt.Errorf("line %d: %s %w", node.Line, name, err)
 		}
 		if err := setting.Check(name, value); err != nil {
+			return c, fmt.Errorf("line %d: %w", node.Line, err)
+		}
+		if err := checkStoreText(name, value); err != nil {
 			return c, fmt.Errorf("line %d: %w", node.Line, err)
 		}
 		c.settings[name] = value
@@ -318,8 +322,32 @@ func checkEnvironment() error {
 	return err
 }
 
+// checkStoreText refuses an address of a store with a password where others can read it:
+// in a process list, or in a file that gets committed.
+func checkStoreText(name, value string) error {
+	if name != "store" {
+		return nil
+	}
+	a, err := app.ParseStoreAddress(value)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
+	case a.HasPassword():
+		return fmt.Errorf("%s: the address holds a password, which process lists and files show: give the address by %s, or leave the password out and name a file of it in PGPASSFILE", name, envStore)
+	}
+	return nil
+}
+
 // checkFlags does the same for the settings on the command line.
 func checkFlags(k *kong.Context) error {
+	for _, step := range k.Path {
+		if step.Flag == nil || step.Resolved {
+			continue
+		}
+		if err := checkStoreText(step.Flag.Name, step.Flag.Target.String()); err != nil {
+			return fmt.Errorf("--%w", err)
+		}
+	}
 	for _, flag := range k.Flags() {
 		if len(flag.Envs) == 0 || flag.Target.Kind() != reflect.String {
 			continue

@@ -17,52 +17,77 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
-// dataFlags say where things are kept.
+// dataFlags say where things are kept, and for how long.
 type dataFlags struct {
-	Data          string `help:"Directory of the database and the master key; :memory: keeps nothing (${default})." env:"LATCHKEY_DATA" default:".latchkey" placeholder:"DIR"`
-	MasterKeyFile string `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
+	Store          string        `help:"Where everything is kept: sqlite:PATH, or dynamodb://TABLE?region=REGION. Default: sqlite:DATA/latchkey.db." env:"LATCHKEY_STORE" placeholder:"ADDRESS"`
+	Data           string        `help:"Directory of the master key, and of the database unless --store names another; :memory: keeps nothing (${default})." env:"LATCHKEY_DATA" default:".latchkey" placeholder:"DIR"`
+	MasterKeyFile  string        `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
+	EventRetention time.Duration `help:"How long the audit trail is kept (${default})." env:"LATCHKEY_EVENT_RETENTION" default:"2160h" placeholder:"DURATION"`
 }
 
-// again is what a further command has to be given to find the same directory.
+// again is what a further command has to be given to find the same store.
 func (f dataFlags) again() string {
-	if f.Data == defaultData {
+	if f.Store == "" && f.Data == app.DefaultData {
 		return ""
 	}
-	return " --data " + f.Data
+	return f.place().Arguments()
 }
 
-const defaultData = ".latchkey"
+// address is that of the store; the zero value is the default.
+func (f dataFlags) address() (app.StoreAddress, error) {
+	if f.Store == "" {
+		return app.StoreAddress{}, nil
+	}
+	a, err := app.ParseStoreAddress(f.Store)
+	if err != nil {
+		return a, usagef("--store: %v", err)
+	}
+	return a, nil
+}
+
+// place is enough of a configuration to name the store.
+func (f dataFlags) place() app.Config {
+	a, _ := f.address()
+	return app.Config{Store: a, Data: f.Data, MasterKeyFile: f.MasterKeyFile, MasterKey: app.Secret(os.Getenv(envMasterKey))}
+}
 
 // compatible reports the compatibility mode: TOKEN_SECRET signs.
 func compatible() bool {
 	return os.Getenv(awslambda.EnvSecret) != "" && os.Getenv(awslambda.EnvUntil) == ""
 }
 
-// config is of a command on the directory.
-func (f dataFlags) config(log *slog.Logger) app.Config {
+// config is of a command on the store.
+func (f dataFlags) config(log *slog.Logger) (app.Config, error) {
+	a, err := f.address()
+	if err != nil {
+		return app.Config{}, err
+	}
 	secret := os.Getenv(awslambda.EnvSecret)
 	until, _ := awslambda.AcceptUntil(os.Getenv(awslambda.EnvUntil), secret) // checkEnvironment reports what is wrong with it
 	return app.Config{
-		Data: f.Data, MasterKeyFile: f.MasterKeyFile, MasterKey: app.Secret(os.Getenv(envMasterKey)),
+		Store: a, Data: f.Data, MasterKeyFile: f.MasterKeyFile, MasterKey: app.Secret(os.Getenv(envMasterKey)), EventRetention: f.EventRetention,
 		TokenSecret: app.Secret(secret), TokenSecretUntil: until, AccessTokenTTL: maxTokenTTL, Log: log,
-	}
+	}, nil
 }
 
-// open opens the directory, of either kind, for a command that issues no tokens.
+// open opens the store, of either kind, for a command that issues no tokens.
 func (f dataFlags) open(ctx context.Context, log *slog.Logger) (*app.Storage, error) {
-	s, err := app.Open(ctx, f.config(log))
+	cfg, err := f.config(log)
+	if err != nil {
+		return nil, err
+	}
+	s, err := app.Open(ctx, cfg)
 	return s, f.explain(err)
 }
 
-// explain says what to do about a directory that is refused.
+// explain says what to do about a store that is refused.
 func (f dataFlags) explain(err error) error {
-	var other *sqlstore.KindError
+	var other *auth.KindError
 	switch {
-	case errors.Is(err, sqlstore.ErrNoDatabase):
-		return f.noDatabase()
+	case errors.Is(err, app.ErrNoStore):
+		return f.noStore(err)
 	case errors.As(err, &other):
 		return f.explainKind(other)
 	}
@@ -71,6 +96,9 @@ func (f dataFlags) explain(err error) error {
 
 // envMasterKey holds the key itself, and so is no flag.
 const envMasterKey = "LATCHKEY_MASTER_KEY"
+
+// envStore may hold a password, which the flag may not.
+const envStore = "LATCHKEY_STORE"
 
 // hashFlags are of commands that hash passwords.
 type hashFlags struct {
@@ -153,12 +181,15 @@ func (f serviceFlags) Validate() error {
 	return errors.Join(f.tokenTTL.Validate(), f.issueFlags.Validate())
 }
 
-// config is of a service on the directory.
-func (f serviceFlags) config(log *slog.Logger) app.Config {
-	cfg := f.dataFlags.config(log)
+// config is of a service on the store.
+func (f serviceFlags) config(log *slog.Logger) (app.Config, error) {
+	cfg, err := f.dataFlags.config(log)
+	if err != nil {
+		return cfg, err
+	}
 	cfg.AccessTokenTTL, cfg.Argon2 = f.AccessTokenTTL, f.Argon2
 	f.issueFlags.fill(&cfg)
-	return cfg
+	return cfg, nil
 }
 
 // corsFlags say from where browsers may call.
@@ -216,7 +247,6 @@ type accountFlags struct {
 	MailTemplates   string        `help:"Directory of mail templates that take the place of the built-in ones." env:"LATCHKEY_MAIL_TEMPLATES" type:"path" placeholder:"DIR" group:"Mail"`
 	SessionIdle     time.Duration `help:"A session ends when it is not refreshed for so long (${default})." env:"LATCHKEY_SESSION_IDLE" default:"720h" placeholder:"DURATION"`
 	SessionLifetime time.Duration `help:"A session ends after so long in any case (${default})." env:"LATCHKEY_SESSION_LIFETIME" default:"2160h" placeholder:"DURATION"`
-	EventRetention  time.Duration `help:"How long the audit trail is kept (${default})." env:"LATCHKEY_EVENT_RETENTION" default:"2160h" placeholder:"DURATION"`
 	passwordFlags   `group:"Passwords"`
 }
 
@@ -227,7 +257,7 @@ func (f accountFlags) Validate() error {
 	for _, d := range []struct {
 		name       string
 		value, min time.Duration
-	}{{"session-idle", f.SessionIdle, time.Minute}, {"session-lifetime", f.SessionLifetime, time.Minute}, {"event-retention", f.EventRetention, time.Hour}} {
+	}{{"session-idle", f.SessionIdle, time.Minute}, {"session-lifetime", f.SessionLifetime, time.Minute}} {
 		if d.value < d.min || d.value > maxLifetime {
 			return fmt.Errorf("--%s %s must be %s to %s", d.name, d.value, d.min, maxLifetime)
 		}
@@ -241,7 +271,7 @@ func (f accountFlags) Validate() error {
 func (f accountFlags) fill(cfg *app.Config) {
 	cfg.Registration, cfg.VerifyEmail = auth.Registration(f.Registration), f.VerifyEmail
 	cfg.MinPassword, cfg.BreachedPasswords = f.MinPassword, f.BreachedPasswords
-	cfg.SessionIdle, cfg.SessionLifetime, cfg.EventRetention = f.SessionIdle, f.SessionLifetime, f.EventRetention
+	cfg.SessionIdle, cfg.SessionLifetime = f.SessionIdle, f.SessionLifetime
 	cfg.SMTPURL = app.Secret(os.Getenv(envSMTPURL))
 	cfg.MailFrom, cfg.MailHelo, cfg.MailTemplates = f.MailFrom, f.MailHelo, f.MailTemplates
 }

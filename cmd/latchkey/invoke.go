@@ -32,7 +32,10 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return fmt.Errorf("reading the event: %w", err)
 	}
-	settings := c.config(p.logger())
+	settings, err := c.config(p.logger())
+	if err != nil {
+		return err
+	}
 	if settings.Events, err = awslambda.EventSettings(os.Getenv); err != nil {
 		return err
 	}
@@ -130,13 +133,16 @@ func (c *lambdaCmd) function(ctx context.Context, p *process, name string) (gate
 	return nil, fmt.Errorf("the function's handler is %q; set it to auth (or login), authorizer, publicEndpoint or privateEndpoint", name)
 }
 
-// auth is the auth service as a function. Until there is a store that functions
-// share, its data is a directory that must be named: on /tmp it is gone with
-// the execution environment, and each of those has users of its own; on EFS it can
-// be damaged, because SQLite's locks are not made for NFS.
+// auth is the auth service as a function. Its store must be named, or its data directory:
+// on /tmp that is gone with the execution environment, and each of those has users of its
+// own; on EFS it can be damaged, because SQLite's locks are not made for NFS.
 func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, error) {
-	if os.Getenv("LATCHKEY_DATA") == "" && p.config.settings["data"] == "" {
-		return nil, errors.New("LATCHKEY_DATA is not set: auth keeps its users in a SQLite database, and Lambda has no disk that outlives the execution environment and that SQLite can rely on (EFS is NFS). Run `latchkey serve` on a machine; to try auth here, name /tmp/latchkey or :memory:, where every environment has users of its own, and they are gone with it")
+	cfg, err := c.config(p.logger())
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Store.Scheme == "" && os.Getenv("LATCHKEY_DATA") == "" && p.config.settings["data"] == "" {
+		return nil, errors.New("LATCHKEY_STORE is not set: name the table that all execution environments share, dynamodb://TABLE. Without it auth keeps its users in a SQLite database, and Lambda has no disk that outlives the execution environment and that SQLite can rely on (EFS is NFS); to try that here, set LATCHKEY_DATA to /tmp/latchkey or :memory:, where every environment has users of its own, and they are gone with it")
 	}
 	if !compatible() && c.PublicURL == "" && c.Issuer == "" {
 		return nil, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")
@@ -145,7 +151,6 @@ func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, err
 	if c.BasePath != "" && !gateway.CanonicalPath(base) {
 		return nil, fmt.Errorf("LATCHKEY_BASE_PATH is %q; it must be like /auth", c.BasePath)
 	}
-	cfg := c.config(p.logger())
 	c.httpFlags.fill(&cfg)
 	f, err := app.OpenFunction(ctx, cfg, base)
 	return f, c.explain(err)

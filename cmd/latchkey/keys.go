@@ -106,7 +106,10 @@ type keysRotateCmd struct {
 }
 
 func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
-	cfg := c.config(p.logger())
+	cfg, err := c.config(p.logger())
+	if err != nil {
+		return err
+	}
 	cfg.AccessTokenTTL, cfg.SigningAlg = c.AccessTokenTTL, c.SigningAlg
 	s, err := app.Open(ctx, cfg)
 	if err != nil {

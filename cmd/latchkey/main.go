@@ -43,12 +43,12 @@ type cli struct {
 	Offline offlineCmd `cmd:"" help:"Run everything on this machine: local API Gateway, authorizer, auth service, demo endpoints."`
 	Serve   serveCmd   `cmd:"" help:"Run the auth service as an HTTP server."`
 	Health  healthCmd  `cmd:"" help:"Ask a server whether it is ready: exit status 0, or 1."`
-	Init    initCmd    `cmd:"" help:"Create the database, the master key and the first signing key."`
+	Init    initCmd    `cmd:"" help:"Create what is missing: the database or table, the master key, the first signing key."`
 	Invoke  invokeCmd  `cmd:"" help:"Run one Lambda function on one event, with the data and the demo user of offline."`
 	Users   usersCmd   `cmd:"" help:"Add, list and change users."`
 	Keys    keysCmd    `cmd:"" help:"List, rotate, import and export signing keys."`
 	Events  eventsCmd  `cmd:"" help:"Show the audit trail: who attempted what, and how it ended."`
-	Store   storeCmd   `cmd:"" help:"Back up the database; say what a data directory is for."`
+	Store   storeCmd   `cmd:"" help:"Back up the database; say what a store is for."`
 	Routes  routesCmd  `cmd:"" help:"Check the route table, explain a decision, compile the table for the authorizer on Lambda."`
 	Token   tokenCmd   `cmd:"" help:"Look into tokens."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -71,6 +71,7 @@ Secrets are taken from the environment, files or standard input only:
   TOKEN_SECRET          Sign and verify by HS256 with this secret (compatibility mode).
   TOKEN_SECRET_ACCEPT_UNTIL
                         Sign by keys, and accept tokens of TOKEN_SECRET until this day.
+  LATCHKEY_STORE        Where everything is kept, as --store. Only here may it hold a password.
   LATCHKEY_MASTER_KEY   32 bytes in base64 that seal keys and queued mail.
                         Default: the file DATA/master.key.
   LATCHKEY_SMTP_URL     Server that takes mail: smtps://USER:PASSWORD@HOST[:465] or

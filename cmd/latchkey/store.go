@@ -11,89 +11,184 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storecheck"
 )
 
 type storeCmd struct {
+	Check  storeCheckCmd  `cmd:"" help:"Check schema, rights, clock and round trip; exit 1 when something is wrong."`
 	Backup storeBackupCmd `cmd:"" help:"Copy the database to a new file while the service runs."`
-	Mark   storeMarkCmd   `cmd:"" help:"Say what a data directory is for: this machine alone (offline, invoke), or a service (serve, Lambda)."`
+	Mark   storeMarkCmd   `cmd:"" help:"Say what a store is for: this machine alone (offline, invoke), or a service (serve, Lambda)."`
 }
 
-// noDatabase says what to do where there is none.
-func (f dataFlags) noDatabase() error {
-	return fmt.Errorf("there is no database in %s; create it with `latchkey init --data %s`, or name the right directory with --data", f.Data, f.Data)
-}
-
-// explainKind says what to do about a directory of the other kind.
-func (f dataFlags) explainKind(e *sqlstore.KindError) error {
-	switch {
-	case e.Found == sqlstore.Local:
-		return fmt.Errorf("%s belongs to offline: it is marked for this machine alone, and its demo user %s has a known password. Give this service a directory of its own: latchkey init --data DIR",
-			f.Data, app.DemoUsername)
-	case e.Found == sqlstore.Unmarked:
-		return fmt.Errorf("%s has no mark, so it counts as a production directory: offline and invoke would add a demo user with a known password and take the mail that waits in it. "+
-			"Name another directory with --data; or, if an earlier latchkey offline has made this one, mark it: latchkey store mark --local --data %s", f.Data, f.Data)
+// noStore says what to do where there is none.
+func (f dataFlags) noStore(err error) error {
+	c := f.place()
+	if c.Store.Scheme == "" {
+		return fmt.Errorf("there is no database in %s; create it with `latchkey init --data %s`, or name the right directory with --data", f.Data, f.Data)
 	}
-	return fmt.Errorf("%s is a production directory: offline and invoke would add a demo user with a known password and take the mail that waits in it. Name another directory with --data", f.Data)
+	reason := ""
+	if err != app.ErrNoStore {
+		reason = fmt.Sprintf(" (%v)", err)
+	}
+	return fmt.Errorf("%s is not there, or is not initialised; create what is missing with `latchkey init%s`, or name the right one with --store%s", c.Place(), c.Arguments(), reason)
+}
+
+// noun is what people call the store, and flag what names another one.
+func (f dataFlags) noun() (noun, flag string) {
+	if f.Store == "" {
+		return "directory", "--data DIR"
+	}
+	return "store", "--store ADDRESS"
+}
+
+// explainKind says what to do about a store of the other kind.
+func (f dataFlags) explainKind(e *auth.KindError) error {
+	place := f.place()
+	noun, flag := f.noun()
+	switch {
+	case e.Found == auth.LocalStore:
+		return fmt.Errorf("%s belongs to offline: it is marked for this machine alone, and its demo user %s has a known password. Give this service a %s of its own: latchkey init %s",
+			place.Place(), app.DemoUsername, noun, flag)
+	case e.Found == auth.UnmarkedStore:
+		return fmt.Errorf("%s has no mark, so it counts as a production %s: offline and invoke would add a demo user with a known password and take the mail that waits in it. "+
+			"Name another %s with %s; or, if an earlier latchkey offline has made this one, mark it: latchkey store mark --local%s", place.Place(), noun, noun, flag, place.Arguments())
+	}
+	return fmt.Errorf("%s is a production %s: offline and invoke would add a demo user with a known password and take the mail that waits in it. Name another %s with %s", place.Place(), noun, noun, flag)
 }
 
 type storeMarkCmd struct {
-	Local      bool `help:"For offline and invoke. Refused for a directory that init has made, or in which the demo user is not." xor:"kind" required:""`
+	Local      bool `help:"For offline and invoke. Refused for a store that init has made, or in which the demo user is not." xor:"kind" required:""`
 	Production bool `help:"For serve and Lambda. Refused as long as the demo user can log in." xor:"kind" required:""`
 	Yes        bool `help:"Do not ask."`
 	dataFlags
 }
 
 func (c *storeMarkCmd) Run(ctx context.Context, p *process) error {
-	if c.Data == sqlstore.Memory {
-		return usagef("%s needs no mark", sqlstore.Memory)
-	}
-	info, err := sqlstore.Inspect(ctx, app.DatabaseFile(c.Data))
-	if errors.Is(err, sqlstore.ErrNoDatabase) || err == nil && info.Kind == "" {
-		return c.noDatabase()
-	}
+	cfg, err := c.config(p.logger())
 	if err != nil {
 		return err
 	}
-	kind, check, question := sqlstore.Production, c.checkProduction, "Mark %s, which holds %s, as a production directory?"
+	if cfg.InMemory() {
+		return usagef("%s needs no mark", app.Memory)
+	}
+	info, err := app.Inspect(ctx, cfg, app.DemoUser.ID)
+	if err == nil && info.Kind == "" {
+		err = app.ErrNoStore
+	}
+	if err != nil {
+		return c.explain(err)
+	}
+	noun, _ := c.noun()
+	kind, check, question := auth.ProductionStore, c.checkProduction, "Mark %s%s as a production "+noun+"?"
 	if c.Local {
-		kind, check = sqlstore.Local, c.checkLocal
-		question = "Mark %s, which holds %s, for this machine alone? offline then lets anybody here log in as the demo user, and takes its mail."
+		kind, check = auth.LocalStore, c.checkLocal
+		question = "Mark %s%s for this machine alone? offline then lets anybody here log in as the demo user, and takes its mail."
 	}
 	if info.Kind == kind {
-		_, err := fmt.Fprintf(p.stdout, "%s is marked %s already\n", c.Data, kind)
+		_, err := fmt.Fprintf(p.stdout, "%s is marked %s already\n", cfg.Place(), kind)
 		return err
 	}
-	if err := check(ctx, p, info); err != nil {
+	if err := check(ctx, p, cfg, info); err != nil {
 		return err
 	}
-	if err := p.confirm(c.Yes, fmt.Sprintf(question, c.Data, count(info.Users, "user"))); err != nil {
+	holds := ""
+	if info.Users != nil {
+		holds = ", which holds " + count(*info.Users, "user") + ","
+	}
+	if err := p.confirm(c.Yes, fmt.Sprintf(question, cfg.Place(), holds)); err != nil {
 		return err
 	}
-	if err := sqlstore.Mark(ctx, app.DatabaseFile(c.Data), kind); err != nil {
+	if err := app.Mark(ctx, cfg, info.Kind, kind); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s is marked %s\n", c.Data, kind)
+	_, err = fmt.Fprintf(p.stdout, "%s is marked %s\n", cfg.Place(), kind)
 	return err
 }
 
-// checkLocal refuses a directory that a service has, or had.
-func (c *storeMarkCmd) checkLocal(ctx context.Context, _ *process, info sqlstore.Info) error {
-	if info.Kind == sqlstore.Production {
-		return fmt.Errorf("%s is a production directory and stays one; give offline a directory of its own: latchkey offline --data DIR", c.Data)
+// checkLocal refuses a store that a service has, or had.
+func (c *storeMarkCmd) checkLocal(_ context.Context, _ *process, cfg app.Config, info app.StoreInfo) error {
+	noun, flag := c.noun()
+	if info.Kind == auth.ProductionStore {
+		return fmt.Errorf("%s is a production %s and stays one; give offline a %s of its own: latchkey offline %s", cfg.Place(), noun, noun, flag)
 	}
-	demo, err := sqlstore.HasUser(ctx, app.DatabaseFile(c.Data), app.DemoUser.ID)
-	if err != nil {
-		return err
-	}
-	if !demo {
-		return fmt.Errorf("the demo user is not in %s, so offline has not made it; give offline a directory of its own: latchkey offline --data DIR", c.Data)
+	if !info.Has {
+		return fmt.Errorf("the demo user is not in %s, so offline has not made it; give offline a %s of its own: latchkey offline %s", cfg.Place(), noun, flag)
 	}
 	return nil
 }
 
-// checkProduction refuses a directory whose demo user can log in.
-func (c *storeMarkCmd) checkProduction(ctx context.Context, p *process, _ sqlstore.Info) error {
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error { return app.RefuseDemoUser(ctx, s, c.Data) })
+// checkProduction refuses a store whose demo user can log in.
+func (c *storeMarkCmd) checkProduction(ctx context.Context, p *process, cfg app.Config, _ app.StoreInfo) error {
+	s, err := app.Open(ctx, cfg)
+	if err != nil {
+		return c.explain(err)
+	}
+	defer s.Close()
+	service, err := s.Accounts()
+	if err != nil {
+		return err
+	}
+	return s.RefuseDemoUser(ctx, service)
+}
+
+type storeCheckCmd struct {
+	JSON bool `help:"Print one JSON object per line."`
+	dataFlags
+}
+
+// Help stands behind the one line of help.
+func (storeCheckCmd) Help() string {
+	return `Each operation that the service uses is tried, on items of the check's own. What is refused is named with
+what to grant. Warnings leave the exit status at 0.`
+}
+
+func (c *storeCheckCmd) Run(ctx context.Context, p *process) error {
+	cfg, err := c.config(p.logger())
+	if err != nil {
+		return err
+	}
+	if cfg.InMemory() {
+		return usagef("%s keeps nothing to check", app.Memory)
+	}
+	found, err := app.CheckStore(ctx, cfg)
+	if err != nil {
+		return c.explain(err)
+	}
+	if err := p.showFindings(found, c.JSON); err != nil {
+		return err
+	}
+	if storecheck.Failed(found) {
+		return &quietError{}
+	}
+	return nil
+}
+
+var findingColumns = []column{{title: "CHECK"}, {title: "RESULT"}, {title: "FOUND"}}
+
+// showFindings prints a table, and below it what to do.
+func (p *process) showFindings(found []storecheck.Finding, asJSON bool) error {
+	t := p.newTable(findingColumns)
+	for _, f := range found {
+		if asJSON {
+			if err := printLine(p.stdout, f); err != nil {
+				return err
+			}
+			continue
+		}
+		t.add(f.Check, string(f.Result), f.Found)
+	}
+	if asJSON {
+		return nil
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Advice != "" {
+			fmt.Fprintf(p.stdout, "%s: %s: %s\n", f.Result, f.Check, f.Advice)
+		}
+	}
+	return nil
 }
 
 type storeBackupCmd struct {
@@ -108,13 +203,21 @@ password hashes, and needs the master key, which is not in it. How to restore it
 }
 
 func (c *storeBackupCmd) Run(ctx context.Context, p *process) error {
-	if c.Data == sqlstore.Memory {
-		return usagef("%s keeps nothing to copy", sqlstore.Memory)
+	cfg, err := c.config(p.logger())
+	if err != nil {
+		return err
 	}
-	info, err := sqlstore.Backup(ctx, app.DatabaseFile(c.Data), c.File)
+	path, ok := cfg.DatabaseFile()
+	if !ok {
+		return usagef("store backup copies the file of a SQLite database; DynamoDB has backups of its own (point-in-time recovery), see docs/operate.md")
+	}
+	if path == app.Memory {
+		return usagef("%s keeps nothing to copy", app.Memory)
+	}
+	info, err := sqlstore.Backup(ctx, path, c.File)
 	switch {
 	case errors.Is(err, sqlstore.ErrNoDatabase):
-		return c.noDatabase()
+		return c.noStore(app.ErrNoStore)
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%s is there already, and is left as it is; name a file that is not there", c.File)
 	case err != nil:

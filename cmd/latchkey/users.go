@@ -19,7 +19,6 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
 type usersCmd struct {
@@ -192,17 +191,21 @@ func (c *usersInviteCmd) Run(ctx context.Context, p *process) error {
 // invitation is where its link leads, and in words who sends it to an address.
 type invitation struct{ url, sent string }
 
-// base finds both. A directory of offline has no public URL: links lead to where
+// base finds both. A store of offline has no public URL: links lead to where
 // offline serves.
 func (c *usersInviteCmd) base(ctx context.Context, p *process) (invitation, error) {
 	i := invitation{c.PublicURL, "a running service with " + envSMTPURL + " sends the mail to %s"}
 	local := false
-	if c.Data != sqlstore.Memory {
-		info, err := sqlstore.Inspect(ctx, app.DatabaseFile(c.Data))
-		if err != nil && !errors.Is(err, sqlstore.ErrNoDatabase) { // which is explained when it is opened
+	cfg, err := c.config(p.logger())
+	if err != nil {
+		return i, err
+	}
+	if !cfg.InMemory() {
+		info, err := app.Inspect(ctx, cfg, "")
+		if err != nil && !errors.Is(err, app.ErrNoStore) { // which is explained when it is opened
 			return i, err
 		}
-		local = info.Kind == sqlstore.Local
+		local = info.Kind == auth.LocalStore
 	}
 	switch {
 	case !local && i.url == "":

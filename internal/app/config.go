@@ -12,20 +12,21 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/redact"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
 // Config holds the settings from which parts are made. docs/configuration.md tells what
 // those mean that people set; the caller checks their ranges.
 type Config struct {
-	// Data is the directory of the database and the master key. [sqlstore.Memory]
-	// keeps nothing.
+	// Store is where everything is kept; the zero value is SQLite's file in Data.
+	Store StoreAddress
+	// Data is the directory of the master key, of the database where Store names no
+	// other, and of the inbox of offline. [Memory] keeps nothing.
 	Data string
-	// Kind is the mark that the directory must have; empty takes either. Local is for
+	// Kind is the mark that the store must have; empty takes either. Local is for
 	// what this machine alone can reach: there a weak TokenSecret is taken.
-	Kind sqlstore.Kind
-	// Create has made what is missing: the directory, the database, the master key.
-	// Otherwise the database must be there.
+	Kind auth.StoreKind
+	// Create has made what is missing: the directory, the store, the master key.
+	// Otherwise the store must be there.
 	Create bool
 	// MasterKey is the key in base64. It excludes MasterKeyFile.
 	MasterKey Secret
@@ -108,6 +109,12 @@ func (c Config) accessTokenTTL() time.Duration {
 		return cmp.Or(c.AccessTokenTTL, auth.LegacyAccessTokenTTL)
 	}
 	return cmp.Or(c.AccessTokenTTL, auth.DefaultAccessTokenTTL)
+}
+
+// eventRetention applies the default. Stores that delete by themselves go by it, others by
+// what the service has them purge.
+func (c Config) eventRetention() time.Duration {
+	return cmp.Or(c.EventRetention, auth.DefaultEventRetention)
 }
 
 // algorithm applies the default for the first key.

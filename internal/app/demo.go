@@ -14,7 +14,6 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/redact"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
 // The demo: two endpoints and one user. The user exists in offline and invoke
@@ -33,11 +32,11 @@ var DemoRoutes = []gateway.Route{
 	{Method: "GET", Path: "/privateEndpoint", To: "privateEndpoint"},
 }
 
-// OpenDemo opens the system that offline and invoke share, on a directory of kind
-// Local: created where it is missing, with the demo user in it. base is the public URL
+// OpenDemo opens the system that offline and invoke share, on a store that is
+// marked local: created where it is missing, with the demo user in it. base is the public URL
 // where none is configured.
 func OpenDemo(ctx context.Context, cfg Config, base string) (*System, error) {
-	cfg.Kind, cfg.Create = sqlstore.Local, true
+	cfg.Kind, cfg.Create = auth.LocalStore, true
 	s, err := Open(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -71,18 +70,18 @@ func addDemoUser(ctx context.Context, s *auth.Service) error {
 	return err
 }
 
-// RefuseDemoUser keeps serve and Lambda off a directory in which the demo user
-// can log in with the password that everybody knows.
-func RefuseDemoUser(ctx context.Context, s *auth.Service, data string) error {
-	_, err := s.CheckPassword(ctx, DemoUsername, DemoPassword)
+// RefuseDemoUser keeps serve and Lambda off a store in which the demo user can log in
+// with the password that everybody knows.
+func (s *Storage) RefuseDemoUser(ctx context.Context, service *auth.Service) error {
+	_, err := service.CheckPassword(ctx, DemoUsername, DemoPassword)
 	switch {
 	case errors.Is(err, auth.ErrNotFound), errors.Is(err, auth.ErrInvalidCredentials):
 		return nil
 	case err != nil:
 		return fmt.Errorf("looking for the demo user: %w", err)
 	}
-	return fmt.Errorf("%s belongs to offline: its demo user %s can log in with a known password. Give this service a directory of its own (latchkey init --data DIR), or disable the user (latchkey users disable %s --data %s)",
-		data, DemoUsername, DemoUsername, data)
+	return fmt.Errorf("%s belongs to offline: its demo user %s can log in with a known password. Give this service a store of its own (latchkey init --data DIR), or disable the user (latchkey users disable %s%s)",
+		s.cfg.Place(), DemoUsername, DemoUsername, s.cfg.Arguments())
 }
 
 // DemoToken is a fresh token of the demo user.

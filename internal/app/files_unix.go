@@ -13,8 +13,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
 // checkSecretFile refuses a secret that others than its owner can read, or could
@@ -48,11 +46,9 @@ func checkSecretDirectory(path string) error {
 // file or database that the operating system does not let us at.
 func ExplainAccess(err error) error {
 	var file *fs.PathError
-	var database *sqlstore.AccessError
-	var paths []string
+	paths := refusedDatabase(err)
 	switch {
-	case errors.As(err, &database):
-		paths = []string{database.Path, database.Path + "-wal", database.Path + "-shm"}
+	case paths != nil:
 	case errors.As(err, &file) && (errors.Is(file.Err, fs.ErrPermission) || errors.Is(file.Err, unix.EROFS)):
 		paths = []string{file.Path}
 	default:

@@ -12,15 +12,16 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/offline"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
-// OpenFunction opens the auth service as a function on Lambda, on a directory of kind
-// Production that is created where it is missing. basePath comes before the service's
-// own paths, where an event does not tell it.
+// OpenFunction opens the auth service as a function on Lambda, on a store for production
+// that is created where it is missing. basePath comes before the service's own paths,
+// where an event does not tell it.
 func OpenFunction(ctx context.Context, cfg Config, basePath string) (gateway.Function, error) {
-	cfg.Kind, cfg.Create = sqlstore.Production, true
-	s, err := Open(ctx, cfg)
+	if cfg.address().Scheme != SQLite && cfg.ownMasterKey() {
+		return nil, settingsErrorf("LATCHKEY_MASTER_KEY is not set: what is in %s is sealed under the master key, and one that this function made would be gone with its execution environment", cfg.Place())
+	}
+	s, err := Init(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +29,7 @@ func OpenFunction(ctx context.Context, cfg Config, basePath string) (gateway.Fun
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.BeginKeys(ctx), RefuseDemoUser(ctx, sys.Service, cfg.Data)); err != nil {
+	if err := s.RefuseDemoUser(ctx, sys.Service); err != nil {
 		return nil, err
 	}
 	h, err := sys.eventHandler(cfg.Log)

@@ -13,7 +13,6 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/leaked"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
 // PasswordRules are what new passwords are held to: their least length, and a
@@ -41,7 +40,7 @@ func (c Config) accounts(cfg *auth.Config) (*mailer.Inbox, error) {
 	cfg.Passwords = rules
 	cfg.SessionIdle, cfg.SessionLifetime, cfg.EventRetention = c.SessionIdle, c.SessionLifetime, c.EventRetention
 	cfg.Registration = c.Registration
-	if c.Kind == sqlstore.Local {
+	if c.Kind == auth.LocalStore {
 		cfg.Registration = cmp.Or(cfg.Registration, auth.RegistrationOpen)
 	}
 	inbox, err := c.mail(cfg)
@@ -64,7 +63,7 @@ func (c Config) accounts(cfg *auth.Config) (*mailer.Inbox, error) {
 // mail chooses how mail is delivered.
 func (c Config) mail(cfg *auth.Config) (*mailer.Inbox, error) {
 	smtpURL := string(c.SMTPURL)
-	if smtpURL == "" && c.Kind != sqlstore.Local {
+	if smtpURL == "" && c.Kind != auth.LocalStore {
 		if c.MailFrom != "" || c.MailTemplates != "" || c.MailHelo != "" {
 			return nil, settingsErrorf("--mail-from, --mail-helo and --mail-templates are for mail, and none is sent without LATCHKEY_SMTP_URL")
 		}
@@ -89,7 +88,7 @@ func (c Config) mail(cfg *auth.Config) (*mailer.Inbox, error) {
 		return nil, nil
 	}
 	dir := ""
-	if c.Data != sqlstore.Memory {
+	if c.Data != Memory {
 		dir = filepath.Join(c.Data, "inbox")
 	}
 	inbox, err := mailer.NewInbox(dir, templates, nil)

@@ -5,59 +5,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/dynamo"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
-	"github.com/latchkey-auth/latchkey/internal/textfile"
+	"github.com/latchkey-auth/latchkey/internal/limit"
 )
 
-// Storage is the opened database with the keys that it holds.
+// A Store keeps everything, whichever engine it is.
+type Store interface {
+	auth.Store
+	auth.Loader
+	auth.Marked
+	limit.Counters
+	keyring.Store
+	io.Closer
+}
+
+// Storage is the opened store with the keys that it holds.
 type Storage struct {
-	*sqlstore.Store
+	Store
 	Keyring *keyring.Keyring
 
 	cfg    Config
 	master keyring.MasterKey
 }
 
-// DatabaseFile is that of a data directory.
-func DatabaseFile(dir string) string { return filepath.Join(dir, "latchkey.db") }
+// ErrNoStore: nothing is at the address of the store, and Create was not asked for. An
+// empty store in the place of a mistyped address would look like the loss of all users.
+var ErrNoStore = errors.New("no store")
 
-// MasterKeyFile is that of a data directory.
-func MasterKeyFile(dir string) string { return filepath.Join(dir, "master.key") }
-
-// Open opens the data directory. One of another kind it refuses, by a
-// [sqlstore.KindError], before it touches anything; without Create it refuses one
-// that has no database, by [sqlstore.ErrNoDatabase].
+// Open opens the store and its keys. One of another kind it refuses, by an
+// [auth.KindError], before it touches anything; without Create it refuses one in which
+// nothing is yet, by [ErrNoStore].
 func Open(ctx context.Context, cfg Config) (*Storage, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	if err := cfg.checkOwnMasterKey(); err != nil {
 		return nil, err
 	}
-	path := sqlstore.Memory
-	if cfg.Data != sqlstore.Memory {
-		path = DatabaseFile(cfg.Data)
-		if cfg.Create {
-			if err := makeDataDirectory(cfg.Data); err != nil {
-				return nil, fmt.Errorf("creating the data directory: %w", err)
-			}
-		}
-	}
-	store, err := sqlstore.OpenKind(ctx, path, cfg.Create || path == sqlstore.Memory, cfg.Kind)
+	store, err := OpenStore(ctx, cfg)
 	if err != nil {
 		return nil, err
-	}
-	if cfg.Kind != "" && cfg.Data != sqlstore.Memory {
-		if err := checkDatabaseFiles(path); err != nil {
-			store.Close()
-			return nil, err
-		}
-		warnFileSystem(cfg.Log, cfg.Data, sharedFileSystem(cfg.Data))
 	}
 	master, err := cfg.masterKey(ctx, store)
 	if err != nil {
@@ -75,127 +71,158 @@ func Open(ctx context.Context, cfg Config) (*Storage, error) {
 	return &Storage{store, keys, cfg, master}, nil
 }
 
-// makeDataDirectory makes the directory for its owner alone. In one that it makes,
-// git finds nothing to commit.
-func makeDataDirectory(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, ".gitignore"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) { // by another process
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString("*\n")
-	return errors.Join(err, f.Close())
-}
-
-// warnFileSystem tells of a file system on which a database can be damaged.
-func warnFileSystem(log *slog.Logger, dir, name string) {
-	if name != "" {
-		log.Warn("the data directory is on "+name+", where SQLite can lose or damage data: its locks need a disk of this machine; name a directory on one with --data",
-			slog.String("data", dir), slog.String("file_system", name))
-	}
-}
-
-// masterKey finds the key: in the settings, in the named file, in the data
-// directory, where Create makes one unless the database was written under
-// another.
-func (c Config) masterKey(ctx context.Context, store *sqlstore.Store) (keyring.MasterKey, error) {
-	switch {
-	case c.MasterKey != "" && c.MasterKeyFile != "":
-		return keyring.MasterKey{}, settingsErrorf("LATCHKEY_MASTER_KEY and --master-key-file are both given; keep one")
-	case c.MasterKey != "":
-		key, err := keyring.ParseMasterKey(string(c.MasterKey))
-		if err != nil {
-			return key, fmt.Errorf("LATCHKEY_MASTER_KEY: %w", err)
+// OpenStore is Open for the store alone, without its keys.
+func OpenStore(ctx context.Context, cfg Config) (Store, error) {
+	a := cfg.address()
+	if cfg.Create && cfg.Data != Memory && (cfg.ownMasterKey() || a.Path == DatabaseFile(cfg.Data)) && !cfg.InMemory() {
+		if err := makeDataDirectory(cfg.Data); err != nil {
+			return nil, fmt.Errorf("creating the data directory: %w", err)
 		}
-		return key, nil
-	case c.MasterKeyFile != "":
-		return readMasterKey(c.MasterKeyFile)
-	case c.Data == sqlstore.Memory:
-		return keyring.NewMasterKey(), nil
 	}
-	path := MasterKeyFile(c.Data)
-	key, err := readOwnMasterKey(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
+	switch a.Scheme {
+	case SQLite:
+		return cfg.openSQLite(ctx, a.Path)
+	case DynamoDB:
+		return cfg.openDynamoDB(ctx, a)
 	}
-	keys, err := store.Keys(ctx)
-	if err != nil {
-		return key, err
-	}
-	if c.Create && len(keys) == 0 {
-		return createMasterKey(path)
-	}
-	// Another process may have made it, and then the keys, since we looked.
-	if key, err = readOwnMasterKey(path); errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("there is no master key: %s is missing; put it back, or give it by LATCHKEY_MASTER_KEY or --master-key-file", path)
-	}
-	return key, err
+	return nil, settingsErrorf("--store: there is no store of scheme %q in this program", a.Scheme)
 }
 
-// checkOwnMasterKey refuses a data directory whose master key others can read or
-// replace before there is a database in it, or a newer schema. Where there is no key
-// yet and Create is about to make it, the directory alone counts.
-func (c Config) checkOwnMasterKey() error {
-	if c.Data == sqlstore.Memory || c.MasterKeyFile != "" || c.MasterKey != "" {
-		return nil
+// Init opens the store of a service and makes what is missing: the store itself, its
+// mark, the master key, the first signing key.
+func Init(ctx context.Context, cfg Config) (*Storage, error) {
+	cfg.Kind, cfg.Create = auth.ProductionStore, true
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
 	}
-	path := MasterKeyFile(c.Data)
-	err := checkSecretFile(path)
-	if c.Create && errors.Is(err, fs.ErrNotExist) {
-		err = checkSecretDirectory(path)
+	if err := s.BeginKeys(ctx); err != nil {
+		s.Close()
+		return nil, err
 	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return fmt.Errorf("the master key: %w", err)
+	return s, nil
 }
 
-// readOwnMasterKey reads the file in the data directory. Another one may be a
-// secret that an orchestrator shows to everybody in the container.
-func readOwnMasterKey(path string) (keyring.MasterKey, error) {
-	if err := checkSecretFile(path); err != nil {
-		return keyring.MasterKey{}, fmt.Errorf("the master key: %w", err)
+// Complete makes what a store works without, for a while, where something else than
+// latchkey has made it.
+func (s *Storage) Complete(ctx context.Context) error {
+	if table, ok := s.Store.(*dynamo.Store); ok {
+		return s.cfg.completeTable(ctx, table)
 	}
-	return readMasterKey(path)
+	return nil
 }
 
-func readMasterKey(path string) (keyring.MasterKey, error) {
-	text, err := textfile.ReadFile(path)
-	if err != nil {
-		return keyring.MasterKey{}, fmt.Errorf("reading the master key: %w", err)
-	}
-	key, err := keyring.ParseMasterKey(string(text))
-	if err != nil {
-		return key, fmt.Errorf("%s: %w", path, err)
-	}
-	return key, nil
+// A StoreInfo is what can be told of a store without bringing it up to date.
+type StoreInfo struct {
+	Kind  auth.StoreKind // empty: nothing is in it yet
+	Users *int           // nil: no store of this engine counts them
+	Has   bool           // the user who was looked for
 }
 
-// createMasterKey never replaces a file: two processes may start at once, and
-// the loser takes the winner's key. The key is written aside first, so that
-// nobody ever reads half of it.
-func createMasterKey(path string) (keyring.MasterKey, error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".master.key-*") // 0600
+// Inspect looks at the store, and whether it has the user; it changes nothing.
+func Inspect(ctx context.Context, cfg Config, look auth.UserID) (StoreInfo, error) {
+	if a := cfg.address(); a.Scheme == SQLite {
+		return inspectSQLite(ctx, a.Path, look)
+	}
+	cfg.Kind, cfg.Create = "", false
+	s, err := OpenStore(ctx, cfg)
 	if err != nil {
-		return keyring.MasterKey{}, fmt.Errorf("creating the master key: %w", err)
+		return StoreInfo{}, err
 	}
-	defer os.Remove(temp.Name())
-	_, err = temp.WriteString(keyring.NewMasterKey().Encode() + "\n")
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return keyring.MasterKey{}, fmt.Errorf("writing the master key: %w", err)
+	defer s.Close()
+	var info StoreInfo
+	if info.Kind, err = s.StoreKind(ctx); err != nil || look == "" {
+		return info, err
 	}
-	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return keyring.MasterKey{}, fmt.Errorf("creating the master key: %w", err)
+	_, err = s.User(ctx, look)
+	info.Has = err == nil
+	if errors.Is(err, auth.ErrNotFound) {
+		err = nil
 	}
-	return readOwnMasterKey(path)
+	return info, err
+}
+
+// Mark marks the store anew when its kind is was.
+func Mark(ctx context.Context, cfg Config, was, kind auth.StoreKind) error {
+	if a := cfg.address(); a.Scheme == SQLite {
+		return markSQLite(ctx, a.Path, kind)
+	}
+	cfg.Kind, cfg.Create = "", false
+	s, err := OpenStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	err = s.MarkStore(ctx, was, kind)
+	if errors.Is(err, auth.ErrConflict) {
+		err = errors.New("somebody else has just marked the store; see which kind it is, and try again")
+	}
+	return err
+}
+
+// address is that of the store, with the default.
+func (c Config) address() StoreAddress {
+	switch {
+	case c.Store.Scheme != "":
+		return c.Store
+	case c.Data == Memory:
+		return sqliteAddress(Memory)
+	}
+	return sqliteAddress(DatabaseFile(c.Data))
+}
+
+// DatabaseFile is that of SQLite, if the store is one.
+func (c Config) DatabaseFile() (path string, ok bool) {
+	a := c.address()
+	return a.Path, a.Scheme == SQLite
+}
+
+// InMemory reports whether the store is gone with the process.
+func (c Config) InMemory() bool { return c.address().Path == Memory }
+
+// Place is what people call the store by: its data directory, or its address.
+func (c Config) Place() string {
+	if c.Store.Scheme == "" {
+		return c.Data
+	}
+	return c.Store.String()
+}
+
+// DefaultData is the data directory where none is named.
+const DefaultData = ".latchkey"
+
+// Arguments are what another command is given to work on the same store: " --data DIR".
+// An address with a password is none; who has it in a variable has it for the other
+// command too.
+func (c Config) Arguments() string {
+	text := ""
+	if c.Store.Scheme != "" && !c.Store.HasPassword() {
+		text = " --store " + quote(c.Store.String())
+	}
+	if c.Store.Scheme == "" || c.ownMasterKey() && c.Data != DefaultData {
+		text += " --data " + c.Data
+	}
+	return text
+}
+
+// quote is the text as a shell takes it for one word.
+func quote(text string) string {
+	if strings.ContainsAny(text, " ?&*;$\"\\<>|()[]{}!~#`") {
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	return text
+}
+
+// check refuses settings that contradict each other.
+func (c Config) check() error {
+	const year = 365 * 24 * time.Hour
+	switch d := c.EventRetention; {
+	case c.Data == Memory && !c.InMemory() && c.ownMasterKey():
+		return settingsErrorf("--data %s keeps no master key, and what is in %s is sealed under one: name a directory with --data, or give the key by LATCHKEY_MASTER_KEY or --master-key-file", Memory, c.Place())
+	case d != 0 && (d < time.Hour || d > 10*year):
+		return settingsErrorf("--event-retention %s must be %s to %s", d, time.Hour, 10*year)
+	}
+	return nil
 }
 
 // NextAlgorithm is that of the next key.

@@ -16,7 +16,6 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
-	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
@@ -126,7 +125,7 @@ func (c Config) secretVerifier() (*latchkey.Verifier, error) {
 // reach the service.
 func (c Config) secretKeys() (latchkey.KeySet, error) {
 	reason := weaksecret.Check(string(c.TokenSecret))
-	if reason == nil || c.Kind != sqlstore.Local {
+	if reason == nil || c.Kind != auth.LocalStore {
 		return awslambda.SecretKeys(string(c.TokenSecret))
 	}
 	c.Log.Warn("TOKEN_SECRET is weak; serve and Lambda refuse it", slog.String("reason", reason.Error()))

@@ -35,6 +35,7 @@ import (
 var (
 	_ auth.Store     = (*Store)(nil)
 	_ auth.Loader    = (*Store)(nil)
+	_ auth.Marked    = (*Store)(nil)
 	_ limit.Counters = (*Store)(nil)
 	_ keyring.Store  = (*Store)(nil)
 )
@@ -100,6 +101,7 @@ func Connect(ctx context.Context, region, endpoint string) (*dynamodb.Client, er
 		return nil, errors.New("no AWS region: set AWS_REGION, or region=… in the address of the store")
 	}
 	return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+		o.APIOptions = append(o.APIOptions, explaining)
 		if endpoint != "" {
 			o.BaseEndpoint = &endpoint
 			o.Region = cmp.Or(o.Region, "local")
@@ -148,6 +150,9 @@ func awaitTable(ctx context.Context, client *dynamodb.Client, table string) erro
 	}
 }
 
+// Expire turns on that DynamoDB deletes what has expired, where it is off.
+func (s *Store) Expire(ctx context.Context) error { return expire(ctx, s.client, s.table) }
+
 // expire turns on that DynamoDB deletes by the attribute of expiry.
 func expire(ctx context.Context, client *dynamodb.Client, table string) error {
 	d, err := client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &table})
@@ -171,8 +176,7 @@ func expire(ctx context.Context, client *dynamodb.Client, table string) error {
 }
 
 // unavailable marks every error that is not one of the ports' own. A table that is
-// missing, a right that is and a mistake in a request are among them: the text of the
-// SDK names the action and the resource.
+// missing ([ErrNoTable]), a right ([RightError]) and a mistake in a request are among them.
 func unavailable(err error) error {
 	for _, own := range []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrUnavailable, auth.ErrChanges, keyring.ErrExists} {
 		if err == nil || errors.Is(err, own) {
@@ -258,6 +262,10 @@ func (s *Store) Ping(ctx context.Context) error {
 	_, err = s.get(ctx, at)
 	return err
 }
+
+// Close is for stores that hold something open: here connections are the SDK's, which ends
+// those that are idle.
+func (s *Store) Close() error { return nil }
 
 // Purge leaves it to DynamoDB to delete what has expired.
 func (s *Store) Purge(context.Context, auth.Moments) error { return nil }

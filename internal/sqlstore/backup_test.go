@@ -57,7 +57,7 @@ func TestBackup(t *testing.T) {
 		}
 		c := open(t, to, false)
 		users, _, err := c.Users(t.Context(), "", 1<<20)
-		if err != nil || len(users) != info.Users || info.Kind != sqlstore.Production {
+		if err != nil || len(users) != info.Users || info.Kind != auth.ProductionStore {
 			t.Fatalf("the copy has %d users, %v; Backup says %+v", len(users), err, info)
 		}
 		if events, _, err := c.Events(t.Context(), time.Time{}, "", 1<<20); err != nil || len(events) != len(users) {

@@ -18,41 +18,14 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
-// A Kind is what a database is for. It is marked with it when it is made, so that
-// what is harmless on a laptop is never done to other people's accounts.
-type Kind string
-
-const (
-	// Production: a service works on it that others can reach.
-	Production Kind = "production"
-	// Local: it is for this machine alone, with a user whose password everybody
-	// knows.
-	Local Kind = "local"
-	// Unmarked: a program made it that knew no marks. It counts as production.
-	Unmarked Kind = "unmarked"
-)
-
-// serves reports whether a program that wants the kind may open the database.
-// Empty is a database that has nothing in it yet, or a program that takes any.
-func (k Kind) serves(want Kind) bool {
-	return k == "" || want == "" || k == want || k == Unmarked && want == Production
-}
-
-// A KindError says that the database is not of the kind that was asked for.
-type KindError struct{ Found, Want Kind }
-
-func (e *KindError) Error() string {
-	return fmt.Sprintf("database is %s, not %s", e.Found, e.Want)
-}
-
 // kindTable has one row. It is made with the first migration, or by Mark, and is
 // none itself: a program that knows no marks goes on working on a marked database.
 const kindTable = `CREATE TABLE IF NOT EXISTS store_kind (kind TEXT NOT NULL)`
 
 // An Info is what a database tells of itself.
 type Info struct {
-	Kind   Kind // empty: nothing is in it yet
-	Schema int  // number of the last migration
+	Kind   auth.StoreKind // empty: nothing is in it yet
+	Schema int            // number of the last migration
 	Users  int
 }
 
@@ -83,7 +56,7 @@ func HasUser(ctx context.Context, path string, id auth.UserID) (bool, error) {
 }
 
 // Mark sets the kind of the database at the path.
-func Mark(ctx context.Context, path string, kind Kind) error {
+func Mark(ctx context.Context, path string, kind auth.StoreKind) error {
 	return withFile(ctx, path, func(db *sql.DB) error {
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
@@ -97,7 +70,7 @@ func Mark(ctx context.Context, path string, kind Kind) error {
 	})
 }
 
-func mark(ctx context.Context, tx *sql.Tx, kind Kind) error {
+func mark(ctx context.Context, tx *sql.Tx, kind auth.StoreKind) error {
 	for _, text := range []string{kindTable, `DELETE FROM store_kind`} {
 		if _, err := tx.ExecContext(ctx, text); err != nil {
 			return err
@@ -165,8 +138,34 @@ func plainDSN(path, mode string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, text string, values ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, text string, values ...any) *sql.Row
+}
+
+// StoreKind returns the mark.
+func (s *Store) StoreKind(ctx context.Context) (auth.StoreKind, error) {
+	kind, err := kindOf(ctx, s.read)
+	return kind, unavailable(err)
+}
+
+// MarkStore marks the database anew when its kind is was.
+func (s *Store) MarkStore(ctx context.Context, was, kind auth.StoreKind) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		found, err := kindOf(ctx, tx)
+		switch {
+		case err != nil:
+			return unavailable(err)
+		case found != was:
+			return auth.ErrConflict
+		}
+		return unavailable(mark(ctx, tx, kind))
+	})
+}
+
 // kindOf returns the database's kind; empty when nothing is in it yet.
-func kindOf(ctx context.Context, db *sql.DB) (Kind, error) {
+func kindOf(ctx context.Context, db querier) (auth.StoreKind, error) {
 	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('migrations', 'store_kind')`)
 	if err != nil {
 		return "", err
@@ -187,17 +186,17 @@ func kindOf(ctx context.Context, db *sql.DB) (Kind, error) {
 	case !slices.Contains(tables, "migrations"):
 		return "", nil
 	case !slices.Contains(tables, "store_kind"):
-		return Unmarked, nil
+		return auth.UnmarkedStore, nil
 	}
-	var kind Kind
+	var kind string
 	err = db.QueryRowContext(ctx, `SELECT kind FROM store_kind`).Scan(&kind)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Unmarked, nil
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return auth.UnmarkedStore, nil
+	case err != nil:
+		return "", err
 	}
-	if err == nil && kind != Production && kind != Local {
-		err = fmt.Errorf("the database is marked %q: use the newer latchkey that did so", kind)
-	}
-	return kind, err
+	return auth.ParseStoreKind(kind)
 }
 
 // patiently repeats f while others hold the database. SQLite does not wait for

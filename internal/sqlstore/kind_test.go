@@ -53,23 +53,23 @@ func snapshot(t *testing.T, dir string) string {
 // also where the schema is an older one.
 func TestOtherKindIsRefusedUntouched(t *testing.T) {
 	for _, c := range []struct {
-		found, want sqlstore.Kind
+		found, want auth.StoreKind
 		refused     bool
 	}{
-		{sqlstore.Production, sqlstore.Production, false},
-		{sqlstore.Production, "", false},
-		{sqlstore.Production, sqlstore.Local, true},
-		{sqlstore.Local, sqlstore.Local, false},
-		{sqlstore.Local, "", false},
-		{sqlstore.Local, sqlstore.Production, true},
-		{sqlstore.Unmarked, sqlstore.Production, false},
-		{sqlstore.Unmarked, "", false},
-		{sqlstore.Unmarked, sqlstore.Local, true},
+		{auth.ProductionStore, auth.ProductionStore, false},
+		{auth.ProductionStore, "", false},
+		{auth.ProductionStore, auth.LocalStore, true},
+		{auth.LocalStore, auth.LocalStore, false},
+		{auth.LocalStore, "", false},
+		{auth.LocalStore, auth.ProductionStore, true},
+		{auth.UnmarkedStore, auth.ProductionStore, false},
+		{auth.UnmarkedStore, "", false},
+		{auth.UnmarkedStore, auth.LocalStore, true},
 	} {
 		t.Run(fmt.Sprintf("%s for %q", c.found, c.want), func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "latchkey.db")
-			if c.found == sqlstore.Unmarked {
+			if c.found == auth.UnmarkedStore {
 				schema, err := os.ReadFile("migrations/0001_accounts.sql")
 				if err != nil {
 					t.Fatal(err)
@@ -95,7 +95,7 @@ func TestOtherKindIsRefusedUntouched(t *testing.T) {
 				}
 				return
 			}
-			var other *sqlstore.KindError
+			var other *auth.KindError
 			if !errors.As(err, &other) || other.Found != c.found || other.Want != c.want {
 				t.Fatalf("got %v, want a KindError", err)
 			}
@@ -113,12 +113,12 @@ func TestNewDatabaseIsMarkedOnce(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "latchkey.db")
 		var all sync.WaitGroup
 		var mu sync.Mutex
-		got := make(map[sqlstore.Kind]int)
+		got := make(map[auth.StoreKind]int)
 		for i := range 8 {
-			kind := []sqlstore.Kind{sqlstore.Production, sqlstore.Local}[i%2]
+			kind := []auth.StoreKind{auth.ProductionStore, auth.LocalStore}[i%2]
 			all.Go(func() {
 				s, err := sqlstore.OpenKind(t.Context(), path, true, kind)
-				var other *sqlstore.KindError
+				var other *auth.KindError
 				if errors.As(err, &other) {
 					return
 				}
@@ -133,7 +133,7 @@ func TestNewDatabaseIsMarkedOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if len(got) != 1 || got[sqlstore.Production]+got[sqlstore.Local] != 4 {
+		if len(got) != 1 || got[auth.ProductionStore]+got[auth.LocalStore] != 4 {
 			t.Errorf("it was opened as %v, want four times as one kind", got)
 		}
 	}
@@ -141,14 +141,14 @@ func TestNewDatabaseIsMarkedOnce(t *testing.T) {
 
 func TestMark(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
-	if err := sqlstore.Mark(t.Context(), path, sqlstore.Local); !errors.Is(err, sqlstore.ErrNoDatabase) {
+	if err := sqlstore.Mark(t.Context(), path, auth.LocalStore); !errors.Is(err, sqlstore.ErrNoDatabase) {
 		t.Errorf("no database: got %v", err)
 	}
 	s := open(t, path, true)
 	if err := s.Commit(t.Context(), create("u")); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != sqlstore.Production || info.Users != 1 || info.Schema < 1 {
+	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != auth.ProductionStore || info.Users != 1 || info.Schema < 1 {
 		t.Errorf("got %+v, %v; want production, one user", info, err)
 	}
 	for id, want := range map[auth.UserID]bool{"u": true, "v": false} {
@@ -157,8 +157,8 @@ func TestMark(t *testing.T) {
 		}
 	}
 	execute(t, path, `DROP TABLE store_kind`)
-	for _, kind := range []sqlstore.Kind{sqlstore.Unmarked, sqlstore.Local, sqlstore.Production} {
-		if kind != sqlstore.Unmarked {
+	for _, kind := range []auth.StoreKind{auth.UnmarkedStore, auth.LocalStore, auth.ProductionStore} {
+		if kind != auth.UnmarkedStore {
 			if err := sqlstore.Mark(t.Context(), path, kind); err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +173,7 @@ func TestMark(t *testing.T) {
 // is a change.
 func TestALookLeavesTheLog(t *testing.T) {
 	dir := t.TempDir()
-	s, err := sqlstore.OpenKind(t.Context(), filepath.Join(dir, "latchkey.db"), true, sqlstore.Production)
+	s, err := sqlstore.OpenKind(t.Context(), filepath.Join(dir, "latchkey.db"), true, auth.ProductionStore)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,11 +200,11 @@ func TestALookLeavesTheLog(t *testing.T) {
 		return all.String()
 	}
 	before, path := read(), filepath.Join(killed, "latchkey.db")
-	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != sqlstore.Production {
+	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != auth.ProductionStore {
 		t.Errorf("got %+v, %v", info, err)
 	}
-	var other *sqlstore.KindError
-	if _, err := sqlstore.OpenKind(t.Context(), path, true, sqlstore.Local); !errors.As(err, &other) {
+	var other *auth.KindError
+	if _, err := sqlstore.OpenKind(t.Context(), path, true, auth.LocalStore); !errors.As(err, &other) {
 		t.Errorf("got %v, want a KindError", err)
 	}
 	if read() != before {

@@ -9,13 +9,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
 // migrate brings the schema forward, each step in a transaction of its own: a
 // process killed between two steps, or in one, goes on from there at its next
 // start. Schemas never go backward. A new database is marked with the kind in the
 // first step, so that none is ever seen without.
-func (s *Store) migrate(ctx context.Context, kind Kind) error {
+func (s *Store) migrate(ctx context.Context, kind auth.StoreKind) error {
 	steps, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
@@ -49,7 +51,7 @@ func schema(ctx context.Context, db *sql.DB) (int, error) {
 	return version, err
 }
 
-func (s *Store) step(ctx context.Context, version int, file string, kind Kind) error {
+func (s *Store) step(ctx context.Context, version int, file string, kind auth.StoreKind) error {
 	digits, _, _ := strings.Cut(path.Base(file), "_")
 	if n, err := strconv.Atoi(digits); err != nil || n != version {
 		return fmt.Errorf("migration %s stands at place %d", file, version)

@@ -34,6 +34,7 @@ import (
 var (
 	_ auth.Store     = (*Store)(nil)
 	_ auth.Loader    = (*Store)(nil)
+	_ auth.Marked    = (*Store)(nil)
 	_ limit.Counters = (*Store)(nil)
 	_ keyring.Store  = (*Store)(nil)
 )
@@ -91,9 +92,9 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 }
 
 // OpenKind is Open for a database of one kind: a new one is marked with it, and
-// one of another is a KindError before anything is done to it. In memory every
+// one of another is an [auth.KindError] before anything is done to it. In memory every
 // kind is the same.
-func OpenKind(ctx context.Context, path string, create bool, want Kind) (*Store, error) {
+func OpenKind(ctx context.Context, path string, create bool, want auth.StoreKind) (*Store, error) {
 	s := &Store{patience: patience, queueWait: queueWait}
 	if path == Memory {
 		s.write = openDB(Memory)
@@ -196,14 +197,14 @@ func open(dsn string) *sql.DB {
 }
 
 // checkKind looks at a database that is there, and leaves it as it is.
-func checkKind(ctx context.Context, path string, want Kind) error {
+func checkKind(ctx context.Context, path string, want auth.StoreKind) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return lookAt(ctx, path, func(db *sql.DB) error {
 		found, err := kindOf(ctx, db)
-		if err == nil && !found.serves(want) {
-			err = &KindError{found, want}
+		if err == nil && !found.Serves(want) {
+			err = &auth.KindError{Found: found, Want: want}
 		}
 		return err
 	})
@@ -211,13 +212,13 @@ func checkKind(ctx context.Context, path string, want Kind) error {
 
 // begin makes a database of a new file, and brings an older one up to date. It
 // looks at the kind again: another process may have made the database meanwhile.
-func (s *Store) begin(ctx context.Context, want Kind) error {
-	if err := s.migrate(ctx, cmp.Or(want, Production)); err != nil {
+func (s *Store) begin(ctx context.Context, want auth.StoreKind) error {
+	if err := s.migrate(ctx, cmp.Or(want, auth.ProductionStore)); err != nil {
 		return err
 	}
 	found, err := kindOf(ctx, s.write)
-	if err == nil && s.path != "" && !found.serves(want) {
-		err = &KindError{found, want}
+	if err == nil && s.path != "" && !found.Serves(want) {
+		err = &auth.KindError{Found: found, Want: want}
 	}
 	return err
 }

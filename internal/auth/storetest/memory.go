@@ -31,6 +31,7 @@ type Memory struct {
 	data   data
 	counts map[string]limit.Count
 	keys   []keyring.Record // by number
+	mark   auth.StoreKind   // empty: none
 }
 
 func (m *Memory) lock(operation string) (unlock func(), err error) {

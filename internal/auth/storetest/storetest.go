@@ -32,6 +32,7 @@ import (
 type Store interface {
 	auth.Store
 	auth.Loader
+	auth.Marked
 	limit.Counters
 	keyring.Store
 }
@@ -107,6 +108,9 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 		{"keys come back by number", keysComeBack},
 		{"a new key retires the old one in the same step", keyRetiresOld},
 		{"racing rotations: one wins", racingKeys},
+
+		{"a store is marked in the place of its mark", storeIsMarked},
+		{"racing marks: one wins", racingMarks},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, other := open(t)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
+	"github.com/latchkey-auth/latchkey/internal/servetest"
 )
 
 func TestMain(m *testing.M) {
@@ -22,7 +23,9 @@ func TestMain(m *testing.M) {
 			os.Setenv(name, value)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	servetest.Clean()
+	os.Exit(code)
 }
 
 func TestConformance(t *testing.T) {

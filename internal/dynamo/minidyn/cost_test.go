@@ -52,6 +52,8 @@ func TestCalls(t *testing.T) {
 		"Take from two":           "BatchGetItem TransactWriteItems TransactWriteItems",
 		"Settle":                  "GetItem UpdateItem UpdateItem UpdateItem",
 		"AddKey":                  "Query TransactWriteItems",
+		"StoreKind":               "GetItem Query",                    // of a table without a mark
+		"MarkStore":               "GetItem Query TransactWriteItems", // the same
 		"Commit KeepSession":      "BatchGetItem TransactWriteItems",
 		"Commit EndSession":       "BatchGetItem TransactWriteItems",
 		"Commit DeferMail":        "BatchGetItem TransactWriteItems",

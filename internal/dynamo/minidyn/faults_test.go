@@ -161,6 +161,10 @@ func methods() []method {
 		{"AddKey", func(ctx context.Context, s *dynamo.Store) error {
 			return s.AddKey(ctx, keyring.Record{ID: "k2", Number: 2, Public: []byte{2}}, []keyring.Record{{ID: "k1", Number: 1, RetiresAt: now, ExpiresAt: now.Add(time.Hour)}})
 		}, true},
+		read("StoreKind", func(ctx context.Context, s *dynamo.Store) error { return only(s.StoreKind(ctx)) }),
+		{"MarkStore", func(ctx context.Context, s *dynamo.Store) error {
+			return s.MarkStore(ctx, auth.UnmarkedStore, auth.LocalStore)
+		}, true},
 	}
 }
 
@@ -197,6 +201,8 @@ func everything(t *testing.T, s *dynamo.Store) string {
 	say("counts", counts, err)
 	keys, err := s.Keys(ctx)
 	say("keys", keys, err)
+	kind, err := s.StoreKind(ctx)
+	say("kind", kind, err)
 	return b.String()
 }
 

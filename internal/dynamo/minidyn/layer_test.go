@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/truora/minidyn/server"
 )
@@ -23,10 +24,12 @@ import (
 type layer struct {
 	emulator http.Handler
 
-	mu     sync.Mutex
-	tokens map[string]transaction // by ClientRequestToken
-	expire bool
-	calls  []string // the operations that have arrived
+	mu       sync.Mutex
+	tokens   map[string]transaction // by ClientRequestToken
+	expire   bool
+	recovery bool          // point-in-time recovery is on
+	ahead    time.Duration // of the clock that answers are dated by
+	calls    []string      // the operations that have arrived
 	// fault says what becomes of a call; nil: nothing. n counts the calls of an operation.
 	fault func(operation string, n int) fault
 }
@@ -73,6 +76,7 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	f := l.arrived(operation)
+	l.set(func() { w.Header().Set("Date", time.Now().Add(l.ahead).UTC().Format(http.TimeFormat)) })
 	if answer := f.answer(operation, body); answer != nil {
 		writeError(w, answer)
 		return
@@ -110,6 +114,13 @@ func (l *layer) arrived(operation string) fault {
 		return none
 	}
 	return l.fault(operation, n)
+}
+
+// set changes what the table is like.
+func (l *layer) set(change func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change()
 }
 
 // have sets what becomes of calls from now on, and forgets those that have arrived.
@@ -193,6 +204,14 @@ func (l *layer) carryOut(operation string, body []byte, f fault) (string, error)
 			return `{"TimeToLiveDescription":{"TimeToLiveStatus":"ENABLED","AttributeName":"Expiry"}}`, nil
 		}
 		return `{"TimeToLiveDescription":{"TimeToLiveStatus":"DISABLED"}}`, nil
+	case "DescribeContinuousBackups":
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		status := "DISABLED"
+		if l.recovery {
+			status = "ENABLED"
+		}
+		return `{"ContinuousBackupsDescription":{"ContinuousBackupsStatus":"ENABLED","PointInTimeRecoveryDescription":{"PointInTimeRecoveryStatus":"` + status + `"}}}`, nil
 	case "UpdateTimeToLive":
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -1,0 +1,105 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storecheck"
+)
+
+// CheckStore looks whether the store is fit for a service. It needs no master key and
+// creates nothing that lasts.
+func CheckStore(ctx context.Context, cfg Config) ([]storecheck.Finding, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	switch a := cfg.address(); a.Scheme {
+	case SQLite:
+		return checkSQLite(ctx, a.Path), nil
+	case DynamoDB:
+		return cfg.checkDynamoDB(ctx, a)
+	}
+	cfg.Kind, cfg.Create = "", false
+	s, err := OpenStore(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return append(checkTrip(ctx, s), checkContent(ctx, s)...), nil
+}
+
+func checkSQLite(ctx context.Context, path string) []storecheck.Finding {
+	all := sqlstore.Check(ctx, path)
+	if err := checkDatabaseFiles(path); err != nil {
+		all = append(all, storecheck.Finding{Check: "access", Result: storecheck.Wrong, Found: "refused by the operating system", Advice: err.Error()})
+	}
+	if name := sharedFileSystem(filepath.Dir(path)); name != "" {
+		all = append(all, storecheck.Finding{Check: "file system", Result: storecheck.Warning, Found: name, Advice: "SQLite can lose or damage data there: its locks need a disk of this machine"})
+	}
+	return all
+}
+
+func (c Config) checkDynamoDB(ctx context.Context, a StoreAddress) ([]storecheck.Finding, error) {
+	s, _, err := c.connectDynamoDB(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	all := s.Check(ctx)
+	for _, f := range all {
+		if f.Check == "table" && f.Result == storecheck.Wrong {
+			return all, nil
+		}
+	}
+	return append(all, checkContent(ctx, s)...), nil
+}
+
+// checkTrip times writing and reading.
+func checkTrip(ctx context.Context, s Store) []storecheck.Finding {
+	begun := time.Now()
+	if err := s.Ping(ctx); err != nil {
+		return []storecheck.Finding{{Check: "writing", Result: storecheck.Wrong, Found: err.Error()}}
+	}
+	written := time.Since(begun)
+	begun = time.Now()
+	if _, err := s.UserDeleted(ctx, "nobody"); err != nil {
+		return []storecheck.Finding{{Check: "reading", Result: storecheck.Wrong, Found: err.Error()}}
+	}
+	return []storecheck.Finding{
+		storecheck.Fine("writing", "%s", written.Round(10*time.Microsecond)),
+		storecheck.RoundTrip(time.Since(begun)),
+	}
+}
+
+// checkContent looks for what init makes.
+func checkContent(ctx context.Context, s Store) []storecheck.Finding {
+	return []storecheck.Finding{checkMark(ctx, s), checkKeys(ctx, s)}
+}
+
+func checkMark(ctx context.Context, s Store) storecheck.Finding {
+	kind, err := s.StoreKind(ctx)
+	f := storecheck.Fine("mark", "%s", kind)
+	switch {
+	case err != nil:
+		f.Result, f.Found = storecheck.Wrong, err.Error()
+	case kind == "":
+		f.Result, f.Found, f.Advice = storecheck.Wrong, "none: nothing is in the store yet", "latchkey init"
+	case kind == auth.UnmarkedStore:
+		f.Result, f.Advice = storecheck.Warning, "it counts as production; latchkey store mark --production says so"
+	}
+	return f
+}
+
+func checkKeys(ctx context.Context, s Store) storecheck.Finding {
+	keys, err := s.Keys(ctx)
+	f := storecheck.Fine("signing keys", "%d", len(keys))
+	switch {
+	case err != nil:
+		f.Result, f.Found = storecheck.Wrong, err.Error()
+	case len(keys) == 0:
+		f.Result, f.Found, f.Advice = storecheck.Wrong, "none", "latchkey init; with TOKEN_SECRET none is needed"
+	}
+	return f
+}
