@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+)
+
+type usersUpdateCmd struct {
+	userArg
+	Scope *string `help:"New scope; an empty one takes all away." placeholder:"\"A B\""`
+	Name  *string `help:"New name for people to read." placeholder:"TEXT"`
+	Email *string `help:"New e-mail address; an empty one removes it." placeholder:"ADDR"`
+	JSON  bool    `help:"Print JSON."`
+	dataFlags
+}
+
+// Validate refuses a command that changes nothing.
+func (c *usersUpdateCmd) Validate() error {
+	if c.Scope == nil && c.Name == nil && c.Email == nil {
+		return errors.New("nothing to change: give --scope, --name or --email")
+	}
+	if c.Scope != nil {
+		return checkScopeText(*c.Scope)
+	}
+	return nil
+}
+
+func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.UpdateUser(ctx, c.User, func(u *auth.User) {
+			for _, change := range []struct {
+				to   *string
+				from *string
+			}{{&u.Scope, c.Scope}, {&u.Name, c.Name}, {&u.Email, c.Email}} {
+				if change.from != nil {
+					*change.to = *change.from
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "updated; tokens issued before keep the old values until they expire")
+	})
+}
+
+type usersDisableCmd struct {
+	userArg
+	Enable bool `help:"Let the user log in again, as users enable does." hidden:""`
+	JSON   bool `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersDisableCmd) Run(ctx context.Context, p *process) error {
+	if c.Enable {
+		return (&usersEnableCmd{c.userArg, c.JSON, c.dataFlags}).Run(ctx, p)
+	}
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.Disable(ctx, c.User, true)
+		if err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "disabled; access tokens issued before are good at authorizers until they expire")
+	})
+}
+
+type usersEnableCmd struct {
+	userArg
+	JSON bool `help:"Print JSON."`
+	dataFlags
+}
+
+func (c *usersEnableCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		u, err := s.Disable(ctx, c.User, false)
+		if err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "enabled; the user has to log in again")
+	})
+}
+
+type usersSetPasswordCmd struct {
+	userArg
+	PasswordStdin bool `help:"Read the password from standard input instead of asking for it."`
+	JSON          bool `help:"Print JSON."`
+	dataFlags
+	newPasswordFlags
+}
+
+func (c *usersSetPasswordCmd) Run(ctx context.Context, p *process) error {
+	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+		password, err := p.readPassword(c.PasswordStdin)
+		if err != nil {
+			return err
+		}
+		u, err := s.SetPassword(ctx, c.User, password)
+		if err != nil {
+			return err
+		}
+		return p.showUser(u, c.JSON, "has a new password; all sessions have ended")
+	}, c.newPasswordFlags.apply)
+}
