@@ -44,7 +44,7 @@ func (s *Service) searchChain(ctx context.Context, session Session, secret []byt
 	if session.Chain.Rotations <= shortChain && s.follows(session, secret) {
 		return tokenSpent, nil
 	}
-	attempt := s.strayAttempt(c)
+	attempt := s.unissuedAttempt(c)
 	if s.Limits != nil && session.Chain.Rotations > shortChain {
 		attempt.Hold = append(attempt.Hold, s.bucket("chain", "", limit.Limit{Free: 1, First: time.Second, Longest: time.Second, Fade: time.Second}))
 	}

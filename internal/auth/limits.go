@@ -24,10 +24,10 @@ type Limits struct {
 	Total, Reserve limit.Limit
 	// Address is of what one network fails at all accounts that do not know it.
 	Address limit.Limit
-	// Stray is of what a client address presents that nobody was given: tokens and
-	// links. They count under Address as well. What is good gets through all the same,
-	// so few are free. It is also of requests for what is not to be had here.
-	Stray limit.Limit
+	// Unissued is of tokens and links that were never issued, from one client address.
+	// They count under Address as well. What is good gets through all the same, so few
+	// are free. It is also of requests for what is not to be had here.
+	Unissued limit.Limit
 	// Mail is of the requests that may send mail to one address.
 	Mail limit.Limit
 	// Alarm is of all clients together, once for failures and once for requests for
@@ -39,13 +39,13 @@ type Limits struct {
 // DefaultLimits let a person mistype a password a few times, and all machines together
 // guess about a hundred a day at one account.
 var DefaultLimits = Limits{
-	Account: limit.Limit{Free: 5, First: 5 * time.Second, Longest: 15 * time.Minute, Fade: 15 * time.Minute},
-	Total:   limit.Limit{Free: 5, First: 5 * time.Second, Longest: 30 * time.Minute, Fade: 30 * time.Minute},
-	Reserve: limit.Limit{Free: 20, First: time.Hour, Longest: time.Hour, Fade: time.Hour},
-	Address: limit.Limit{Free: 30, First: time.Second, Longest: 5 * time.Minute, Fade: time.Minute},
-	Stray:   limit.Limit{Free: 8, First: time.Second, Longest: 5 * time.Minute, Fade: time.Minute},
-	Mail:    limit.Limit{Free: 5, First: time.Minute, Longest: time.Hour, Fade: time.Hour},
-	Alarm:   limit.Limit{Free: 300, Fade: time.Second},
+	Account:  limit.Limit{Free: 5, First: 5 * time.Second, Longest: 15 * time.Minute, Fade: 15 * time.Minute},
+	Total:    limit.Limit{Free: 5, First: 5 * time.Second, Longest: 30 * time.Minute, Fade: 30 * time.Minute},
+	Reserve:  limit.Limit{Free: 20, First: time.Hour, Longest: time.Hour, Fade: time.Hour},
+	Address:  limit.Limit{Free: 30, First: time.Second, Longest: 5 * time.Minute, Fade: time.Minute},
+	Unissued: limit.Limit{Free: 8, First: time.Second, Longest: 5 * time.Minute, Fade: time.Minute},
+	Mail:     limit.Limit{Free: 5, First: time.Minute, Longest: time.Hour, Fade: time.Hour},
+	Alarm:    limit.Limit{Free: 300, Fade: time.Second},
 }
 
 // reserve takes the reservations of an attempt. An outage ends its wait. *LimitError,
@@ -119,20 +119,20 @@ func (s *Service) goodLink(t Ticket, c Client) limit.Attempt {
 	return a
 }
 
-// strayAttempt is an attempt with what nobody was given: see Limits.
-func (s *Service) strayAttempt(c Client) limit.Attempt {
+// unissuedAttempt is an attempt with a token or link that was never issued: see Limits.
+func (s *Service) unissuedAttempt(c Client) limit.Attempt {
 	if s.Limits == nil {
 		return limit.Attempt{}
 	}
 	return limit.Attempt{
-		Network: "strays " + site(c.Address), Alarm: s.alarm("alarm"),
-		Hold: append(s.networks("address", c, s.Limits.Address), s.networks("stray", c, s.Limits.Stray)...),
+		Network: "unissued " + site(c.Address), Alarm: s.alarm("alarm"),
+		Hold: append(s.networks("address", c, s.Limits.Address), s.networks("unissued", c, s.Limits.Unissued)...),
 	}
 }
 
-// countStray counts what nobody was given. *LimitError.
-func (s *Service) countStray(ctx context.Context, c Client) error {
-	return s.count(ctx, s.strayAttempt(c))
+// countUnissued counts a token or link that was never issued. *LimitError.
+func (s *Service) countUnissued(ctx context.Context, c Client) error {
+	return s.count(ctx, s.unissuedAttempt(c))
 }
 
 // count has an attempt count that needs no work. *LimitError.
@@ -151,7 +151,7 @@ func (s *Service) closedAttempt(c Client) limit.Attempt {
 	if s.Limits == nil {
 		return limit.Attempt{}
 	}
-	return limit.Attempt{Network: "strangers " + site(c.Address), Hold: s.networks("stray", c, s.Limits.Stray)}
+	return limit.Attempt{Network: "strangers " + site(c.Address), Hold: s.networks("unissued", c, s.Limits.Unissued)}
 }
 
 // mailAttempt is a request that may send mail to the address of the key. It counts apart

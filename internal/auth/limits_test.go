@@ -1164,7 +1164,7 @@ func TestMadeUpTokensCountAtTheLogout(t *testing.T) {
 	id, _, _ := strings.Cut(tokens.RefreshToken, ".")
 	madeUp := id + "." + strings.Repeat("A", 43)
 	var limit *auth.LimitError
-	for range auth.DefaultLimits.Stray.Free {
+	for range auth.DefaultLimits.Unissued.Free {
 		if err := f.LogoutByRefreshToken(t.Context(), madeUp, c); err != nil {
 			t.Fatal(err)
 		}

@@ -108,12 +108,12 @@ func (s Session) justRefreshed(now time.Time) bool {
 func (s *Service) Refresh(ctx context.Context, token string, c Client) (tokens Tokens, err error) {
 	t, ok := parseRefreshToken(token)
 	if !ok {
-		return Tokens{}, s.refuseStray(ctx, c)
+		return Tokens{}, s.refuseUnissued(ctx, c)
 	}
 	err = retry("refreshing session", func() error {
 		session, user, err := s.Store.SessionUser(ctx, t.session)
 		if errors.Is(err, ErrNotFound) {
-			return s.refuseStray(ctx, c)
+			return s.refuseUnissued(ctx, c)
 		}
 		if err != nil {
 			return fmt.Errorf("reading session: %w", err)
@@ -197,9 +197,9 @@ func (s *Service) refuseDead(ctx context.Context, session Session, c Client) err
 	return ErrInvalidToken
 }
 
-// refuseStray counts a token of no session, and refuses it. *LimitError.
-func (s *Service) refuseStray(ctx context.Context, c Client) error {
-	if err := s.countStray(ctx, c); err != nil {
+// refuseUnissued counts a token of no session, and refuses it. *LimitError.
+func (s *Service) refuseUnissued(ctx context.Context, c Client) error {
+	if err := s.countUnissued(ctx, c); err != nil {
 		return s.recordLimited(ctx, c, EventRefresh, User{}, err)
 	}
 	return s.refuseWrong(ctx, Session{}, c)
@@ -268,7 +268,7 @@ func (s *Service) searchedState(ctx context.Context, session Session, t refreshT
 	case t.chain != nil:
 		return s.searchChain(ctx, session, t.chain, c)
 	}
-	return tokenWrong, s.countStray(ctx, c)
+	return tokenWrong, s.countUnissued(ctx, c)
 }
 
 func hashSecret(secret []byte) []byte {

@@ -300,7 +300,7 @@ func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credential
 	if t, ok := s.redeemed(tickets, credentials, purposes); ok {
 		return s.goodLink(t, r.Client), true, nil
 	}
-	return s.strayAttempt(r.Client), false, nil
+	return s.unissuedAttempt(r.Client), false, nil
 }
 
 // refuseGoodLink records a link that was good and is void, or used by now. No limit stands
