@@ -89,7 +89,7 @@ func (s *Service) refuseClosed(ctx context.Context, kind EventKind, user User, c
 func (s *Service) registerNow(ctx context.Context, u User, c Client) (*Tokens, error) {
 	now := s.Now()
 	proof := Proof{AMR: []string{amrPassword}, ACR: acrOneProof, At: now}
-	session, tokens, err := s.newSession(ctx, u, proof, s.directGrant(), c, now)
+	session, tokens, err := s.newSession(ctx, u, proof, directGrant(), c, now)
 	if err != nil {
 		return nil, err
 	}

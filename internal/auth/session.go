@@ -19,7 +19,6 @@ type Proof struct {
 // A Grant is what a token is minted for.
 type Grant struct {
 	ClientID string // RFC 9068 section 2.2
-	Audience string
 	// Scope is what was asked for; empty: all that the user has.
 	Scope string
 }
@@ -80,7 +79,7 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Tokens, error) {
 		if err != nil {
 			return Tokens{}, err
 		}
-		tokens, err := s.openSession(ctx, a, s.directGrant(), r.Client)
+		tokens, err := s.openSession(ctx, a, directGrant(), r.Client)
 		if !errors.Is(err, errOtherCredentials) {
 			return tokens, err
 		}
@@ -92,7 +91,7 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Tokens, error) {
 var errOtherCredentials = errors.New("the user's credentials have changed")
 
 // directGrant is the grant of users who sign in here directly.
-func (s *Service) directGrant() Grant { return Grant{ClientID: ClientID, Audience: s.Audience} }
+func directGrant() Grant { return Grant{ClientID: ClientID} }
 
 // openSession stores a session of the user who was authenticated, bound to the epoch: a
 // password that is changed while the old one is being checked must not open a session. A
