@@ -55,9 +55,9 @@ func takesAway(before, after User) bool {
 	return false
 }
 
-// maxCredentials is how many credentials a user has at most: they are deleted with the
-// user, in one commit.
-const maxCredentials = 10
+// credentialsPage is how many credentials of a user are read, to be deleted with the user
+// in one commit.
+const credentialsPage = 10
 
 // deletion is the changes that delete a user with all credentials, and end the tokens.
 func (s *Service) deletion(ctx context.Context, u User, now time.Time) ([]Change, error) {
@@ -67,7 +67,7 @@ func (s *Service) deletion(ctx context.Context, u User, now time.Time) ([]Change
 
 // deletedCredentials is the changes that delete the credentials of a user who goes.
 func (s *Service) deletedCredentials(ctx context.Context, u User) ([]Change, error) {
-	credentials, err := s.Store.UserCredentials(ctx, u.ID, maxCredentials)
+	credentials, err := s.Store.UserCredentials(ctx, u.ID, credentialsPage)
 	if err != nil {
 		return nil, fmt.Errorf("reading credentials: %w", err)
 	}
