@@ -43,7 +43,7 @@ var floors = map[string][]string{
 	"internal/suggest":                 {},
 	"internal/weaksecret":              {},
 	// Floor 1
-	"internal/auth":    {".", "internal/identifier", "internal/limit", "internal/outbox", "internal/password"},
+	"internal/auth":    {".", "internal/identifier", "internal/limit", "internal/outbox", "internal/password", "internal/strictjson"},
 	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
 	"internal/keyring": {".", "internal/strictjson"},
 	// Floor 2

@@ -249,10 +249,10 @@ func (s *Service) Rename(ctx context.Context, claims latchkey.Claims, name strin
 		}
 		renamed := user
 		renamed.Name = name
-		if _, err := s.newUser(NewUser{ID: user.ID, Username: user.Username, Email: user.Email, Name: name, Scope: user.Scope}); err != nil {
+		if err := checkName(name); err != nil {
 			return err
 		}
-		now = identity(renamed, session.ID)
+		now = s.identity(renamed, session.ID)
 		e := sessionEvent(c, EventUserUpdated, OutcomeOK, session, s.Now())
 		return s.Store.Commit(ctx, append(s.changed(user, renamed, "", e.Time), AppendEvent{e})...)
 	})
@@ -299,8 +299,8 @@ type Identity struct {
 	Name          string
 	Email         string
 	EmailVerified bool
-	PendingEmail  string // takes the place of Email once it is proved
-	Scope         string
+	PendingEmail  string    // takes the place of Email once it is proved
+	Scope         string    // what the user may do, by roles too
 	SessionID     SessionID // empty: a token that belongs to no session
 }
 
@@ -315,12 +315,12 @@ func (s *Service) Me(ctx context.Context, c latchkey.Claims) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	return identity(user, session.ID), nil
+	return s.identity(user, session.ID), nil
 }
 
-func identity(u User, sid SessionID) Identity {
+func (s *Service) identity(u User, sid SessionID) Identity {
 	return Identity{
-		ID: u.ID, Username: u.Username, Name: u.Name, Scope: u.Scope, SessionID: sid,
+		ID: u.ID, Username: u.Username, Name: u.Name, Scope: s.scopeOf(u), SessionID: sid,
 		Email: u.Email, EmailVerified: u.EmailVerified, PendingEmail: u.PendingEmail,
 	}
 }

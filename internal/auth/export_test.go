@@ -8,3 +8,5 @@ func (r *Repeats) Add(key string, e Event) int { return len(r.repeats.add(key, e
 
 // Keys is how many keys are remembered.
 func (r *Repeats) Keys() int { return len(r.repeats.byKey) }
+
+var EncodeClaims = encodeClaims

@@ -34,7 +34,7 @@ type legacyUser struct {
 func (s *Service) legacyClaims(u User, session Session, now time.Time) legacyClaims {
 	return legacyClaims{
 		ExpiresAt: now.Add(s.AccessTokenTTL).Unix(), IssuedAt: now.Unix(), Subject: u.ID, SessionID: session.ID, ID: newID(), Epoch: session.Epoch, Rights: u.Rights,
-		User: legacyUser{Username: u.Username, Name: u.Name, Scope: granted(session.Scope, u.Scope)},
+		User: legacyUser{Username: s.tokenUsername(u), Name: u.Name, Scope: granted(session.Scope, s.scopeOf(u))},
 	}
 }
 
@@ -49,7 +49,7 @@ func (s *Service) legacyMe(ctx context.Context, c latchkey.Claims) (Identity, er
 	if user.ID == "" {
 		return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
 	}
-	return identity(user, ""), nil
+	return s.identity(user, ""), nil
 }
 
 // legacyBearer finds the user of a token without session; without ID: somebody who

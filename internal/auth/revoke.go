@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,19 +37,21 @@ func (s *Service) changed(before, after User, survivor SessionID, now time.Time)
 	return append(changes, s.revoked(Revocation{UserID: after.ID, Epoch: after.Epoch, Rights: after.Rights, Survivor: survivor}, now))
 }
 
-// takesAway reports whether a scope or a role is gone.
+// takesAway reports whether a scope, a role or an attribute is gone, or an attribute says
+// something else: tokens of before say what does not hold any more.
 func takesAway(before, after User) bool {
 	for scope := range strings.FieldsSeq(before.Scope) {
 		if !hasScope(after.Scope, scope) {
 			return true
 		}
 	}
-	has := make(map[string]bool, len(after.Roles))
-	for _, role := range after.Roles {
-		has[role] = true
-	}
 	for _, role := range before.Roles {
-		if !has[role] {
+		if !slices.Contains(after.Roles, role) {
+			return true
+		}
+	}
+	for name, value := range before.Attributes {
+		if after.Attributes[name] != value {
 			return true
 		}
 	}

@@ -89,6 +89,28 @@ func TestWhatEndsIsStored(t *testing.T) {
 			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Scope = "write admin read" })
 			return err
 		}, nothing},
+		"a role that is taken away": {func(f *fixture, own, _ auth.Tokens) error {
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Roles = []string{"auditor", "chief"} })
+			f.wantAlive("the session", own, true)
+			return err
+		}, user(0, 1)},
+		"a role that is added": {func(f *fixture, _, _ auth.Tokens) error {
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Roles = []string{"clerk", "chief", "auditor"} })
+			return err
+		}, nothing},
+		"an attribute that is taken away": {func(f *fixture, own, _ auth.Tokens) error {
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { delete(u.Attributes, "plan") })
+			f.wantAlive("the session", own, true)
+			return err
+		}, user(0, 1)},
+		"an attribute that changes": {func(f *fixture, _, _ auth.Tokens) error {
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Attributes["plan"] = "free" })
+			return err
+		}, user(0, 1)},
+		"an attribute that is added": {func(f *fixture, _, _ auth.Tokens) error {
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Attributes["tenant"] = "ulm" })
+			return err
+		}, nothing},
 		"another name": {func(f *fixture, own, _ auth.Tokens) error {
 			_, err := f.Rename(f.t.Context(), f.claimsOf(own), "Ada King", auth.Client{})
 			return err
@@ -96,7 +118,9 @@ func TestWhatEndsIsStored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.addAda()
+			f.add(auth.NewUser{
+				ID: "u1", Username: "Ada", Email: "ada@example.com", Scope: "read write", Roles: []string{"clerk", "auditor"}, Attributes: map[string]string{"plan": "pro"}, Password: password,
+			})
 			own, other := f.mustLogin("ada", password), f.mustLogin("ada", password)
 			if err := c.end(f, own, other); err != nil {
 				t.Fatal(err)

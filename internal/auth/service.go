@@ -73,6 +73,12 @@ type Config struct {
 	// Legacy mints tokens in the form of the system this one descends from:
 	// typ JWT, the user as an object, neither iss nor aud.
 	Legacy bool
+	// Roles are the scopes that users have by their roles.
+	Roles RoleTable
+	// TokenClaims go into every access token besides those that all have.
+	TokenClaims TokenClaims
+	// TokenUsername is the username of users who have none; empty is UsernameID.
+	TokenUsername TokenUsername
 	// AccessTokenTTL is how long an access token lives; 0 is
 	// DefaultAccessTokenTTL, or LegacyAccessTokenTTL with Legacy.
 	AccessTokenTTL time.Duration
@@ -125,6 +131,9 @@ func New(cfg Config) (*Service, error) {
 	var sender outbox.Sender
 	if cfg.Mailer != nil {
 		sender = mailQueue{s}
+	}
+	if err := s.checkTokenSize(); err != nil {
+		return nil, err
 	}
 	var err error
 	s.outbox, err = outbox.New(outbox.Config{Queue: mailQueue{s}, Sender: sender, Key: cfg.MailKey, Now: cfg.Now})

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -32,15 +31,8 @@ type accessClaims struct {
 
 // mint signs an access token of the session.
 func (s *Service) mint(ctx context.Context, u User, session Session, now time.Time) (string, error) {
-	claims, typ := any(accessClaims{
-		Issuer: s.Issuer, Subject: u.ID, Audience: s.Audience, ExpiresAt: now.Add(s.AccessTokenTTL).Unix(), IssuedAt: now.Unix(),
-		ID: newID(), ClientID: session.ClientID, SessionID: session.ID, Scope: granted(session.Scope, u.Scope), Username: u.Username,
-		AuthTime: session.Proof.At.Unix(), AMR: session.Proof.AMR, ACR: session.Proof.ACR, Epoch: session.Epoch, Rights: u.Rights,
-	}), "at+jwt"
-	if s.Legacy {
-		claims, typ = s.legacyClaims(u, session, now), "JWT"
-	}
-	doc, err := json.Marshal(claims)
+	typ, claims := s.claims(u, session, now)
+	doc, err := encodeClaims(claims, s.TokenClaims, u)
 	if err != nil {
 		return "", err
 	}
@@ -49,6 +41,18 @@ func (s *Service) mint(ctx context.Context, u User, session Session, now time.Ti
 		return "", fmt.Errorf("signing access token: %w", err)
 	}
 	return token, nil
+}
+
+// claims are those of every token, with the "typ" of its header.
+func (s *Service) claims(u User, session Session, now time.Time) (typ string, claims any) {
+	if s.Legacy {
+		return "JWT", s.legacyClaims(u, session, now)
+	}
+	return "at+jwt", accessClaims{
+		Issuer: s.Issuer, Subject: u.ID, Audience: s.Audience, ExpiresAt: now.Add(s.AccessTokenTTL).Unix(), IssuedAt: now.Unix(),
+		ID: newID(), ClientID: session.ClientID, SessionID: session.ID, Scope: granted(session.Scope, s.scopeOf(u)), Username: s.tokenUsername(u),
+		AuthTime: session.Proof.At.Unix(), AMR: session.Proof.AMR, ACR: session.Proof.ACR, Epoch: session.Epoch, Rights: u.Rights,
+	}
 }
 
 // granted is what of a scope that was asked for the user has; all of it when none was

@@ -47,8 +47,8 @@ type User struct {
 	// EpochAt is when it moved last. Tokens of the system this one descends from go by
 	// it: they have no epoch.
 	EpochAt time.Time
-	// Rights moves when a scope or role is taken away. It ends no session, only the
-	// tokens that were minted before.
+	// Rights moves when a scope, a role or an attribute is taken away, or an attribute
+	// changes. It ends no session, only the tokens that were minted before.
 	Rights int64
 	// SignInVersion is the Version of the sign-in.
 	SignInVersion int64
@@ -121,6 +121,7 @@ func (u User) greeting(to string) string {
 }
 
 const (
+	maxUserID = 128 // bytes
 	maxScope  = 2048
 	maxDevice = 256 // bytes
 	maxID     = 64  // bytes, of a session or ticket
@@ -152,9 +153,14 @@ func CleanScope(scope string) (string, error) {
 
 // MarshalJSON shows a user to operators, without the password hash.
 func (u User) MarshalJSON() ([]byte, error) {
+	attributes := u.Attributes
+	if attributes == nil {
+		attributes = map[string]string{} // null is another type to many programs
+	}
 	return json.Marshal(map[string]any{
 		"id": u.ID, "username": u.Username, "email": u.Email, "name": u.Name,
-		"scope": u.Scope, "disabled": u.Disabled, "has_password": u.PasswordHash != "",
+		"scope": u.Scope, "roles": append([]string{}, u.Roles...), "attributes": attributes,
+		"disabled": u.Disabled, "has_password": u.PasswordHash != "",
 		"created_at": u.CreatedAt.UTC(), "updated_at": u.UpdatedAt.UTC(),
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +24,9 @@ type NewUser struct {
 	EmailUnverified bool
 	Name            string
 	Scope           string
-	Password        string // checked and hashed; empty: nobody can log in with one
+	Roles           []string          // see CleanRoles
+	Attributes      map[string]string // see CleanAttributes
+	Password        string            // checked and hashed; empty: nobody can log in with one
 }
 
 // AddUser creates a user. *InvalidError, ErrTaken.
@@ -66,25 +69,35 @@ func (s *Service) newUser(n NewUser) (User, error) {
 	if _, err := UsernameKey(n.Username); err != nil {
 		return User{}, err
 	}
-	if err := identifier.CheckName(n.Name); err != nil {
-		return User{}, invalidMember("name", err)
+	if err := checkName(n.Name); err != nil {
+		return User{}, err
 	}
 	scope, err := CleanScope(n.Scope)
+	if err != nil {
+		return User{}, err
+	}
+	roles, err := CleanRoles(n.Roles)
+	if err != nil {
+		return User{}, err
+	}
+	attributes, err := CleanAttributes(n.Attributes)
 	if err != nil {
 		return User{}, err
 	}
 	now := s.Now()
 	return User{
 		ID: n.ID, Username: n.Username, Email: email, EmailVerified: email != "" && !n.EmailUnverified, Name: n.Name, Scope: scope,
-		CreatedAt: now, UpdatedAt: now,
+		Roles: roles, Attributes: attributes, CreatedAt: now, UpdatedAt: now,
 	}, nil
 }
+
+func checkName(name string) error { return invalidMember("name", identifier.CheckName(name)) }
 
 // checkID holds ids to visible ASCII: they become "sub", the principalId of a
 // policy and the value of a header.
 func checkID(id UserID) error {
-	if len(id) > 128 || strings.ContainsFunc(string(id), func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return invalid("id", "must be at most 128 visible ASCII characters without spaces")
+	if len(id) > maxUserID || strings.ContainsFunc(string(id), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return invalid("id", "must be at most %d visible ASCII characters without spaces", maxUserID)
 	}
 	return nil
 }
@@ -140,17 +153,20 @@ func (s *Service) NamedUser(ctx context.Context, text string) (User, error) {
 	return NamedUser(ctx, s.Store, text)
 }
 
-// UpdateUser changes a user and keeps trying while others change it too. Only
-// profile and scope may be changed this way: ids and usernames stay.
+// UpdateUser changes a user and keeps trying while others change it too. Only the address,
+// the name, scope, roles and attributes may be changed this way: ids and usernames stay.
 func (s *Service) UpdateUser(ctx context.Context, named string, change func(*User)) (User, error) {
 	return s.update(ctx, named, EventUserUpdated, func(u *User) error {
 		changed := *u
+		changed.Roles, changed.Attributes = slices.Clone(u.Roles), maps.Clone(u.Attributes)
 		change(&changed)
-		checked, err := s.newUser(NewUser{ID: u.ID, Username: u.Username, Email: changed.Email, Name: changed.Name, Scope: changed.Scope})
+		checked, err := s.newUser(NewUser{
+			ID: u.ID, Username: u.Username, Email: changed.Email, Name: changed.Name, Scope: changed.Scope, Roles: changed.Roles, Attributes: changed.Attributes,
+		})
 		if err == nil && checked.Email != u.Email {
 			u.Email, u.EmailVerified, u.PendingEmail = checked.Email, checked.EmailVerified, ""
 		}
-		u.Name, u.Scope = checked.Name, checked.Scope
+		u.Name, u.Scope, u.Roles, u.Attributes = checked.Name, checked.Scope, checked.Roles, checked.Attributes
 		return err
 	})
 }
@@ -219,6 +235,15 @@ func (s *Service) invited(ctx context.Context, u User, n NewUser, key string, no
 	}
 	again := there // what is said now counts, what is not said stays
 	again.Name, again.Scope = cmp.Or(u.Name, there.Name), cmp.Or(u.Scope, there.Scope)
+	if len(u.Roles) > 0 {
+		again.Roles = u.Roles
+	}
+	attributes := make(map[string]string)
+	maps.Copy(attributes, there.Attributes)
+	maps.Copy(attributes, u.Attributes)
+	if again.Attributes, err = CleanAttributes(attributes); err != nil {
+		return User{}, nil, err
+	}
 	if named := identifier.Trim(n.Username); named != "" {
 		again.Username = named
 	}

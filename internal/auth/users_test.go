@@ -106,6 +106,15 @@ func TestPasswordsAreAlikeOnEveryKeyboard(t *testing.T) {
 	}
 }
 
+// attributesOf returns n attributes of so many bytes each.
+func attributesOf(n, size int) map[string]string {
+	all := make(map[string]string)
+	for i := range n {
+		all[fmt.Sprint("a", i)] = strings.Repeat("x", size)
+	}
+	return all
+}
+
 func TestMembersOfAUserAreChecked(t *testing.T) {
 	good := auth.NewUser{ID: "u1", Username: "ada", Email: "ada@example.com", Name: "Ada", Scope: "a b", Password: password}
 	for name, c := range map[string]struct {
@@ -122,9 +131,25 @@ func TestMembersOfAUserAreChecked(t *testing.T) {
 		"scope with a quote":    {func(n *auth.NewUser) { n.Scope = `a "b"` }, "scope"},
 		"scope beyond ASCII":    {func(n *auth.NewUser) { n.Scope = "é" }, "scope"},
 		"scope without end":     {func(n *auth.NewUser) { n.Scope = strings.Repeat("a ", 2000) }, "scope"},
-		"id with a space":       {func(n *auth.NewUser) { n.ID = "u 1" }, "id"},
-		"id with a line break":  {func(n *auth.NewUser) { n.ID = "u1\n" }, "id"},
-		"id of 129":             {func(n *auth.NewUser) { n.ID = auth.UserID(strings.Repeat("1", 129)) }, "id"},
+		"a role with a space":   {func(n *auth.NewUser) { n.Roles = []string{"clerk", "a b"} }, "roles"},
+		"a role of 65":          {func(n *auth.NewUser) { n.Roles = []string{strings.Repeat("r", 65)} }, "roles"},
+		"no role's name":        {func(n *auth.NewUser) { n.Roles = []string{""} }, "roles"},
+		"33 roles":              {func(n *auth.NewUser) { n.Roles = strings.Split("r"+strings.Repeat(",r", 32), ",") }, "roles"},
+		"roles of 520 bytes": {func(n *auth.NewUser) {
+			n.Roles = strings.Split(strings.Repeat("r", 52)+strings.Repeat(","+strings.Repeat("r", 52), 9), ",")
+		}, "roles"},
+		"an attribute's name":  {func(n *auth.NewUser) { n.Attributes = map[string]string{"a b": "x"} }, "attributes"},
+		"a nameless attribute": {func(n *auth.NewUser) { n.Attributes = map[string]string{"": "x"} }, "attributes"},
+		"an empty attribute":   {func(n *auth.NewUser) { n.Attributes = map[string]string{"a": ""} }, "attributes"},
+		"an attribute of 257":  {func(n *auth.NewUser) { n.Attributes = map[string]string{"a": strings.Repeat("x", 257)} }, "attributes"},
+		"129 quotes":           {func(n *auth.NewUser) { n.Attributes = map[string]string{"a": strings.Repeat(`"`, 129)} }, "attributes"},
+		"a line break in one":  {func(n *auth.NewUser) { n.Attributes = map[string]string{"a": "x\r\ny"} }, "attributes"},
+		"blanks around one":    {func(n *auth.NewUser) { n.Attributes = map[string]string{"a": " x"} }, "attributes"},
+		"one that is no UTF-8": {func(n *auth.NewUser) { n.Attributes = map[string]string{"a": "\xff"} }, "attributes"},
+		"attributes of 2 KB":   {func(n *auth.NewUser) { n.Attributes = attributesOf(8, 256) }, "attributes"},
+		"id with a space":      {func(n *auth.NewUser) { n.ID = "u 1" }, "id"},
+		"id with a line break": {func(n *auth.NewUser) { n.ID = "u1\n" }, "id"},
+		"id of 129":            {func(n *auth.NewUser) { n.ID = auth.UserID(strings.Repeat("1", 129)) }, "id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
