@@ -75,15 +75,21 @@ func TestDeletedUsersAreNotImportedAgain(t *testing.T) {
 func TestEveryMemberOfARecordIsImported(t *testing.T) {
 	f := newFixture(t)
 	rows := take(t, f.importer(false),
-		`{"id":"u9","username":"Ada","email":"Ada@example.com","email_verified":false,"name":"Ada L.","scope":" read  write ","disabled":true,"created_at":"2001-02-03T04:05:06.7+02:00","password_hash":"`+someHash+`"}`,
-		`{"id":2,"email":"grace@example.com"}`)
-	if diff := cmp.Diff([]string{"new", "new"}, outcomes(rows)); diff != "" {
+		`{"id":"u9","username":"Ada","email":"Ada@example.com","email_verified":false,"name":"Ada L.","scope":" read  write ","roles":["clerk","auditor"],"attributes":{"tenant":"ulm","seats":7,"beta":true,"none":null,"empty":""},"disabled":true,"created_at":"2001-02-03T04:05:06.7+02:00","password_hash":"`+someHash+`"}`,
+		`{"id":2,"email":"grace@example.com","roles":" auditor  clerk ","attributes":"{\"tenant\":\"ulm\"}"}`,
+		`{"id":3,"username":"none","roles":null,"attributes":{}}`)
+	if diff := cmp.Diff([]string{"new", "new", "new"}, outcomes(rows)); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	want := []auth.User{
-		{ID: "2", Username: "2", Email: "grace@example.com", EmailVerified: true, CreatedAt: start, UpdatedAt: start, Version: 1, SignInVersion: 1},
+		{
+			ID: "2", Username: "2", Email: "grace@example.com", EmailVerified: true, Roles: []string{"auditor", "clerk"}, Attributes: map[string]string{"tenant": "ulm"},
+			CreatedAt: start, UpdatedAt: start, Version: 1, SignInVersion: 1,
+		},
+		{ID: "3", Username: "none", CreatedAt: start, UpdatedAt: start, Version: 1, SignInVersion: 1},
 		{
 			ID: "u9", Username: "Ada", Email: "Ada@example.com", Name: "Ada L.", Scope: "read write", Disabled: true, PasswordHash: someHash,
+			Roles: []string{"auditor", "clerk"}, Attributes: map[string]string{"tenant": "ulm", "seats": "7", "beta": "true"},
 			CreatedAt: time.Date(2001, 2, 3, 2, 5, 6, 7e8, time.UTC), UpdatedAt: start, Version: 1, SignInVersion: 1,
 		},
 	}
@@ -97,7 +103,7 @@ func TestEveryMemberOfARecordIsImported(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
 	}
-	if n := len(f.events()); n != 2 {
+	if n := len(f.events()); n != 3 {
 		t.Errorf("%d events, want one per user", n)
 	}
 }

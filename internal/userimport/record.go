@@ -23,7 +23,7 @@ const legacyIterations = 4096
 // may stand as the old system kept it (the digest in "password", and "salt") or
 // as Keycloak exports it ("secretData" and "credentialData").
 var members = []string{
-	"id", "username", "email", "email_verified", "name", "scope", "disabled", "created_at", "password_hash",
+	"id", "username", "email", "email_verified", "name", "scope", "roles", "attributes", "disabled", "created_at", "password_hash",
 	"password", "salt", "secretData", "credentialData",
 }
 
@@ -50,14 +50,15 @@ func CheckMember(name string) error {
 var otherNames = map[string]string{
 	"userid": "id", "localid": "id", "uid": "id", "uuid": "id", "sub": "id", "username": "username", "login": "username", "userlogin": "username",
 	"mail": "email", "emailaddress": "email", "useremail": "email", "emailverified": "email_verified", "emailconfirmed": "email_verified", "verified": "email_verified",
-	"displayname": "name", "fullname": "name", "scopes": "scope", "roles": "scope", "createdat": "created_at", "created": "created_at",
+	"displayname": "name", "fullname": "name", "scopes": "scope", "role": "roles", "realmroles": "roles", "groups": "roles", "appmetadata": "attributes", "customattributes": "attributes", "customclaims": "attributes", "createdat": "created_at", "created": "created_at",
 	"passwordhash": "password_hash", "hash": "password_hash", "userpass": "password_hash", "encryptedpassword": "password_hash", "userpassword": "password_hash",
-	"secretdata": "secretData", "credentialdata": "credentialData", "id": "id", "email": "email", "name": "name", "scope": "scope", "disabled": "disabled",
+	"secretdata": "secretData", "credentialdata": "credentialData", "id": "id", "email": "email", "name": "name", "scope": "scope", "roles": "roles", "attributes": "attributes", "disabled": "disabled",
 }
 
 // Parse reads one line of an import file: a JSON object whose members are
 // those of ParseFields, email_verified and disabled true or false, id text
-// or a number, all others text. null stands for absent.
+// or a number, roles text or a list, attributes an object or its text, all others text.
+// null stands for absent.
 func Parse(line string, keyBytes int) (auth.ImportRecord, error) {
 	fields := make(map[string]string)
 	err := strictjson.Object(line, func(name string, v strictjson.Value) error {
@@ -71,7 +72,7 @@ func Parse(line string, keyBytes int) (auth.ImportRecord, error) {
 	var twice *strictjson.DuplicateError
 	if errors.As(err, &twice) {
 		if unknown := CheckMember(twice.Name); unknown != nil {
-			return auth.ImportRecord{}, unknown
+			return auth.ImportRecord{}, fmt.Errorf("%w; or it is an attribute that stands twice", unknown)
 		}
 	}
 	if err != nil {
@@ -98,16 +99,23 @@ func valueOf(name string, v strictjson.Value) (string, error) {
 		}
 	}
 	text, ok := v.Text()
-	if !ok {
-		return "", fmt.Errorf("member %q must be a string", name)
+	switch {
+	case ok:
+		return text, nil
+	case name == "roles" && v.Kind() == strictjson.Array:
+		return wordsOf(v)
+	case name == "attributes" && v.Kind() == strictjson.Members:
+		return v.Raw(), nil
 	}
-	return text, nil
+	return "", fmt.Errorf("member %q must be a string", name)
 }
 
 // ParseFields reads a record from its members as text; an empty one is
 // absent. Nothing is hashed. The members:
 //
 //   - id, username, email, name, scope: as in auth.NewUser
+//   - roles: words separated by spaces
+//   - attributes: a JSON object of texts, numbers, true and false
 //   - email_verified: true (also when absent: the operator vouches) or false, in
 //     any case, 1 or 0, yes or no
 //   - disabled: the same, false when absent
@@ -131,7 +139,12 @@ func ParseFields(fields map[string]string, keyBytes int) (auth.ImportRecord, err
 	}
 	r := auth.ImportRecord{NewUser: auth.NewUser{
 		ID: auth.UserID(fields["id"]), Username: identifier.Trim(fields["username"]), Email: identifier.Trim(fields["email"]), Name: fields["name"], Scope: fields["scope"],
+		Roles: strings.Fields(fields["roles"]),
 	}}
+	var err error
+	if r.Attributes, err = parseAttributes(fields["attributes"]); err != nil {
+		return r, err
+	}
 	verified, err := parseBool(fields, "email_verified", true)
 	if err != nil {
 		return r, err
