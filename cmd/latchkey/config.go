@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/latchkey-auth/latchkey/internal/app"
+	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/setting"
@@ -103,6 +104,7 @@ type yamlRoute struct {
 	Route  string    `yaml:"route"`
 	Public bool      `yaml:"public"`
 	Scopes yaml.Node `yaml:"scopes"`
+	Roles  yaml.Node `yaml:"roles"`
 	To     string    `yaml:"to"`
 }
 
@@ -131,12 +133,16 @@ func (r yamlRoute) scopes() (scopes []string, anyOf bool, err error) {
 }
 
 // routes are one for each verb.
-func (r yamlRoute) routes() ([]gateway.Route, error) {
+func (r yamlRoute) routes(table auth.RoleTable) ([]gateway.Route, error) {
 	verbs, path, err := gateway.ParseRoute(r.Route)
 	if err != nil {
 		return nil, err
 	}
-	scopes, anyOf, err := r.scopes()
+	needs := r.scopes
+	if !r.Roles.IsZero() {
+		needs = func() ([]string, bool, error) { return r.scopesOfRoles(table) }
+	}
+	scopes, anyOf, err := needs()
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +164,8 @@ func parseConfig(doc []byte) (fileConfig, error) {
 	var file struct {
 		Routes    []yamlRoute                           `yaml:"routes"`
 		Responses map[gateway.ResponseType]yamlResponse `yaml:"gateway-responses"`
+		Roles     yaml.Node                             `yaml:"roles"`
+		Token     yamlToken                             `yaml:"token"`
 		Settings  map[string]yaml.Node                  `yaml:",inline"`
 	}
 	d := yaml.NewDecoder(bytes.NewReader(doc))
@@ -170,7 +178,7 @@ func parseConfig(doc []byte) (fileConfig, error) {
 	}
 	for name, node := range file.Settings {
 		if !slices.Contains(fileSettings, name) {
-			return c, fmt.Errorf("line %d: unknown setting %q%s", node.Line, name, knownMembers(name, append([]string{"routes", "gateway-responses"}, fileSettings...)))
+			return c, fmt.Errorf("line %d: unknown setting %q%s", node.Line, name, knownMembers(name, append([]string{"routes", "gateway-responses", "roles", "token"}, fileSettings...)))
 		}
 		value, err := settingText(&node)
 		if err != nil {
@@ -184,8 +192,12 @@ func parseConfig(doc []byte) (fileConfig, error) {
 		}
 		c.settings[name] = value
 	}
+	roles, err := c.setTables(file.Roles, file.Token)
+	if err != nil {
+		return c, err
+	}
 	for _, r := range file.Routes {
-		routes, err := r.routes()
+		routes, err := r.routes(roles)
 		if err != nil {
 			return c, err
 		}
@@ -195,7 +207,6 @@ func parseConfig(doc []byte) (fileConfig, error) {
 	for t, r := range file.Responses {
 		overrides[t] = gateway.Response{StatusCode: r.Status, Headers: r.Headers, Body: r.Body}
 	}
-	var err error
 	c.responses, err = gateway.OverrideResponses(overrides)
 	return c, err
 }
@@ -217,7 +228,9 @@ func knownMembers(name string, known []string) string {
 }
 
 // yamlMembers are the members of our types in the file.
-var yamlMembers = map[string][]string{"yamlRoute": {"route", "public", "scopes", "to"}, "yamlResponse": {"status", "headers", "body"}}
+var yamlMembers = map[string][]string{
+	"yamlRoute": {"route", "public", "scopes", "roles", "to"}, "yamlResponse": {"status", "headers", "body"}, "yamlToken": {"claims", "username"},
+}
 
 var unknownMember = regexp.MustCompile(`field (\S+) not found in type main\.(\w+)`)
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -30,22 +31,32 @@ everyone logs in with the same password. The master key is not in it, nor are se
 
 // exportedUser has the members that import reads, in the order of the columns.
 type exportedUser struct {
-	ID            auth.UserID `json:"id"`
-	Username      string      `json:"username"`
-	Email         string      `json:"email,omitempty"`
-	EmailVerified bool        `json:"email_verified"`
-	Name          string      `json:"name"`
-	Scope         string      `json:"scope"`
-	Disabled      bool        `json:"disabled"`
-	CreatedAt     time.Time   `json:"created_at"`
-	PasswordHash  string      `json:"password_hash,omitempty"`
+	ID            auth.UserID       `json:"id"`
+	Username      string            `json:"username"`
+	Email         string            `json:"email,omitempty"`
+	EmailVerified bool              `json:"email_verified"`
+	Name          string            `json:"name"`
+	Scope         string            `json:"scope"`
+	Roles         []string          `json:"roles,omitempty"`
+	Attributes    map[string]string `json:"attributes,omitempty"`
+	Disabled      bool              `json:"disabled"`
+	CreatedAt     time.Time         `json:"created_at"`
+	PasswordHash  string            `json:"password_hash,omitempty"`
 }
 
-var exportColumns = []string{"id", "username", "email", "email_verified", "name", "scope", "disabled", "created_at", "password_hash"}
+var exportColumns = []string{"id", "username", "email", "email_verified", "name", "scope", "roles", "attributes", "disabled", "created_at", "password_hash"}
 
 func (u exportedUser) record() []string {
-	return []string{string(u.ID), u.Username, u.Email, strconv.FormatBool(u.EmailVerified), u.Name, u.Scope,
+	return []string{string(u.ID), u.Username, u.Email, strconv.FormatBool(u.EmailVerified), u.Name, u.Scope, strings.Join(u.Roles, " "), u.attributes(),
 		strconv.FormatBool(u.Disabled), u.CreatedAt.Format(time.RFC3339Nano), u.PasswordHash}
+}
+
+// attributes are a JSON object in a column.
+func (u exportedUser) attributes() string {
+	if len(u.Attributes) == 0 {
+		return ""
+	}
+	return jsonText(u.Attributes)
 }
 
 func (c *usersExportCmd) Run(ctx context.Context, p *process) error {
@@ -89,7 +100,7 @@ func (c *usersExportCmd) write(ctx context.Context, s *auth.Service, w io.Writer
 		if err != nil {
 			return n, err
 		}
-		e := exportedUser{u.ID, u.Username, u.Email, u.EmailVerified || u.Email == "", u.Name, u.Scope, u.Disabled, u.CreatedAt.UTC(), u.PasswordHash}
+		e := exportedUser{u.ID, u.Username, u.Email, u.EmailVerified || u.Email == "", u.Name, u.Scope, u.Roles, u.Attributes, u.Disabled, u.CreatedAt.UTC(), u.PasswordHash}
 		if c.Format == formatCSV {
 			err = columns.Write(e.record())
 		} else {

@@ -128,6 +128,7 @@ type issueFlags struct {
 	AppURL    string `name:"app-url" help:"Where the pages that links in mail open lead on to when all is done. Default: nowhere." env:"LATCHKEY_APP_URL" placeholder:"URL" group:"Listening"`
 	Issuer    string `help:"iss of tokens. Default: the public URL." env:"LATCHKEY_ISSUER" placeholder:"URL"`
 	Audience  string `help:"aud of tokens. Default: the issuer." env:"LATCHKEY_AUDIENCE" placeholder:"NAME"`
+	tokenFlags
 	signingFlags
 	accountFlags `group:"Accounts and sessions"`
 }
@@ -140,12 +141,13 @@ func (i issueFlags) Validate() error {
 	if u, err := url.Parse(i.AppURL); i.AppURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil) {
 		return fmt.Errorf("--app-url %q must be the URL of a page, https://app.example.com/login", i.AppURL)
 	}
-	return i.accountFlags.Validate()
+	return errors.Join(i.tokenFlags.Validate(), i.accountFlags.Validate())
 }
 
 func (i issueFlags) fill(cfg *app.Config) {
 	cfg.Name, cfg.NoLimits, cfg.SigningAlg = os.Getenv(awslambda.EnvAppName), i.Limits == "off", i.SigningAlg
 	cfg.PublicURL, cfg.AppURL, cfg.Issuer, cfg.Audience = i.PublicURL, i.AppURL, i.Issuer, i.Audience
+	i.tokenFlags.fill(cfg)
 	i.accountFlags.fill(cfg)
 }
 
@@ -162,6 +164,47 @@ func checkPublicURL(text string) error {
 func isPrefix(u *url.URL) bool {
 	below := strings.TrimSuffix(u.Path, "/")
 	return u.RawPath == "" && !strings.HasSuffix(below, "/") && (below == "" || path.Clean(below) == below)
+}
+
+// tokenFlags say what tokens tell of a user. The file writes the first two as tables.
+type tokenFlags struct {
+	Roles         string `help:"Scopes that roles give, a JSON object of lists: '{\"clerk\":[\"orders:read\"]}'. In the file: roles, a table." env:"LATCHKEY_ROLES" placeholder:"JSON"`
+	TokenClaims   string `name:"token-claims" help:"Claims of tokens beside those that all have, and what of the user each tells (email, name, roles, attributes.NAME), a JSON object: '{\"tenant\":\"attributes.tenant\"}'. In the file: token: claims, a table." env:"LATCHKEY_TOKEN_CLAIMS" placeholder:"JSON"`
+	TokenUsername string `name:"token-username" help:"Username in tokens of users who have none of their own, because they registered: id, name (which its owner chooses, and others may have) or email (once it is confirmed) (${default}). In the file: token: username." env:"LATCHKEY_TOKEN_USERNAME" enum:"id,name,email" default:"id" placeholder:"id|name|email"`
+}
+
+func (f tokenFlags) Validate() error {
+	_, roles := f.roles()
+	_, claims := f.claims()
+	return errors.Join(roles, claims)
+}
+
+func (f tokenFlags) roles() (auth.RoleTable, error) {
+	if f.Roles == "" {
+		return nil, nil
+	}
+	t, err := auth.ParseRoleTable(f.Roles)
+	if err != nil {
+		return nil, fmt.Errorf("--roles: %w", err)
+	}
+	return t, nil
+}
+
+func (f tokenFlags) claims() (auth.TokenClaims, error) {
+	if f.TokenClaims == "" {
+		return nil, nil
+	}
+	c, err := auth.ParseTokenClaims(f.TokenClaims)
+	if err != nil {
+		return nil, fmt.Errorf("--token-claims: %w", err)
+	}
+	return c, nil
+}
+
+func (f tokenFlags) fill(cfg *app.Config) {
+	cfg.Roles, _ = f.roles() // Validate has seen them
+	cfg.TokenClaims, _ = f.claims()
+	cfg.TokenUsername = auth.TokenUsername(f.TokenUsername)
 }
 
 type signingFlags struct {

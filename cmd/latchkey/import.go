@@ -31,6 +31,8 @@ Members, or columns; empty ones are absent:
   username, email    To log in with: one of them at least.
   email_verified     true, also when absent: you vouch for the address; or false. In CSV also TRUE, 1, yes, ….
   name, scope        Text for people to read; words separated by spaces.
+  roles              Words separated by spaces; in JSON also a list.
+  attributes         A JSON object of texts, numbers, true and false.
   disabled           true or false.
   created_at         2006-01-02T15:04:05Z. Default: now.
   password_hash      argon2, bcrypt, scrypt, PBKDF2, Firebase scrypt, SHA-crypt, SSHA, phpass or that of ASP.NET

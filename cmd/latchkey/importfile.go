@@ -138,6 +138,7 @@ const (
 	hintLines    = "an object stands in several lines; write one per line: jq -c . FILE"
 	hintFirebase = `the file is an export of Firebase; write a line for each user, with the hash parameters that the Firebase console shows in place of ln, r, sep and key: ` +
 		`jq -c '(.users // [.])[] | {id: .localId, email, email_verified: (.emailVerified // false), name: .displayName, disabled, ` +
+		`attributes: ((.customAttributes // "{}") | fromjson | map_values(if type == "array" then map(tostring) | join(",") else . end)), ` +
 		`password_hash: (if .passwordHash then "$firebase-scrypt$ln=14,r=8,sep=Bw==,key=SIGNER_KEY$" + .salt + "$" + .passwordHash else null end)}' FILE`
 	hintAuth0 = `the file is an export of Auth0; write a line for each user: ` +
 		`jq -c '{id: (.user_id // "auth0|" + ._id["$oid"]), username, email, email_verified: (.email_verified // false), name, created_at, password_hash: .passwordHash}' FILE`

@@ -86,7 +86,7 @@ func settingsTable(t *testing.T) string {
 	for _, name := range names {
 		s := settings[name]
 		inFile := ""
-		if slices.Contains(fileSettings, name) {
+		if slices.Contains(fileSettings, name) || slices.Contains(fileTables, name) {
 			inFile = "yes"
 		}
 		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s | %s |\n", name, s.flag.Envs[0], inFile, defaultsText(s.defaults), meaning(s.flag))

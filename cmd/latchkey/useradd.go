@@ -10,20 +10,21 @@ import (
 )
 
 type usersAddCmd struct {
-	User          string `arg:"" optional:"" help:"Username, or e-mail address: in place of --username or --email."`
-	Username      string `help:"Name to log in with. Default, with --email: the new user's id." placeholder:"NAME"`
-	Email         string `help:"E-mail address, to log in with too." placeholder:"ADDR"`
-	Name          string `help:"Name for people to read." placeholder:"TEXT"`
-	Scope         string `help:"What the user may do: words separated by spaces." placeholder:"\"A B\""`
-	PasswordStdin bool   `help:"Read the password from standard input instead of asking for it."`
-	JSON          bool   `help:"Print JSON."`
+	User     string `arg:"" optional:"" help:"Username, or e-mail address: in place of --username or --email."`
+	Username string `help:"Name to log in with. Default, with --email: the new user's id." placeholder:"NAME"`
+	Email    string `help:"E-mail address, to log in with too." placeholder:"ADDR"`
+	Name     string `help:"Name for people to read." placeholder:"TEXT"`
+	Scope    string `help:"What the user may do: words separated by spaces." placeholder:"\"A B\""`
+	describedFlags
+	PasswordStdin bool `help:"Read the password from standard input instead of asking for it."`
+	JSON          bool `help:"Print JSON."`
 	dataFlags
 	newPasswordFlags
 }
 
 // Validate sorts the argument and refuses what cannot be meant.
 func (c *usersAddCmd) Validate() error {
-	if err := errors.Join(takeArgument(c.User, &c.Username, &c.Email), checkScopeText(c.Scope)); err != nil {
+	if err := errors.Join(takeArgument(c.User, &c.Username, &c.Email), checkScopeText(c.Scope), c.describedFlags.Validate()); err != nil {
 		return err
 	}
 	if c.Username == "" && c.Email == "" {
@@ -65,10 +66,13 @@ func (c *usersAddCmd) Run(ctx context.Context, p *process) error {
 		if err != nil {
 			return err
 		}
-		u, err := s.AddUser(ctx, auth.NewUser{Username: c.Username, Email: c.Email, Name: c.Name, Scope: c.Scope, Password: password})
+		u, err := s.AddUser(ctx, auth.NewUser{
+			Username: c.Username, Email: c.Email, Name: c.Name, Scope: c.Scope, Roles: c.roles(), Attributes: c.attributes(nil), Password: password,
+		})
 		if err != nil {
 			return err
 		}
+		p.warnRoles(u)
 		return p.showUser(u, c.JSON, "added")
 	}, c.newPasswordFlags.apply)
 }

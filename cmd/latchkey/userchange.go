@@ -12,22 +12,27 @@ type usersUpdateCmd struct {
 	Scope *string `help:"New scope; an empty one takes all away." placeholder:"\"A B\""`
 	Name  *string `help:"New name for people to read." placeholder:"TEXT"`
 	Email *string `help:"New e-mail address; an empty one removes it." placeholder:"ADDR"`
-	JSON  bool    `help:"Print JSON."`
+	// The tags of describedFlags say what is given to a new user.
+	Role []string `help:"New roles, in place of all: repeat it, or separate several by commas. An empty one takes all away." sep:"none" placeholder:"NAME"`
+	Attr []string `help:"An attribute to add or change, NAME=VALUE; NAME= removes it. Repeat it for several." sep:"none" placeholder:"NAME=VALUE"`
+	JSON bool     `help:"Print JSON."`
 	dataFlags
 }
 
 // Validate refuses a command that changes nothing.
 func (c *usersUpdateCmd) Validate() error {
-	if c.Scope == nil && c.Name == nil && c.Email == nil {
-		return errors.New("nothing to change: give --scope, --name or --email")
+	if c.Scope == nil && c.Name == nil && c.Email == nil && c.Role == nil && c.Attr == nil {
+		return errors.New("nothing to change: give --scope, --role, --attr, --name or --email")
 	}
+	scope := ""
 	if c.Scope != nil {
-		return checkScopeText(*c.Scope)
+		scope = *c.Scope
 	}
-	return nil
+	return errors.Join(checkScopeText(scope), checkAttributes(c.Attr))
 }
 
 func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
+	described := describedFlags{Role: c.Role, Attr: c.Attr}
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
 		u, err := s.UpdateUser(ctx, c.User, func(u *auth.User) {
 			for _, change := range []struct {
@@ -38,11 +43,16 @@ func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
 					*change.to = *change.from
 				}
 			}
+			if c.Role != nil {
+				u.Roles = described.roles()
+			}
+			u.Attributes = described.attributes(u.Attributes)
 		})
 		if err != nil {
 			return err
 		}
-		return p.showUser(u, c.JSON, "updated; tokens issued before keep the old values until they expire")
+		p.warnRoles(u)
+		return p.showUser(u, c.JSON, "updated; access tokens issued before say at authorizers what they say until they expire")
 	})
 }
 

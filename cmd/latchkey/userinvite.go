@@ -14,11 +14,12 @@ import (
 )
 
 type usersInviteCmd struct {
-	Address   string `arg:"" optional:"" name:"email" help:"E-mail address: in place of --email." placeholder:"ADDR"`
-	Email     string `help:"E-mail address; the link goes there, and the user logs in with it." placeholder:"ADDR"`
-	Username  string `help:"Name to log in with too. Default: the new user's id." placeholder:"NAME"`
-	Name      string `help:"Name for people to read." placeholder:"TEXT"`
-	Scope     string `help:"What the user may do: words separated by spaces." placeholder:"\"A B\""`
+	Address  string `arg:"" optional:"" name:"email" help:"E-mail address: in place of --email." placeholder:"ADDR"`
+	Email    string `help:"E-mail address; the link goes there, and the user logs in with it." placeholder:"ADDR"`
+	Username string `help:"Name to log in with too. Default: the new user's id." placeholder:"NAME"`
+	Name     string `help:"Name for people to read." placeholder:"TEXT"`
+	Scope    string `help:"What the user may do: words separated by spaces." placeholder:"\"A B\""`
+	describedFlags
 	PublicURL string `name:"public-url" help:"Base of the link: the service's --public-url. Default, in a directory of offline: where offline serves." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
 	JSON      bool   `help:"Print JSON."`
 	dataFlags
@@ -33,7 +34,7 @@ func (c *usersInviteCmd) Validate() error {
 	if c.Email == "" {
 		return errors.New("give the e-mail address that the link goes to")
 	}
-	return errors.Join(checkPublicURL(c.PublicURL), checkScopeText(c.Scope))
+	return errors.Join(checkPublicURL(c.PublicURL), checkScopeText(c.Scope), c.describedFlags.Validate())
 }
 
 func (c *usersInviteCmd) Run(ctx context.Context, p *process) error {
@@ -42,10 +43,13 @@ func (c *usersInviteCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
-		u, err := s.Invite(ctx, auth.NewUser{Username: c.Username, Email: c.Email, Name: c.Name, Scope: c.Scope})
+		u, err := s.Invite(ctx, auth.NewUser{
+			Username: c.Username, Email: c.Email, Name: c.Name, Scope: c.Scope, Roles: c.roles(), Attributes: c.attributes(nil),
+		})
 		if err != nil {
 			return err
 		}
+		p.warnRoles(u)
 		return p.showUser(u, c.JSON, fmt.Sprintf("is invited; "+link.sent, u.Email))
 	}, func(cfg *auth.Config) error {
 		cfg.SendsMail, cfg.PublicURL = true, link.url

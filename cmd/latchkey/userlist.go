@@ -29,7 +29,7 @@ func (c *usersListCmd) Run(ctx context.Context, p *process) error {
 			case !matchesUser(u, c.Match):
 				continue
 			case !c.JSON:
-				t.add(string(u.ID), ownUsername(u), u.Email, printable(u.Name), u.Scope, userState(u))
+				t.add(string(u.ID), ownUsername(u), u.Email, printable(u.Name), strings.Join(u.Roles, ","), u.Scope, userState(u))
 				continue
 			}
 			if err := printLine(p.stdout, u); err != nil {
@@ -43,9 +43,9 @@ func (c *usersListCmd) Run(ctx context.Context, p *process) error {
 	})
 }
 
-// usersColumns: on a narrow terminal the scope and name give way first. The id is
-// never shortened: people copy it.
-var usersColumns = []column{{title: "ID"}, {title: "USERNAME", min: 12}, {title: "EMAIL", min: 16}, {title: "NAME", min: 8, yields: 1}, {title: "SCOPE", min: 8, yields: 2}, {title: "STATE"}}
+// usersColumns: on a narrow terminal scope, roles and name give way first. The id is never
+// shortened: people copy it.
+var usersColumns = []column{{title: "ID"}, {title: "USERNAME", min: 12}, {title: "EMAIL", min: 16}, {title: "NAME", min: 8, yields: 1}, {title: "ROLES", min: 8, yields: 2}, {title: "SCOPE", min: 8, yields: 3}, {title: "STATE"}}
 
 // matchesUser searches without regard to case.
 func matchesUser(u auth.User, text string) bool {
@@ -72,7 +72,8 @@ func (c *usersShowCmd) Run(ctx context.Context, p *process) error {
 		}
 		t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 		for _, line := range [][2]string{
-			{"id", string(u.ID)}, {"username", ownUsername(u)}, {"email", u.Email}, {"name", printable(u.Name)}, {"scope", u.Scope}, {"state", userState(u)},
+			{"id", string(u.ID)}, {"username", ownUsername(u)}, {"email", u.Email}, {"name", printable(u.Name)}, {"scope", u.Scope},
+			{"roles", strings.Join(u.Roles, ", ")}, {"attributes", attributeList(u.Attributes)}, {"state", userState(u)},
 			{"created", u.CreatedAt.UTC().Format(time.RFC3339)}, {"changed", u.UpdatedAt.UTC().Format(time.RFC3339)},
 		} {
 			fmt.Fprintf(t, "%s\t%s\n", line[0], cmp.Or(line[1], "-"))

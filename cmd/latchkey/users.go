@@ -14,7 +14,7 @@ type usersCmd struct {
 	Add         usersAddCmd         `cmd:"" help:"Add a user."`
 	List        usersListCmd        `cmd:"" help:"List users."`
 	Show        usersShowCmd        `cmd:"" help:"Show one user."`
-	Update      usersUpdateCmd      `cmd:"" help:"Change a user's scope, name or e-mail address."`
+	Update      usersUpdateCmd      `cmd:"" help:"Change a user's scope, roles, attributes, name or e-mail address."`
 	Invite      usersInviteCmd      `cmd:"" help:"Create a user who chooses a password by a link in a mail."`
 	Import      usersImportCmd      `cmd:"" help:"Take over users with their password hashes, from JSON lines or CSV."`
 	Export      usersExportCmd      `cmd:"" help:"Write all users with their password hashes, for users import elsewhere."`

@@ -49,6 +49,13 @@ type Config struct {
 	// Audience is the aud of tokens; empty is the issuer, with TokenSecret none.
 	Audience string
 
+	// Roles are the scopes that users have by their roles; nil is none.
+	Roles auth.RoleTable
+	// TokenClaims are claims of tokens besides those that all have; nil is none.
+	TokenClaims auth.TokenClaims
+	// TokenUsername is the username of users who have none; empty is their id.
+	TokenUsername auth.TokenUsername
+
 	// PublicURL is what links begin with; empty is the base that Build is given.
 	PublicURL string
 	// AppURL is where the pages that links open lead on to; empty is nowhere.

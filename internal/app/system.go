@@ -72,6 +72,7 @@ func (s *Storage) Build(base string) (*System, error) {
 	audience := cmp.Or(c.Audience, issuer)
 	cfg := s.serviceConfig(hasher)
 	cfg.Issuer, cfg.Audience, cfg.AccessTokenTTL, cfg.PublicURL = issuer, audience, c.AccessTokenTTL, public
+	cfg.Roles, cfg.TokenClaims, cfg.TokenUsername = c.Roles, c.TokenClaims, c.TokenUsername
 	if c.NoLimits {
 		c.Log.Warn("limits are off: passwords can be guessed as fast as they can be hashed")
 	} else {
