@@ -110,7 +110,7 @@ func checkAttributeName(name string) error {
 	if name == "" || len(name) > maxAttributeName || strings.ContainsFunc(name, func(c rune) bool {
 		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("_-.:", c))
 	}) {
-		return fmt.Errorf("must be 1 to %d letters, digits, _, -, . or :", maxAttributeName)
+		return fmt.Errorf("must be 1 to %d letters, digits, dots, colons, - or _", maxAttributeName)
 	}
 	return nil
 }
