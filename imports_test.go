@@ -56,16 +56,17 @@ var floors = map[string][]string{
 	"internal/web":            {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/password", "internal/redact", "internal/strictjson"},
 	"internal/web/contract":   {"internal/strictjson", "internal/web"},
 	"internal/gateway/proxy":  {"internal/gateway"},
+	"internal/forwardauth":    {".", "httpauth", "internal/gateway"},
 	"internal/offline":        {"internal/cors", "internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},
 	"internal/awslambda":      {".", "internal/gateway", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
 	"latchkeytest":            {"."},
 	// Floor 3
-	"internal/app": {".", "internal/auth", "internal/awslambda", "internal/dynamo", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring", "internal/limit",
+	"internal/app": {".", "internal/auth", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring", "internal/limit",
 		"internal/mailer", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/storecheck", "internal/textfile", "internal/weaksecret", "internal/web"},
 	// Floor 4
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
-	"cmd/latchkey": {".", "internal/app", "internal/auth", "internal/awslambda", "internal/gateway", "internal/hashworker", "internal/keyring",
+	"cmd/latchkey": {".", "internal/app", "internal/auth", "internal/awslambda", "internal/forwardauth", "internal/gateway", "internal/hashworker", "internal/keyring",
 		"internal/offline", "internal/password", "internal/password/passhash", "internal/setting", "internal/sqlstore", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/userimport", "internal/web"},
 }
 

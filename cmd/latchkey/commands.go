@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -194,6 +195,11 @@ type serveCmd struct {
 	HTTP2 bool   `name:"http2" help:"Take HTTP/2 without TLS too, from proxies that are told to speak it (prior knowledge)." env:"LATCHKEY_HTTP2" group:"Listening"`
 	serviceFlags
 	httpFlags
+	forwardAuthFlags
+}
+
+func (c *serveCmd) Validate() error {
+	return errors.Join(c.serviceFlags.Validate(), c.forwardAuthFlags.Validate())
 }
 
 func (c *serveCmd) Run(ctx context.Context, p *process) error {
@@ -240,6 +246,9 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	}
 	h, err := sys.Handler()
 	if err != nil {
+		return err
+	}
+	if h, err = c.forwardAuthFlags.wrap(h, sys, p.config); err != nil {
 		return err
 	}
 	defer sys.Start(ctx)()

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/forwardauth"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/offline"
@@ -88,11 +90,24 @@ func (s *System) Functions(table *gateway.Table, log *slog.Logger) (map[string]g
 }
 
 func (s *System) authorizer(table *gateway.Table, log *slog.Logger) (gateway.Function, error) {
-	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.Verifier, Table: table, Log: log, EventConfig: s.cfg.Events})
+	a, err := s.newAuthorizer(table, log)
 	if err != nil {
 		return nil, err
 	}
 	return a.Handle, nil
+}
+
+func (s *System) newAuthorizer(table *gateway.Table, log *slog.Logger) (*gateway.Authorizer, error) {
+	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.Verifier, Table: table, Log: log, EventConfig: s.cfg.Events})
+}
+
+// ForwardAuth has proxies ask the service about requests, beside what it answers itself.
+func (s *System) ForwardAuth(proxy forwardauth.Proxy, peers []netip.Prefix, table *gateway.Table, next http.Handler) (http.Handler, error) {
+	a, err := s.newAuthorizer(table, s.cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	return forwardauth.New(forwardauth.Config{Authorizer: a, Proxy: proxy, Peers: peers, Log: s.cfg.Log}, next)
 }
 
 // Reroute is the configuration of the local gateway with another table and other

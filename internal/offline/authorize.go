@@ -21,6 +21,12 @@ type authorization struct {
 	context   map[string]any // for requestContext.authorizer
 }
 
+// text is a value of the context; of what is none, and on public routes, it is empty.
+func (a *authorization) text(name string) string {
+	value, _ := a.context[name].(string)
+	return value
+}
+
 // authorize asks the authorizer, or its cache, and answers the request itself
 // unless that allows it.
 func (x *exchange) authorize() bool {

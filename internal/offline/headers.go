@@ -79,10 +79,9 @@ func isOneOf(name string, names, prefixes []string) bool {
 		slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// setIdentity sets the identity headers, empty on public routes.
-func setIdentity(h http.Header, authorizer map[string]any) {
-	for name, member := range identityHeaders {
-		value, _ := authorizer[member].(string)
+// setIdentity sets the identity headers in place of a client's own.
+func setIdentity(h http.Header, identity map[string]string) {
+	for name, value := range identity {
 		h[name] = []string{value}
 	}
 }

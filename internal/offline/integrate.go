@@ -5,14 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/cors"
@@ -150,10 +148,12 @@ type exchangeKey struct{}
 
 // forward answers with the server that the route names (HTTP proxy integration).
 func (x *exchange) forward(upstream http.Handler) {
-	if err := sendable(x.auth.context); err != nil {
+	identity, err := gateway.IdentityHeaders(x.auth.text)
+	if err != nil {
 		x.fail(gateway.IntegrationFailure, err)
 		return
 	}
+	x.identityHeaders = identity
 	done, ok := x.permit()
 	if !ok {
 		return
@@ -173,20 +173,6 @@ func (x *exchange) forward(upstream http.Handler) {
 	upstream.ServeHTTP(x.w, r)
 }
 
-// identityHeaders tell the server behind who is calling.
-var identityHeaders = map[string]string{"X-Latchkey-Sub": "sub", "X-Latchkey-Username": "username", "X-Latchkey-Scope": "scope"}
-
-// sendable refuses values that would reach the server behind as others: header
-// fields lose the spaces around them.
-func sendable(authorizer map[string]any) error {
-	for name, member := range identityHeaders {
-		if value, _ := authorizer[member].(string); strings.TrimSpace(value) != value {
-			return fmt.Errorf("%s begins or ends with a space and cannot be sent in %s", member, name)
-		}
-	}
-	return nil
-}
-
 func (a *api) newUpstream(target *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second},
@@ -199,7 +185,7 @@ func (a *api) newUpstream(target *url.URL) http.Handler {
 			// the authorizer; REST APIs do not offer it.
 			p.Out.Header.Del("Upgrade")
 			p.Out.Header.Del("Connection")
-			setIdentity(p.Out.Header, p.In.Context().Value(exchangeKey{}).(*exchange).auth.context)
+			setIdentity(p.Out.Header, p.In.Context().Value(exchangeKey{}).(*exchange).identityHeaders)
 		},
 		ModifyResponse: func(r *http.Response) error {
 			if r.StatusCode < 200 {

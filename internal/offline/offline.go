@@ -235,14 +235,15 @@ func foldVerbs(routes []gateway.Route) []gateway.Route {
 // An exchange is one request on its way through the gateway.
 type exchange struct {
 	*api
-	large   chan struct{}
-	w       *statusWriter
-	r       *http.Request
-	id      string
-	start   time.Time
-	match   gateway.Match
-	auth    authorization
-	allowed bool // by CORS, to the page that asks
+	large           chan struct{}
+	w               *statusWriter
+	r               *http.Request
+	id              string
+	start           time.Time
+	match           gateway.Match
+	auth            authorization
+	identityHeaders map[string]string // for a server behind
+	allowed         bool              // by CORS, to the page that asks
 	// What the log tells.
 	refused gateway.ResponseType
 	reason  string // why no route matched
