@@ -46,10 +46,12 @@ var floors = map[string][]string{
 	"internal/auth":    {".", "internal/identifier", "internal/limit", "internal/outbox", "internal/password", "internal/strictjson"},
 	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
 	"internal/keyring": {".", "internal/strictjson"},
+	// transfer stands on the two, and stores on it.
+	"internal/transfer": {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox"},
 	// Floor 2
-	"internal/auth/storetest": {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox"},
-	"internal/sqlstore":       {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck"},
-	"internal/dynamo":         {".", "internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck"},
+	"internal/auth/storetest": {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/transfer"},
+	"internal/sqlstore":       {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
+	"internal/dynamo":         {".", "internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
 	"internal/hashworker":     {"internal/password/passhash"},
 	"internal/userimport":     {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/strictjson"},
 	"internal/mailer":         {"internal/auth", "internal/outbox", "internal/textfile"},

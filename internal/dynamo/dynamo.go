@@ -2,7 +2,7 @@
 // table, for functions and servers in any number.
 //
 // Every read is by key and consistent, and every list is a query of known partitions:
-// nothing scans, and there is no index that lags behind. A commit is one
+// nothing scans but a copy of the whole, and there is no index that lags behind. A commit is one
 // TransactWriteItems under a token, so that a repeated one is no second change. What
 // expires carries a moment at which DynamoDB deletes it, some time later; whoever reads
 // goes by the exact moment that is stored beside it. docs/dynamodb.md has the items and
@@ -30,6 +30,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 var (
@@ -38,6 +39,7 @@ var (
 	_ auth.Marked    = (*Store)(nil)
 	_ limit.Counters = (*Store)(nil)
 	_ keyring.Store  = (*Store)(nil)
+	_ transfer.Store = (*Store)(nil)
 )
 
 // Config is what a Store needs.

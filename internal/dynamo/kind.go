@@ -7,7 +7,7 @@ import (
 )
 
 // kindKey is where the mark of the table is.
-var kindKey = key{"store", "kind"}
+var kindKey = key{storePartition, "kind"}
 
 // StoreKind returns the mark. Where there is none it looks for keys and users.
 func (s *Store) StoreKind(ctx context.Context) (auth.StoreKind, error) {

@@ -321,36 +321,64 @@ func (p *plan) deleteMail(given outbox.Mail) error {
 }
 
 func (p *plan) appendEvent(e auth.Event) error {
-	e.Time, e.Count = moment(micros(e.Time)), max(1, e.Count)
-	var expires time.Time
-	if keep := p.store.keepEvents; keep > 0 {
-		expires = e.Time.Add(keep)
-	}
-	return p.appendLine(p.store.events, e.Time, e.ID, e, expires)
+	return p.appendLine(p.store.events, eventLine(e), p.store.eventExpires(e))
 }
 
 func (p *plan) appendRevocation(r auth.Revocation) error {
+	return p.appendLine(p.store.revocations, revocationLine(r), r.ExpiresAt)
+}
+
+// A line is an event or a revocation with its place among the others.
+type line struct {
+	time  time.Time
+	id    string
+	value any
+}
+
+func eventLine(e auth.Event) line {
+	e.Time, e.Count = moment(micros(e.Time)), max(1, e.Count)
+	return line{e.Time, e.ID, e}
+}
+
+func revocationLine(r auth.Revocation) line {
 	r.Time, r.ExpiresAt = moment(micros(r.Time)), moment(micros(r.ExpiresAt))
-	return p.appendLine(p.store.revocations, r.Time, r.ID, r, r.ExpiresAt)
+	return line{r.Time, r.ID, r}
+}
+
+// eventExpires is when an event is to be deleted; zero: never.
+func (s *Store) eventExpires(e auth.Event) time.Time {
+	if s.keepEvents <= 0 {
+		return time.Time{}
+	}
+	return e.Time.Add(s.keepEvents)
 }
 
 // appendLine stores a line in its shard of the day, as one attribute: it never changes,
 // and one that is there stays as it is.
-func (p *plan) appendLine(f feed, t time.Time, id string, line any, expires time.Time) error {
-	text, err := json.Marshal(line)
-	if err != nil {
-		return errors.Join(auth.ErrChanges, err)
-	}
-	place := lineSort(t, id)
-	day := dayOf(place)
-	shards, err := p.store.beginDay(p.ctx, f, day)
+func (p *plan) appendLine(f feed, l line, expires time.Time) error {
+	at, text, err := p.store.placeLine(p.ctx, f, l)
 	if err != nil {
 		return err
 	}
-	update, values := "SET #Line = if_not_exists(#Line, :line)", item{":line": textOf(string(text))}
+	update, values := "SET #Line = if_not_exists(#Line, :line)", item{":line": textOf(text)}
 	if !expires.IsZero() {
 		update += ", #Expiry = if_not_exists(#Expiry, :expiry)"
 		values[":expiry"] = numberOf(expirySeconds(expires, margin))
 	}
-	return p.add(updating(key{f.shard(day, shard(id, shards)), place}, update, "", values, nil))
+	return p.add(updating(at, update, "", values, nil))
+}
+
+// placeLine returns where a line stands, and its text.
+func (s *Store) placeLine(ctx context.Context, f feed, l line) (at key, text string, err error) {
+	content, err := json.Marshal(l.value)
+	if err != nil {
+		return at, "", errors.Join(auth.ErrChanges, err)
+	}
+	place := lineSort(l.time, l.id)
+	day := dayOf(place)
+	shards, err := s.beginDay(ctx, f, day)
+	if err != nil {
+		return at, "", err
+	}
+	return key{f.shard(day, shard(l.id, shards)), place}, string(content), nil
 }

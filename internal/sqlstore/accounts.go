@@ -48,6 +48,11 @@ func (s *Store) Users(ctx context.Context, after auth.Cursor, limit int) ([]auth
 
 func collect[T any](ctx context.Context, stmt *sql.Stmt, scan func(row) (T, error), args ...any) ([]T, error) {
 	rows, err := stmt.QueryContext(ctx, args...)
+	return scanAll(rows, err, scan)
+}
+
+// scanAll reads the rows of a query, unless it has failed.
+func scanAll[T any](rows *sql.Rows, err error, scan func(row) (T, error)) ([]T, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -68,8 +68,7 @@ func (a *application) appendEvents(events []auth.Event) error {
 		}
 		args := make([]any, 0, n*eventColumns)
 		for _, e := range events[:n] {
-			args = append(args, micros(e.Time), e.ID, string(e.Kind), string(e.Outcome), string(e.UserID),
-				string(e.SessionID), e.RequestID, e.Address, e.Device, max(1, e.Count))
+			args = append(args, eventArgs(e)...)
 		}
 		if err := a.run(stmt, args...); err != nil {
 			return err
@@ -79,6 +78,11 @@ func (a *application) appendEvents(events []auth.Event) error {
 	return nil
 }
 
+func eventArgs(e auth.Event) []any {
+	return []any{micros(e.Time), e.ID, string(e.Kind), string(e.Outcome), string(e.UserID),
+		string(e.SessionID), e.RequestID, e.Address, e.Device, max(1, e.Count)}
+}
+
 func scanRevocation(r row) (auth.Revocation, error) {
 	var v auth.Revocation
 	err := r.Scan(instant{&v.Time}, &v.ID, &v.UserID, &v.SessionID, &v.Epoch, &v.Rights, &v.Survivor, instant{&v.ExpiresAt})
@@ -86,6 +90,9 @@ func scanRevocation(r row) (auth.Revocation, error) {
 }
 
 func (a *application) appendRevocation(v auth.Revocation) error {
-	return a.run(a.stmts.insertRevocation, micros(v.Time), v.ID, string(v.UserID), string(v.SessionID), v.Epoch, v.Rights,
-		string(v.Survivor), micros(v.ExpiresAt))
+	return a.run(a.stmts.insertRevocation, revocationArgs(v)...)
+}
+
+func revocationArgs(v auth.Revocation) []any {
+	return []any{micros(v.Time), v.ID, string(v.UserID), string(v.SessionID), v.Epoch, v.Rights, string(v.Survivor), micros(v.ExpiresAt)}
 }

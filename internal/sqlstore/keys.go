@@ -34,12 +34,7 @@ func scanKey(r row) (keyring.Record, error) {
 // AddKey stores a key and retires those it replaces.
 func (s *Store) AddKey(ctx context.Context, r keyring.Record, replaced []keyring.Record) error {
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		sealed := r.Sealed
-		if sealed == nil {
-			sealed = []byte{}
-		}
-		n, err := affected(tx.ExecContext(ctx, insertKey, r.Number, r.ID, string(r.Algorithm), r.Public, sealed,
-			micros(r.CreatedAt), micros(r.ActiveAt), micros(r.RetiresAt), micros(r.ExpiresAt)))
+		n, err := affected(tx.ExecContext(ctx, insertKey, keyArgs(r)...))
 		if err := one(n, err, keyring.ErrExists); err != nil {
 			return err
 		}
@@ -50,4 +45,9 @@ func (s *Store) AddKey(ctx context.Context, r keyring.Record, replaced []keyring
 		}
 		return nil
 	})
+}
+
+func keyArgs(r keyring.Record) []any {
+	return []any{r.Number, r.ID, string(r.Algorithm), blob(r.Public), blob(r.Sealed),
+		micros(r.CreatedAt), micros(r.ActiveAt), micros(r.RetiresAt), micros(r.ExpiresAt)}
 }

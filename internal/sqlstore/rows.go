@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -18,11 +19,16 @@ func scanUser(r row) (auth.User, error) {
 
 // userFields is where userColumns go.
 func userFields(u *auth.User) []any {
+	return userFieldsAt(u, later{&u.UpdatedAt}, later{&u.UpdatedAt})
+}
+
+// userFieldsAt is userFields with a place for the moment of change of each item.
+func userFieldsAt(u *auth.User, profileAt, signInAt sql.Scanner) []any {
 	return []any{
 		&u.ID, &u.Username, &u.Email, &u.Name, &u.Scope, decoded{&u.Roles}, decoded{&u.Attributes},
-		instant{&u.CreatedAt}, later{&u.UpdatedAt}, &u.Version,
+		instant{&u.CreatedAt}, profileAt, &u.Version,
 		&u.PasswordHash, &u.Disabled, &u.EmailVerified, &u.PendingEmail, &u.Epoch, instant{&u.EpochAt}, &u.Rights,
-		later{&u.UpdatedAt}, &u.SignInVersion,
+		signInAt, &u.SignInVersion,
 	}
 }
 

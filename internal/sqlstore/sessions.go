@@ -156,10 +156,15 @@ func (s *Store) UserSessions(ctx context.Context, id auth.UserID, epoch int64, l
 }
 
 func (a *application) createSession(s auth.Session) error {
-	return a.one(a.stmts.insertSession, auth.ErrTaken, string(s.ID), string(s.UserID), s.Epoch,
+	return a.one(a.stmts.insertSession, auth.ErrTaken, sessionArgs(s)...)
+}
+
+// sessionArgs are the values of sessionColumns.
+func sessionArgs(s auth.Session) []any {
+	return []any{string(s.ID), string(s.UserID), s.Epoch,
 		list(s.Proof.AMR), s.Proof.ACR, micros(s.Proof.At), s.ClientID, s.Scope, blob(s.Seed), s.Refreshes,
 		blob(s.Chain.Hash), blob(s.Chain.Previous), s.Chain.Rotations, s.Device, s.Address,
-		micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndedAt))
+		micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndedAt)}
 }
 
 func (a *application) refreshSession(s auth.Session) error {

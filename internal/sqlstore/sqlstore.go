@@ -29,6 +29,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 var (
@@ -37,6 +38,7 @@ var (
 	_ auth.Marked    = (*Store)(nil)
 	_ limit.Counters = (*Store)(nil)
 	_ keyring.Store  = (*Store)(nil)
+	_ transfer.Store = (*Store)(nil)
 )
 
 // Memory is the path of a database that is nowhere on disk and gone when closed.

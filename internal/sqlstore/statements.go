@@ -110,9 +110,11 @@ const (
 
 	endSession = `UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at = 0`
 
-	selectTicket = `SELECT id, purpose, email, secret_hash, code_mac, tries, user_id, name, password_hash, bound,
+	selectTickets = `SELECT id, purpose, email, secret_hash, code_mac, tries, user_id, name, password_hash, bound,
 			created_at, link_until, code_until, expires_at
-		FROM tickets WHERE id = $1`
+		FROM tickets`
+
+	selectTicket = selectTickets + ` WHERE id = $1`
 
 	takeTicket = `DELETE FROM tickets WHERE id = $1 AND secret_hash = $2 AND tries = $3`
 

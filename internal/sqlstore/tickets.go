@@ -10,11 +10,15 @@ import (
 
 // Ticket returns the ticket with the id.
 func (s *Store) Ticket(ctx context.Context, id auth.TicketID) (auth.Ticket, error) {
-	var t auth.Ticket
-	err := s.stmts.ticket.QueryRowContext(context.WithoutCancel(ctx), string(id)).Scan(
-		&t.ID, &t.Purpose, &t.Email, &t.SecretHash, &t.CodeMAC, &t.Tries, &t.UserID, &t.Name, &t.PasswordHash, &t.Bound,
-		instant{&t.CreatedAt}, instant{&t.LinkUntil}, instant{&t.CodeUntil}, instant{&t.ExpiresAt})
+	t, err := scanTicket(s.stmts.ticket.QueryRowContext(context.WithoutCancel(ctx), string(id)))
 	return t, unavailable(err)
+}
+
+func scanTicket(r row) (auth.Ticket, error) {
+	var t auth.Ticket
+	err := r.Scan(&t.ID, &t.Purpose, &t.Email, &t.SecretHash, &t.CodeMAC, &t.Tries, &t.UserID, &t.Name, &t.PasswordHash, &t.Bound,
+		instant{&t.CreatedAt}, instant{&t.LinkUntil}, instant{&t.CodeUntil}, instant{&t.ExpiresAt})
+	return t, err
 }
 
 // ticketArgs are $1 to $14 of putTicket and replaceTicket.
@@ -25,9 +29,14 @@ func ticketArgs(t auth.Ticket) []any {
 
 // Mark returns the mark with the id.
 func (s *Store) Mark(ctx context.Context, id auth.MarkID) (auth.Mark, error) {
-	var m auth.Mark
-	err := s.stmts.mark.QueryRowContext(context.WithoutCancel(ctx), string(id)).Scan(&m.ID, instant{&m.ExpiresAt})
+	m, err := scanMark(s.stmts.mark.QueryRowContext(context.WithoutCancel(ctx), string(id)))
 	return m, unavailable(err)
+}
+
+func scanMark(r row) (auth.Mark, error) {
+	var m auth.Mark
+	err := r.Scan(&m.ID, instant{&m.ExpiresAt})
+	return m, err
 }
 
 // DueMails returns queued mails, longest due first.
@@ -42,6 +51,11 @@ func scanMail(r row) (outbox.Mail, error) {
 }
 
 func (a *application) queueMail(m outbox.Mail) error {
-	return a.one(a.stmts.insertMail, auth.ErrTaken, m.ID, blob(m.Sealed), micros(m.CreatedAt), micros(m.DueAt),
-		micros(m.GiveUpAt), m.Attempts)
+	return a.one(a.stmts.insertMail, auth.ErrTaken, mailArgs(m)...)
 }
+
+func mailArgs(m outbox.Mail) []any {
+	return []any{m.ID, blob(m.Sealed), micros(m.CreatedAt), micros(m.DueAt), micros(m.GiveUpAt), m.Attempts}
+}
+
+func mailID(m outbox.Mail) string { return m.ID }

@@ -32,6 +32,7 @@ type Memory struct {
 	counts map[string]limit.Count
 	keys   []keyring.Record // by number
 	mark   auth.StoreKind   // empty: none
+	hold   string           // encoded
 }
 
 func (m *Memory) lock(operation string) (unlock func(), err error) {

@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 // A Store is what every store implements.
@@ -35,6 +36,7 @@ type Store interface {
 	auth.Marked
 	limit.Counters
 	keyring.Store
+	transfer.Store
 }
 
 // Run runs the suite. open is called once for each case and returns an empty store
@@ -111,6 +113,12 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 
 		{"a store is marked in the place of its mark", storeIsMarked},
 		{"racing marks: one wins", racingMarks},
+		{"what is exported can be imported, and is the same", recordsAreCopied},
+		{"every member is copied", everyMemberIsCopied},
+		{"sessions of nobody are not copied", sessionsNeedUsers},
+		{"many records are copied", manyRecords},
+		{"a place that is none is refused", badCursors},
+		{"one hold at a time", holdsAreGuarded},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, other := open(t)

@@ -37,6 +37,9 @@ func TestMemoryFails(t *testing.T) {
 	port := reflect.TypeFor[storetest.Store]()
 	for i := range port.NumMethod() {
 		name := port.Method(i).Name
+		if name == "Bounds" { // which asks nobody
+			continue
+		}
 		asked = nil
 		method := store.MethodByName(name)
 		arguments := []reflect.Value{reflect.ValueOf(t.Context())}

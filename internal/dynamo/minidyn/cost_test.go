@@ -54,6 +54,10 @@ func TestCalls(t *testing.T) {
 		"AddKey":                  "Query TransactWriteItems",
 		"StoreKind":               "GetItem Query",                    // of a table without a mark
 		"MarkStore":               "GetItem Query TransactWriteItems", // the same
+		"Export":                  "BatchGetItem Scan",
+		"Import":                  "BatchWriteItem",
+		"Erase":                   "BatchWriteItem Scan",
+		"Hold":                    "GetItem",
 		"Commit KeepSession":      "BatchGetItem TransactWriteItems",
 		"Commit EndSession":       "BatchGetItem TransactWriteItems",
 		"Commit DeferMail":        "BatchGetItem TransactWriteItems",

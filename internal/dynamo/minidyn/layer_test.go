@@ -150,10 +150,10 @@ func (f fault) answer(operation string, body []byte) error {
 	case inProgress:
 		return &awsError{400, "TransactionInProgressException", "The transaction with the given request token is already in progress.", nil}
 	case conflict:
-		if slices.Contains([]string{"GetItem", "BatchGetItem", "Query"}, operation) {
+		if slices.Contains([]string{"GetItem", "BatchGetItem", "Query", "Scan"}, operation) {
 			return nil // these never meet a transaction
 		}
-		if operation != "TransactWriteItems" {
+		if operation != "TransactWriteItems" { // BatchWriteItem may say the same of one of its items
 			return &awsError{400, "TransactionConflictException", "Transaction is ongoing for the item", nil}
 		}
 		var in transactWrite
@@ -225,11 +225,13 @@ func (l *layer) carryOut(operation string, body []byte, f fault) (string, error)
 	case "CreateTable", "DescribeTable", "DeleteTable":
 	case "BatchGetItem":
 		return l.batch(body, f)
-	case "GetItem", "PutItem", "UpdateItem", "Query":
+	case "BatchWriteItem":
+		return l.batchWrite(body, f)
+	case "GetItem", "PutItem", "UpdateItem", "Query", "Scan":
 		if err := checkCall(operation, body); err != nil {
 			return "", err
 		}
-		if operation == "Query" {
+		if operation == "Query" || operation == "Scan" {
 			body = shortPage(body)
 		}
 	default:
@@ -326,6 +328,68 @@ func (l *layer) batch(body []byte, f fault) (string, error) {
 	}
 	out["UnprocessedKeys"] = left
 	whole, err := json.Marshal(out)
+	return string(whole), err
+}
+
+// batchWrite carries out half of it if the test asks for that.
+func (l *layer) batchWrite(body []byte, f fault) (string, error) {
+	type request struct {
+		PutRequest    *struct{ Item map[string]attribute }
+		DeleteRequest *struct{ Key map[string]attribute }
+	}
+	var in struct{ RequestItems map[string][]json.RawMessage }
+	if err := json.Unmarshal(body, &in); err != nil {
+		return "", err
+	}
+	left := map[string][]json.RawMessage{}
+	for table, requests := range in.RequestItems {
+		if len(requests) == 0 || len(requests) > 25 {
+			return "", invalid("Too many items requested for the BatchWriteItem call: %d", len(requests))
+		}
+		total, seen := 0, map[string]bool{}
+		for _, raw := range requests {
+			var r request
+			if err := json.Unmarshal(raw, &r); err != nil {
+				return "", err
+			}
+			var c call
+			switch {
+			case r.PutRequest != nil && r.DeleteRequest == nil:
+				c.Item = r.PutRequest.Item
+			case r.DeleteRequest != nil && r.PutRequest == nil:
+				c.Key = r.DeleteRequest.Key
+			default:
+				return "", invalid("a request is either a put or a delete")
+			}
+			if err := c.check(true); err != nil {
+				return "", err
+			}
+			at := c.Key
+			if c.Item != nil {
+				at = c.Item
+			}
+			if seen[placeOf(at)] {
+				return "", invalid("Provided list of item keys contains duplicates")
+			}
+			seen[placeOf(at)] = true
+			total += c.size()
+		}
+		if total > 16<<20 {
+			return "", invalid("the batch has %d bytes", total)
+		}
+		if n := (len(requests) + 1) / 2; f == partial && len(requests) > 1 {
+			in.RequestItems[table], left[table] = requests[:n], requests[n:]
+		}
+	}
+	some, err := json.Marshal(in)
+	if err != nil {
+		return "", err
+	}
+	answer, err := l.emulate("BatchWriteItem", some)
+	if err != nil || len(left) == 0 {
+		return answer, err
+	}
+	whole, err := json.Marshal(map[string]any{"UnprocessedItems": left})
 	return string(whole), err
 }
 
@@ -449,7 +513,7 @@ func checkCall(operation string, body []byte) error {
 		return err
 	}
 	switch operation {
-	case "GetItem", "Query":
+	case "GetItem", "Query", "Scan":
 		if !c.ConsistentRead {
 			return invalid("an eventually consistent read: the store makes none")
 		}
@@ -469,7 +533,7 @@ func checkCall(operation string, body []byte) error {
 			return invalid("%s must not be empty", name)
 		}
 	}
-	return c.check(operation != "Query")
+	return c.check(operation != "Query" && operation != "Scan")
 }
 
 // size is what is written, as far as the request says.

@@ -205,3 +205,21 @@ func TestManyMails(t *testing.T) {
 		}
 	}
 }
+
+// TestBatches: the layer refuses the batches that DynamoDB refuses.
+func TestBatches(t *testing.T) {
+	l, _ := emulator(t)
+	put := func(sort string) string { return `{"PutRequest":{"Item":{"PK":{"S":"p"},"SK":{"S":"` + sort + `"}}}}` }
+	many := make([]string, 26)
+	for i := range many {
+		many[i] = put(fmt.Sprint(i))
+	}
+	for name, requests := range map[string]string{
+		"26 writes": strings.Join(many, ","), "one item twice": put("a") + "," + put("a"), "an empty key": put(""),
+		"neither": `{}`, "nothing": "",
+	} {
+		if _, err := l.batchWrite([]byte(`{"RequestItems":{"latchkey":[`+requests+`]}}`), none); err == nil || !strings.Contains(err.Error(), "ValidationException") {
+			t.Errorf("%s: got %v, want a refusal", name, err)
+		}
+	}
+}

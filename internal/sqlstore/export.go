@@ -1,0 +1,173 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/transfer"
+)
+
+// A table is one kind of record: read in pages by its key.
+type table struct {
+	name string
+	page func(ctx context.Context, s *Store, after string, limit int) ([]transfer.Record, string, error)
+}
+
+// tables are in the order in which they are exported: users before their sessions.
+var tables = []table{
+	keyed("users", `SELECT `+userColumns+fromUsers+` WHERE users.id > $1 ORDER BY users.id LIMIT $2`,
+		scanWholeUser, func(u transfer.User) string { return string(u.ID) }),
+	keyed("deleted_users", `SELECT id FROM deleted_users WHERE id > $1 ORDER BY id LIMIT $2`,
+		scanDeletedUser, func(u transfer.DeletedUser) string { return string(u.ID) }),
+	keyed("credentials", `SELECT key, user_id, data, created_at, version FROM credentials WHERE key > $1 ORDER BY key LIMIT $2`,
+		scanCredential, func(c auth.Credential) string { return string(c.Key) }),
+	keyed("sessions", `SELECT `+sessionColumns+` FROM sessions WHERE id > $1 ORDER BY id LIMIT $2`,
+		scanSession, func(s auth.Session) string { return string(s.ID) }),
+	keyed("tickets", selectTickets+` WHERE id > $1 ORDER BY id LIMIT $2`,
+		scanTicket, func(t auth.Ticket) string { return string(t.ID) }),
+	keyed("marks", `SELECT id, expires_at FROM marks WHERE id > $1 ORDER BY id LIMIT $2`,
+		scanMark, func(m auth.Mark) string { return string(m.ID) }),
+	keyed("mails", `SELECT id, sealed, created_at, due_at, give_up_at, attempts FROM mails WHERE id > $1 ORDER BY id LIMIT $2`,
+		scanMail, mailID),
+	keyed("counts", `SELECT key, empty_at, last_at, reserved FROM counts WHERE key > $1 ORDER BY key LIMIT $2`,
+		scanCount, func(c transfer.Count) string { return c.Key }),
+	{"events", timed((*Store).Events)},
+	{"revocations", timed((*Store).Revocations)},
+	{"signing_keys", allKeys},
+}
+
+// keyed reads a table whose key is one text.
+func keyed[T any](name, text string, scan func(row) (T, error), key func(T) string) table {
+	return table{name, func(ctx context.Context, s *Store, after string, limit int) ([]transfer.Record, string, error) {
+		rows, err := s.read.QueryContext(ctx, text, after, limit)
+		all, err := scanAll(rows, err, scan)
+		if len(all) < limit {
+			return records(all), "", err
+		}
+		return records(all), key(all[limit-1]), err
+	}}
+}
+
+// timed reads a list by time.
+func timed[T any](list func(s *Store, ctx context.Context, since time.Time, after auth.Cursor, limit int) ([]T, auth.Cursor, error)) func(context.Context, *Store, string, int) ([]transfer.Record, string, error) {
+	return func(ctx context.Context, s *Store, after string, limit int) ([]transfer.Record, string, error) {
+		all, next, err := list(s, ctx, time.Time{}, auth.Cursor(after), limit)
+		if len(all) < limit {
+			next = ""
+		}
+		return records(all), string(next), err
+	}
+}
+
+// allKeys reads the signing keys, of which there are few.
+func allKeys(ctx context.Context, s *Store, _ string, _ int) ([]transfer.Record, string, error) {
+	keys, err := s.Keys(ctx)
+	return records(keys), "", err
+}
+
+func records[T any](all []T) []transfer.Record {
+	page := make([]transfer.Record, len(all))
+	for i := range all {
+		page[i] = all[i]
+	}
+	return page
+}
+
+// scanWholeUser has a moment for each of the two items.
+func scanWholeUser(r row) (transfer.User, error) {
+	var u transfer.User
+	err := r.Scan(userFieldsAt(&u.User, instant{&u.ProfileAt}, instant{&u.SignInAt})...)
+	return u, err
+}
+
+func scanDeletedUser(r row) (transfer.DeletedUser, error) {
+	var u transfer.DeletedUser
+	err := r.Scan(&u.ID)
+	return u, err
+}
+
+func scanCount(r row) (transfer.Count, error) {
+	var c transfer.Count
+	err := r.Scan(&c.Key, instant{&c.Empty}, instant{&c.Last}, &c.Reserved)
+	return c, err
+}
+
+// Export reads table by table. The cursor is the number of the table and the place in it.
+func (s *Store) Export(ctx context.Context, after auth.Cursor, limit int) ([]transfer.Record, auth.Cursor, error) {
+	n, place := 0, ""
+	if after != "" {
+		digits, rest, ok := strings.Cut(string(after), " ")
+		var err error
+		if n, err = strconv.Atoi(digits); err != nil || !ok || n < 0 || n >= len(tables) {
+			return nil, "", unavailable(fmt.Errorf("%q is no place in an export", string(after)))
+		}
+		place = rest
+	}
+	page, next, err := tables[n].page(ctx, s, place, limit)
+	if err != nil {
+		return nil, "", unavailable(err)
+	}
+	if next == "" {
+		n++
+	}
+	if n == len(tables) {
+		return page, "", nil
+	}
+	return page, auth.Cursor(fmt.Sprint(n, " ", next)), nil
+}
+
+// Size counts the rows.
+func (s *Store) Size(ctx context.Context) (n int64, err error) {
+	for _, t := range tables {
+		var rows int64
+		if err := s.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+t.name).Scan(&rows); err != nil {
+			return 0, unavailable(err)
+		}
+		n += rows
+	}
+	return n, nil
+}
+
+// Hold returns the hold on the store.
+func (s *Store) Hold(ctx context.Context) (transfer.Hold, error) {
+	var text string
+	err := s.read.QueryRowContext(ctx, `SELECT hold FROM store_hold WHERE number = 1`).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return transfer.Hold{}, nil
+	}
+	if err != nil {
+		return transfer.Hold{}, unavailable(err)
+	}
+	h, err := transfer.ParseHold(text)
+	return h, unavailable(err)
+}
+
+// PutHold is one statement, or two for the first of several that come at once.
+func (s *Store) PutHold(ctx context.Context, was string, h transfer.Hold) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		var n int64
+		var err error
+		switch {
+		case was == "" && h.ID == "":
+			return nil
+		case was == "":
+			n, err = affected(tx.ExecContext(ctx, `INSERT INTO store_hold (number, id, hold) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`, h.ID, h.Encode()))
+		case h.ID == "":
+			n, err = affected(tx.ExecContext(ctx, `DELETE FROM store_hold WHERE number = 1 AND id = $1`, was))
+		default:
+			n, err = affected(tx.ExecContext(ctx, `UPDATE store_hold SET id = $2, hold = $3 WHERE number = 1 AND id = $1`, was, h.ID, h.Encode()))
+		}
+		return one(n, err, auth.ErrConflict)
+	})
+}
+
+// Bounds: reading the hold costs no request, and a write waits for those before it.
+func (s *Store) Bounds() transfer.Bounds {
+	return transfer.Bounds{Look: time.Second, Write: queueWait + patience}
+}
