@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -66,7 +65,7 @@ func ParseStoreAddress(text string) (StoreAddress, error) {
 	}
 	scheme, rest, ok := strings.Cut(text, ":")
 	switch {
-	case !ok || !schemeForm.MatchString(scheme):
+	case !ok || !isScheme(scheme):
 		return StoreAddress{}, fmt.Errorf("the address of the store begins with no scheme; write it like %s", storeForms)
 	case scheme == string(SQLite):
 		return parseSQLite(rest)
@@ -78,8 +77,21 @@ func ParseStoreAddress(text string) (StoreAddress, error) {
 	return StoreAddress{}, fmt.Errorf("the store cannot be %q; write its address like %s", scheme, storeForms)
 }
 
-// schemeForm is what a scheme looks like; a password does not stand in it.
-var schemeForm = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,19}$`)
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits = "0123456789"
+)
+
+// consists reports whether the text has from least to most of the characters, and no
+// others. A regular expression that counts takes longer to compile than all else at the
+// start of the program.
+func consists(text string, least, most int, of string) bool {
+	return len(text) >= least && len(text) <= most && strings.Trim(text, of) == ""
+}
+
+// isScheme reports whether the text looks like a scheme. A password does not stand there.
+func isScheme(text string) bool { return consists(text, 1, 20, lower+digits+"+.-") }
 
 func sqliteAddress(path string) StoreAddress {
 	return StoreAddress{Scheme: SQLite, Path: path, shown: string(SQLite) + ":" + path}
@@ -136,16 +148,14 @@ func parsePostgres(text string) (StoreAddress, error) {
 	return a, nil
 }
 
-// tableForm is what DynamoDB takes for the name of a table.
-var tableForm = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
-
-var regionForm = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+// isTable reports whether DynamoDB takes the text for the name of a table.
+func isTable(text string) bool { return consists(text, 3, 255, lower+upper+digits+"_.-") }
 
 func parseDynamoDB(text string) (StoreAddress, error) {
 	const example = "write it like dynamodb://latchkey?region=eu-west-1"
 	u, err := url.Parse(text)
 	switch {
-	case err != nil, !tableForm.MatchString(u.Host):
+	case err != nil, !isTable(u.Host):
 		return StoreAddress{}, fmt.Errorf("the address of the DynamoDB store names no table: 3 to 255 letters, digits, dots, _ and -; %s", example)
 	case u.User != nil:
 		return StoreAddress{}, fmt.Errorf("the address of the DynamoDB store holds no credentials: they come from the variables, files and roles of AWS; %s", example)
@@ -157,7 +167,7 @@ func parseDynamoDB(text string) (StoreAddress, error) {
 		return StoreAddress{}, err
 	}
 	a := StoreAddress{Scheme: DynamoDB, Table: u.Host, Region: q.Get("region"), Endpoint: q.Get("endpoint")}
-	if q.Has("region") && !regionForm.MatchString(a.Region) {
+	if q.Has("region") && !consists(a.Region, 1, 32, lower+digits+"-") {
 		return StoreAddress{}, fmt.Errorf("the region of the DynamoDB store must be like eu-west-1; %s", example)
 	}
 	if q.Has("endpoint") {

@@ -157,24 +157,30 @@ func (s *Store) Expire(ctx context.Context) error { return expire(ctx, s.client,
 
 // expire turns on that DynamoDB deletes by the attribute of expiry.
 func expire(ctx context.Context, client *dynamodb.Client, table string) error {
-	d, err := client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &table})
-	if err != nil {
-		return fmt.Errorf("asking whether table %s expires items: %w", table, err)
+	if on, err := expires(ctx, client, table); on || err != nil {
+		return err
 	}
-	if t := d.TimeToLiveDescription; t != nil {
-		switch t.TimeToLiveStatus {
-		case types.TimeToLiveStatusEnabled, types.TimeToLiveStatusEnabling:
-			return nil
-		}
-	}
-	_, err = client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+	_, err := client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
 		TableName:               &table,
 		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(expiry), Enabled: aws.Bool(true)},
 	})
 	if err != nil {
+		if on, _ := expires(ctx, client, table); on { // by another process, just now
+			return nil
+		}
 		return fmt.Errorf("having table %s expire items: %w", table, err)
 	}
 	return nil
+}
+
+// expires reports whether DynamoDB deletes what has expired.
+func expires(ctx context.Context, client *dynamodb.Client, table string) (bool, error) {
+	d, err := client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &table})
+	if err != nil {
+		return false, fmt.Errorf("asking whether table %s expires items: %w", table, err)
+	}
+	t := d.TimeToLiveDescription
+	return t != nil && (t.TimeToLiveStatus == types.TimeToLiveStatusEnabled || t.TimeToLiveStatus == types.TimeToLiveStatusEnabling), nil
 }
 
 // unavailable marks every error that is not one of the ports' own. A table that is

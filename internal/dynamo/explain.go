@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -70,12 +71,14 @@ func explain(err error, c call) error {
 var credentialErrors = []string{"UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException", "MissingAuthenticationTokenException", "IncompleteSignatureException"}
 
 // refusedAction is how AWS says which right is missing.
-var refusedAction = regexp.MustCompile(`perform: ([a-z0-9]+:[A-Za-z]+)(?: on resource: (arn:\S+))?`)
+var refusedAction = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`perform: ([a-z0-9]+:[A-Za-z]+)(?: on resource: (arn:\S+))?`)
+})
 
 // missingRight goes by what AWS says, and otherwise by the call.
 func (c call) missingRight(said string, err error) error {
 	right := &RightError{Actions: c.actions(), Resource: c.arn(), Err: err}
-	if m := refusedAction.FindStringSubmatch(said); m != nil {
+	if m := refusedAction().FindStringSubmatch(said); m != nil {
 		right.Actions = m[1:2]
 		if m[2] != "" {
 			right.Resource = m[2]

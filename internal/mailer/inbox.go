@@ -158,7 +158,7 @@ func (i *Inbox) Messages() ([]Entry, error) {
 
 // Names of entries are the nanosecond of arrival and a hash of the ID: they sort
 // by time, and nothing in an ID reaches the file system.
-var entryName = regexp.MustCompile(`^[0-9]{20}-[0-9a-f]{32}\.json$`)
+var entryName = lazily(`^[0-9]{20}-[0-9a-f]{32}\.json$`)
 
 // nextName returns the name of the message if it is there, else one that sorts
 // after all others, even when the clock stands still or is turned back.

@@ -55,13 +55,13 @@ func refusal(server SMTPServer, at stage, answer *textproto.Error, text string) 
 }
 
 var (
-	ofSender   = regexp.MustCompile(`(?i)\b(sender|mail from|return path)\b`)
-	ofDomain   = regexp.MustCompile(`(?i)\b(spf|dkim|dmarc|not verified|unauthenticated)\b`)
-	ofHelo     = regexp.MustCompile(`(?i)\b(helo|ehlo|fully[- ]qualified|hostname|host name|reverse dns|ptr|rdns)\b`)
-	ofRelay    = regexp.MustCompile(`(?i)\b(relay|relaying|rcpthosts)\b`)
-	ofTLS      = regexp.MustCompile(`(?i)\b(starttls|tls)\b`)
-	noSuchUser = regexp.MustCompile(`(?i)\b(no such|unknown|does(n't| not) exist|not found|no mailbox|invalid (recipient|mailbox|user|address)|mailbox unavailable|user unavailable|not (a )?(valid|local))\b`)
-	ofPolicy   = regexp.MustCompile(`(?i)\b(polic(y|ies)|spam|blocked|denied|rejected due|reputation|blacklist(ed)?|block ?list(ed)?|authenticat(e|ed|ion))\b`)
+	ofSender   = lazily(`(?i)\b(sender|mail from|return path)\b`)
+	ofDomain   = lazily(`(?i)\b(spf|dkim|dmarc|not verified|unauthenticated)\b`)
+	ofHelo     = lazily(`(?i)\b(helo|ehlo|fully[- ]qualified|hostname|host name|reverse dns|ptr|rdns)\b`)
+	ofRelay    = lazily(`(?i)\b(relay|relaying|rcpthosts)\b`)
+	ofTLS      = lazily(`(?i)\b(starttls|tls)\b`)
+	noSuchUser = lazily(`(?i)\b(no such|unknown|does(n't| not) exist|not found|no mailbox|invalid (recipient|mailbox|user|address)|mailbox unavailable|user unavailable|not (a )?(valid|local))\b`)
+	ofPolicy   = lazily(`(?i)\b(polic(y|ies)|spam|blocked|denied|rejected due|reputation|blacklist(ed)?|block ?list(ed)?|authenticat(e|ed|ion))\b`)
 )
 
 // aboutRecipient reports whether the answer is a refusal of the recipient for

@@ -2,7 +2,6 @@ package mailer
 
 import (
 	"net/netip"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,7 +12,7 @@ const maxName = 64
 // nameOfWords matches words of letters, joined as names are: by a space, a hyphen, an apostrophe, a
 // middle dot, or a full stop that ends a word. A mail program makes a link or a
 // number to dial of none of them.
-var nameOfWords = regexp.MustCompile(`^[\p{L}\p{M}]+\.?([ '’‐·・-][\p{L}\p{M}]+\.?)*$`)
+var nameOfWords = lazily(`^[\p{L}\p{M}]+\.?([ '’‐·・-][\p{L}\p{M}]+\.?)*$`)
 
 // shownName is the name where it is nothing but words, else nothing: the client
 // that registers an address chooses the name, and the address may be another

@@ -14,7 +14,6 @@ import (
 	"net/netip"
 	"net/textproto"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -103,7 +102,7 @@ func defaultHelo(host, from string) string {
 	return from[strings.LastIndexByte(from, '@')+1:]
 }
 
-var fullHostName = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+var fullHostName = lazily(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
 // isHelo says whether a name may stand in EHLO (RFC 5321 sections 4.1.1.1 and
 // 4.1.3): a host name with a dot, because servers refuse others, or an address

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -38,7 +37,7 @@ func (s SMTPServer) String() string { return net.JoinHostPort(s.Host, strconv.It
 // GoString keeps the password out of %#v.
 func (s SMTPServer) GoString() string { return s.String() }
 
-var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
+var hostName = lazily(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
 
 // percentEncode is what to do about most mistakes.
 const percentEncode = "percent-encode what is special in user and password: % is %25, / is %2F, # is %23, ? is %3F, @ is %40"

@@ -44,6 +44,7 @@ func emulator(t *testing.T) (*layer, string) {
 	l := newLayer()
 	s := httptest.NewServer(l)
 	t.Cleanup(s.Close)
+	l.url = s.URL
 	return l, s.URL
 }
 

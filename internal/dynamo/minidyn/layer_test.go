@@ -23,6 +23,7 @@ import (
 // operations that minidyn has not, and makes the faults that tests ask for.
 type layer struct {
 	emulator http.Handler
+	url      string
 
 	mu       sync.Mutex
 	tokens   map[string]transaction // by ClientRequestToken

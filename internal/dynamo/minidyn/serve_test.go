@@ -3,7 +3,10 @@ package minidyn_test
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,6 +90,57 @@ func TestUnmarkedTable(t *testing.T) {
 		if call != "GetItem" && call != "Query" {
 			t.Errorf("the refusal has called %s", call)
 		}
+	}
+}
+
+// TestManyInits: processes that begin at once on a table that is not there yet all
+// succeed, and there is one signing key.
+func TestManyInits(t *testing.T) {
+	t.Parallel()
+	_, p := program(t)
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			if code, said := p.Try(t, "", "init"); code != 0 {
+				t.Errorf("init: exit status %d: %s", code, said)
+			}
+		})
+	}
+	all.Wait()
+	keys := p.Run(t, "", "keys", "list", "--json")
+	if n := strings.Count(keys, "\n"); n != 1 || !strings.Contains(keys, `"state":"active"`) {
+		t.Errorf("%d keys, want one that is active: %s", n, keys)
+	}
+}
+
+// TestEventsAreKeptAsLongAsIsSet: the setting of whoever writes an event decides.
+func TestEventsAreKeptAsLongAsIsSet(t *testing.T) {
+	t.Parallel()
+	l, p := program(t)
+	p.Run(t, "", "init")
+	p.Run(t, "correct horse battery\n", "users", "add", "ada", "--password-stdin", "--event-retention", "24h")
+	p.Run(t, "correct horse battery\n", "users", "add", "bob", "--password-stdin")
+	answer, err := l.emulate("Scan", []byte(`{"TableName": "latchkey"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table struct{ Items []map[string]attribute }
+	if err := json.Unmarshal([]byte(answer), &table); err != nil {
+		t.Fatal(err)
+	}
+	var kept []int64 // days
+	for _, it := range table.Items {
+		if strings.HasPrefix(*it["PK"].S, "events#") {
+			expiry, err := strconv.ParseInt(*it["Expiry"].N, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept = append(kept, int64(time.Until(time.Unix(expiry, 0)).Hours()+12)/24)
+		}
+	}
+	slices.Sort(kept)
+	if !slices.Equal(kept, []int64{2, 91}) { // and a day
+		t.Errorf("events expire after %d days, want 2 and 91", kept)
 	}
 }
 
@@ -179,5 +233,18 @@ func TestInitWithoutRights(t *testing.T) {
 	})
 	if code, said := p.Try(t, "", "init"); code != 1 || !strings.Contains(said, "grant dynamodb:CreateTable on arn:aws:dynamodb:local:*:table/latchkey") {
 		t.Errorf("exit status %d: %s", code, said)
+	}
+
+	l.have(nil)
+	// A table that a template has made needs none of the rights to make one.
+	openAt(t, l.url, "latchkey")
+	l.have(func(operation string, _ int) fault {
+		if strings.HasSuffix(operation, "Table") || strings.HasSuffix(operation, "TimeToLive") {
+			return denied
+		}
+		return none
+	})
+	if said := p.Run(t, "", "init"); !strings.Contains(said, "is ready: table") || !strings.Contains(said, "grant dynamodb:DescribeTimeToLive on") {
+		t.Errorf("init on a table that is there says %s", said)
 	}
 }

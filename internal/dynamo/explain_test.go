@@ -1,0 +1,61 @@
+package dynamo
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+)
+
+// TestMissingRights: the action and the table are those that AWS names, otherwise those
+// of the call.
+func TestMissingRights(t *testing.T) {
+	table := "latchkey"
+	get := call{"GetItem", "eu-west-1", &dynamodb.GetItemInput{TableName: &table}}
+	batch := call{"BatchGetItem", "cn-north-1", &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{table: {}}}}
+	transaction := call{"TransactWriteItems", "us-gov-west-1", &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
+		{ConditionCheck: &types.ConditionCheck{TableName: &table}}, {Put: &types.Put{TableName: &table}}, {Update: &types.Update{TableName: &table}},
+		{Delete: &types.Delete{TableName: &table}}, {Put: &types.Put{TableName: &table}},
+	}}}
+	const said = "User: arn:aws:sts::111122223333:assumed-role/latchkey/auth is not authorized to perform: dynamodb:PutItem on resource: arn:aws:dynamodb:eu-west-1:111122223333:table/latchkey because no identity-based policy allows the dynamodb:PutItem action"
+	for name, c := range map[string]struct {
+		call call
+		said string
+		want string
+	}{
+		"as AWS says it":                 {get, said, "grant dynamodb:PutItem on arn:aws:dynamodb:eu-west-1:111122223333:table/latchkey: "},
+		"a read, of which AWS is silent": {get, "not allowed", "grant dynamodb:GetItem on arn:aws:dynamodb:eu-west-1:*:table/latchkey: "},
+		"the action alone":               {get, "is not authorized to perform: dynamodb:PutItem", "grant dynamodb:PutItem on arn:aws:dynamodb:eu-west-1:*:table/latchkey: "},
+		"a batch, in China":              {batch, "", "grant dynamodb:BatchGetItem on arn:aws-cn:dynamodb:cn-north-1:*:table/latchkey: "},
+		"a transaction":                  {transaction, "", "grant dynamodb:ConditionCheckItem and dynamodb:DeleteItem and dynamodb:PutItem and dynamodb:UpdateItem on arn:aws-us-gov:dynamodb:us-gov-west-1:*:table/latchkey: "},
+		"an unknown call":                {call{"Other", "eu-west-1", struct{}{}}, "", "grant dynamodb:Other on arn:aws:dynamodb:eu-west-1:*:table/*: "},
+		"a call of nothing":              {call{"Other", "eu-west-1", nil}, "", "grant dynamodb:Other on arn:aws:dynamodb:eu-west-1:*:table/*: "},
+	} {
+		cause := fmt.Errorf("calling: %w", &smithy.GenericAPIError{Code: "AccessDeniedException", Message: c.said})
+		err := explain(cause, c.call)
+		if !strings.HasPrefix(err.Error(), c.want) || !errors.Is(err, cause) {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+func TestOtherErrorsAreExplained(t *testing.T) {
+	table := "latchkey"
+	c := call{"GetItem", "eu-west-1", &dynamodb.GetItemInput{TableName: &table}}
+	if err := explain(&types.ResourceNotFoundException{}, c); !errors.Is(err, ErrNoTable) || !strings.Contains(err.Error(), "latchkey in region eu-west-1") {
+		t.Errorf("a missing table: %v", err)
+	}
+	expired := &smithy.GenericAPIError{Code: "ExpiredTokenException"}
+	if err := explain(expired, c); !errors.Is(err, expired) || !strings.Contains(err.Error(), "AWS_PROFILE") {
+		t.Errorf("credentials that have expired: %v", err)
+	}
+	for _, other := range []error{errors.New("reset"), &types.TransactionCanceledException{}, &smithy.GenericAPIError{Code: "ValidationException"}} {
+		if err := explain(other, c); err != other {
+			t.Errorf("%v became %v", other, err)
+		}
+	}
+}
