@@ -41,6 +41,7 @@ var floors = map[string][]string{
 	"internal/strictjson":              {},
 	"internal/textfile":                {},
 	"internal/suggest":                 {},
+	"internal/trial":                   {},
 	"internal/weaksecret":              {},
 	// Floor 1
 	"internal/auth":    {".", "internal/identifier", "internal/limit", "internal/outbox", "internal/password", "internal/strictjson"},

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/latchkey-auth/latchkey/internal/trial"
 	"github.com/latchkey-auth/latchkey/internal/web/contract"
 )
 
@@ -19,17 +19,10 @@ import (
 // and a full one, `go test ./cmd/latchkey -run TestTrial -trial=full`, which
 // also logs its figures. What depends on the speed of the machine is asked in
 // the full form only.
-var trialForm = flag.String("trial", "short", "form of the trials: short or full")
-
-func fullTrial() bool { return *trialForm == "full" }
+func fullTrial() bool { return trial.Full() }
 
 // inForm returns how many of something the form takes.
-func inForm(short, full int) int {
-	if fullTrial() {
-		return full
-	}
-	return short
-}
+func inForm(short, full int) int { return trial.Of(short, full) }
 
 // cheapHash is the environment in which hashes cost next to nothing.
 var cheapHash = []string{"LATCHKEY_ARGON2=m=8,t=1,p=1"}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/trial"
 )
 
 func TestCheck(t *testing.T) {
@@ -85,9 +86,9 @@ func TestCheckFinds(t *testing.T) {
 }
 
 // TestCheckAgrees: a check of any table that is taken is content, and counts no kind of
-// principals twice.
+// principals twice. It tries 60 tables, in full 600.
 func TestCheckAgrees(t *testing.T) {
-	for seed := range uint64(150) {
+	for seed := range uint64(trial.Of(60, 600)) {
 		routes := randomTable(rand.New(rand.NewPCG(seed, 3)))
 		tb, err := gateway.NewTable(routes)
 		if err != nil {
@@ -103,13 +104,15 @@ func TestCheckAgrees(t *testing.T) {
 	}
 }
 
-// TestCheckLooksAtWhatTells: with many scopes, not at all sets of them.
+// TestCheckLooksAtWhatTells: with many scopes, not at all sets of them. It takes 10
+// resources, in full 40.
 func TestCheckLooksAtWhatTells(t *testing.T) {
-	r, err := manyRoutes(t).Check()
+	resources := trial.Of(10, 40)
+	r, err := manyRoutes(t, resources).Check()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.Principals); n < 121 || n > 400 || r.Left != 0 || !r.OK() {
+	if n := len(r.Principals); n < 3*resources+1 || n > 10*resources || r.Left != 0 || !r.OK() {
 		t.Errorf("%d kinds of principals, %d left, %d over, %d missing", n, r.Left, len(r.OverGrants), len(r.Missing))
 	}
 }
@@ -179,9 +182,10 @@ func TestParseRequest(t *testing.T) {
 	}
 }
 
-// TestExplainAgrees: an explanation says what the policy does.
+// TestExplainAgrees: an explanation says what the policy does. It tries 30 tables, in
+// full 300.
 func TestExplainAgrees(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(trial.Of(30, 300)) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		tb, err := gateway.NewTable(randomTable(r))
 		if err != nil {

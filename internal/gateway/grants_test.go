@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/costtest"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/trial"
 )
 
 // A small world in which overlaps are the rule.
@@ -215,11 +215,9 @@ func checkRefusal(routes []gateway.Route, over *gateway.OverGrantError) error {
 	return nil
 }
 
-// tables is how many random tables are tried: `make trials` tries more.
-var tables = flag.Int("tables", 100, "how many random route tables to try")
-
+// TestPolicyGrantsExactlyWhatTheTableGrants tries 40 random route tables, in full 2,000.
 func TestPolicyGrantsExactlyWhatTheTableGrants(t *testing.T) {
-	tables, accepted := *tables, 0
+	tables, accepted := trial.Of(40, 2000), 0
 	for seed := range uint64(tables) {
 		if err := checkGrants(seed); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
