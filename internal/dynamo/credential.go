@@ -6,24 +6,19 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
-func credentialItem(c auth.Credential) item {
-	it := newItem(credentialKey(c.Key))
-	it.text("ID", string(c.Key))
-	it.text("UserID", string(c.UserID))
-	it.bytes("Data", c.Data)
-	it.moment("CreatedAt", c.CreatedAt)
-	it.number("Version", c.Version)
-	return it
+func credentialFields(f *fields, c *auth.Credential) {
+	text(f, "ID", &c.Key)
+	text(f, "UserID", &c.UserID)
+	f.bytes("Data", &c.Data)
+	f.moment("CreatedAt", &c.CreatedAt)
+	f.number("Version", &c.Version)
 }
 
-func readCredential(it item) (auth.Credential, error) {
-	r := &reader{it: it}
-	c := auth.Credential{
-		Key: auth.CredentialKey(r.text("ID")), UserID: auth.UserID(r.text("UserID")), Data: r.bytes("Data"),
-		CreatedAt: r.moment("CreatedAt"), Version: r.number("Version"),
-	}
-	return c, r.err
+func credentialItem(c auth.Credential) item {
+	return written(credentialKey(c.Key), credentialFields, c)
 }
+
+func readCredential(it item) (auth.Credential, error) { return readAs(it, credentialFields) }
 
 // heldItem is a credential's place in the list of its user.
 func heldItem(c auth.Credential) item {

@@ -3,7 +3,6 @@ package dynamo
 import (
 	"time"
 
-	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
@@ -13,33 +12,39 @@ import (
 // for whoever still reports it.
 const margin = 24 * time.Hour
 
+func profileFields(f *fields, u *auth.User) {
+	text(f, "ID", &u.ID)
+	text(f, "Username", &u.Username)
+	text(f, "Email", &u.Email)
+	text(f, "Name", &u.Name)
+	text(f, "Scope", &u.Scope)
+	f.texts("Roles", &u.Roles)
+	f.dictionary("Attributes", &u.Attributes)
+	f.moment("CreatedAt", &u.CreatedAt)
+	f.moment("UpdatedAt", &u.UpdatedAt)
+	f.number("Version", &u.Version)
+}
+
+func signInFields(f *fields, u *auth.User) {
+	text(f, "PasswordHash", &u.PasswordHash)
+	f.flag("Disabled", &u.Disabled)
+	f.flag("EmailVerified", &u.EmailVerified)
+	text(f, "PendingEmail", &u.PendingEmail)
+	f.number("Epoch", &u.Epoch)
+	f.moment("EpochAt", &u.EpochAt)
+	f.number("Rights", &u.Rights)
+	f.moment("UpdatedAt", &u.UpdatedAt)
+	f.number("Version", &u.SignInVersion)
+}
+
 func profileItem(u auth.User, version int64) item {
-	it := newItem(profileKey(u.ID))
-	it.text("ID", string(u.ID))
-	it.text("Username", u.Username)
-	it.text("Email", u.Email)
-	it.text("Name", u.Name)
-	it.text("Scope", u.Scope)
-	it.texts("Roles", u.Roles)
-	it.dictionary("Attributes", u.Attributes)
-	it.moment("CreatedAt", u.CreatedAt)
-	it.moment("UpdatedAt", u.UpdatedAt)
-	it.number("Version", version)
-	return it
+	u.Version = version
+	return written(profileKey(u.ID), profileFields, u)
 }
 
 func signInItem(u auth.User, version int64) item {
-	it := newItem(signInKey(u.ID))
-	it.text("PasswordHash", u.PasswordHash)
-	it.flag("Disabled", u.Disabled)
-	it.flag("EmailVerified", u.EmailVerified)
-	it.text("PendingEmail", u.PendingEmail)
-	it.number("Epoch", u.Epoch)
-	it.moment("EpochAt", u.EpochAt)
-	it.number("Rights", u.Rights)
-	it.moment("UpdatedAt", u.UpdatedAt)
-	it.number("Version", version)
-	return it
+	u.SignInVersion = version
+	return written(signInKey(u.ID), signInFields, u)
 }
 
 // deletedItem takes the place of a sign-in: the id stays known.
@@ -52,30 +57,21 @@ func deletedItem(id auth.UserID) item {
 // readUser makes a user of the two items; ErrNotFound when one is missing, as of a
 // deleted user.
 func readUser(profile, signIn item) (auth.User, error) {
-	p, s := &reader{it: profile}, &reader{it: signIn}
-	if len(profile) == 0 || len(signIn) == 0 || s.flag("Deleted") {
+	if len(profile) == 0 || len(signIn) == 0 || (&reader{it: signIn}).flag("Deleted") {
 		return auth.User{}, auth.ErrNotFound
 	}
-	u := auth.User{
-		ID: auth.UserID(p.text("ID")), Username: p.text("Username"), Email: p.text("Email"), Name: p.text("Name"), Scope: p.text("Scope"),
-		Roles: p.texts("Roles"), Attributes: p.dictionary("Attributes"), CreatedAt: p.moment("CreatedAt"), Version: p.number("Version"),
-		PasswordHash: s.text("PasswordHash"), Disabled: s.flag("Disabled"), EmailVerified: s.flag("EmailVerified"),
-		PendingEmail: s.text("PendingEmail"), Epoch: s.number("Epoch"), EpochAt: s.moment("EpochAt"), Rights: s.number("Rights"),
-		SignInVersion: s.number("Version"), UpdatedAt: p.moment("UpdatedAt"),
+	u, err := readAs(profile, profileFields)
+	if err != nil {
+		return auth.User{}, err
 	}
-	if t := s.moment("UpdatedAt"); t.After(u.UpdatedAt) {
-		u.UpdatedAt = t
+	updated := u.UpdatedAt // of the one item, and then of the other
+	if err := readInto(signIn, signInFields, &u); err != nil {
+		return auth.User{}, err
 	}
-	return u, firstError(p, s)
-}
-
-func firstError(readers ...*reader) error {
-	for _, r := range readers {
-		if r.err != nil {
-			return r.err
-		}
+	if updated.After(u.UpdatedAt) {
+		u.UpdatedAt = updated
 	}
-	return nil
+	return u, nil
 }
 
 // nameItem is the guard by which a name is unique, and the way from it to the user.
@@ -85,45 +81,37 @@ func nameItem(at key, id auth.UserID) item {
 	return it
 }
 
-func sessionItem(s auth.Session) item {
-	it := newItem(sessionKey(s.ID))
-	it.text("ID", string(s.ID))
-	it.text("UserID", string(s.UserID))
-	it.number("Epoch", s.Epoch)
-	it.texts("ProofAMR", s.Proof.AMR)
-	it.text("ProofACR", s.Proof.ACR)
-	it.moment("ProofAt", s.Proof.At)
-	it.text("ClientID", s.ClientID)
-	it.text("Scope", s.Scope)
-	it.bytes("Seed", s.Seed)
-	it.number("Refreshes", s.Refreshes)
-	it.bytes("ChainHash", s.Chain.Hash)
-	it.bytes("ChainPrevious", s.Chain.Previous)
-	if s.Chain.Rotations != 0 {
-		it.number("ChainRotations", s.Chain.Rotations)
+func sessionFields(f *fields, s *auth.Session) {
+	text(f, "ID", &s.ID)
+	text(f, "UserID", &s.UserID)
+	f.number("Epoch", &s.Epoch)
+	f.texts("ProofAMR", &s.Proof.AMR)
+	text(f, "ProofACR", &s.Proof.ACR)
+	f.moment("ProofAt", &s.Proof.At)
+	text(f, "ClientID", &s.ClientID)
+	text(f, "Scope", &s.Scope)
+	f.bytes("Seed", &s.Seed)
+	f.number("Refreshes", &s.Refreshes)
+	f.bytes("ChainHash", &s.Chain.Hash)
+	f.bytes("ChainPrevious", &s.Chain.Previous)
+	if f.from != nil || s.Chain.Rotations != 0 { // only sessions of the version before have a chain
+		f.number("ChainRotations", &s.Chain.Rotations)
 	}
-	it.text("Device", s.Device)
-	it.text("Address", s.Address)
-	it.moment("CreatedAt", s.CreatedAt)
-	it.moment("LastUsedAt", s.LastUsedAt)
-	it.moment("ExpiresAt", s.ExpiresAt)
-	it.moment("EndedAt", s.EndedAt)
+	text(f, "Device", &s.Device)
+	text(f, "Address", &s.Address)
+	f.moment("CreatedAt", &s.CreatedAt)
+	f.moment("LastUsedAt", &s.LastUsedAt)
+	f.moment("ExpiresAt", &s.ExpiresAt)
+	f.moment("EndedAt", &s.EndedAt)
+}
+
+func sessionItem(s auth.Session) item {
+	it := written(sessionKey(s.ID), sessionFields, s)
 	it.expires(s.ExpiresAt, margin)
 	return it
 }
 
-func readSession(it item) (auth.Session, error) {
-	r := &reader{it: it}
-	s := auth.Session{
-		ID: auth.SessionID(r.text("ID")), UserID: auth.UserID(r.text("UserID")), Epoch: r.number("Epoch"),
-		Proof:    auth.Proof{AMR: r.texts("ProofAMR"), ACR: r.text("ProofACR"), At: r.moment("ProofAt")},
-		ClientID: r.text("ClientID"), Scope: r.text("Scope"), Seed: r.bytes("Seed"), Refreshes: r.number("Refreshes"),
-		Chain:  auth.Chain{Hash: r.bytes("ChainHash"), Previous: r.bytes("ChainPrevious"), Rotations: r.number("ChainRotations")},
-		Device: r.text("Device"), Address: r.text("Address"), CreatedAt: r.moment("CreatedAt"), LastUsedAt: r.moment("LastUsedAt"),
-		ExpiresAt: r.moment("ExpiresAt"), EndedAt: r.moment("EndedAt"),
-	}
-	return s, r.err
-}
+func readSession(it item) (auth.Session, error) { return readAs(it, sessionFields) }
 
 // listedItem is a session's place in the list of its user.
 func listedItem(s auth.Session) item {
@@ -133,74 +121,64 @@ func listedItem(s auth.Session) item {
 	return it
 }
 
+func ticketFields(f *fields, t *auth.Ticket) {
+	text(f, "ID", &t.ID)
+	text(f, "Purpose", &t.Purpose)
+	text(f, "Email", &t.Email)
+	f.bytes("SecretHash", &t.SecretHash)
+	f.bytes("CodeMAC", &t.CodeMAC)
+	f.number("Tries", &t.Tries)
+	text(f, "UserID", &t.UserID)
+	text(f, "Name", &t.Name)
+	text(f, "PasswordHash", &t.PasswordHash)
+	f.bytes("Bound", &t.Bound)
+	f.moment("CreatedAt", &t.CreatedAt)
+	f.moment("LinkUntil", &t.LinkUntil)
+	f.moment("CodeUntil", &t.CodeUntil)
+	f.moment("ExpiresAt", &t.ExpiresAt)
+}
+
 func ticketItem(t auth.Ticket) item {
-	it := newItem(ticketKey(t.ID))
-	it.text("ID", string(t.ID))
-	it.text("Purpose", string(t.Purpose))
-	it.text("Email", t.Email)
-	it.bytes("SecretHash", t.SecretHash)
-	it.bytes("CodeMAC", t.CodeMAC)
-	it.number("Tries", t.Tries)
-	it.text("UserID", string(t.UserID))
-	it.text("Name", t.Name)
-	it.text("PasswordHash", t.PasswordHash)
-	it.bytes("Bound", t.Bound)
-	it.moment("CreatedAt", t.CreatedAt)
-	it.moment("LinkUntil", t.LinkUntil)
-	it.moment("CodeUntil", t.CodeUntil)
-	it.moment("ExpiresAt", t.ExpiresAt)
+	it := written(ticketKey(t.ID), ticketFields, t)
 	it.expires(t.ExpiresAt, margin)
 	return it
 }
 
-func readTicket(it item) (auth.Ticket, error) {
-	r := &reader{it: it}
-	t := auth.Ticket{
-		ID: auth.TicketID(r.text("ID")), Purpose: auth.Purpose(r.text("Purpose")), Email: r.text("Email"), SecretHash: r.bytes("SecretHash"),
-		CodeMAC: r.bytes("CodeMAC"), Tries: r.number("Tries"), UserID: auth.UserID(r.text("UserID")), Name: r.text("Name"),
-		PasswordHash: r.text("PasswordHash"), Bound: r.bytes("Bound"), CreatedAt: r.moment("CreatedAt"), LinkUntil: r.moment("LinkUntil"),
-		CodeUntil: r.moment("CodeUntil"), ExpiresAt: r.moment("ExpiresAt"),
-	}
-	return t, r.err
+func readTicket(it item) (auth.Ticket, error) { return readAs(it, ticketFields) }
+
+func markFields(f *fields, m *auth.Mark) {
+	text(f, "ID", &m.ID)
+	f.moment("ExpiresAt", &m.ExpiresAt)
 }
 
 func markItem(m auth.Mark) item {
-	it := newItem(markKey(m.ID))
-	it.text("ID", string(m.ID))
-	it.moment("ExpiresAt", m.ExpiresAt)
+	it := written(markKey(m.ID), markFields, m)
 	it.expires(m.ExpiresAt, margin)
 	return it
 }
 
-func readMark(it item) (auth.Mark, error) {
-	r := &reader{it: it}
-	return auth.Mark{ID: auth.MarkID(r.text("ID")), ExpiresAt: r.moment("ExpiresAt")}, r.err
-}
+func readMark(it item) (auth.Mark, error) { return readAs(it, markFields) }
 
 // mailMargin is how long a mail stays that is of no use any more: the outbox tells of it
 // before it erases it.
 const mailMargin = 7 * 24 * time.Hour
 
+func mailFields(f *fields, m *outbox.Mail) {
+	text(f, "ID", &m.ID)
+	f.bytes("Sealed", &m.Sealed)
+	f.moment("CreatedAt", &m.CreatedAt)
+	f.moment("DueAt", &m.DueAt)
+	f.moment("GiveUpAt", &m.GiveUpAt)
+	f.number("Attempts", &m.Attempts)
+}
+
 func mailItem(m outbox.Mail) item {
-	it := newItem(mailKey(m.ID))
-	it.text("ID", m.ID)
-	it.bytes("Sealed", m.Sealed)
-	it.moment("CreatedAt", m.CreatedAt)
-	it.moment("DueAt", m.DueAt)
-	it.moment("GiveUpAt", m.GiveUpAt)
-	it.number("Attempts", m.Attempts)
+	it := written(mailKey(m.ID), mailFields, m)
 	it.expires(m.GiveUpAt, mailMargin)
 	return it
 }
 
-func readMail(it item) (outbox.Mail, error) {
-	r := &reader{it: it}
-	m := outbox.Mail{
-		ID: r.text("ID"), Sealed: r.bytes("Sealed"), CreatedAt: r.moment("CreatedAt"), DueAt: r.moment("DueAt"),
-		GiveUpAt: r.moment("GiveUpAt"), Attempts: r.number("Attempts"),
-	}
-	return m, r.err
-}
+func readMail(it item) (outbox.Mail, error) { return readAs(it, mailFields) }
 
 // queuedItem is a mail's place in the queue.
 func queuedItem(m outbox.Mail) item {
@@ -210,27 +188,22 @@ func queuedItem(m outbox.Mail) item {
 	return it
 }
 
+func signingFields(f *fields, r *keyring.Record) {
+	text(f, "ID", &r.ID)
+	f.number("Number", &r.Number)
+	text(f, "Algorithm", &r.Algorithm)
+	f.bytes("Public", &r.Public)
+	f.bytes("Sealed", &r.Sealed)
+	f.moment("CreatedAt", &r.CreatedAt)
+	f.moment("ActiveAt", &r.ActiveAt)
+	f.moment("RetiresAt", &r.RetiresAt)
+	f.moment("ExpiresAt", &r.ExpiresAt)
+}
+
 func signingItem(r keyring.Record) item {
-	it := newItem(signingKey(r.Number))
-	it.text("ID", r.ID)
-	it.number("Number", r.Number)
-	it.text("Algorithm", string(r.Algorithm))
-	it.bytes("Public", r.Public)
-	it.bytes("Sealed", r.Sealed)
-	it.moment("CreatedAt", r.CreatedAt)
-	it.moment("ActiveAt", r.ActiveAt)
-	it.moment("RetiresAt", r.RetiresAt)
-	it.moment("ExpiresAt", r.ExpiresAt)
+	it := written(signingKey(r.Number), signingFields, r)
 	it.expires(r.ExpiresAt, margin)
 	return it
 }
 
-func readSigningKey(it item) (keyring.Record, error) {
-	r := &reader{it: it}
-	k := keyring.Record{
-		ID: r.text("ID"), Number: r.number("Number"), Public: r.bytes("Public"), Sealed: r.bytes("Sealed"),
-		CreatedAt: r.moment("CreatedAt"), ActiveAt: r.moment("ActiveAt"), RetiresAt: r.moment("RetiresAt"), ExpiresAt: r.moment("ExpiresAt"),
-	}
-	k.Algorithm = latchkey.Algorithm(r.text("Algorithm"))
-	return k, r.err
-}
+func readSigningKey(it item) (keyring.Record, error) { return readAs(it, signingFields) }
