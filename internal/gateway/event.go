@@ -189,13 +189,7 @@ type requestContext struct {
 
 func readRequestContext(v strictjson.Value) (requestContext, error) {
 	var c requestContext
-	if v.Kind() == 0 || v.Kind() == strictjson.Null {
-		return c, nil
-	}
-	if v.Kind() != strictjson.Members {
-		return c, errors.New("requestContext is not an object")
-	}
-	err := v.Object(c.read)
+	err := eachMember("requestContext", v, c.read)
 	return c, err
 }
 

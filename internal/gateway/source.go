@@ -201,7 +201,7 @@ func (m *members) eachCookie(f func(name, value string)) error {
 			f(name, value)
 		}
 	}
-	if m.cookies.Kind() == 0 || m.cookies.Kind() == strictjson.Null {
+	if absent(m.cookies) {
 		return m.eachHeader("Cookie", one)
 	}
 	return m.cookies.Elements(func(v strictjson.Value) error {
@@ -253,8 +253,10 @@ func eachValue(member string, last, all strictjson.Value, name string, fold bool
 	})
 }
 
+func absent(v strictjson.Value) bool { return v.Kind() == 0 || v.Kind() == strictjson.Null }
+
 func eachMember(name string, v strictjson.Value, f func(string, strictjson.Value) error) error {
-	if v.Kind() == 0 || v.Kind() == strictjson.Null {
+	if absent(v) {
 		return nil
 	}
 	if v.Kind() != strictjson.Members {
@@ -268,7 +270,7 @@ func eachMember(name string, v strictjson.Value, f func(string, strictjson.Value
 // principal's answer for another.
 func (m *members) checkIdentity(q Question) error {
 	token, ok := q.token()
-	if !ok || m.identity.Kind() == 0 || m.identity.Kind() == strictjson.Null {
+	if !ok || absent(m.identity) {
 		return nil
 	}
 	among, any := false, false
