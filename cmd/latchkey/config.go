@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
@@ -106,6 +107,31 @@ type yamlRoute struct {
 	Scopes yaml.Node `yaml:"scopes"`
 	Roles  yaml.Node `yaml:"roles"`
 	To     string    `yaml:"to"`
+
+	Issuers    words         `yaml:"issuers"`
+	ACR        words         `yaml:"acr"`
+	AMR        words         `yaml:"amr"`
+	MaxAuthAge time.Duration `yaml:"max_auth_age"`
+}
+
+// words are a list of texts, or one.
+type words []string
+
+func (w *words) UnmarshalYAML(node *yaml.Node) error {
+	items := []*yaml.Node{node}
+	if node.Kind == yaml.SequenceNode {
+		items = node.Content
+	}
+	for _, item := range items {
+		if item.Kind != yaml.ScalarNode || item.Tag != "!!str" {
+			return fmt.Errorf("line %d: must be text, or a list of texts; put a number into quotes", item.Line)
+		}
+		*w = append(*w, item.Value)
+	}
+	if len(*w) == 0 {
+		return fmt.Errorf("line %d: must not be an empty list: leave it out to ask for nothing", node.Line)
+	}
+	return nil
 }
 
 // scopes reads a list, or {any: LIST}. It refuses what a slip of the pen would turn
@@ -148,7 +174,8 @@ func (r yamlRoute) routes(table auth.RoleTable) ([]gateway.Route, error) {
 	}
 	routes := make([]gateway.Route, len(verbs))
 	for i, verb := range verbs {
-		routes[i] = gateway.Route{Method: verb, Path: path, Public: r.Public, Scopes: scopes, AnyScope: anyOf, To: r.To}
+		routes[i] = gateway.Route{Method: verb, Path: path, Public: r.Public, Scopes: scopes, AnyScope: anyOf, Issuers: r.Issuers, To: r.To}
+		routes[i].SignIn = gateway.SignIn{MaxAuthAge: r.MaxAuthAge, ACR: r.ACR, AMR: r.AMR}
 	}
 	return routes, nil
 }
@@ -229,7 +256,8 @@ func knownMembers(name string, known []string) string {
 
 // yamlMembers are the members of our types in the file.
 var yamlMembers = map[string][]string{
-	"yamlRoute": {"route", "public", "scopes", "roles", "to"}, "yamlResponse": {"status", "headers", "body"}, "yamlToken": {"claims", "username"},
+	"yamlRoute":    {"route", "public", "scopes", "roles", "issuers", "max_auth_age", "acr", "amr", "to"},
+	"yamlResponse": {"status", "headers", "body"}, "yamlToken": {"claims", "username"},
 }
 
 var unknownMember = regexp.MustCompile(`field (\S+) not found in type main\.(\w+)`)

@@ -75,7 +75,7 @@ func (c *routesCheckCmd) Run(p *process) error {
 	return err
 }
 
-var checkColumns = []column{{title: "SCOPES", min: 8}, {title: "ROUTES"}, {title: "ALLOWED"}, {title: "DENIED"}, {title: "BYTES"}}
+var checkColumns = []column{{title: "PRINCIPAL", min: 9}, {title: "ROUTES"}, {title: "ALLOWED"}, {title: "DENIED"}, {title: "BYTES"}}
 
 // printReport shows a report to people.
 func (p *process) printReport(r gateway.Report, file string, routes []gateway.Route) error {
@@ -88,7 +88,7 @@ func (p *process) printReport(r gateway.Report, file string, routes []gateway.Ro
 	fmt.Fprintf(p.stdout, "%s: %d routes, %d of them public; %d requests for the others, put to the policy of every kind of principal\n\n", file, len(routes), public, r.Requests)
 	t := p.newTable(checkColumns)
 	for _, kind := range r.Principals {
-		t.add(scopeList(kind.Scopes), strconv.Itoa(kind.Routes), strconv.Itoa(kind.Allowed), strconv.Itoa(kind.Denied), strconv.Itoa(kind.Bytes))
+		t.add(kind.String(), strconv.Itoa(kind.Routes), strconv.Itoa(kind.Allowed), strconv.Itoa(kind.Denied), strconv.Itoa(kind.Bytes))
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -106,8 +106,6 @@ func (p *process) printReport(r gateway.Report, file string, routes []gateway.Ro
 	return nil
 }
 
-func scopeList(scopes []string) string { return cmp.Or(strings.Join(scopes, " "), "-") }
-
 func printFindings(w io.Writer, title string, findings []gateway.Finding) {
 	if len(findings) == 0 {
 		return
@@ -119,7 +117,7 @@ func printFindings(w io.Writer, title string, findings []gateway.Finding) {
 		if f.Why != "" {
 			why = ": " + f.Why
 		}
-		fmt.Fprintf(t, "  %s\tof %s\tby scopes %s%s\n", f.Request, f.Route, scopeList(f.Scopes), why)
+		fmt.Fprintf(t, "  %s\tof %s\tby %s%s\n", f.Request, f.Route, f.PrincipalKind, why)
 	}
 	t.Flush()
 }
@@ -135,25 +133,38 @@ type reportView struct {
 	Losses      []findingView   `json:"known_losses"`
 }
 
+// kindView says what is true of a kind of principals.
+type kindView struct {
+	Scopes     []string `json:"scopes"`
+	Issuer     string   `json:"issuer,omitempty"` // another one than latchkey
+	ACR        string   `json:"acr,omitempty"`
+	AMR        []string `json:"amr,omitempty"`
+	MaxAuthAge int      `json:"max_auth_age,omitempty"` // seconds
+}
+
+func viewKind(k gateway.PrincipalKind) kindView {
+	return kindView{list(k.Scopes), k.Issuer, k.ACR, k.AMR, int(k.Within / time.Second)}
+}
+
 type principalView struct {
-	Scopes  []string `json:"scopes"`
-	Routes  int      `json:"routes"`
-	Allowed int      `json:"allowed"`
-	Denied  int      `json:"denied"`
-	Bytes   int      `json:"policy_bytes"`
+	kindView
+	Routes  int `json:"routes"`
+	Allowed int `json:"allowed"`
+	Denied  int `json:"denied"`
+	Bytes   int `json:"policy_bytes"`
 }
 
 type findingView struct {
-	Request string   `json:"request"`
-	Route   string   `json:"route"`
-	Scopes  []string `json:"scopes"`
-	Why     string   `json:"why,omitempty"`
+	Request string `json:"request"`
+	Route   string `json:"route"`
+	kindView
+	Why string `json:"why,omitempty"`
 }
 
 func viewReport(r gateway.Report) reportView {
 	v := reportView{OK: r.OK(), Requests: r.Requests, Left: r.Left, OverGrants: viewFindings(r.OverGrants), UnderGrants: viewFindings(r.Missing), Losses: viewFindings(r.Losses)}
 	for _, k := range r.Principals {
-		v.Principals = append(v.Principals, principalView{list(k.Scopes), k.Routes, k.Allowed, k.Denied, k.Bytes})
+		v.Principals = append(v.Principals, principalView{viewKind(k.PrincipalKind), k.Routes, k.Allowed, k.Denied, k.Bytes})
 	}
 	return v
 }
@@ -161,7 +172,7 @@ func viewReport(r gateway.Report) reportView {
 func viewFindings(findings []gateway.Finding) []findingView {
 	views := []findingView{}
 	for _, f := range findings {
-		views = append(views, findingView{f.Request, f.Route.String(), list(f.Scopes), f.Why})
+		views = append(views, findingView{f.Request, f.Route.String(), viewKind(f.PrincipalKind), f.Why})
 	}
 	return views
 }
@@ -203,7 +214,7 @@ func (c *routesExplainCmd) Run(ctx context.Context, p *process) error {
 	if refused != nil && !errors.Is(refused, latchkey.ErrInvalidToken) {
 		return fmt.Errorf("the token could not be checked: %w", refused)
 	}
-	v := viewExplanation(method+" "+path, t.Explain(method, path, claims.HasScope, refused))
+	v := viewExplanation(method+" "+path, t.Explain(method, path, t.PrincipalOf(claims), time.Now(), refused))
 	v.Token = viewToken(claims, refused)
 	if c.JSON {
 		return printJSON(p.stdout, v)
@@ -221,6 +232,7 @@ type explanationView struct {
 	Route     *routeView  `json:"route,omitempty"`
 	Token     *tokenView  `json:"token"`
 	Policy    *policyView `json:"policy,omitempty"`
+	Challenge string      `json:"challenge,omitempty"` // of a sign-in that is all that is lacking
 }
 
 type routeView struct {
@@ -243,7 +255,7 @@ type policyView struct {
 }
 
 func viewExplanation(request string, e gateway.Explanation) explanationView {
-	v := explanationView{Request: request, Passes: e.Passes, Status: e.Status, DecidedBy: e.DecidedBy, Reason: e.Reason}
+	v := explanationView{Request: request, Passes: e.Passes, Status: e.Status, DecidedBy: e.DecidedBy, Reason: e.Reason, Challenge: e.Challenge}
 	if e.Found {
 		v.Route = &routeView{e.Route.String(), e.Route.Needs(), e.Route.To}
 	}
@@ -281,5 +293,8 @@ func (v explanationView) print(w io.Writer) error {
 		outcome = map[int]string{401: "401 Unauthorized", 403: "403 Forbidden"}[v.Status]
 	}
 	fmt.Fprintf(t, "answer\t%s: %s\n", outcome, v.Reason)
+	if v.Challenge != "" {
+		fmt.Fprintf(t, "challenge\t%s\n", v.Challenge)
+	}
 	return t.Flush()
 }

@@ -14,10 +14,11 @@ import (
 func TestPrintReport(t *testing.T) {
 	refunds := gateway.Route{Method: "GET", Path: "/orders/{id}/refunds", Scopes: []string{"refund"}, To: "f"}
 	order := gateway.Route{Method: "GET", Path: "/orders/{id}", Scopes: []string{"read"}, To: "f"}
+	read := gateway.PrincipalKind{Scopes: []string{"read"}}
 	r := gateway.Report{
-		Principals: []gateway.PrincipalReport{{Scopes: []string{"read"}, Routes: 1, Allowed: 1, Denied: 0, Bytes: 100}},
+		Principals: []gateway.PrincipalReport{{PrincipalKind: read, Routes: 1, Allowed: 1, Denied: 0, Bytes: 100}},
 		Left:       3, Requests: 9,
-		OverGrants: []gateway.Finding{{Scopes: []string{"read"}, Request: "GET /orders/x/refunds", Route: refunds, Why: "allowed as GET/orders/x/refunds"}},
+		OverGrants: []gateway.Finding{{PrincipalKind: read, Request: "GET /orders/x/refunds", Route: refunds, Why: "allowed as GET/orders/x/refunds"}},
 		Missing:    []gateway.Finding{{Request: "GET /orders/x", Route: order}},
 	}
 	var out bytes.Buffer
@@ -27,16 +28,16 @@ func TestPrintReport(t *testing.T) {
 	}
 	const want = `latchkey.yaml: 3 routes, 1 of them public; 9 requests for the others, put to the policy of every kind of principal
 
-SCOPES  ROUTES  ALLOWED  DENIED  BYTES
-read    1       1        0       100
+PRINCIPAL  ROUTES  ALLOWED  DENIED  BYTES
+read       1       1        0       100
 
 3 more kinds of principals were not looked at
 
 over-grants, requests that a policy allows and the table does not:
-  GET /orders/x/refunds  of GET /orders/{id}/refunds  by scopes read: allowed as GET/orders/x/refunds
+  GET /orders/x/refunds  of GET /orders/{id}/refunds  by read: allowed as GET/orders/x/refunds
 
 under-grants, requests that the table grants and a policy does not allow:
-  GET /orders/x  of GET /orders/{id}  by scopes -
+  GET /orders/x  of GET /orders/{id}  by -
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

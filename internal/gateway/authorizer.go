@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/latchkey-auth/latchkey"
 )
@@ -13,7 +16,11 @@ import (
 type AuthorizerConfig struct {
 	Verifier *latchkey.Verifier // required
 	Table    *Table             // required
-	Log      *slog.Logger       // nil: nothing is logged
+	// Issuers are those whose tokens the verifier takes, by their names: OwnIssuer is
+	// latchkey itself. Nil: latchkey itself alone.
+	Issuers []string
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: nothing is logged
 
 	EventConfig
 }
@@ -25,8 +32,9 @@ type EventConfig struct {
 	Claims     []ContextClaim // that functions are told; nil: sub, username, scope and payload
 	HTTPAnswer HTTPAnswer     // to HTTP APIs, payload format 2.0; "": AnswerPolicy
 
-	ConnectScopes []string // needed at WebSocket APIs; none: any signed-in principal may connect
-	GraphQL       GraphQL  // what AppSync APIs need
+	ConnectScopes  []string // needed at WebSocket APIs; none: any signed-in principal may connect
+	ConnectIssuers []string // whose tokens WebSocket APIs admit; none: latchkey's own alone
+	GraphQL        GraphQL  // what AppSync APIs need
 }
 
 // An Authorizer answers authorizer events of API Gateway and AppSync.
@@ -51,6 +59,15 @@ func NewAuthorizer(cfg AuthorizerConfig) (*Authorizer, error) {
 	default:
 		return nil, fmt.Errorf("authorizer: answer %q to HTTP APIs must be %s, %s or %s", cfg.HTTPAnswer, AnswerPolicy, AnswerSimple, AnswerSimplePerRoute)
 	}
+	if cfg.Issuers == nil {
+		cfg.Issuers = []string{OwnIssuer}
+	}
+	if err := cfg.checkIssuers(); err != nil {
+		return nil, fmt.Errorf("authorizer: %w", err)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.Claims == nil {
 		cfg.Claims = defaultClaims
 	}
@@ -58,6 +75,32 @@ func NewAuthorizer(cfg AuthorizerConfig) (*Authorizer, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Authorizer{cfg}, nil
+}
+
+// checkIssuers refuses what would admit nobody: a name that is misspelt, and latchkey's
+// own tokens where nothing verifies them.
+func (cfg *AuthorizerConfig) checkIssuers() error {
+	for _, r := range cfg.Table.Routes() {
+		if err := cfg.checkAdmitted("route "+r.String(), r.Issuers); !r.Public && err != nil {
+			return err
+		}
+	}
+	if cfg.ConnectIssuers == nil && cfg.GraphQL.Issuers == nil {
+		return nil
+	}
+	return errors.Join(cfg.checkAdmitted("WebSocket APIs", cfg.ConnectIssuers), cfg.checkAdmitted("AppSync APIs", cfg.GraphQL.Issuers))
+}
+
+func (cfg *AuthorizerConfig) checkAdmitted(what string, names []string) error {
+	if len(names) == 0 && !slices.Contains(cfg.Issuers, OwnIssuer) {
+		return fmt.Errorf("%s: names no issuers and so admits latchkey's own tokens alone, for which there are no keys: name the issuers, or configure the keys", what)
+	}
+	for _, name := range names {
+		if !slices.Contains(cfg.Issuers, name) {
+			return fmt.Errorf("%s: admits issuer %q, which is not configured; configured are %s", what, name, strings.Join(cfg.Issuers, ", "))
+		}
+	}
+	return nil
 }
 
 // Handle is the Lambda function: it reads the event, decides, and encodes the

@@ -46,7 +46,7 @@ func mint(claims map[string]any) string {
 }
 
 func newVerifier(keys latchkey.KeySet) *latchkey.Verifier {
-	v, err := latchkey.New(latchkey.Config{Keys: keys, Issuer: issuer, Audience: issuer, Leeway: -1, Now: func() time.Time { return now }})
+	v, err := latchkey.New(latchkey.Config{Keys: keys, Issuer: issuer, Audience: issuer, Leeway: -1, Now: func() time.Time { return now }, Issuers: []latchkey.Issuer{otherIssuer()}})
 	if err != nil {
 		panic(err)
 	}
@@ -66,7 +66,7 @@ func keySet() latchkey.KeySet {
 }
 
 func newAuthorizer(tb *gateway.Table) *gateway.Authorizer {
-	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: newVerifier(keySet()), Table: tb})
+	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: newVerifier(keySet()), Table: tb, Issuers: []string{gateway.OwnIssuer, other}, Now: func() time.Time { return now }})
 	if err != nil {
 		panic(err)
 	}

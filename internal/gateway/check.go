@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Report is what [Table.Check] found.
@@ -20,9 +22,62 @@ type Report struct {
 // OK reports whether the policies are right.
 func (r Report) OK() bool { return len(r.OverGrants)+len(r.Missing) == 0 }
 
+// A PrincipalKind is what tells principals apart.
+type PrincipalKind struct {
+	Scopes []string
+	Issuer string // "": latchkey itself
+	ACR    string
+	AMR    []string
+	Within time.Duration // of the sign-in; 0: longer ago than any route asks, or not known
+}
+
+// String is "orders:read, issuer cognito, acr 2, amr otp, signed in within 10m0s"; "-"
+// where there is nothing to say.
+func (k PrincipalKind) String() string {
+	var parts []string
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, name+value)
+		}
+	}
+	add("", strings.Join(k.Scopes, " "))
+	add("issuer ", k.Issuer)
+	add("acr ", k.ACR)
+	add("amr ", strings.Join(k.AMR, " "))
+	if k.Within > 0 {
+		add("signed in within ", k.Within.String())
+	}
+	return cmp.Or(strings.Join(parts, ", "), "-")
+}
+
+// kindOf puts a set of facts into words.
+func (t *Table) kindOf(held set) PrincipalKind {
+	var k PrincipalKind
+	for i, f := range t.facts {
+		if !held.has(i) {
+			continue
+		}
+		switch f.is {
+		case issuerFact:
+			if f.text != OwnIssuer {
+				k.Issuer = f.text
+			}
+		case scopeFact:
+			k.Scopes = append(k.Scopes, f.text)
+		case acrFact:
+			k.ACR = f.text
+		case amrFact:
+			k.AMR = append(k.AMR, f.text)
+		case ageFact:
+			k.Within = f.age // the shortest is the last
+		}
+	}
+	return k
+}
+
 // A PrincipalReport is a kind of principals and their policy.
 type PrincipalReport struct {
-	Scopes          []string
+	PrincipalKind
 	Routes          int // that they may call, of those that are not public
 	Allowed, Denied int // resources in the policy
 	Bytes           int
@@ -30,9 +85,9 @@ type PrincipalReport struct {
 
 // A Finding is a request that a policy answers otherwise than the table.
 type Finding struct {
-	Scopes  []string // of the principal
-	Request string   // GET /orders/x
-	Route   Route    // that it leads to
+	PrincipalKind
+	Request string // GET /orders/x
+	Route   Route  // that it leads to
 	Why     string
 }
 
@@ -59,18 +114,16 @@ func (t *Table) Check() (Report, error) {
 	r.Requests = len(probes)
 	kinds, left := t.kinds()
 	r.Left = left
-	for _, scopes := range kinds {
-		if err := t.checkKind(&r, scopes, probes); err != nil {
+	for _, held := range kinds {
+		if err := t.checkKind(&r, held, probes); err != nil {
 			return Report{}, err
 		}
 	}
 	return r, nil
 }
 
-func (t *Table) checkKind(r *Report, scopes []string, probes []probe) error {
-	has := func(s string) bool { return slices.Contains(scopes, s) }
-	var g Grants
-	g.Allowed, g.Denied = t.grants(has)
+func (t *Table) checkKind(r *Report, held set, probes []probe) error {
+	g := t.grants(held)
 	doc, err := encodePolicy(probeARN, Decision{Principal: "principal"}, g.Allowed, g.Denied)
 	if err != nil {
 		return err
@@ -79,17 +132,17 @@ func (t *Table) checkKind(r *Report, scopes []string, probes []probe) error {
 	if err != nil {
 		return err
 	}
-	kind := PrincipalReport{Scopes: scopes, Allowed: len(g.Allowed), Denied: len(g.Denied), Bytes: size}
-	for _, e := range t.entries {
-		if e.Route.grants(has) {
+	kind := PrincipalReport{PrincipalKind: t.kindOf(held), Allowed: len(g.Allowed), Denied: len(g.Denied), Bytes: size}
+	for i := range t.entries {
+		if t.entries[i].admits(held) {
 			kind.Routes++
 		}
 	}
 	r.Principals = append(r.Principals, kind)
 	for _, p := range probes {
-		route := t.entries[p.leads].Route
-		may := route.grants(has)
-		f := Finding{Scopes: scopes, Request: p.verb + " " + p.path, Route: route, Why: p.odd}
+		leads := &t.entries[p.leads]
+		may := leads.admits(held)
+		f := Finding{PrincipalKind: kind.PrincipalKind, Request: p.verb + " " + p.path, Route: leads.Route, Why: p.odd}
 		for _, arn := range p.arns {
 			allowed := policy.Evaluate(ActionInvoke, arn) == Allow
 			switch {
@@ -136,48 +189,64 @@ func policyIn(answer []byte) (Policy, int, error) {
 // maxKinds bounds how many kinds of principals a check looks at.
 const maxKinds = 1000
 
-// kinds returns sets of scopes, one for each set of routes that somebody may have. With
-// many scopes these are the ones that make a difference to a policy: none, all, what
+// maxEvery is up to how many sets of facts a check looks at all of them.
+const maxEvery = 1 << 9
+
+// kinds returns sets of facts, one for each set of routes that somebody may have. Where
+// there are many these are the ones that make a difference to a policy: none, all, what
 // each route asks for, and what two routes ask for of which a policy that allows the
 // first must not take the second away.
-func (t *Table) kinds() (kinds [][]string, left int) {
-	var sets [][]string
-	if len(t.scopes) <= 8 {
-		for bits := range 1 << len(t.scopes) {
-			var scopes []string
-			for i, s := range t.scopes {
-				if bits>>i&1 == 1 {
-					scopes = append(scopes, s)
-				}
-			}
-			sets = append(sets, scopes)
-		}
-	} else {
-		sets = append(t.telling(), t.scopes)
+func (t *Table) kinds() (kinds []set, left int) {
+	sets := t.every()
+	if sets == nil {
+		sets = t.telling()
 	}
-	slices.SortStableFunc(sets, func(a, b []string) int { return len(a) - len(b) })
+	slices.SortStableFunc(sets, func(a, b set) int { return a.count(a) - b.count(b) })
 	seen := make(map[string]bool)
-	for _, scopes := range sets {
-		may := ""
-		for _, e := range t.entries {
-			may += map[bool]string{true: "1", false: "0"}[e.Route.grants(func(s string) bool { return slices.Contains(scopes, s) })]
-		}
+	for _, held := range sets {
+		may := fmt.Sprint(t.admitted(held))
 		switch {
 		case seen[may]:
 		case len(kinds) == maxKinds:
 			left++
 		default:
-			kinds = append(kinds, scopes)
+			kinds = append(kinds, held)
 		}
 		seen[may] = true
 	}
 	return kinds, left
 }
 
-func (t *Table) telling() [][]string {
-	sets := [][]string{nil}
-	for _, e := range t.entries {
-		sets = append(sets, leastScopes(e.Route)...)
+// every returns all sets of facts that may be true of somebody; nil: there are too many.
+func (t *Table) every() []set {
+	sets := []set{t.none()}
+	for i := range t.facts {
+		one := t.none()
+		t.hold(one, i)
+		for _, held := range sets {
+			if both, ok := t.join(held, one); ok && !held.has(i) {
+				sets = append(sets, both)
+			}
+		}
+		if len(sets) > 2*maxEvery {
+			return nil
+		}
+	}
+	return slices.DeleteFunc(sets, func(held set) bool { return t.oneOf[0].count(held) == 0 }) // nobody has no issuer
+}
+
+// telling returns the sets that make a difference.
+func (t *Table) telling() (sets []set) {
+	for i, f := range t.facts {
+		if f.is != issuerFact {
+			break
+		}
+		nothing := t.none()
+		nothing.add(i)
+		sets = append(sets, nothing, t.most(nothing))
+	}
+	for i := range t.entries {
+		sets = append(sets, t.entries[i].least...)
 	}
 	for _, p := range t.plans {
 		for _, l := range p.leaks {
@@ -185,9 +254,11 @@ func (t *Table) telling() [][]string {
 				if !slices.ContainsFunc(l.ways, func(w way) bool { return w.takes.has(r.entry) }) {
 					continue
 				}
-				for _, a := range leastScopes(t.entries[l.granting].Route) {
-					for _, b := range leastScopes(t.entries[r.entry].Route) {
-						sets = append(sets, union(a, b))
+				for _, a := range t.entries[l.granting].least {
+					for _, b := range t.entries[r.entry].least {
+						if both, ok := t.join(a, b); ok {
+							sets = append(sets, both)
+						}
 					}
 				}
 			}
@@ -196,10 +267,16 @@ func (t *Table) telling() [][]string {
 	return sets
 }
 
-func union(a, b []string) []string {
-	both := slices.Concat(a, b)
-	slices.Sort(both)
-	return slices.Compact(both)
+// most adds every fact that can be true beside those of the set.
+func (t *Table) most(held set) set {
+	for i := range t.facts {
+		one := t.none()
+		one.add(i)
+		if both, ok := t.join(held, one); ok {
+			held = both
+		}
+	}
+	return held
 }
 
 // probes are requests for every route that is not public.

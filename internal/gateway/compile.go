@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 	"sync"
@@ -10,7 +11,8 @@ import (
 // all such paths of the granting routes are denied.
 const maxEncoded = 32
 
-// policies keeps what was compiled, for each distinct set of scopes of the table.
+// policies keeps what was compiled, for each distinct set of facts that tell
+// principals of the table apart.
 type policies struct {
 	mu   sync.Mutex
 	made map[string]Grants // guarded by mu
@@ -19,36 +21,29 @@ type policies struct {
 // maxPolicies bounds the memory; tables have a handful of kinds of principals.
 const maxPolicies = 1024
 
-// grants returns the methods of a stage, GET/orders/*, that a principal with the
-// scopes may call, and those that have to be denied beside them. It returns the same
-// lists again: nobody may change them.
-func (t *Table) grants(has func(scope string) bool) (allowed, denied []string) {
-	held := make([]byte, (len(t.scopes)+7)/8)
-	for i, s := range t.scopes {
-		if has(s) {
-			held[i/8] |= 1 << (i % 8)
-		}
+// grants returns the methods of a stage, GET/orders/*, that a principal of whom the
+// facts are true may call, those that have to be denied beside them, and the challenge.
+// It returns the same lists again: nobody may change them.
+func (t *Table) grants(held set) Grants {
+	key := make([]byte, 0, 128)
+	for _, word := range held {
+		key = binary.LittleEndian.AppendUint64(key, word)
 	}
 	t.mu.Lock()
-	g, made := t.made[string(held)]
+	g, made := t.made[string(key)]
 	t.mu.Unlock()
 	if made {
-		return g.Allowed, g.Denied
+		return g
 	}
-	may := t.newSet()
-	for i := range t.entries {
-		if t.entries[i].Route.grants(has) {
-			may.add(i)
-		}
-	}
-	g = t.compile(may)
+	g = t.compile(t.admitted(held))
+	g.Challenge = t.challenge(held)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.made == nil || len(t.made) >= maxPolicies {
 		t.made = make(map[string]Grants)
 	}
-	t.made[string(held)] = g
-	return g.Allowed, g.Denied
+	t.made[string(key)] = g
+	return g
 }
 
 // compile makes the smallest policy of the plans for a principal who may call these

@@ -57,6 +57,8 @@ func parseContextClaim(text string) (ContextClaim, error) {
 		return c, errors.New("must be CLAIM or CLAIM=NAME")
 	case !contextName(c.Name):
 		return c, errors.New("a name must be letters, digits and _; write CLAIM=NAME to give another one")
+	case c.Name == challengeName:
+		return c, errors.New("the name is for the challenge of a new sign-in; write CLAIM=NAME to give another one")
 	case slices.Contains(reservedNames, c.Name):
 		return c, errors.New("API Gateway uses the name itself; write CLAIM=NAME to give another one")
 	}

@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/latchkey-auth/latchkey"
 )
@@ -32,6 +34,9 @@ type Grants struct {
 	// Lacking are the routes that are not granted. They are looked up only where
 	// answers are simple, see [HTTPAnswer].
 	Lacking []Route
+	// Challenge is what the principal is told who would have more routes after another
+	// sign-in, see [SignIn.Challenge]; empty: there are none.
+	Challenge string
 
 	Connect bool // to a WebSocket API
 
@@ -57,40 +62,41 @@ func (a *Authorizer) Decide(ctx context.Context, q Question) (Decision, error) {
 	case err != nil:
 		return Decision{}, fmt.Errorf("verifying token: %w", err)
 	}
-	if claims.IssuerName != "" {
-		// A route admits latchkey's own tokens unless it names other issuers, and none
-		// can yet.
-		return Decision{}, a.refuse(ctx, "no route admits tokens of issuer "+claims.IssuerName)
+	d := Decision{Principal: claims.Principal(), Grants: a.grants(claims)}
+	if d.Context, err = contextValues(a.Claims, claims); err == nil && d.Grants.Challenge != "" {
+		d.Context = append(d.Context, ContextValue{challengeName, d.Grants.Challenge})
 	}
-	d := Decision{Principal: claims.Principal(), Grants: a.grants(claims.HasScope)}
-	d.Context, err = contextValues(a.Claims, claims)
 	return d, err
 }
 
-// grants looks up what a principal with the scopes may do.
-func (a *Authorizer) grants(has func(scope string) bool) Grants {
-	var g Grants
-	g.Allowed, g.Denied = a.Table.grants(has)
+// grants looks up what the bearer of a token with the claims may do.
+func (a *Authorizer) grants(claims latchkey.Claims) Grants {
+	held := a.Table.of(a.Table.PrincipalOf(claims), a.Now())
+	g := a.Table.grants(held)
 	if a.HTTPAnswer != AnswerPolicy {
-		g.Lacking = a.Table.lacking(has)
+		g.Lacking = a.Table.lacking(held)
 	}
-	g.Connect = hasAll(has, a.ConnectScopes)
-	g.GraphQL = hasAll(has, a.GraphQL.Scopes)
+	g.Connect = admits(a.ConnectIssuers, claims) && hasAll(claims, a.ConnectScopes)
+	g.GraphQL = admits(a.GraphQL.Issuers, claims) && hasAll(claims, a.GraphQL.Scopes)
 	for _, f := range a.GraphQL.Fields {
-		if !hasAll(has, f.Scopes) {
+		if !hasAll(claims, f.Scopes) {
 			g.DeniedFields = append(g.DeniedFields, f.Name)
 		}
 	}
 	return g
 }
 
-func hasAll(has func(scope string) bool, scopes []string) bool {
-	for _, s := range scopes {
-		if !has(s) {
-			return false
-		}
+// admits reports whether the token's issuer is among the issuers: latchkey itself where
+// there are none.
+func admits(issuers []string, claims latchkey.Claims) bool {
+	if len(issuers) == 0 {
+		return claims.IssuerName == ""
 	}
-	return true
+	return slices.Contains(issuers, cmp.Or(claims.IssuerName, OwnIssuer))
+}
+
+func hasAll(claims latchkey.Claims, scopes []string) bool {
+	return !slices.ContainsFunc(scopes, func(s string) bool { return !claims.HasScope(s) })
 }
 
 func (a *Authorizer) refuse(ctx context.Context, reason string) error {

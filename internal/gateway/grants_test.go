@@ -66,6 +66,26 @@ func randomTable(r *rand.Rand) []gateway.Route {
 	return routes
 }
 
+// askMore has some of the routes ask for issuers and sign-ins.
+func askMore(r *rand.Rand, routes []gateway.Route) {
+	for i := range routes {
+		if routes[i].Public || r.IntN(3) == 0 {
+			continue
+		}
+		routes[i].Issuers = pick(r, [][]string{nil, nil, {other}, {gateway.OwnIssuer, other}})
+		switch r.IntN(5) {
+		case 0:
+			routes[i].ACR = pick(r, [][]string{{"1"}, {"2"}, {"1", "2"}})
+		case 1:
+			routes[i].AMR = pick(r, [][]string{{"pwd"}, {"otp"}, {"pwd", "otp"}})
+		case 2:
+			routes[i].MaxAuthAge = pick(r, []time.Duration{time.Minute, time.Hour})
+		case 3:
+			routes[i].MaxAuthAge, routes[i].ACR = time.Minute, []string{"2"}
+		}
+	}
+}
+
 // worldPaths are all paths of at most five parts from the literals and one more.
 var worldPaths = func() []string {
 	paths, last := []string{"/"}, []string{""}
@@ -81,7 +101,7 @@ var worldPaths = func() []string {
 	return paths
 }()
 
-// principals are all kinds of principals of the world.
+// principals are all kinds of principals of the world, as far as scopes tell them apart.
 func principals() (all [][]string) {
 	for bits := range 1 << len(worldScopes) {
 		var scopes []string
@@ -95,15 +115,94 @@ func principals() (all [][]string) {
 	return all
 }
 
-// mayCall is the reference for what a route needs.
-func mayCall(r gateway.Route, scopes []string) bool {
+// A caller is a principal whom issuer and sign-in tell from others too.
+type caller struct {
+	scopes []string
+	issuer string // "": latchkey itself
+	acr    string
+	amr    []string
+	ago    time.Duration // since the sign-in; negative: nobody says
+}
+
+// callers are all kinds of these.
+var callers = func() (all []caller) {
+	for _, scopes := range principals() {
+		for _, issuer := range []string{"", other} {
+			for _, acr := range []string{"", "1", "2"} {
+				for _, amr := range [][]string{nil, {"pwd"}, {"otp", "pwd"}} {
+					for _, ago := range []time.Duration{-1, 0, time.Minute - time.Second, time.Minute, 2 * time.Hour} {
+						all = append(all, caller{scopes, issuer, acr, amr, ago})
+					}
+				}
+			}
+		}
+	}
+	return all
+}()
+
+// someCallers are a few of them, or where the routes ask for scopes alone those that
+// these tell apart.
+func someCallers(r *rand.Rand, routes []gateway.Route) (some []caller) {
+	if !slices.ContainsFunc(routes, func(r gateway.Route) bool {
+		return r.Issuers != nil || r.ACR != nil || r.AMR != nil || r.MaxAuthAge > 0
+	}) {
+		for _, scopes := range principals() {
+			some = append(some, caller{scopes: scopes})
+		}
+		return some
+	}
+	for range 16 {
+		some = append(some, pick(r, callers))
+	}
+	return some
+}
+
+func (c caller) token() string {
+	claims := map[string]any{"sub": "s", "scope": strings.Join(c.scopes, " ")}
+	if c.acr != "" {
+		claims["acr"] = c.acr
+	}
+	if c.amr != nil {
+		claims["amr"] = c.amr
+	}
+	if c.ago >= 0 {
+		claims["auth_time"] = now.Add(-c.ago).Unix()
+	}
+	if c.issuer != "" {
+		return mintOther(claims)
+	}
+	return mint(claims)
+}
+
+// mayCall is the reference for what a route needs of latchkey's own tokens.
+func mayCall(r gateway.Route, scopes []string) bool { return caller{scopes: scopes, ago: -1}.may(r) }
+
+// may is the reference for what a route needs.
+func (c caller) may(r gateway.Route) bool {
 	held := 0
 	for _, s := range r.Scopes {
-		if slices.Contains(scopes, s) {
+		if slices.Contains(c.scopes, s) {
 			held++
 		}
 	}
-	return held == len(r.Scopes) || r.AnyScope && held > 0
+	if held < len(r.Scopes) && !(r.AnyScope && held > 0) {
+		return false
+	}
+	if c.issuer == "" && len(r.Issuers) > 0 && !slices.Contains(r.Issuers, "latchkey") {
+		return false
+	}
+	if c.issuer != "" && !slices.Contains(r.Issuers, c.issuer) {
+		return false
+	}
+	if len(r.ACR) > 0 && !slices.Contains(r.ACR, c.acr) {
+		return false
+	}
+	for _, m := range r.AMR {
+		if !slices.Contains(c.amr, m) {
+			return false
+		}
+	}
+	return r.MaxAuthAge == 0 || c.ago >= 0 && c.ago < r.MaxAuthAge
 }
 
 // odd reports whether a path may be denied to a principal who may call its route: a
@@ -146,8 +245,11 @@ func requests(r *rand.Rand, tb *gateway.Table) []request {
 
 // policyOf is the policy that a principal with the scopes gets, by the whole way.
 func policyOf(a *gateway.Authorizer, scopes []string) (gateway.Policy, error) {
-	claims := map[string]any{"sub": "s", "scope": strings.Join(scopes, " ")}
-	out, err := a.Handle(context.Background(), tokenEvent("Bearer "+mint(claims), dev+"GET/elsewhere"))
+	return policyFor(a, caller{scopes: scopes, ago: -1})
+}
+
+func policyFor(a *gateway.Authorizer, c caller) (gateway.Policy, error) {
+	out, err := a.Handle(context.Background(), tokenEvent("Bearer "+c.token(), dev+"GET/elsewhere"))
 	if err != nil {
 		return gateway.Policy{}, err
 	}
@@ -159,6 +261,9 @@ func policyOf(a *gateway.Authorizer, scopes []string) (gateway.Policy, error) {
 func checkGrants(seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 0))
 	routes := randomTable(r)
+	if seed%2 == 1 {
+		askMore(r, routes)
+	}
 	tb, err := gateway.NewTable(routes)
 	if err != nil {
 		var over *gateway.OverGrantError
@@ -169,20 +274,20 @@ func checkGrants(seed uint64) error {
 	}
 	a, all := newAuthorizer(tb), requests(r, tb)
 	spelled := spellings(r, routes)
-	for _, scopes := range principals() {
-		p, err := policyOf(a, scopes)
+	for _, c := range someCallers(r, routes) {
+		p, err := policyFor(a, c)
 		if err != nil {
 			return err
 		}
 		for _, q := range all {
-			allowed, may := p.Evaluate(gateway.ActionInvoke, dev+q.verb+q.path) == gateway.Allow, mayCall(q.leads, scopes)
+			allowed, may := p.Evaluate(gateway.ActionInvoke, dev+q.verb+q.path) == gateway.Allow, c.may(q.leads)
 			if allowed && !may || may && !allowed && !odd(q.leads.Path, q.path) {
-				return fmt.Errorf("routes %s: %s %s leads to %s; a principal with %q is allowed: %t", show(routes), q.verb, q.path, show([]gateway.Route{q.leads}), scopes, allowed)
+				return fmt.Errorf("routes %s: %s %s leads to %s; a principal with %+v is allowed: %t", show(routes), q.verb, q.path, show([]gateway.Route{q.leads}), c, allowed)
 			}
 		}
 		for _, s := range spelled {
-			if !mayCall(s.leads, scopes) && p.Evaluate(gateway.ActionInvoke, s.arn) == gateway.Allow {
-				return fmt.Errorf("routes %s: %s, asked for by %s, leads %s to %s; a principal with %q is allowed", show(routes), s.arn, s.path, s.router, show([]gateway.Route{s.leads}), scopes)
+			if !c.may(s.leads) && p.Evaluate(gateway.ActionInvoke, s.arn) == gateway.Allow {
+				return fmt.Errorf("routes %s: %s, asked for by %s, leads %s to %s; a principal with %+v is allowed", show(routes), s.arn, s.path, s.router, show([]gateway.Route{s.leads}), c)
 			}
 		}
 	}
@@ -207,9 +312,7 @@ func checkRefusal(routes []gateway.Route, over *gateway.OverGrantError) error {
 			return fmt.Errorf("routes %s are refused (%w) by %s, which leads to %s", show(routes), over, example, led)
 		}
 	}
-	if !slices.ContainsFunc(principals(), func(scopes []string) bool {
-		return mayCall(over.Granting, scopes) && mayCall(over.Denied, scopes) && !mayCall(over.Exposed, scopes)
-	}) {
+	if !slices.ContainsFunc(callers, func(c caller) bool { return c.may(over.Granting) && c.may(over.Denied) && !c.may(over.Exposed) }) {
 		return fmt.Errorf("routes %s are refused (%w) though nobody may call %s and %s without %s", show(routes), over, over.Granting, over.Denied, over.Exposed)
 	}
 	return nil
@@ -222,7 +325,12 @@ func TestPolicyGrantsExactlyWhatTheTableGrants(t *testing.T) {
 		if err := checkGrants(seed); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		if _, err := gateway.NewTable(randomTable(rand.New(rand.NewPCG(seed, 0)))); err == nil {
+		r := rand.New(rand.NewPCG(seed, 0))
+		routes := randomTable(r)
+		if seed%2 == 1 {
+			askMore(r, routes)
+		}
+		if _, err := gateway.NewTable(routes); err == nil {
 			accepted++
 		}
 	}

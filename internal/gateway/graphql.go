@@ -8,8 +8,9 @@ import (
 
 // GraphQL is what AppSync APIs need, which have fields in place of routes.
 type GraphQL struct {
-	Scopes []string       // to call the API at all; none: any signed-in principal
-	Fields []GraphQLField // that need more
+	Scopes  []string       // to call the API at all; none: any signed-in principal
+	Issuers []string       // whose tokens are admitted; none: latchkey's own alone
+	Fields  []GraphQLField // that need more
 }
 
 // A GraphQLField is a field of a GraphQL type, and what it needs.
@@ -21,15 +22,13 @@ type GraphQLField struct {
 // ParseScopes reads scopes that are separated by spaces.
 func ParseScopes(list string) ([]string, error) {
 	scopes := strings.Fields(list)
-	for i, s := range scopes {
-		if !scopeToken(s) {
-			return nil, fmt.Errorf("scope %q: must be visible ASCII without \" and \\", s)
-		}
-		if slices.Contains(scopes[:i], s) {
-			return nil, fmt.Errorf("scope %q stands twice", s)
-		}
-	}
-	return scopes, nil
+	return scopes, checkWords("scope", scopes)
+}
+
+// ParseIssuers reads names of issuers that are separated by spaces.
+func ParseIssuers(list string) ([]string, error) {
+	names := strings.Fields(list)
+	return names, checkWords("issuer", names)
 }
 
 // ParseGraphQLFields reads "Mutation.createOrder=orders:write Query.audit=admin". A

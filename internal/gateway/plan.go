@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -63,7 +64,7 @@ type way struct {
 	kept    int            // parts of the exposed route's pattern; 0: it is made from the granting route's
 }
 
-// A set is a set of entries.
+// A set is a set of entries, or of facts.
 type set []uint64
 
 func (s set) has(i int) bool { return s[i/64]>>(i%64)&1 == 1 }
@@ -76,6 +77,14 @@ func (s set) meets(other set) bool {
 		}
 	}
 	return false
+}
+
+// count is how many of s are in the other.
+func (s set) count(other set) (n int) {
+	for i := range s {
+		n += bits.OnesCount64(s[i] & other[i])
+	}
+	return n
 }
 
 // within reports whether each of s is in the other.
@@ -214,7 +223,7 @@ func (t *Table) findGaps(p *plan, verb string, granting *rule) {
 		hunts := 0
 		for _, exposed := range p.routes {
 			e := &t.entries[exposed.entry]
-			if exposed.entry == granting.entry || implies(t.entries[granting.entry].Route, e.Route) || !anyParts.meets(without, e.segments) {
+			if exposed.entry == granting.entry || implies(&t.entries[granting.entry], e) || !anyParts.meets(without, e.segments) {
 				continue
 			}
 			if hunts++; hunts <= maxHunts {
@@ -252,7 +261,7 @@ func joinHead(parts []string) string {
 func (t *Table) findLeaks(p *plan, verb string, granting *rule) error {
 	for _, exposed := range p.routes {
 		e := &t.entries[exposed.entry]
-		if exposed.entry == granting.entry || implies(t.entries[granting.entry].Route, e.Route) || !someParts.meets(granting.allow, e.segments) {
+		if exposed.entry == granting.entry || implies(&t.entries[granting.entry], e) || !someParts.meets(granting.allow, e.segments) {
 			continue
 		}
 		by, found := hunt{Table: t, verb: verb, pattern: granting.allow, target: exposed.entry}.run()
@@ -292,45 +301,16 @@ func (t *Table) checkWays(l leak) error {
 		if !narrowest.cripple.has(i) {
 			continue
 		}
-		if first.kept > 0 && together(exposed, granting, t.entries[i].Route) {
+		if first.kept > 0 && t.together(l.exposed, l.granting, i) {
 			return &OverGrantError{granting, exposed, l.by, t.entries[i].Route, narrowest.lost[i]}
 		}
 		for j := range t.entries {
-			if first.kept == 0 && first.cripple.has(j) && together(exposed, granting, t.entries[i].Route, t.entries[j].Route) {
+			if first.kept == 0 && first.cripple.has(j) && t.together(l.exposed, l.granting, i, j) {
 				return &OverGrantError{granting, exposed, l.by, t.entries[j].Route, first.lost[j]}
 			}
 		}
 	}
 	return nil
-}
-
-// together reports whether somebody may call all of the routes and not the first one.
-func together(without Route, routes ...Route) bool {
-	return withScopes(without, nil, routes)
-}
-
-func withScopes(without Route, held []string, routes []Route) bool {
-	if len(routes) == 0 {
-		return !without.grants(func(s string) bool { return slices.Contains(held, s) })
-	}
-	for _, scopes := range leastScopes(routes[0]) {
-		if withScopes(without, slices.Concat(held, scopes), routes[1:]) {
-			return true
-		}
-	}
-	return false
-}
-
-// leastScopes are the smallest sets of scopes that a guarded route is content with.
-func leastScopes(r Route) [][]string {
-	if !r.AnyScope {
-		return [][]string{r.Scopes}
-	}
-	sets := make([][]string, len(r.Scopes))
-	for i := range r.Scopes {
-		sets[i] = r.Scopes[i : i+1]
-	}
-	return sets
 }
 
 // longer is the way of denying all that the granting route's pattern allows beyond

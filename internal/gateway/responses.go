@@ -30,7 +30,9 @@ const (
 
 // A Response is how one type is answered. Body is a template in which
 // $context.error.message, $context.error.messageString (the same in quotes),
-// $context.error.responseType and $context.requestId are replaced.
+// $context.error.responseType and $context.requestId are replaced. A header that is
+// $context.authorizer.NAME has the value of that member of the authorizer's context, and
+// is left out where there is none.
 type Response struct {
 	StatusCode int
 	Headers    map[string]string
@@ -41,11 +43,11 @@ type Response struct {
 const messageBody = `{"message":$context.error.messageString}`
 
 // DefaultResponses returns what an API answers with latchkey's overrides: API
-// Gateway's own, but for UNAUTHORIZED, which carries the challenge that RFC
-// 9110 section 15.5.2 demands.
+// Gateway's own, but for the challenges: that which RFC 9110 section 15.5.2 demands
+// of UNAUTHORIZED, and that of RFC 9470 for who has to sign in again.
 func DefaultResponses() map[ResponseType]Response {
 	return map[ResponseType]Response{
-		AccessDenied:                 {403, nil, `{"Message":$context.error.messageString}`},
+		AccessDenied:                 {403, map[string]string{"WWW-Authenticate": authorizerValue + challengeName}, `{"Message":$context.error.messageString}`},
 		AuthorizerConfigurationError: {500, nil, messageBody},
 		AuthorizerFailure:            {500, nil, messageBody},
 		BadRequestParameters:         {400, nil, messageBody},
@@ -149,6 +151,19 @@ func (r Response) Render(t ResponseType, message, requestID string) string {
 		"$context.error.responseType", string(t),
 		"$context.requestId", escape(requestID),
 	).Replace(r.Body)
+}
+
+// authorizerValue begins a header's value that is a member of the authorizer's context.
+const authorizerValue = "$context.authorizer."
+
+// Header returns a header's value for a request to whose authorizer this context
+// belongs; empty: the header is left out.
+func (r Response) Header(name string, authorizer map[string]any) string {
+	value := r.Headers[name]
+	if member, ok := strings.CutPrefix(value, authorizerValue); ok {
+		value, _ = authorizer[member].(string)
+	}
+	return value
 }
 
 // escape writes s as the inside of a JSON string.

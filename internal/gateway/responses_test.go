@@ -56,7 +56,7 @@ func TestOverrideLaysOverTheDefault(t *testing.T) {
 		gateway.Default5XX:   {Headers: map[string]string{"X-Class": "5"}},
 	})
 	defaults := gateway.DefaultResponses()
-	if got, want := all[gateway.AccessDenied], (gateway.Response{StatusCode: 404, Body: defaults[gateway.AccessDenied].Body}); !cmp.Equal(got, want) {
+	if got, want := all[gateway.AccessDenied], (gateway.Response{StatusCode: 404, Headers: defaults[gateway.AccessDenied].Headers, Body: defaults[gateway.AccessDenied].Body}); !cmp.Equal(got, want) {
 		t.Errorf("AccessDenied is %+v, want %+v", got, want)
 	}
 	if got := all[gateway.Unauthorized]; got.StatusCode != 401 || got.Body != "{}" || got.Headers["WWW-Authenticate"] != "Bearer" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // MethodAny stands for every method, as in API Gateway.
@@ -17,22 +18,49 @@ type Route struct {
 	Public   bool     // anybody may call it
 	Scopes   []string // all of them are needed; none: any signed-in principal
 	AnyScope bool     // one of the Scopes is enough
-	To       string   // a function's name or an http(s) URL
+	Issuers  []string // whose tokens are admitted, by their names; none: latchkey's own alone
+	SignIn
+	To string // a function's name or an http(s) URL
+}
+
+// A SignIn is what a route asks of how and when its caller signed in. The zero value
+// asks for nothing.
+type SignIn struct {
+	MaxAuthAge time.Duration // since the sign-in (auth_time), in whole seconds; 0: any
+	ACR        []string      // one of them must be the token's acr; none: any
+	AMR        []string      // all of them must be in the token's amr
 }
 
 func (r Route) String() string { return r.Method + " " + r.Path }
 
+func (s SignIn) asks() bool { return s.MaxAuthAge > 0 || len(s.ACR)+len(s.AMR) > 0 }
+
 // Needs says in words who may call the route.
 func (r Route) Needs() string {
+	var needs []string
 	switch {
 	case r.Public:
 		return "public"
 	case len(r.Scopes) == 0:
-		return "signed in"
+		needs = []string{"signed in"}
 	case r.AnyScope:
-		return "scope " + strings.Join(r.Scopes, " or ")
+		needs = []string{"scope " + strings.Join(r.Scopes, " or ")}
+	default:
+		needs = []string{"scope " + strings.Join(r.Scopes, " ")}
 	}
-	return "scope " + strings.Join(r.Scopes, " ")
+	if len(r.Issuers) > 0 {
+		needs = append(needs, "issuer "+strings.Join(r.Issuers, " or "))
+	}
+	if len(r.ACR) > 0 {
+		needs = append(needs, "acr "+strings.Join(r.ACR, " or "))
+	}
+	if len(r.AMR) > 0 {
+		needs = append(needs, "amr "+strings.Join(r.AMR, " "))
+	}
+	if r.MaxAuthAge > 0 {
+		needs = append(needs, "signed in within "+r.MaxAuthAge.String())
+	}
+	return strings.Join(needs, ", ")
 }
 
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", MethodAny}
@@ -58,16 +86,19 @@ type entry struct {
 	segments []segment
 	pattern  string   // its path in a policy's Resource: each parameter is "*"
 	verbs    []string // that lead to it: for ANY those that its resource does not declare
+
+	asks  []need // all of them
+	least []set  // the smallest sets of facts that fulfil them
 }
 
 // A Table is the routes of an API. Nothing changes it.
 type Table struct {
-	entries []entry  // most specific resource first
-	other   string   // a text that is no literal of any route
-	all     []int    // the indices of the entries
-	scopes  []string // that routes ask for, each once
+	entries []entry // most specific resource first
+	other   string  // a text that is no literal of any route
+	all     []int   // the indices of the entries
 	plans   []*plan
-	walks   int // that were looked at while the table was made
+	knowledge
+	walks int // that were looked at while the table was made
 	policies
 }
 
@@ -101,10 +132,10 @@ func NewTable(routes []Route) (*Table, error) {
 	t.spreadANY()
 	for i := range t.entries {
 		t.all = append(t.all, i)
-		t.scopes = append(t.scopes, t.entries[i].Scopes...)
 	}
-	slices.Sort(t.scopes)
-	t.scopes = slices.Compact(t.scopes)
+	if err := t.learn(t.entries); err != nil {
+		return nil, err
+	}
 	if err := t.makePlans(); err != nil {
 		return nil, err
 	}
@@ -126,25 +157,35 @@ func newEntry(r Route) (entry, error) {
 		return entry{}, errors.New("needs a destination (to)")
 	case r.Public && len(r.Scopes) > 0:
 		return entry{}, errors.New("is public and asks for scopes; keep one")
-	}
-	for i, s := range r.Scopes {
-		if !scopeToken(s) {
-			return entry{}, fmt.Errorf("scope %q: must be visible ASCII without spaces, \" and \\", s)
-		}
-		if slices.Contains(r.Scopes[:i], s) {
-			return entry{}, fmt.Errorf("scope %q stands twice", s)
-		}
-	}
-	if r.AnyScope && len(r.Scopes) == 0 {
+	case r.Public && (len(r.Issuers) > 0 || r.SignIn.asks()):
+		return entry{}, errors.New("is public and asks for issuers or a sign-in; keep one")
+	case r.AnyScope && len(r.Scopes) == 0:
 		return entry{}, errors.New("asks for any scope of an empty list; leave scopes out to let any signed-in principal call it")
+	case r.MaxAuthAge < 0 || r.MaxAuthAge%time.Second != 0 || r.MaxAuthAge > maxMaxAuthAge*time.Second:
+		return entry{}, fmt.Errorf("max_auth_age %s: must be whole seconds, from 1s to ten years", r.MaxAuthAge)
 	}
-	r.Scopes = slices.Clone(r.Scopes)
+	if err := errors.Join(checkWords("scope", r.Scopes), checkWords("issuer", r.Issuers), checkWords("acr", r.ACR), checkWords("amr", r.AMR)); err != nil {
+		return entry{}, err
+	}
+	r.Scopes, r.Issuers, r.ACR, r.AMR = slices.Clone(r.Scopes), slices.Clone(r.Issuers), slices.Clone(r.ACR), slices.Clone(r.AMR)
 	r.AnyScope = r.AnyScope && len(r.Scopes) > 1
 	e := entry{Route: r, segments: segments, pattern: pattern(segments)}
 	if len(e.pattern) > maxResource/2 {
 		return entry{}, fmt.Errorf("path is too long for a policy: it has %d characters, at most %d are left beside the API's own", len(e.pattern), maxResource/2)
 	}
 	return e, nil
+}
+
+func checkWords(name string, list []string) error {
+	for i, s := range list {
+		if !scopeToken(s) {
+			return fmt.Errorf("%s %q: must be visible ASCII without spaces, \" and \\", name, s)
+		}
+		if slices.Contains(list[:i], s) {
+			return fmt.Errorf("%s %q stands twice", name, s)
+		}
+	}
+	return nil
 }
 
 // scopeToken checks RFC 6749 section 3.3.
@@ -390,26 +431,4 @@ func params(segments []segment, parts []string) map[string]string {
 		}
 	}
 	return m
-}
-
-// grants reports whether a principal with the scopes may call the route.
-func (r Route) grants(has func(scope string) bool) bool {
-	if r.Public {
-		return false // no authorizer is asked
-	}
-	if r.AnyScope {
-		return slices.ContainsFunc(r.Scopes, has)
-	}
-	return !slices.ContainsFunc(r.Scopes, func(s string) bool { return !has(s) })
-}
-
-// implies reports whether whoever may call the first of two guarded routes may call
-// the second.
-func implies(first, second Route) bool {
-	if !first.AnyScope {
-		return second.grants(func(s string) bool { return slices.Contains(first.Scopes, s) })
-	}
-	return !slices.ContainsFunc(first.Scopes, func(one string) bool {
-		return !second.grants(func(s string) bool { return s == one })
-	})
 }

@@ -1,8 +1,8 @@
 package gateway
 
 import (
-	"errors"
 	"fmt"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
@@ -57,8 +57,20 @@ func parseRouteJSON(v strictjson.Value) (Route, error) {
 				r.Scopes, err = parseAnyScope(v)
 				return err
 			}
-			r.Scopes, err = parseScopes(v)
+			r.Scopes, err = parseWords(name, v)
 			return err
+		case "issuers":
+			r.Issuers, err = parseWords(name, v)
+		case "acr":
+			r.ACR, err = parseWords(name, v)
+		case "amr":
+			r.AMR, err = parseWords(name, v)
+		case "max_auth_age":
+			var seconds int64
+			if seconds, ok = v.Int(); ok && (seconds < 1 || seconds > maxMaxAuthAge) {
+				return fmt.Errorf("max_auth_age %d must be 1 to %d seconds", seconds, maxMaxAuthAge)
+			}
+			r.MaxAuthAge = time.Duration(seconds) * time.Second
 		default:
 			return fmt.Errorf("unknown member %q", name)
 		}
@@ -82,16 +94,24 @@ func parseOneVerb(s string) (method, path string, err error) {
 	return verbs[0], path, nil
 }
 
-func parseScopes(v strictjson.Value) (scopes []string, err error) {
+// maxMaxAuthAge is ten years in seconds: longer ago nobody signed in.
+const maxMaxAuthAge = 10 * 365 * 24 * 60 * 60
+
+// parseWords reads a list. An empty one would ask for nothing, where somebody meant to
+// ask for something.
+func parseWords(name string, v strictjson.Value) (words []string, err error) {
 	err = v.Elements(func(v strictjson.Value) error {
-		scope, ok := v.Text()
+		word, ok := v.Text()
 		if !ok {
-			return errors.New("scopes must be strings")
+			return fmt.Errorf("%s must be strings", name)
 		}
-		scopes = append(scopes, scope)
+		words = append(words, word)
 		return nil
 	})
-	return scopes, err
+	if err == nil && len(words) == 0 {
+		err = fmt.Errorf("%s must be a list of one at least; leave it out to ask for none", name)
+	}
+	return words, err
 }
 
 // parseAnyScope reads {"any": ["a", "b"]}.
@@ -100,7 +120,7 @@ func parseAnyScope(v strictjson.Value) (scopes []string, err error) {
 		if name != "any" {
 			return fmt.Errorf("unknown member %q", name)
 		}
-		scopes, err = parseScopes(v)
+		scopes, err = parseWords("scopes", v)
 		return err
 	})
 	return scopes, err
@@ -120,6 +140,12 @@ func (t *Table) JSON() []byte {
 		if len(e.Scopes) > 0 {
 			doc = appendScopes(append(doc, `, "scopes": `...), e.Route)
 		}
+		doc = appendWords(doc, "issuers", e.Issuers)
+		doc = appendWords(doc, "acr", e.ACR)
+		doc = appendWords(doc, "amr", e.AMR)
+		if e.MaxAuthAge > 0 {
+			doc = fmt.Appendf(doc, `, "max_auth_age": %d`, e.MaxAuthAge/time.Second)
+		}
 		doc = strictjson.AppendString(append(doc, `, "to": `...), e.To)
 		doc = append(doc, '}')
 	}
@@ -130,13 +156,24 @@ func appendScopes(doc []byte, r Route) []byte {
 	if r.AnyScope {
 		doc = append(doc, `{"any": `...)
 	}
-	for i, s := range r.Scopes {
-		doc = append(doc, [...]string{"[", ", "}[min(i, 1)]...)
-		doc = strictjson.AppendString(doc, s)
-	}
-	doc = append(doc, ']')
+	doc = appendList(doc, r.Scopes)
 	if r.AnyScope {
 		doc = append(doc, '}')
 	}
 	return doc
+}
+
+func appendWords(doc []byte, name string, words []string) []byte {
+	if len(words) == 0 {
+		return doc
+	}
+	return appendList(fmt.Appendf(doc, `, "%s": `, name), words)
+}
+
+func appendList(doc []byte, words []string) []byte {
+	for i, s := range words {
+		doc = append(doc, [...]string{"[", ", "}[min(i, 1)]...)
+		doc = strictjson.AppendString(doc, s)
+	}
+	return append(doc, ']')
 }

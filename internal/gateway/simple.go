@@ -19,12 +19,12 @@ const (
 	AnswerSimplePerRoute HTTPAnswer = "simple-per-route"
 )
 
-// lacking returns the routes that a principal with the scopes may not call.
-func (t *Table) lacking(has func(scope string) bool) []Route {
+// lacking returns the routes that a principal of whom the facts are true may not call.
+func (t *Table) lacking(held set) []Route {
 	var lacking []Route
 	for i := range t.entries {
-		if r := t.entries[i].Route; !r.Public && !r.grants(has) {
-			lacking = append(lacking, r)
+		if e := &t.entries[i]; !e.Public && !e.admits(held) {
+			lacking = append(lacking, e.Route)
 		}
 	}
 	return lacking

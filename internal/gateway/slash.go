@@ -33,5 +33,5 @@ func (s TrailingSlash) ARNPath(path string) string {
 // around the needs of that route.
 func (t *Table) bypasses(greedy *entry, method, plain string) bool {
 	e, _ := t.match(method, plain, false)
-	return e != nil && !e.Public && (greedy.Public || !implies(greedy.Route, e.Route))
+	return e != nil && !e.Public && (greedy.Public || !implies(greedy, e))
 }

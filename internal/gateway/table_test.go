@@ -64,7 +64,16 @@ func TestParseTableRefuses(t *testing.T) {
 		"public in quotes":        {`{"version":1,"routes":[{"route":"GET /","public":"false","to":"f"}]}`, `"public" has the wrong type`},
 		"scopes in one text":      {`{"version":1,"routes":[{"route":"GET /","scopes":"a b","to":"f"}]}`, "not an array"},
 		"two verbs":               {`{"version":1,"routes":[{"route":"GET,HEAD /","to":"f"}]}`, "one verb here"},
-		"any of no scopes":        {`{"version":1,"routes":[{"route":"GET /","scopes":{"any":[]},"to":"f"}]}`, "any scope of an empty list"},
+		"any of no scopes":        {`{"version":1,"routes":[{"route":"GET /","scopes":{"any":[]},"to":"f"}]}`, "scopes must be a list of one at least"},
+		"no issuers":              {`{"version":1,"routes":[{"route":"GET /","issuers":[],"to":"f"}]}`, "issuers must be a list of one at least"},
+		"an acr that is text":     {`{"version":1,"routes":[{"route":"GET /","acr":"2","to":"f"}]}`, "not an array"},
+		"an amr twice":            {`{"version":1,"routes":[{"route":"GET /","amr":["otp","otp"],"to":"f"}]}`, `amr "otp" stands twice`},
+		"no age":                  {`{"version":1,"routes":[{"route":"GET /","max_auth_age":0,"to":"f"}]}`, "max_auth_age 0 must be 1 to"},
+		"an age in words":         {`{"version":1,"routes":[{"route":"GET /","max_auth_age":"10m","to":"f"}]}`, `"max_auth_age" has the wrong type`},
+		"an age of ages":          {`{"version":1,"routes":[{"route":"GET /","max_auth_age":9223372036854775807,"to":"f"}]}`, "must be 1 to"},
+		"public and of issuers":   {`{"version":1,"routes":[{"route":"GET /","public":true,"issuers":["a"],"to":"f"}]}`, "is public and asks for issuers or a sign-in"},
+		"public and with an age":  {`{"version":1,"routes":[{"route":"GET /","public":true,"max_auth_age":1,"to":"f"}]}`, "is public and asks for issuers or a sign-in"},
+		"an acr with a quote":     {`{"version":1,"routes":[{"route":"GET /","acr":["a\"b"],"to":"f"}]}`, "visible ASCII"},
 		"all of scopes":           {`{"version":1,"routes":[{"route":"GET /","scopes":{"all":["a"]},"to":"f"}]}`, `unknown member "all"`},
 		"an empty object":         {`{"version":1,"routes":[{"route":"GET /","scopes":{},"to":"f"}]}`, "any scope of an empty list"},
 		"a scope that is null":    {`{"version":1,"routes":[{"route":"GET /","scopes":[null],"to":"f"}]}`, "scopes must be strings"},
@@ -93,6 +102,7 @@ func FuzzParseTable(f *testing.F) {
 	f.Add([]byte(`{"version":1,"routes":[{"route":"GET /a/{b}","scopes":["x","y"],"to":"f"},{"route":"ANY /{p+}","public":true,"to":"g"}]}`))
 	f.Add([]byte(`{"version":1,"routes":[{"route":"GET /{a+}","to":"f"},{"route":"GET /b","scopes":["b"],"to":"f"}]}`))
 	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":1,"routes":[{"route":"GET /a","issuers":["latchkey","a"],"acr":["1","2"],"amr":["pwd","otp"],"max_auth_age":600,"to":"f"}]}`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		tb, err := gateway.ParseTable(doc)
 		if err != nil {

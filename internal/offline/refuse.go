@@ -34,7 +34,11 @@ func (x *exchange) refuseWith(t gateway.ResponseType, message string) {
 	h := x.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Amzn-Errortype", refusals[t].errorType)
-	for name, value := range response.Headers {
+	for name := range response.Headers {
+		value := response.Header(name, x.auth.context)
+		if value == "" {
+			continue
+		}
 		if http.CanonicalHeaderKey(name) == "Vary" {
 			h["Vary"] = cors.MergeVary(h["Vary"], []string{value})
 			continue
