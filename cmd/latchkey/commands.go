@@ -184,7 +184,7 @@ func checkListening(addr string, i issueFlags) error {
 	}
 	ip := net.ParseIP(host)
 	named := i.Issuer != "" || compatible()
-	if i.PublicURL != "" || named && os.Getenv(envSMTPURL) == "" || host != "" && (ip == nil || !ip.IsUnspecified()) {
+	if i.PublicURL != "" || named && mailURL() == "" || host != "" && (ip == nil || !ip.IsUnspecified()) {
 		return nil
 	}
 	return usagef("--addr %s listens on every address: say with --public-url by which one clients call the service; tokens name it as their issuer, and links in mail begin with it", addr)

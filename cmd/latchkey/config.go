@@ -359,6 +359,9 @@ func checkEnvironment() error {
 			return err
 		}
 	}
+	if old, now := os.Getenv(envSMTPURL), os.Getenv(envMailURL); old != "" && now != "" && old != now {
+		return errors.New("LATCHKEY_MAIL_URL and LATCHKEY_SMTP_URL, its old name, are both set and differ; unset the latter")
+	}
 	_, err := awslambda.AcceptUntil(os.Getenv(awslambda.EnvUntil), os.Getenv(awslambda.EnvSecret))
 	return err
 }

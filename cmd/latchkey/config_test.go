@@ -17,7 +17,7 @@ func TestSettingsAreWrittenAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	must(t, dir, "", "init")
 	for _, name := range []string{"TOKEN_SECRET", "TOKEN_SECRET_ACCEPT_UNTIL", "APP_NAME", "CRYPTO_BYTE_SIZE", "LATCHKEY_ISSUER", "LATCHKEY_AUDIENCE", "LATCHKEY_MASTER_KEY",
-		"LATCHKEY_SMTP_URL", "LATCHKEY_MAIL_FROM", "LATCHKEY_DATA", "LATCHKEY_MASTER_KEY_FILE", "LATCHKEY_MAIL_TEMPLATES"} {
+		"LATCHKEY_MAIL_URL", "LATCHKEY_SMTP_URL", "LATCHKEY_MAIL_FROM", "LATCHKEY_DATA", "LATCHKEY_MASTER_KEY_FILE", "LATCHKEY_MAIL_TEMPLATES"} {
 		for _, value := range []string{"hunter2hunter2hunter2hunter2hunter2\n", " hunter2", `"hunter2"`} {
 			t.Run(name+" "+value, func(t *testing.T) {
 				t.Setenv(name, value)

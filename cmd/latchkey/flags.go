@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -265,8 +266,15 @@ func (p *process) logger() *slog.Logger {
 	return log
 }
 
-// envSMTPURL holds a password, and so is no flag.
-const envSMTPURL = "LATCHKEY_SMTP_URL"
+// envMailURL may hold a password, and so is no flag. envSMTPURL is what it was called
+// before mail could go out by SES.
+const (
+	envMailURL = "LATCHKEY_MAIL_URL"
+	envSMTPURL = "LATCHKEY_SMTP_URL"
+)
+
+// mailURL is what takes mail; checkEnvironment refuses two.
+func mailURL() string { return cmp.Or(os.Getenv(envMailURL), os.Getenv(envSMTPURL)) }
 
 // passwordFlags are what new passwords are held to.
 type passwordFlags struct {
@@ -285,7 +293,7 @@ func (f passwordFlags) Validate() error {
 type accountFlags struct {
 	Registration    string        `help:"Who may create an account: open (anybody), invite (whom users invite names; refuses to start without mail) or closed (operators, by users add, import and invite). Default: closed; in offline and invoke open." env:"LATCHKEY_REGISTRATION" enum:"open,invite,closed," default:"" placeholder:"open|invite|closed"`
 	VerifyEmail     bool          `help:"Let nobody log in before the e-mail address is confirmed (${default}); where no mail is sent there is no such confirmation. Without it, registering tells whether an address has an account." env:"LATCHKEY_VERIFY_EMAIL" default:"true" negatable:""`
-	MailFrom        string        `help:"Sender of mail; required with LATCHKEY_SMTP_URL." env:"LATCHKEY_MAIL_FROM" placeholder:"\"Example <mail@example.com>\"" group:"Mail"`
+	MailFrom        string        `help:"Sender of mail; required with LATCHKEY_MAIL_URL." env:"LATCHKEY_MAIL_FROM" placeholder:"\"Example <mail@example.com>\"" group:"Mail"`
 	MailHelo        string        `help:"Name of this machine to the mail server (EHLO): a full host name, or an address in brackets. Default: the host's name where it has a dot, else the domain of the sender." env:"LATCHKEY_MAIL_HELO" placeholder:"NAME" group:"Mail"`
 	MailTemplates   string        `help:"Directory of mail templates that take the place of the built-in ones." env:"LATCHKEY_MAIL_TEMPLATES" type:"path" placeholder:"DIR" group:"Mail"`
 	SessionIdle     time.Duration `help:"A session ends when it is not refreshed for so long (${default})." env:"LATCHKEY_SESSION_IDLE" default:"720h" placeholder:"DURATION"`
@@ -315,6 +323,6 @@ func (f accountFlags) fill(cfg *app.Config) {
 	cfg.Registration, cfg.VerifyEmail = auth.Registration(f.Registration), f.VerifyEmail
 	cfg.MinPassword, cfg.BreachedPasswords = f.MinPassword, f.BreachedPasswords
 	cfg.SessionIdle, cfg.SessionLifetime = f.SessionIdle, f.SessionLifetime
-	cfg.SMTPURL = app.Secret(os.Getenv(envSMTPURL))
+	cfg.MailURL = app.Secret(mailURL())
 	cfg.MailFrom, cfg.MailHelo, cfg.MailTemplates = f.MailFrom, f.MailHelo, f.MailTemplates
 }

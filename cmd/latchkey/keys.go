@@ -24,6 +24,8 @@ type keysCmd struct {
 	Rotate keysRotateCmd `cmd:"" help:"Create the next signing key: published at once, signing when every cache has it."`
 	Import keysImportCmd `cmd:"" help:"Add a key from elsewhere (PEM or JWK): a private one signs next, a public one only verifies."`
 	Export keysExportCmd `cmd:"" help:"Print the public key set (JWKS)."`
+
+	SealMaster keysSealMasterCmd `cmd:"" help:"Seal the master key by a key of KMS, and print what LATCHKEY_MASTER_KEY takes in its place."`
 }
 
 // keyView is a key as people and machines may see it.

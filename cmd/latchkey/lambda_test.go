@@ -389,7 +389,7 @@ func runLatchkey(t testing.TB, dir string, env []string, stdin string, args ...s
 func TestMailOnLambda(t *testing.T) {
 	mails := startSink(t)
 	api := startBootstrap(t, "latchkey", t.TempDir(), "_HANDLER=auth", "LATCHKEY_DATA=data", "LATCHKEY_PUBLIC_URL=https://auth.example.com",
-		"LATCHKEY_SMTP_URL="+mails.url, "LATCHKEY_MAIL_FROM=mail@example.com", "LATCHKEY_REGISTRATION=open", "LATCHKEY_ARGON2=m=8,t=1,p=1")
+		"LATCHKEY_MAIL_URL="+mails.url, "LATCHKEY_MAIL_FROM=mail@example.com", "LATCHKEY_REGISTRATION=open", "LATCHKEY_ARGON2=m=8,t=1,p=1")
 	got := api.invoke(t, `{"httpMethod":"POST","path":"/register","headers":{"Content-Type":"application/json"},
 		"body":"{\"email\":\"ada@example.com\",\"password\":\"correct horse battery\"}"}`)
 	if got.path != responsePath || member(t, got.body, "statusCode") != "202" {

@@ -72,10 +72,11 @@ Secrets are taken from the environment, files or standard input only:
   TOKEN_SECRET_ACCEPT_UNTIL
                         Sign by keys, and accept tokens of TOKEN_SECRET until this day.
   LATCHKEY_STORE        Where everything is kept, as --store. Only here may it hold a password.
-  LATCHKEY_MASTER_KEY   32 bytes in base64 that seal keys and queued mail.
+  LATCHKEY_MASTER_KEY   32 bytes in base64 that seal keys and queued mail, or where they
+                        are: kms:KEY:CIPHERTEXT, secretsmanager:NAME or ssm:NAME.
                         Default: the file DATA/master.key.
-  LATCHKEY_SMTP_URL     Server that takes mail: smtps://USER:PASSWORD@HOST[:465] or
-                        smtp://USER:PASSWORD@HOST[:587] (STARTTLS).
+  LATCHKEY_MAIL_URL     What takes mail: smtps://USER:PASSWORD@HOST[:465],
+                        smtp://USER:PASSWORD@HOST[:587] (STARTTLS) or ses://REGION.
   APP_NAME              Name of the service in logs, mails and pages.
   CRYPTO_BYTE_SIZE      Digest length of old password records, for users import.`
 

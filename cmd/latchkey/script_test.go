@@ -64,7 +64,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": cmdStart, "stop": cmdStop, "http": cmdHTTP, "member": cmdMember, "legacytoken": cmdLegacyToken,
-			"oldrecord": cmdOldRecord, "mode": cmdMode, "mail": cmdMail, "kinds": cmdKinds, "people": cmdPeople, "smtpsink": cmdSMTPSink, "received": cmdReceived,
+			"oldrecord": cmdOldRecord, "mode": cmdMode, "mail": cmdMail, "kinds": cmdKinds, "people": cmdPeople, "smtpsink": cmdSMTPSink, "received": cmdReceived, "aws": cmdAWS, "setfrom": cmdSetFrom,
 		},
 	})
 }
@@ -92,7 +92,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(bin, args...)
 	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TOKEN_SECRET", "TOKEN_SECRET_ACCEPT_UNTIL", "LATCHKEY_TOKEN_SOURCES", "APP_NAME", "LATCHKEY_ARGON2", "LATCHKEY_DATA", "LATCHKEY_ADDR",
-		"LATCHKEY_MASTER_KEY", "LATCHKEY_SMTP_URL", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "GOCOVERDIR"} {
+		"LATCHKEY_MASTER_KEY", "LATCHKEY_MAIL_URL", "LATCHKEY_SMTP_URL", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "GOCOVERDIR"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}

@@ -155,12 +155,12 @@ var linkToken = regexp.MustCompile(`\?token=([A-Za-z0-9_.-]+)`)
 // sinks holds the *sink of each *testscript.TestScript.
 var sinks sync.Map
 
-// cmdSMTPSink starts a mail server and sets $LATCHKEY_SMTP_URL to it.
+// cmdSMTPSink starts a mail server and sets $LATCHKEY_MAIL_URL to it.
 func cmdSMTPSink(ts *testscript.TestScript, _ bool, _ []string) {
 	s, stop, err := newSink()
 	ts.Check(err)
 	ts.Defer(stop)
-	ts.Setenv("LATCHKEY_SMTP_URL", s.url)
+	ts.Setenv("LATCHKEY_MAIL_URL", s.url)
 	sinks.Store(ts, s)
 }
 

@@ -32,7 +32,7 @@ func TestTrialDiskFull(t *testing.T) {
 			--registration open --mail-from mail@example.com --limits off --log-level error`)}
 	p.Dir = t.TempDir()
 	mails := startSink(t)
-	p.Env = append(cheapHash, "PATH="+os.Getenv("PATH"), "LATCHKEY_SMTP_URL="+mails.url, "LATCHKEY="+filepath.Join(bin, "latchkey"))
+	p.Env = append(cheapHash, "PATH="+os.Getenv("PATH"), "LATCHKEY_MAIL_URL="+mails.url, "LATCHKEY="+filepath.Join(bin, "latchkey"))
 	if err := os.Mkdir(filepath.Join(p.Dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}

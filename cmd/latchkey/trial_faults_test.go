@@ -167,7 +167,7 @@ func (s *patient) recovered(t *testing.T) {
 func TestTrialDatabaseLocked(t *testing.T) {
 	t.Parallel()
 	mails := startSink(t)
-	env := append([]string{"LATCHKEY_SMTP_URL=" + mails.url}, cheapHash...)
+	env := append([]string{"LATCHKEY_MAIL_URL=" + mails.url}, cheapHash...)
 	dir := initialized(t, env)
 	s := newPatient(t, startService(t, dir, env, "--mail-from", "mail@example.com"), mails)
 	db, err := sql.Open("sqlite", filepath.Join(dir, "data", "latchkey.db")+"?_pragma=busy_timeout(10000)") // mail may be going out

@@ -125,7 +125,7 @@ func goodRequests(bearer string) []string {
 // no answer is a fault of the server, none is late, and nothing is left of them.
 func TestTrialMutations(t *testing.T) {
 	mails := startSink(t)
-	env := append([]string{"LATCHKEY_SMTP_URL=" + mails.url}, cheapHash...)
+	env := append([]string{"LATCHKEY_MAIL_URL=" + mails.url}, cheapHash...)
 	dir := initialized(t, env)
 	p := startService(t, dir, env, "--mail-from", "mail@example.com")
 	service, err := contract.Service()
@@ -249,7 +249,7 @@ func TestTrialTiming(t *testing.T) {
 		t.Skip("depends on the speed of the machine; asked in the full form. That the same work is done is asked in internal/auth")
 	}
 	mails := startSink(t)
-	env := []string{"LATCHKEY_SMTP_URL=" + mails.url}
+	env := []string{"LATCHKEY_MAIL_URL=" + mails.url}
 	dir := initialized(t, env)
 	p := startService(t, dir, env, "--mail-from", "mail@example.com")
 	c := newCaller(t)

@@ -22,7 +22,7 @@ func TestTrialMailCrash(t *testing.T) {
 	g := newGate(t)
 	mails, stop := newSinkOn(g)
 	t.Cleanup(stop)
-	env := append([]string{"LATCHKEY_SMTP_URL=" + mails.url}, cheapHash...)
+	env := append([]string{"LATCHKEY_MAIL_URL=" + mails.url}, cheapHash...)
 	dir := initialized(t, env)
 	cycles := inForm(9, 99)
 	maxOwners := int64(cycles) * 200

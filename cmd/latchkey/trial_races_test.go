@@ -55,7 +55,7 @@ type course struct {
 func newCourse(t *testing.T, processes int, flags ...string) *course {
 	t.Helper()
 	c := &course{caller: newCaller(t), sink: startSink(t)}
-	env := append([]string{"LATCHKEY_SMTP_URL=" + c.sink.url}, cheapHash...)
+	env := append([]string{"LATCHKEY_MAIL_URL=" + c.sink.url}, cheapHash...)
 	dir := initialized(t, env)
 	for range processes {
 		c.urls = append(c.urls, startService(t, dir, env, append(flags, "--mail-from", "mail@example.com")...).url)

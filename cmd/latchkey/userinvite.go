@@ -63,7 +63,7 @@ type invitation struct{ url, sent string }
 // base finds both. A store of offline has no public URL: links lead to where
 // offline serves.
 func (c *usersInviteCmd) base(ctx context.Context, p *process) (invitation, error) {
-	i := invitation{c.PublicURL, "a running service with " + envSMTPURL + " sends the mail to %s"}
+	i := invitation{c.PublicURL, "a running service with " + envMailURL + " sends the mail to %s"}
 	local := false
 	cfg, err := c.config(p.logger())
 	if err != nil {
@@ -88,7 +88,7 @@ func (c *usersInviteCmd) base(ctx context.Context, p *process) (invitation, erro
 		}
 		fmt.Fprintf(p.stderr, "latchkey: the link leads to %s, where offline serves by its settings; where it serves elsewhere, invite again with --public-url\n", i.url)
 	}
-	if os.Getenv(envSMTPURL) == "" {
+	if mailURL() == "" {
 		i.sent = "a running latchkey offline puts the mail to %s into its inbox, " + strings.TrimSuffix(i.url, "/") + "/inbox"
 	}
 	return i, nil

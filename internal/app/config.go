@@ -90,10 +90,10 @@ type Config struct {
 	// trail; 0 is the default of package auth.
 	SessionIdle, SessionLifetime, EventRetention time.Duration
 
-	// SMTPURL is the server that takes mail, with its password. Empty sends none;
+	// MailURL is what takes mail: a server, with its password, or SES. Empty sends none;
 	// where Kind is Local mail goes to an inbox then.
-	SMTPURL Secret
-	// MailFrom is the sender; required with SMTPURL.
+	MailURL Secret
+	// MailFrom is the sender; required with MailURL.
 	MailFrom string
 	// MailHelo is the name in EHLO; empty is that of the host, or the sender's domain.
 	MailHelo string

@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/leaked"
@@ -51,21 +53,21 @@ func (c Config) accounts(cfg *auth.Config) (*mailer.Inbox, error) {
 	switch {
 	case cfg.SendsMail:
 	case cfg.Registration == auth.RegistrationOpen && c.VerifyEmail:
-		return nil, settingsErrorf("--registration open needs mail, to confirm addresses: set LATCHKEY_SMTP_URL and --mail-from, or do without by --no-verify-email")
+		return nil, settingsErrorf("--registration open needs mail, to confirm addresses: set LATCHKEY_MAIL_URL and --mail-from, or do without by --no-verify-email")
 	case cfg.Registration == auth.RegistrationInvite:
-		return nil, settingsErrorf("--registration invite needs mail, to send the invitations: set LATCHKEY_SMTP_URL and --mail-from")
+		return nil, settingsErrorf("--registration invite needs mail, to send the invitations: set LATCHKEY_MAIL_URL and --mail-from")
 	default:
-		c.Log.Warn("no mail is sent: recovery of passwords is off, and who has not confirmed an address may log in all the same; LATCHKEY_SMTP_URL turns it on")
+		c.Log.Warn("no mail is sent: recovery of passwords is off, and who has not confirmed an address may log in all the same; LATCHKEY_MAIL_URL turns it on")
 	}
 	return inbox, nil
 }
 
 // mail chooses how mail is delivered.
 func (c Config) mail(cfg *auth.Config) (*mailer.Inbox, error) {
-	smtpURL := string(c.SMTPURL)
-	if smtpURL == "" && c.Kind != auth.LocalStore {
+	address := string(c.MailURL)
+	if address == "" && c.Kind != auth.LocalStore {
 		if c.MailFrom != "" || c.MailTemplates != "" || c.MailHelo != "" {
-			return nil, settingsErrorf("--mail-from, --mail-helo and --mail-templates are for mail, and none is sent without LATCHKEY_SMTP_URL")
+			return nil, settingsErrorf("--mail-from, --mail-helo and --mail-templates are for mail, and none is sent without LATCHKEY_MAIL_URL")
 		}
 		return nil, nil
 	}
@@ -74,18 +76,9 @@ func (c Config) mail(cfg *auth.Config) (*mailer.Inbox, error) {
 		return nil, fmt.Errorf("--mail-templates: %w", err)
 	}
 	cfg.SendsMail = true
-	if smtpURL != "" {
-		if c.MailFrom == "" {
-			return nil, settingsErrorf("LATCHKEY_SMTP_URL is set: say with --mail-from who sends the mail")
-		}
-		if _, err := mailer.ParseSMTPURL(smtpURL); err != nil {
-			return nil, fmt.Errorf("LATCHKEY_SMTP_URL: %w", err)
-		}
-		cfg.Mailer, err = mailer.NewSMTP(mailer.SMTPConfig{URL: smtpURL, From: c.MailFrom, Helo: c.MailHelo, Templates: templates})
-		if err != nil {
-			return nil, fmt.Errorf("--mail-from, --mail-helo: %w", err)
-		}
-		return nil, nil
+	if address != "" {
+		cfg.Mailer, err = c.sender(address, templates)
+		return nil, err
 	}
 	dir := ""
 	if c.Data != Memory {
@@ -94,6 +87,43 @@ func (c Config) mail(cfg *auth.Config) (*mailer.Inbox, error) {
 	inbox, err := mailer.NewInbox(dir, templates, nil)
 	cfg.Mailer = inbox
 	return inbox, err
+}
+
+// sender is what takes mail.
+func (c Config) sender(address string, templates *mailer.Templates) (auth.Mailer, error) {
+	if c.MailFrom == "" {
+		return nil, settingsErrorf("LATCHKEY_MAIL_URL is set: say with --mail-from who sends the mail")
+	}
+	if mailer.IsSESURL(address) {
+		return c.ses(address, templates)
+	}
+	if _, err := mailer.ParseSMTPURL(address); err != nil {
+		return nil, fmt.Errorf("LATCHKEY_MAIL_URL: %w", err)
+	}
+	s, err := mailer.NewSMTP(mailer.SMTPConfig{URL: address, From: c.MailFrom, Helo: c.MailHelo, Templates: templates})
+	if err != nil {
+		return nil, fmt.Errorf("--mail-from, --mail-helo: %w", err)
+	}
+	return s, nil
+}
+
+func (c Config) ses(address string, templates *mailer.Templates) (auth.Mailer, error) {
+	region, err := mailer.ParseSESURL(address)
+	if err != nil {
+		return nil, fmt.Errorf("LATCHKEY_MAIL_URL: %w", err)
+	}
+	if c.MailHelo != "" {
+		return nil, settingsErrorf("--mail-helo is for SMTP servers; SES is told no name")
+	}
+	cfg, err := awsaccess.Load(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	s, err := mailer.NewSES(mailer.SESConfig{AWS: cfg, Region: region, From: c.MailFrom, Templates: templates})
+	if err != nil {
+		return nil, fmt.Errorf("--mail-from: %w", err)
+	}
+	return s, nil
 }
 
 // serviceName is what mails and pages call the service: by its own name, or the

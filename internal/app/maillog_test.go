@@ -41,7 +41,7 @@ func TestDelayedMailIsLoggedOnceForEachCause(t *testing.T) {
 		}
 	}
 	l.report(errors.Join(delayed("m1", refused(535, "wrong, id 1a")), delayed("m2", refused(535, "wrong, id 2b"))))
-	want(`level=ERROR msg="mail delivery delayed" mail=m1 wait=1m0s error="mail server mail.example.com:587: connecting: 535 wrong, id 1a (hint: check user and password in LATCHKEY_SMTP_URL)"`)
+	want(`level=ERROR msg="mail delivery delayed" mail=m1 wait=1m0s error="mail server mail.example.com:587: connecting: 535 wrong, id 1a (hint: check user and password in LATCHKEY_MAIL_URL)"`)
 	now = now.Add(time.Minute)
 	l.report(errors.Join(delayed("m1", refused(535, "wrong, id 3c"))))
 	want()

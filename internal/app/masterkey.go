@@ -21,13 +21,9 @@ func MasterKeyFile(dir string) string { return filepath.Join(dir, "master.key") 
 func (c Config) masterKey(ctx context.Context, store keyring.Store) (keyring.MasterKey, error) {
 	switch {
 	case c.MasterKey != "" && c.MasterKeyFile != "":
-		return keyring.MasterKey{}, settingsErrorf("LATCHKEY_MASTER_KEY and --master-key-file are both given; keep one")
+		return keyring.MasterKey{}, errTwoMasterKeys
 	case c.MasterKey != "":
-		key, err := keyring.ParseMasterKey(string(c.MasterKey))
-		if err != nil {
-			return key, fmt.Errorf("LATCHKEY_MASTER_KEY: %w", err)
-		}
-		return key, nil
+		return c.namedMasterKey(ctx, store.Keys)
 	case c.MasterKeyFile != "":
 		return readMasterKey(c.MasterKeyFile)
 	case c.InMemory():

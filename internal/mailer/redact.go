@@ -26,7 +26,20 @@ var (
 
 // redactor knows the secrets of one message and those of the connection.
 func (s *SMTP) redactor(m auth.Message) redactor {
-	secrets := []string{m.To, m.Name, m.NewEmail, m.Device, m.Address, m.Link, m.Code}
+	password := s.server.password
+	if password == "" {
+		return newRedactor(m)
+	}
+	secrets := []string{password}
+	for _, sent := range []string{password, "\x00" + s.server.User + "\x00" + password} {
+		secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(sent)))
+	}
+	return newRedactor(m, secrets...)
+}
+
+// newRedactor knows the secrets of one message and others.
+func newRedactor(m auth.Message, secrets ...string) redactor {
+	secrets = append(secrets, m.To, m.Name, m.NewEmail, m.Device, m.Address, m.Link, m.Code)
 	// A local part alone is known by what surrounds it: "unknown user ada".
 	for _, address := range []string{m.To, m.NewEmail} {
 		local, _, _ := strings.Cut(address, "@")
@@ -38,12 +51,6 @@ func (s *SMTP) redactor(m auth.Message) redactor {
 			if len(piece) >= 8 {
 				secrets = append(secrets, piece)
 			}
-		}
-	}
-	if password := s.server.password; password != "" {
-		secrets = append(secrets, password)
-		for _, sent := range []string{password, "\x00" + s.server.User + "\x00" + password} {
-			secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(sent)))
 		}
 	}
 	// The long ones first: what is left of them would no longer be found.

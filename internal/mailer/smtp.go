@@ -3,20 +3,16 @@ package mailer
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
-	"net/mail"
 	"net/netip"
 	"net/textproto"
 	"os"
 	"strings"
 	"time"
-	"unicode"
 
 	gomail "github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
@@ -53,8 +49,8 @@ func (c SMTPConfig) GoString() string { return c.String() }
 // used from several goroutines.
 type SMTP struct {
 	SMTPConfig
+	composer
 	server SMTPServer
-	from   *mail.Address
 }
 
 var _ auth.Mailer = (*SMTP)(nil)
@@ -69,9 +65,9 @@ func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, err := mail.ParseAddress(cfg.From)
-	if err != nil || !isAddress(from.Address) || from.Name != oneLine(from.Name) {
-		return nil, fmt.Errorf(`mail sender %q: must be an address such as mail@example.com or "Example <mail@example.com>"`, cfg.From)
+	from, err := parseSender(cfg.From)
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Helo == "" {
 		host, _ := os.Hostname() // none is no full one
@@ -90,7 +86,7 @@ func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
 		cfg.Now = time.Now
 	}
 	cfg.URL = "" // holds the password
-	return &SMTP{SMTPConfig: cfg, server: server, from: from}, nil
+	return &SMTP{SMTPConfig: cfg, server: server, composer: composer{from, cfg.Now}}, nil
 }
 
 // defaultHelo is the name of the host, or the domain of the sender where servers
@@ -272,39 +268,4 @@ func (s *SMTP) client(dial gomail.DialContextFunc) (*gomail.Client, error) {
 			gomail.WithOpportunisticSMTPAuth(mechanisms...))
 	}
 	return gomail.NewClient(s.server.Host, options...)
-}
-
-// compose makes the message of RFC 5322.
-func (s *SMTP) compose(m Mail) (*gomail.Msg, error) {
-	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithCharset(gomail.CharsetUTF8), gomail.WithEncoding(gomail.EncodingQP))
-	msg.FromMailAddress(s.from)
-	if err := msg.To(m.To); err != nil {
-		return nil, err
-	}
-	msg.Subject(m.Subject)
-	msg.SetDateWithValue(s.Now())
-	msg.SetMessageIDWithValue(s.messageID(m.ID))
-	// No vacation notices in return (RFC 3834 section 5).
-	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
-	if m.HTML != "" {
-		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
-	}
-	return msg, nil
-}
-
-// messageID is the same for each attempt, so that whoever gets a message twice
-// can tell. The ID itself stays here.
-func (s *SMTP) messageID(id string) string {
-	sum := sha256.Sum256([]byte("latchkey mail\x00" + id))
-	return hex.EncodeToString(sum[:16]) + s.from.Address[strings.LastIndexByte(s.from.Address, '@'):]
-}
-
-// isAddress says whether text is an address in ASCII, as latchkey stores them, and
-// nothing more: no name, no comment, no quoted local part, no second line.
-func isAddress(text string) bool {
-	a, err := mail.ParseAddress(text)
-	return err == nil && a.Name == "" && a.Address == text && !strings.ContainsFunc(text, func(r rune) bool {
-		return r > unicode.MaxASCII || !unicode.IsGraphic(r) || unicode.IsSpace(r) || strings.ContainsRune(`<>"(),;:\`, r)
-	})
 }

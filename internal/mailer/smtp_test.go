@@ -578,8 +578,8 @@ func replying(c net.Conn, command, answer string) {
 func TestOnlyARefusalOfTheRecipientIsFinal(t *testing.T) {
 	const (
 		final     = "" // and no hint
-		login     = "check user and password in LATCHKEY_SMTP_URL"
-		wantLogin = "the server wants a login: put user and password in LATCHKEY_SMTP_URL"
+		login     = "check user and password in LATCHKEY_MAIL_URL"
+		wantLogin = "the server wants a login: put user and password in LATCHKEY_MAIL_URL"
 		wantTLS   = "the server wants TLS"
 		helo      = "set --mail-helo"
 		relay     = "the server does not relay for us"

@@ -20,7 +20,7 @@ const (
 )
 
 // urlName is how hints name the SMTP URL.
-const urlName = "LATCHKEY_SMTP_URL"
+const urlName = "LATCHKEY_MAIL_URL"
 
 // SMTPServer is where mail is handed over.
 type SMTPServer struct {

@@ -115,7 +115,7 @@ func (p *Program) Serve(t testing.TB, args ...string) *Server {
 	args = append([]string{"serve", "--addr", "127.0.0.1:0", "--public-url", "https://auth.example.com", "--mail-from", "mail@example.com"}, args...)
 	s := &Server{cmd: p.command(context.Background(), args...), log: new(bytes.Buffer), stopped: make(chan struct{})}
 	s.cmd.Stderr = s.log
-	s.cmd.Env = append(s.cmd.Env, "LATCHKEY_SMTP_URL=smtp://"+p.mailbox.address)
+	s.cmd.Env = append(s.cmd.Env, "LATCHKEY_MAIL_URL=smtp://"+p.mailbox.address)
 	out, err := s.cmd.StdoutPipe()
 	if err == nil {
 		err = s.cmd.Start()
