@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
@@ -91,6 +92,7 @@ const attemptTimeout = 1500 * time.Millisecond
 func Connect(ctx context.Context, region, endpoint string) (*dynamodb.Client, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)),
+		config.WithLogger(logging.Nop{}), // its lines are not ours; what matters is in the errors
 	}
 	if region != "" {
 		options = append(options, config.WithRegion(region))

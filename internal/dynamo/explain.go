@@ -55,6 +55,8 @@ func explain(err error, c call) error {
 	switch {
 	case errors.As(err, &missing):
 		return fmt.Errorf("%w: %s in region %s: %w", ErrNoTable, c.table(), c.region, err)
+	case strings.Contains(err.Error(), noCredentials):
+		return fmt.Errorf("there are no AWS credentials for this process: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give its machine or function a role: %w", err)
 	case !errors.As(err, &answer):
 		return err
 	}
@@ -66,6 +68,9 @@ func explain(err error, c call) error {
 	}
 	return err
 }
+
+// noCredentials is what the SDK says when it finds none; the error has no type.
+const noCredentials = "failed to refresh cached credentials"
 
 // credentialErrors are answers to requests whose signature DynamoDB does not take.
 var credentialErrors = []string{"UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException", "MissingAuthenticationTokenException", "IncompleteSignatureException"}

@@ -3,12 +3,15 @@ package dynamo
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
 // TestMissingRights: the action and the table are those that AWS names, otherwise those
@@ -57,5 +60,27 @@ func TestOtherErrorsAreExplained(t *testing.T) {
 		if err := explain(other, c); err != other {
 			t.Errorf("%v became %v", other, err)
 		}
+	}
+}
+
+// TestNoCredentials: the SDK says where it has looked; we say what to do.
+func TestNoCredentials(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "", "AWS_WEB_IDENTITY_TOKEN_FILE": "",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "",
+	} {
+		t.Setenv(name, value)
+	}
+	client, err := Connect(t.Context(), "eu-west-1", "http://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Config{Client: client, Table: "latchkey"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.StoreKind(t.Context()); !errors.Is(err, auth.ErrUnavailable) || !strings.Contains(err.Error(), "set AWS_PROFILE") {
+		t.Errorf("got %v", err)
 	}
 }
