@@ -20,11 +20,16 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 )
 
-// dataFlags say where things are kept, and for how long.
+// dataFlags say where things are kept.
 type dataFlags struct {
-	Store          string        `help:"Where everything is kept: sqlite:PATH, or dynamodb://TABLE?region=REGION. Default: sqlite:DATA/latchkey.db." env:"LATCHKEY_STORE" placeholder:"ADDRESS"`
-	Data           string        `help:"Directory of the master key, and of the database unless --store names another; :memory: keeps nothing (${default})." env:"LATCHKEY_DATA" default:".latchkey" placeholder:"DIR"`
-	MasterKeyFile  string        `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
+	Store         string `help:"Where everything is kept: sqlite:PATH, or dynamodb://TABLE?region=REGION. Default: sqlite:DATA/latchkey.db." env:"LATCHKEY_STORE" placeholder:"ADDRESS"`
+	Data          string `help:"Directory of the master key, and of the database unless --store names another; :memory: keeps nothing (${default})." env:"LATCHKEY_DATA" default:".latchkey" placeholder:"DIR"`
+	MasterKeyFile string `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
+}
+
+// trailFlags are of commands that write events.
+type trailFlags struct {
+	dataFlags
 	EventRetention time.Duration `help:"How long the audit trail is kept (${default})." env:"LATCHKEY_EVENT_RETENTION" default:"2160h" placeholder:"DURATION"`
 }
 
@@ -68,14 +73,29 @@ func (f dataFlags) config(log *slog.Logger) (app.Config, error) {
 	secret := os.Getenv(awslambda.EnvSecret)
 	until, _ := awslambda.AcceptUntil(os.Getenv(awslambda.EnvUntil), secret) // checkEnvironment reports what is wrong with it
 	return app.Config{
-		Store: a, Data: f.Data, MasterKeyFile: f.MasterKeyFile, MasterKey: app.Secret(os.Getenv(envMasterKey)), EventRetention: f.EventRetention,
+		Store: a, Data: f.Data, MasterKeyFile: f.MasterKeyFile, MasterKey: app.Secret(os.Getenv(envMasterKey)),
 		TokenSecret: app.Secret(secret), TokenSecretUntil: until, AccessTokenTTL: maxTokenTTL, Log: log,
 	}, nil
 }
 
+// config also says for how long events are kept.
+func (f trailFlags) config(log *slog.Logger) (app.Config, error) {
+	cfg, err := f.dataFlags.config(log)
+	cfg.EventRetention = f.EventRetention
+	return cfg, err
+}
+
 // open opens the store, of either kind, for a command that issues no tokens.
 func (f dataFlags) open(ctx context.Context, log *slog.Logger) (*app.Storage, error) {
-	cfg, err := f.config(log)
+	return f.openBy(ctx, log, f.config)
+}
+
+func (f trailFlags) open(ctx context.Context, log *slog.Logger) (*app.Storage, error) {
+	return f.openBy(ctx, log, f.config)
+}
+
+func (f dataFlags) openBy(ctx context.Context, log *slog.Logger, config func(*slog.Logger) (app.Config, error)) (*app.Storage, error) {
+	cfg, err := config(log)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +237,7 @@ type signingFlags struct {
 type serviceFlags struct {
 	issueFlags `group:"Tokens"`
 	tokenTTL   `group:"Tokens"`
-	dataFlags  `group:"Data"`
+	trailFlags `group:"Data"`
 	hashFlags  `group:"Passwords"`
 }
 
@@ -227,7 +247,7 @@ func (f serviceFlags) Validate() error {
 
 // config is of a service on the store.
 func (f serviceFlags) config(log *slog.Logger) (app.Config, error) {
-	cfg, err := f.dataFlags.config(log)
+	cfg, err := f.trailFlags.config(log)
 	if err != nil {
 		return cfg, err
 	}

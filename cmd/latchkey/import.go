@@ -18,7 +18,7 @@ type usersImportCmd struct {
 	Format string `help:"jsonl or csv. Default: as the name ends or the content begins." enum:"jsonl,csv," default:"" placeholder:"jsonl|csv"`
 	DryRun bool   `help:"Check every row, against the users who are there too, and change nothing."`
 	Report string `help:"Write the refused rows to this file as JSON lines, {\"line\":N,\"reason\":\"…\"}, in place of standard error." type:"path" placeholder:"FILE"`
-	dataFlags
+	trailFlags
 }
 
 // Help stands behind the one line of help.

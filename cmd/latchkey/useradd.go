@@ -18,7 +18,7 @@ type usersAddCmd struct {
 	describedFlags
 	PasswordStdin bool `help:"Read the password from standard input instead of asking for it."`
 	JSON          bool `help:"Print JSON."`
-	dataFlags
+	trailFlags
 	newPasswordFlags
 }
 
@@ -61,7 +61,7 @@ func checkScopeText(scope string) error {
 }
 
 func (c *usersAddCmd) Run(ctx context.Context, p *process) error {
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
 		password, err := p.readPassword(c.PasswordStdin)
 		if err != nil {
 			return err

@@ -16,7 +16,7 @@ type usersUpdateCmd struct {
 	Role []string `help:"New roles, in place of all: repeat it, or separate several by commas. An empty one takes all away." sep:"none" placeholder:"NAME"`
 	Attr []string `help:"An attribute to add or change, NAME=VALUE; NAME= removes it. Repeat it for several." sep:"none" placeholder:"NAME=VALUE"`
 	JSON bool     `help:"Print JSON."`
-	dataFlags
+	trailFlags
 }
 
 // Validate refuses a command that changes nothing.
@@ -33,7 +33,7 @@ func (c *usersUpdateCmd) Validate() error {
 
 func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
 	described := describedFlags{Role: c.Role, Attr: c.Attr}
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
 		u, err := s.UpdateUser(ctx, c.User, func(u *auth.User) {
 			for _, change := range []struct {
 				to   *string
@@ -60,14 +60,14 @@ type usersDisableCmd struct {
 	userArg
 	Enable bool `help:"Let the user log in again, as users enable does." hidden:""`
 	JSON   bool `help:"Print JSON."`
-	dataFlags
+	trailFlags
 }
 
 func (c *usersDisableCmd) Run(ctx context.Context, p *process) error {
 	if c.Enable {
-		return (&usersEnableCmd{c.userArg, c.JSON, c.dataFlags}).Run(ctx, p)
+		return (&usersEnableCmd{c.userArg, c.JSON, c.trailFlags}).Run(ctx, p)
 	}
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
 		u, err := s.Disable(ctx, c.User, true)
 		if err != nil {
 			return err
@@ -79,11 +79,11 @@ func (c *usersDisableCmd) Run(ctx context.Context, p *process) error {
 type usersEnableCmd struct {
 	userArg
 	JSON bool `help:"Print JSON."`
-	dataFlags
+	trailFlags
 }
 
 func (c *usersEnableCmd) Run(ctx context.Context, p *process) error {
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
 		u, err := s.Disable(ctx, c.User, false)
 		if err != nil {
 			return err
@@ -96,12 +96,12 @@ type usersSetPasswordCmd struct {
 	userArg
 	PasswordStdin bool `help:"Read the password from standard input instead of asking for it."`
 	JSON          bool `help:"Print JSON."`
-	dataFlags
+	trailFlags
 	newPasswordFlags
 }
 
 func (c *usersSetPasswordCmd) Run(ctx context.Context, p *process) error {
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
 		password, err := p.readPassword(c.PasswordStdin)
 		if err != nil {
 			return err

@@ -13,7 +13,7 @@ type usersLogoutCmd struct {
 	All  bool   `help:"End every session of every user, and void the links and codes that were mailed to them: after a restore."`
 	Yes  bool   `help:"With --all: do not ask."`
 	JSON bool   `help:"Print JSON."`
-	dataFlags
+	trailFlags
 }
 
 // Validate refuses what leaves open who is meant.
@@ -31,7 +31,7 @@ func (c *usersLogoutCmd) Run(ctx context.Context, p *process) error {
 	if c.All {
 		return c.everybody(ctx, p)
 	}
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
 		u, err := s.EndSessions(ctx, c.User)
 		if err != nil {
 			return err
@@ -41,7 +41,7 @@ func (c *usersLogoutCmd) Run(ctx context.Context, p *process) error {
 }
 
 func (c *usersLogoutCmd) everybody(ctx context.Context, p *process) error {
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
 		if err := p.confirm(c.Yes, "End every session of every user, and void the links and codes in mails?"); err != nil {
 			return err
 		}
@@ -66,11 +66,11 @@ type usersDeleteCmd struct {
 	userArg
 	Yes  bool `help:"Do not ask."`
 	JSON bool `help:"Print JSON."`
-	dataFlags
+	trailFlags
 }
 
 func (c *usersDeleteCmd) Run(ctx context.Context, p *process) error {
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
 		u, err := s.NamedUser(ctx, c.User)
 		if err != nil {
 			return err

@@ -22,7 +22,7 @@ type usersInviteCmd struct {
 	describedFlags
 	PublicURL string `name:"public-url" help:"Base of the link: the service's --public-url. Default, in a directory of offline: where offline serves." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
 	JSON      bool   `help:"Print JSON."`
-	dataFlags
+	trailFlags
 }
 
 // Validate sorts the argument and refuses what cannot be meant.
@@ -42,7 +42,7 @@ func (c *usersInviteCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	return withUsers(ctx, c.dataFlags, p, func(s *auth.Service) error {
+	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
 		u, err := s.Invite(ctx, auth.NewUser{
 			Username: c.Username, Email: c.Email, Name: c.Name, Scope: c.Scope, Roles: c.roles(), Attributes: c.attributes(nil),
 		})

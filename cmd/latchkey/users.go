@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -25,9 +26,14 @@ type usersCmd struct {
 	Delete      usersDeleteCmd      `cmd:"" help:"Delete a user with all sessions."`
 }
 
-// withUsers runs f on the service of an initialized data directory. options say
+// An opener opens the store that its flags name.
+type opener interface {
+	open(ctx context.Context, log *slog.Logger) (*app.Storage, error)
+}
+
+// withUsers runs f on the service of an initialized store. options say
 // more about the service.
-func withUsers(ctx context.Context, d dataFlags, p *process, f func(*auth.Service) error, options ...func(*auth.Config) error) error {
+func withUsers(ctx context.Context, d opener, p *process, f func(*auth.Service) error, options ...func(*auth.Config) error) error {
 	s, err := d.open(ctx, p.logger())
 	if err != nil {
 		return err
