@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
@@ -25,15 +24,15 @@ func (s *Store) UserByEmail(ctx context.Context, key string) (auth.User, error) 
 
 // Reads are not tied to ctx: they are short, and watching it costs the driver a
 // goroutine each.
-func (s *Store) oneUser(ctx context.Context, stmt *sql.Stmt, key string) (auth.User, error) {
-	u, err := scanUser(stmt.QueryRowContext(context.WithoutCancel(ctx), key))
+func (s *Store) oneUser(ctx context.Context, stmt *statement, key string) (auth.User, error) {
+	u, err := scanUser(stmt.row(context.WithoutCancel(ctx), key))
 	return u, unavailable(err)
 }
 
 // UserDeleted reports whether there was a user of that id.
 func (s *Store) UserDeleted(ctx context.Context, id auth.UserID) (bool, error) {
 	var n int
-	err := s.stmts.deletedUser.QueryRowContext(context.WithoutCancel(ctx), string(id)).Scan(&n)
+	err := s.stmts.deletedUser.row(context.WithoutCancel(ctx), string(id)).Scan(&n)
 	return n > 0, unavailable(err)
 }
 
@@ -46,35 +45,21 @@ func (s *Store) Users(ctx context.Context, after auth.Cursor, limit int) ([]auth
 	return users, after, err
 }
 
-func collect[T any](ctx context.Context, stmt *sql.Stmt, scan func(row) (T, error), args ...any) ([]T, error) {
-	rows, err := stmt.QueryContext(ctx, args...)
-	return scanAll(rows, err, scan)
-}
-
-// scanAll reads the rows of a query, unless it has failed.
-func scanAll[T any](rows *sql.Rows, err error, scan func(row) (T, error)) ([]T, error) {
+func collect[T any](ctx context.Context, stmt *statement, scan func(row) (T, error), args ...any) ([]T, error) {
+	var all []T
+	err := stmt.each(ctx, func(r row) error {
+		one, err := scan(r)
+		all = append(all, one)
+		return err
+	}, args...)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		all = append(all, one)
-	}
-	return all, unavailable(rows.Err())
+	return all, nil
 }
 
 func (a *application) checkEpoch(c auth.CheckEpoch) error {
-	var epoch int64
-	err := a.stmt(a.stmts.epoch).QueryRowContext(a.ctx, string(c.UserID)).Scan(&epoch)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && epoch != c.Epoch {
-		return auth.ErrConflict
-	}
-	return unavailable(err)
+	return a.found(a.stmts.epoch, auth.ErrConflict, string(c.UserID), c.Epoch)
 }
 
 func (a *application) createUser(u auth.User) error {
@@ -83,6 +68,9 @@ func (a *application) createUser(u auth.User) error {
 		return err
 	}
 	if err := a.one(a.stmts.insertUser, auth.ErrTaken, args...); err != nil {
+		return err
+	}
+	if err := a.stillFree(u.ID); err != nil {
 		return err
 	}
 	return a.insertSignIns([]auth.User{u})
@@ -106,24 +94,25 @@ func (a *application) insertSignIns(users []auth.User) error {
 	return nil
 }
 
+// updateUser and deleteUser begin with the sign-in, as every commit does that begins a
+// session: those who lock both in PostgreSQL lock them in one order.
 func (a *application) updateUser(c auth.UpdateUser) error {
-	if c.Profile() {
-		args, err := profileArgs(c.New)
-		if err != nil {
-			return err
-		}
-		if err := a.one(a.stmts.updateUser, auth.ErrConflict, append(args, c.Old.Version)...); err != nil {
+	if c.SignIn() {
+		args := append(signInArgs(c.New), c.Old.SignInVersion)
+		if err := a.one(a.stmts.updateSignIn, auth.ErrConflict, args...); err != nil {
 			return err
 		}
 	}
-	if !c.SignIn() {
+	if !c.Profile() {
 		return nil
 	}
-	return a.one(a.stmts.updateSignIn, auth.ErrConflict, append(signInArgs(c.New), c.Old.SignInVersion)...)
+	args, err := profileArgs(c.New)
+	if err != nil {
+		return err
+	}
+	return a.one(a.stmts.updateUser, auth.ErrConflict, append(args, c.Old.Version)...)
 }
 
-// deleteUser begins with the sign-in: whoever is about to change it waits, or has
-// already.
 func (a *application) deleteUser(u auth.User) error {
 	if err := a.one(a.stmts.deleteSignIn, auth.ErrConflict, string(u.ID), u.SignInVersion); err != nil {
 		return err

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -28,11 +29,24 @@ func (s *Store) Commit(ctx context.Context, changes ...auth.Change) error {
 	return s.enqueue(ctx, c)
 }
 
+// apply carries out f in a transaction of its own.
+func (s *Store) apply(ctx context.Context, f func(*application) error) error {
+	if s.postgres != nil {
+		return s.postgres.apply(&s.stmts, f)
+	}
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return f(&application{ctx: ctx, stmts: &s.stmts, tx: tx})
+	})
+}
+
 // application is a transaction under way, and what changes need to be applied in it.
+// SQLite carries out each statement when it comes. PostgreSQL is sent all of them in one
+// round trip afterwards: there a method that returns nil says only that it may go on.
 type application struct {
 	ctx   context.Context
-	tx    *sql.Tx
 	stmts *statements
+	tx    *sql.Tx // SQLite
+	batch *batch  // PostgreSQL
 }
 
 func (a *application) changes(changes []auth.Change) error {
@@ -100,18 +114,44 @@ func (a *application) change(change auth.Change) error {
 }
 
 // stmt is a prepared statement in the transaction.
-func (a *application) stmt(stmt *sql.Stmt) *sql.Stmt { return a.tx.StmtContext(a.ctx, stmt) }
+func (a *application) stmt(stmt *statement) *sql.Stmt { return a.tx.StmtContext(a.ctx, stmt.lite) }
+
+func (a *application) exec(stmt *statement, args ...any) (sql.Result, error) {
+	if stmt.lite == nil {
+		return a.tx.ExecContext(a.ctx, stmt.text, args...)
+	}
+	return a.stmt(stmt).ExecContext(a.ctx, args...)
+}
 
 // run carries out a statement that may touch any number of rows.
-func (a *application) run(stmt *sql.Stmt, args ...any) error {
-	_, err := a.stmt(stmt).ExecContext(a.ctx, args...)
+func (a *application) run(stmt *statement, args ...any) error {
+	if a.batch != nil {
+		return a.batch.add(stmt, nil, args)
+	}
+	_, err := a.exec(stmt, args...)
 	return unavailable(err)
 }
 
 // one carries out a statement that has to touch a row; none is the error when it does not.
-func (a *application) one(stmt *sql.Stmt, none error, args ...any) error {
-	n, err := affected(a.stmt(stmt).ExecContext(a.ctx, args...))
+func (a *application) one(stmt *statement, none error, args ...any) error {
+	if a.batch != nil {
+		return a.batch.add(stmt, none, args)
+	}
+	n, err := affected(a.exec(stmt, args...))
 	return one(n, err, none)
+}
+
+// found is one for a statement that reads, and returns the number 1.
+func (a *application) found(stmt *statement, none error, args ...any) error {
+	if a.batch != nil {
+		return a.batch.add(stmt, none, args)
+	}
+	var n int
+	err := a.stmt(stmt).QueryRowContext(a.ctx, args...).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return none
+	}
+	return unavailable(err)
 }
 
 // one turns "no row was touched" into the error that it means.

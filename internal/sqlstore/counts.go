@@ -30,25 +30,19 @@ func (s *Store) someCounts(ctx context.Context, keys []string) ([]limit.Count, e
 	for i := range args {
 		args[i] = keys[min(i, len(keys)-1)]
 	}
-	rows, err := s.stmts.counts.QueryContext(context.WithoutCancel(ctx), args[:]...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	counts := make([]limit.Count, len(keys))
-	for rows.Next() {
+	err := s.stmts.counts.each(context.WithoutCancel(ctx), func(r row) error {
 		var key string
 		var count limit.Count
-		if err := rows.Scan(&key, instant{&count.Empty}, instant{&count.Last}, &count.Reserved); err != nil {
-			return nil, err
-		}
+		err := r.Scan(&key, instant{&count.Empty}, instant{&count.Last}, &count.Reserved)
 		for i := range keys {
 			if keys[i] == key {
 				counts[i] = count
 			}
 		}
-	}
-	return counts, rows.Err()
+		return err
+	}, args[:]...)
+	return counts, err
 }
 
 // errGuard: a take whose guard does not hold. It is an outcome, and no fault.

@@ -8,7 +8,7 @@ import (
 
 // Credential returns the credential with the key.
 func (s *Store) Credential(ctx context.Context, key auth.CredentialKey) (auth.Credential, error) {
-	c, err := scanCredential(s.stmts.credential.QueryRowContext(context.WithoutCancel(ctx), string(key)))
+	c, err := scanCredential(s.stmts.credential.row(context.WithoutCancel(ctx), string(key)))
 	return c, unavailable(err)
 }
 

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -24,7 +23,7 @@ func (s *Store) Revocations(ctx context.Context, since time.Time, after auth.Cur
 }
 
 // page returns what follows since or the cursor, and the place of the last of them.
-func page[T any](ctx context.Context, stmt *sql.Stmt, scan func(row) (T, error), place func(T) (time.Time, string),
+func page[T any](ctx context.Context, stmt *statement, scan func(row) (T, error), place func(T) (time.Time, string),
 	since time.Time, after auth.Cursor, limit int) ([]T, auth.Cursor, error) {
 	from := micros(since)
 	behind, id := from-1, "" // behind which is whatever happened at since

@@ -45,8 +45,7 @@ var tables = []table{
 // keyed reads a table whose key is one text.
 func keyed[T any](name, text string, scan func(row) (T, error), key func(T) string) table {
 	return table{name, func(ctx context.Context, s *Store, after string, limit int) ([]transfer.Record, string, error) {
-		rows, err := s.read.QueryContext(ctx, text, after, limit)
-		all, err := scanAll(rows, err, scan)
+		all, err := collect(ctx, s.rare(text), scan, after, limit)
 		if len(all) < limit {
 			return records(all), "", err
 		}
@@ -122,11 +121,18 @@ func (s *Store) Export(ctx context.Context, after auth.Cursor, limit int) ([]tra
 	return page, auth.Cursor(fmt.Sprint(n, " ", next)), nil
 }
 
-// Size counts the rows.
+// Size counts the rows. PostgreSQL has to read them for that: there it is as many as there
+// were when it looked last.
 func (s *Store) Size(ctx context.Context) (n int64, err error) {
+	if s.postgres != nil {
+		const estimate = `SELECT COALESCE(SUM(reltuples), 0)::BIGINT FROM pg_class
+			WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname <> 'sign_ins' AND reltuples > 0`
+		err := s.rare(estimate).row(ctx).Scan(&n)
+		return n, unavailable(err)
+	}
 	for _, t := range tables {
 		var rows int64
-		if err := s.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+t.name).Scan(&rows); err != nil {
+		if err := s.rare(`SELECT COUNT(*) FROM ` + t.name).row(ctx).Scan(&rows); err != nil {
 			return 0, unavailable(err)
 		}
 		n += rows
@@ -137,7 +143,7 @@ func (s *Store) Size(ctx context.Context) (n int64, err error) {
 // Hold returns the hold on the store.
 func (s *Store) Hold(ctx context.Context) (transfer.Hold, error) {
 	var text string
-	err := s.read.QueryRowContext(ctx, `SELECT hold FROM store_hold WHERE number = 1`).Scan(&text)
+	err := s.rare(`SELECT hold FROM store_hold WHERE number = 1`).row(ctx).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return transfer.Hold{}, nil
 	}
@@ -150,24 +156,23 @@ func (s *Store) Hold(ctx context.Context) (transfer.Hold, error) {
 
 // PutHold is one statement, or two for the first of several that come at once.
 func (s *Store) PutHold(ctx context.Context, was string, h transfer.Hold) error {
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		var n int64
-		var err error
+	return s.apply(ctx, func(a *application) error {
 		switch {
 		case was == "" && h.ID == "":
 			return nil
 		case was == "":
-			n, err = affected(tx.ExecContext(ctx, `INSERT INTO store_hold (number, id, hold) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`, h.ID, h.Encode()))
+			return a.one(s.rare(`INSERT INTO store_hold (number, id, hold) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`), auth.ErrConflict, h.ID, h.Encode())
 		case h.ID == "":
-			n, err = affected(tx.ExecContext(ctx, `DELETE FROM store_hold WHERE number = 1 AND id = $1`, was))
-		default:
-			n, err = affected(tx.ExecContext(ctx, `UPDATE store_hold SET id = $2, hold = $3 WHERE number = 1 AND id = $1`, was, h.ID, h.Encode()))
+			return a.one(s.rare(`DELETE FROM store_hold WHERE number = 1 AND id = $1`), auth.ErrConflict, was)
 		}
-		return one(n, err, auth.ErrConflict)
+		return a.one(s.rare(`UPDATE store_hold SET id = $2, hold = $3 WHERE number = 1 AND id = $1`), auth.ErrConflict, was, h.ID, h.Encode())
 	})
 }
 
 // Bounds: reading the hold costs no request, and a write waits for those before it.
 func (s *Store) Bounds() transfer.Bounds {
+	if s.postgres != nil {
+		return transfer.Bounds{Look: time.Second, Write: repeatFor + acquireWait + 3*answerTimeout}
+	}
 	return transfer.Bounds{Look: time.Second, Write: queueWait + patience}
 }

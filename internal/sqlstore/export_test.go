@@ -18,6 +18,22 @@ const (
 	RefreshSession     = refreshSession
 )
 
+// Pooled reports whether a pooler was found before PostgreSQL.
+func (s *Store) Pooled() bool { return len(s.postgres.begin) > 1 }
+
+// CheckPostgresURL says what is wrong with a URL, and checks that what is accepted is
+// verified.
+func CheckPostgresURL(text string) error {
+	pc, err := parsePostgres(text)
+	if err != nil {
+		return err
+	}
+	if host := unverified(&pc.ConnConfig.Config); host != "" {
+		panic("accepted without verification: " + host)
+	}
+	return nil
+}
+
 // Write is the connection for writing.
 func (s *Store) Write() *sql.DB { return s.write }
 

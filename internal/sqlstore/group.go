@@ -49,6 +49,9 @@ func newCommit(apply func(*application) error) *commit {
 // enqueue has the commit carried out with those that come at the same time, and returns
 // its outcome. It goes on when ctx ends.
 func (s *Store) enqueue(ctx context.Context, c *commit) error {
+	if s.postgres != nil {
+		return s.postgres.apply(&s.stmts, c.whole) // it has any number of them under way
+	}
 	s.group.mu.Lock()
 	s.group.waiting = append(s.group.waiting, c)
 	idle := !s.group.working
@@ -166,7 +169,7 @@ func (s *Store) carryOut(ctx context.Context, commits []*commit) ([]error, shown
 // reports whether one of them has spoilt it.
 func (s *Store) atOnce(ctx context.Context, commits []*commit, outcomes []error) (all shown, refused bool, err error) {
 	all, err = s.transactShown(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		a := &application{ctx, tx, &s.stmts}
+		a := &application{ctx: ctx, stmts: &s.stmts, tx: tx}
 		var events []auth.Event
 		for i, c := range commits {
 			if c.refusable {
@@ -191,7 +194,7 @@ func (s *Store) atOnce(ctx context.Context, commits []*commit, outcomes []error)
 // reports whether one of them has spoilt it.
 func (s *Store) oneByOne(ctx context.Context, commits []*commit, outcomes []error) (refused bool, err error) {
 	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		a := &application{ctx, tx, &s.stmts}
+		a := &application{ctx: ctx, stmts: &s.stmts, tx: tx}
 		for i, c := range commits {
 			if refused, outcomes[i] = a.alone(c.whole); refused {
 				return outcomes[i]
@@ -205,7 +208,7 @@ func (s *Store) oneByOne(ctx context.Context, commits []*commit, outcomes []erro
 // single carries out one commit in a transaction of its own.
 func (s *Store) single(ctx context.Context, c *commit) (shown, error) {
 	return s.transactShown(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		a := &application{ctx, tx, &s.stmts}
+		a := &application{ctx: ctx, stmts: &s.stmts, tx: tx}
 		_, err := a.safely(c.whole)
 		return err
 	})

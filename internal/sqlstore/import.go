@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,11 +29,11 @@ func (s *Store) Import(ctx context.Context, all []transfer.Record) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.apply(ctx, func(a *application) error {
 		for _, t := range into {
 			for chunk := range slices.Chunk(t.rows, upsertAtOnce) {
-				if _, err := tx.ExecContext(ctx, t.upsert(len(chunk)), slices.Concat(chunk...)...); err != nil {
-					return unavailable(fmt.Errorf("storing %s: %w", t.table, err))
+				if err := a.run(s.rare(t.upsert(len(chunk))), slices.Concat(chunk...)...); err != nil {
+					return fmt.Errorf("storing %s: %w", t.table, err)
 				}
 			}
 		}
@@ -121,12 +120,20 @@ func userRows(u transfer.User) (profile, signIn []any, err error) {
 	return append(profile, u.Version), append(signInArgs(u.User), u.SignInVersion), nil
 }
 
-// Erase deletes all rows, those of users last: others refer to them.
+// Erase deletes all rows, those of users last: others refer to them. In PostgreSQL that
+// would take its time, and leave all of them on disk.
 func (s *Store) Erase(ctx context.Context) error {
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.apply(ctx, func(a *application) error {
+		if s.postgres != nil {
+			names := "sign_ins"
+			for _, t := range tables {
+				names += ", " + t.name
+			}
+			return a.run(s.rare(`TRUNCATE ` + names))
+		}
 		for _, t := range slices.Backward(tables) {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM `+t.name); err != nil {
-				return unavailable(err)
+			if err := a.run(s.rare(`DELETE FROM ` + t.name)); err != nil {
+				return err
 			}
 		}
 		return nil

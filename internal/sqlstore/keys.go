@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 )
@@ -33,14 +32,13 @@ func scanKey(r row) (keyring.Record, error) {
 
 // AddKey stores a key and retires those it replaces.
 func (s *Store) AddKey(ctx context.Context, r keyring.Record, replaced []keyring.Record) error {
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, insertKey, keyArgs(r)...))
-		if err := one(n, err, keyring.ErrExists); err != nil {
+	return s.apply(ctx, func(a *application) error {
+		if err := a.one(a.stmts.insertKey, keyring.ErrExists, keyArgs(r)...); err != nil {
 			return err
 		}
 		for _, old := range replaced {
-			if _, err := tx.ExecContext(ctx, retireKey, old.ID, micros(old.RetiresAt), micros(old.ExpiresAt)); err != nil {
-				return unavailable(err)
+			if err := a.run(a.stmts.retireKey, old.ID, micros(old.RetiresAt), micros(old.ExpiresAt)); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -34,10 +34,10 @@ type Info struct {
 func Inspect(ctx context.Context, path string) (Info, error) {
 	var info Info
 	err := lookAt(ctx, path, func(db *sql.DB) (err error) {
-		if info.Kind, err = kindOf(ctx, db); err != nil || info.Kind == "" {
+		if info.Kind, err = kindOf(ctx, db, sqliteCatalogue); err != nil || info.Kind == "" {
 			return err
 		}
-		if info.Schema, err = schema(ctx, db); err != nil {
+		if info.Schema, err = schema(ctx, db, sqliteCatalogue); err != nil {
 			return err
 		}
 		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM users`).Scan(&info.Users)
@@ -138,48 +138,70 @@ func plainDSN(path, mode string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
-// querier is a database or a transaction.
+// Where a database lists which of the tables it has that are there before all others.
+const (
+	sqliteCatalogue   = `SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('migrations', 'store_kind')`
+	postgresCatalogue = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename IN ('migrations', 'store_kind')`
+)
+
+// A querier is a database, or a transaction on it.
 type querier interface {
-	QueryContext(ctx context.Context, text string, values ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, text string, values ...any) *sql.Row
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row
 }
 
 // StoreKind returns the mark.
 func (s *Store) StoreKind(ctx context.Context) (auth.StoreKind, error) {
-	kind, err := kindOf(ctx, s.read)
+	if s.postgres != nil {
+		return s.postgres.kind(ctx)
+	}
+	kind, err := kindOf(ctx, s.read, sqliteCatalogue)
 	return kind, unavailable(err)
 }
 
 // MarkStore marks the database anew when its kind is was.
 func (s *Store) MarkStore(ctx context.Context, was, kind auth.StoreKind) error {
+	if s.postgres != nil {
+		return s.postgres.mark(ctx, was, kind)
+	}
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		found, err := kindOf(ctx, tx)
-		switch {
-		case err != nil:
-			return unavailable(err)
-		case found != was:
-			return auth.ErrConflict
-		}
-		return unavailable(mark(ctx, tx, kind))
+		return remark(ctx, tx, sqliteCatalogue, was, kind)
 	})
 }
 
-// kindOf returns the database's kind; empty when nothing is in it yet.
-func kindOf(ctx context.Context, db querier) (auth.StoreKind, error) {
-	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('migrations', 'store_kind')`)
+func remark(ctx context.Context, tx *sql.Tx, catalogue string, was, kind auth.StoreKind) error {
+	found, err := kindOf(ctx, tx, catalogue)
+	switch {
+	case err != nil:
+		return unavailable(err)
+	case found != was:
+		return auth.ErrConflict
+	}
+	return unavailable(mark(ctx, tx, kind))
+}
+
+// inCatalogue returns the names that the catalogue lists.
+func inCatalogue(ctx context.Context, db querier, catalogue string) ([]string, error) {
+	rows, err := db.QueryContext(ctx, catalogue)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer rows.Close()
-	var tables []string
+	var names []string
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
-			return "", err
+			return nil, err
 		}
-		tables = append(tables, name)
+		names = append(names, name)
 	}
-	if err := rows.Err(); err != nil {
+	return names, rows.Err()
+}
+
+// kindOf returns the database's kind; empty when nothing is in it yet.
+func kindOf(ctx context.Context, db querier, catalogue string) (auth.StoreKind, error) {
+	tables, err := inCatalogue(ctx, db, catalogue)
+	if err != nil {
 		return "", err
 	}
 	switch {

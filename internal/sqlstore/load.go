@@ -25,8 +25,11 @@ func (s *Store) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool,
 }
 
 func (s *Store) loadUsers(ctx context.Context, users []auth.LoadedUser) (stored []bool, err error) {
+	if s.postgres != nil {
+		return s.loadIntoPostgres(users)
+	}
 	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		a := &application{ctx, tx, &s.stmts}
+		a := &application{ctx: ctx, stmts: &s.stmts, tx: tx}
 		insert := a.stmt(s.stmts.insertUser)
 		stored = make([]bool, len(users))
 		var created []auth.User

@@ -1,11 +1,13 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,11 +20,11 @@ import (
 // start. Schemas never go backward. A new database is marked with the kind in the
 // first step, so that none is ever seen without.
 func (s *Store) migrate(ctx context.Context, kind auth.StoreKind) error {
-	steps, err := fs.Glob(migrations, "migrations/*.sql")
+	steps, err := migrationSteps("")
 	if err != nil {
 		return err
 	}
-	found, err := schema(ctx, s.write)
+	found, err := schema(ctx, s.write, sqliteCatalogue)
 	if err != nil {
 		return err
 	}
@@ -38,31 +40,55 @@ func (s *Store) migrate(ctx context.Context, kind auth.StoreKind) error {
 }
 
 // schema returns the number of the last migration that was applied.
-func schema(ctx context.Context, db *sql.DB) (int, error) {
-	const known = `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'`
-	var tables, version int
-	if err := db.QueryRowContext(ctx, known).Scan(&tables); err != nil {
+func schema(ctx context.Context, db querier, catalogue string) (version int, err error) {
+	tables, err := inCatalogue(ctx, db, catalogue)
+	if err != nil || !slices.Contains(tables, "migrations") {
 		return 0, err
 	}
-	if tables == 0 {
-		return 0, nil
-	}
-	err := db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM migrations`).Scan(&version)
+	err = db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM migrations`).Scan(&version)
 	return version, err
 }
 
-func (s *Store) step(ctx context.Context, version int, file string, kind auth.StoreKind) error {
-	digits, _, _ := strings.Cut(path.Base(file), "_")
-	if n, err := strconv.Atoi(digits); err != nil || n != version {
-		return fmt.Errorf("migration %s stands at place %d", file, version)
-	}
-	text, err := migrations.ReadFile(file)
+// postgresBegins is the first schema on PostgreSQL. Its text is all of it.
+const postgresBegins = 11
+
+// migrationSteps returns the texts of the migrations, by their numbers: those of the
+// variant where it has its own. On PostgreSQL the first ones have none.
+func migrationSteps(variant string) ([]string, error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
-		return err
+		return nil, err
 	}
+	texts := make([]string, len(files))
+	for i, file := range files {
+		digits, _, _ := strings.Cut(path.Base(file), "_")
+		if n, err := strconv.Atoi(digits); err != nil || n != i+1 {
+			return nil, fmt.Errorf("migration %s stands at place %d", file, i+1)
+		}
+		if variant != "" {
+			if i+1 < postgresBegins {
+				continue
+			}
+			own, err := fs.Glob(migrations, "migrations/"+variant+"/"+digits+"_*.sql")
+			if err != nil {
+				return nil, err
+			}
+			file = cmp.Or(append(own, file)...)
+		}
+		text, err := migrations.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		texts[i] = string(text)
+	}
+	return texts, nil
+}
+
+const migrationsTable = `CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)`
+
+func (s *Store) step(ctx context.Context, version int, text string, kind auth.StoreKind) error {
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		const table = `CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)`
-		if _, err := tx.ExecContext(ctx, table); err != nil {
+		if _, err := tx.ExecContext(ctx, migrationsTable); err != nil {
 			return err
 		}
 		const claim = `INSERT INTO migrations (version, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`
@@ -75,7 +101,7 @@ func (s *Store) step(ctx context.Context, version int, file string, kind auth.St
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, string(text))
+		_, err = tx.ExecContext(ctx, text)
 		return err
 	})
 }

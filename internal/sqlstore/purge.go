@@ -28,8 +28,8 @@ func (s *Store) Purge(ctx context.Context, before auth.Moments) error {
 		// The oldest first: they have expired before the others.
 		{"revocations", "time, id", `expires_at < $1 ORDER BY time, id`, expired},
 	} {
-		text := fmt.Sprintf(`DELETE FROM %s WHERE (%s) IN (SELECT %[2]s FROM %[1]s WHERE %[3]s LIMIT %d)`,
-			d.table, d.key, d.which, purgeAtOnce)
+		text := fmt.Sprintf(`DELETE FROM %s WHERE (%s) IN (SELECT %[2]s FROM %[1]s WHERE %[3]s LIMIT %d%s)`,
+			d.table, d.key, d.which, purgeAtOnce, s.either("", " FOR UPDATE SKIP LOCKED"))
 		if err := s.purge(ctx, text, d.before); err != nil {
 			return err
 		}
@@ -43,38 +43,42 @@ func (s *Store) purge(ctx context.Context, text string, before int64) error {
 		if err := ctx.Err(); err != nil {
 			return unavailable(err)
 		}
-		err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-			deleted, err = affected(tx.ExecContext(ctx, text, before))
-			return unavailable(err)
-		})
-		if err != nil {
+		var err error
+		if deleted, err = s.execute(ctx, text, before); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// execute runs a text that is not prepared, in a transaction of its own, and returns how
+// many rows it has touched.
+func (s *Store) execute(ctx context.Context, text string, args ...any) (n int64, err error) {
+	if s.postgres != nil {
+		return s.postgres.execute(text, args...)
+	}
+	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		n, err = affected(tx.ExecContext(ctx, text, args...))
+		return unavailable(err)
+	})
+	return n, err
+}
+
 // purgeCounts walks the counts by key, because they have no index by time, and begins a
 // transaction only where there is something to delete.
 func (s *Store) purgeCounts(ctx context.Context, before int64) error {
-	const (
-		next = `SELECT MAX(key), COALESCE(MIN(last_at), 0) FROM
-			(SELECT key, last_at FROM counts WHERE key > $1 ORDER BY key LIMIT $2) AS some`
-		old = `DELETE FROM counts WHERE key > $1 AND key <= $2 AND last_at < $3`
-	)
 	for after := ""; ; {
 		if err := ctx.Err(); err != nil {
 			return unavailable(err)
 		}
 		var last sql.NullString
 		var oldest int64
-		if err := s.read.QueryRowContext(ctx, next, after, purgeAtOnce).Scan(&last, &oldest); err != nil || !last.Valid {
+		if err := s.stmts.countsPage.row(ctx, after, purgeAtOnce).Scan(&last, &oldest); err != nil || !last.Valid {
 			return unavailable(err)
 		}
 		if oldest < before {
-			err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-				_, err := tx.ExecContext(ctx, old, after, last.String, before)
-				return unavailable(err)
+			err := s.apply(ctx, func(a *application) error {
+				return a.run(a.stmts.deleteOldCounts, after, last.String, before)
 			})
 			if err != nil {
 				return err

@@ -140,7 +140,7 @@ func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessio
 		}
 	}
 	var found sessionUser
-	row := s.stmts.sessionUser.QueryRowContext(context.WithoutCancel(ctx), string(id))
+	row := s.stmts.sessionUser.row(context.WithoutCancel(ctx), string(id))
 	if err := row.Scan(append(sessionFields(&found.session), userFields(&found.user)...)...); err != nil {
 		return auth.Session{}, auth.User{}, unavailable(err)
 	}

@@ -1,9 +1,11 @@
-// Package sqlstore keeps users, sessions, events and signing keys in SQL. The
-// SQL text is the same for every database; opening one is not. Today that is
-// SQLite, inside the program: one file, write-ahead log, every commit synced to
-// disk before it is acknowledged.
+// Package sqlstore keeps users, sessions, events and signing keys in SQL: in SQLite,
+// inside the program, or in PostgreSQL. The statements are the same, but for a few that
+// stand side by side (statements.go); opening, locks and errors are not. Every commit is
+// on disk before it is acknowledged.
 //
-// Writers queue for one connection, readers have their own and never wait for
+// PostgreSQL (postgres.go) is a pool of connections, and any number of processes.
+//
+// SQLite is one file with a write-ahead log. Writers queue for one connection, readers have their own and never wait for
 // writers. A database that stays locked is auth.ErrUnavailable within patience; one that is full or unreadable at once. Opening one
 // waits for ten seconds.
 package sqlstore
@@ -16,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -58,7 +61,7 @@ const (
 	lockSlice = 50 * time.Millisecond
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql migrations/postgres/*.sql
 var migrations embed.FS
 
 // Store is a database. Close it.
@@ -74,6 +77,8 @@ type Store struct {
 	file fs.FileInfo
 	// sessions is a memory of look-ups that is never behind.
 	sessions sessions
+	// postgres is the database; nil: SQLite, which all of the above is for, but stmts.
+	postgres *postgres
 }
 
 // ErrNoDatabase: there is no database at the path and none may be created.
@@ -204,7 +209,7 @@ func checkKind(ctx context.Context, path string, want auth.StoreKind) error {
 		return nil
 	}
 	return lookAt(ctx, path, func(db *sql.DB) error {
-		found, err := kindOf(ctx, db)
+		found, err := kindOf(ctx, db, sqliteCatalogue)
 		if err == nil && !found.Serves(want) {
 			err = &auth.KindError{Found: found, Want: want}
 		}
@@ -218,7 +223,7 @@ func (s *Store) begin(ctx context.Context, want auth.StoreKind) error {
 	if err := s.migrate(ctx, cmp.Or(want, auth.ProductionStore)); err != nil {
 		return err
 	}
-	found, err := kindOf(ctx, s.write)
+	found, err := kindOf(ctx, s.write, sqliteCatalogue)
 	if err == nil && s.path != "" && !found.Serves(want) {
 		err = &auth.KindError{Found: found, Want: want}
 	}
@@ -233,6 +238,10 @@ func locked(err error) bool {
 
 // Close closes the database.
 func (s *Store) Close() error {
+	if s.postgres != nil {
+		s.postgres.pool.Close()
+		return nil
+	}
 	s.closeStatements()
 	if s.read == s.write {
 		return s.write.Close()
@@ -298,13 +307,16 @@ func (s *Store) inPlace() error {
 
 // unavailable marks every error that is not one of the port's own.
 func unavailable(err error) error {
-	for _, own := range []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrUnavailable, auth.ErrChanges, keyring.ErrExists} {
+	for _, own := range []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrUnavailable, auth.ErrChanges, keyring.ErrExists, errGuard} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return auth.ErrNotFound
+	}
+	if own := ownError(err); own != nil {
+		return own
 	}
 	var e *sqlite.Error
 	if errors.As(err, &e) {
@@ -321,9 +333,9 @@ func unavailable(err error) error {
 // Ping writes, because a full disk or a lock can still be read through. What it
 // writes is new each time: SQLite spares itself what changes nothing.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO pings (id, number) VALUES (1, 1)
-			ON CONFLICT (id) DO UPDATE SET number = pings.number + 1`)
-		return unavailable(err)
-	})
+	row := 1
+	if s.postgres != nil {
+		row += rand.IntN(pingRows)
+	}
+	return s.apply(ctx, func(a *application) error { return a.run(a.stmts.ping, row) })
 }

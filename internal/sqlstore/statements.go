@@ -1,8 +1,6 @@
 package sqlstore
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 )
@@ -65,8 +63,9 @@ const (
 		WHERE user_id = $1 AND ended_at = 0 AND epoch >= $2
 		ORDER BY epoch DESC, created_at DESC, id LIMIT $3`
 
-	// PostgreSQL has to hold the row until the commit ends: there FOR SHARE follows.
-	selectEpoch = `SELECT epoch FROM sign_ins WHERE user_id = $1`
+	selectEpoch = `SELECT 1 FROM sign_ins WHERE user_id = $1 AND epoch = $2`
+	// PostgreSQL has others write meanwhile: the row is held until the commit ends.
+	selectEpochPostgres = selectEpoch + ` FOR SHARE`
 
 	insertUser = `INSERT INTO users (id, username, username_key, email, email_key, name, scope, roles, attributes,
 			created_at, updated_at, version)
@@ -92,6 +91,8 @@ const (
 	// The sessions go with it.
 	deleteUser = `DELETE FROM users WHERE id = $1`
 
+	selectNotDeleted = `SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE id = $1)`
+
 	insertDeletedUser = `INSERT INTO deleted_users (id) VALUES ($1) ON CONFLICT DO NOTHING`
 
 	insertSession = `INSERT INTO sessions (id, user_id, epoch, amr, acr, proved_at, client_id, scope, seed, refreshes,
@@ -105,6 +106,9 @@ const (
 
 	// The check of the epoch is in the statement: it is the one that runs most.
 	refreshBound = refreshSession + ` AND EXISTS (SELECT 1 FROM sign_ins WHERE user_id = $8 AND epoch = $9)`
+	// The sign-in is locked before the session, as in every commit that changes both.
+	refreshBoundPostgres = `WITH bound AS (SELECT 1 FROM sign_ins WHERE user_id = $8 AND epoch = $9 FOR SHARE) ` +
+		refreshSession + ` AND EXISTS (SELECT 1 FROM bound)`
 
 	keepSession = `UPDATE sessions SET epoch = $2 WHERE id = $1 AND ended_at = 0`
 
@@ -200,28 +204,15 @@ const (
 		WHERE key = $1`
 
 	keepTaken = `UPDATE counts SET reserved = reserved - 1 WHERE key = $1 AND reserved > 0`
-)
 
-// statements are prepared once: parsing costs more than running them.
-type statements struct {
-	user, userByUsername, userByEmail, users, deletedUser       *sql.Stmt
-	sessionUser, userSessions, ticket, mark, dueMails           *sql.Stmt
-	events, revocations, counts, keys                           *sql.Stmt
-	epoch, insertUser, updateUser, deleteUser                   *sql.Stmt
-	refreshBound                                                *sql.Stmt
-	insertSignIn, insertManySignIns, updateSignIn, deleteSignIn *sql.Stmt
-	insertDeletedUser                                           *sql.Stmt
-	credential, userCredentials                                 *sql.Stmt
-	insertCredential, updateCredential, deleteCredential        *sql.Stmt
-	insertSession, refreshSession, keepSession, endSession      *sql.Stmt
-	takeTicket, countTry, putTicket, replaceTicket, putMark     *sql.Stmt
-	insertMail, deferMail, deleteMail                           *sql.Stmt
-	insertEvent, insertFourEvents, insertManyEvents             *sql.Stmt
-	insertRevocation                                            *sql.Stmt
-	takeCount, takeRoom, takeUnused, takeUnchanged              *sql.Stmt
-	giveBack, keepTaken                                         *sql.Stmt
-	savepoint, rollbackTo, release                              *sql.Stmt
-}
+	// The last key of a page of counts, and when the oldest of them was taken from.
+	selectCountsPage = `SELECT MAX(key), COALESCE(MIN(last_at), 0) FROM
+		(SELECT key, last_at FROM counts WHERE key > $1 ORDER BY key LIMIT $2) AS page`
+
+	deleteOldCounts = `DELETE FROM counts WHERE key > $1 AND key <= $2 AND last_at < $3`
+
+	ping = `INSERT INTO pings (id, number) VALUES ($1, 1) ON CONFLICT (id) DO UPDATE SET number = pings.number + 1`
+)
 
 // many is how many rows those statements insert that are for very many.
 const many = 32
@@ -245,90 +236,4 @@ func placeholders(n, values int) string {
 
 func insertSomeEvents(n int) string {
 	return insertEvents + placeholders(n, eventColumns) + ` ON CONFLICT DO NOTHING`
-}
-
-// prepared is one of them: where it goes, what it runs on, and its text.
-type prepared struct {
-	to   **sql.Stmt
-	db   *sql.DB
-	text string
-}
-
-func (s *Store) statements() []prepared {
-	st := &s.stmts
-	return []prepared{
-		{&st.user, s.read, selectUser},
-		{&st.userByUsername, s.read, selectUserByUsername},
-		{&st.userByEmail, s.read, selectUserByEmail},
-		{&st.users, s.read, selectUsers},
-		{&st.deletedUser, s.read, selectDeletedUser},
-		{&st.sessionUser, s.read, selectSessionUser},
-		{&st.userSessions, s.read, selectUserSessions},
-		{&st.ticket, s.read, selectTicket},
-		{&st.mark, s.read, selectMark},
-		{&st.credential, s.read, selectCredential},
-		{&st.userCredentials, s.read, selectUserCredentials},
-		{&st.insertCredential, s.write, insertCredential},
-		{&st.updateCredential, s.write, updateCredential},
-		{&st.deleteCredential, s.write, deleteCredential},
-		{&st.dueMails, s.read, selectDueMails},
-		{&st.events, s.read, selectEvents},
-		{&st.revocations, s.read, selectRevocations},
-		{&st.counts, s.read, selectCounts},
-		{&st.keys, s.read, selectKeys},
-		{&st.epoch, s.write, selectEpoch},
-		{&st.insertUser, s.write, insertUser},
-		{&st.updateUser, s.write, updateUser},
-		{&st.deleteUser, s.write, deleteUser},
-		{&st.insertSignIn, s.write, insertSignIns + placeholders(1, signInColumns)},
-		{&st.insertManySignIns, s.write, insertSignIns + placeholders(many, signInColumns)},
-		{&st.updateSignIn, s.write, updateSignIn},
-		{&st.deleteSignIn, s.write, deleteSignIn},
-		{&st.insertDeletedUser, s.write, insertDeletedUser},
-		{&st.insertSession, s.write, insertSession},
-		{&st.refreshSession, s.write, refreshSession},
-		{&st.refreshBound, s.write, refreshBound},
-		{&st.keepSession, s.write, keepSession},
-		{&st.endSession, s.write, endSession},
-		{&st.takeTicket, s.write, takeTicket},
-		{&st.countTry, s.write, countTry},
-		{&st.putTicket, s.write, putTicket},
-		{&st.replaceTicket, s.write, replaceTicket},
-		{&st.putMark, s.write, putMark},
-		{&st.insertMail, s.write, insertMail},
-		{&st.deferMail, s.write, deferMail},
-		{&st.deleteMail, s.write, deleteMail},
-		{&st.insertEvent, s.write, insertSomeEvents(1)},
-		{&st.insertFourEvents, s.write, insertSomeEvents(4)},
-		{&st.insertManyEvents, s.write, insertSomeEvents(many)},
-		{&st.insertRevocation, s.write, insertRevocation},
-		{&st.takeCount, s.write, takeCount},
-		{&st.takeRoom, s.write, takeRoom},
-		{&st.takeUnused, s.write, takeUnused},
-		{&st.takeUnchanged, s.write, takeUnchanged},
-		{&st.giveBack, s.write, giveBack},
-		{&st.keepTaken, s.write, keepTaken},
-		{&st.savepoint, s.write, `SAVEPOINT one`},
-		{&st.rollbackTo, s.write, `ROLLBACK TO SAVEPOINT one`},
-		{&st.release, s.write, `RELEASE SAVEPOINT one`},
-	}
-}
-
-func (s *Store) prepare(ctx context.Context) error {
-	for _, p := range s.statements() {
-		stmt, err := p.db.PrepareContext(ctx, p.text)
-		if err != nil {
-			return fmt.Errorf("preparing statement: %w", err)
-		}
-		*p.to = stmt
-	}
-	return nil
-}
-
-func (s *Store) closeStatements() {
-	for _, p := range s.statements() {
-		if *p.to != nil {
-			(*p.to).Close()
-		}
-	}
 }

@@ -10,7 +10,7 @@ import (
 
 // Ticket returns the ticket with the id.
 func (s *Store) Ticket(ctx context.Context, id auth.TicketID) (auth.Ticket, error) {
-	t, err := scanTicket(s.stmts.ticket.QueryRowContext(context.WithoutCancel(ctx), string(id)))
+	t, err := scanTicket(s.stmts.ticket.row(context.WithoutCancel(ctx), string(id)))
 	return t, unavailable(err)
 }
 
@@ -29,7 +29,7 @@ func ticketArgs(t auth.Ticket) []any {
 
 // Mark returns the mark with the id.
 func (s *Store) Mark(ctx context.Context, id auth.MarkID) (auth.Mark, error) {
-	m, err := scanMark(s.stmts.mark.QueryRowContext(context.WithoutCancel(ctx), string(id)))
+	m, err := scanMark(s.stmts.mark.row(context.WithoutCancel(ctx), string(id)))
 	return m, unavailable(err)
 }
 
