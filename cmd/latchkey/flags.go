@@ -22,7 +22,7 @@ import (
 
 // dataFlags say where things are kept.
 type dataFlags struct {
-	Store         string `help:"Where everything is kept: sqlite:PATH, or dynamodb://TABLE?region=REGION. Default: sqlite:DATA/latchkey.db." env:"LATCHKEY_STORE" placeholder:"ADDRESS"`
+	Store         string `help:"Where everything is kept: sqlite:PATH, postgres://USER@HOST/DATABASE, or dynamodb://TABLE?region=REGION. Default: sqlite:DATA/latchkey.db." env:"LATCHKEY_STORE" placeholder:"ADDRESS"`
 	Data          string `help:"Directory of the master key, and of the database unless --store names another; :memory: keeps nothing (${default})." env:"LATCHKEY_DATA" default:".latchkey" placeholder:"DIR"`
 	MasterKeyFile string `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
 }

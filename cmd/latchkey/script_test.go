@@ -26,6 +26,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/latchkey-auth/latchkey/internal/forwardauth"
+	"github.com/latchkey-auth/latchkey/internal/servetest"
 	"github.com/latchkey-auth/latchkey/internal/web/contract"
 )
 
@@ -43,6 +44,7 @@ type cleaner struct{ *testing.M }
 
 func (c cleaner) Run() int {
 	defer func() { os.RemoveAll(bootstraps) }()
+	defer servetest.Clean()
 	return c.M.Run()
 }
 

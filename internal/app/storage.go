@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 )
 
 // A Store keeps everything, whichever engine it is.
@@ -82,6 +83,8 @@ func OpenStore(ctx context.Context, cfg Config) (Store, error) {
 	switch a.Scheme {
 	case SQLite:
 		return cfg.openSQLite(ctx, a.Path)
+	case Postgres:
+		return cfg.openPostgres(ctx, a)
 	case DynamoDB:
 		return cfg.openDynamoDB(ctx, a)
 	}
@@ -121,8 +124,11 @@ type StoreInfo struct {
 
 // Inspect looks at the store, and whether it has the user; it changes nothing.
 func Inspect(ctx context.Context, cfg Config, look auth.UserID) (StoreInfo, error) {
-	if a := cfg.address(); a.Scheme == SQLite {
+	switch a := cfg.address(); a.Scheme {
+	case SQLite:
 		return inspectSQLite(ctx, a.Path, look)
+	case Postgres:
+		return inspectPostgres(ctx, a, look)
 	}
 	cfg.Kind, cfg.Create = "", false
 	s, err := OpenStore(ctx, cfg)
@@ -144,20 +150,27 @@ func Inspect(ctx context.Context, cfg Config, look auth.UserID) (StoreInfo, erro
 
 // Mark marks the store anew when its kind is was.
 func Mark(ctx context.Context, cfg Config, was, kind auth.StoreKind) error {
-	if a := cfg.address(); a.Scheme == SQLite {
-		return markSQLite(ctx, a.Path, kind)
-	}
-	cfg.Kind, cfg.Create = "", false
-	s, err := OpenStore(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	err = s.MarkStore(ctx, was, kind)
+	err := cfg.mark(ctx, was, kind)
 	if errors.Is(err, auth.ErrConflict) {
 		err = errors.New("somebody else has just marked the store; see which kind it is, and try again")
 	}
 	return err
+}
+
+func (c Config) mark(ctx context.Context, was, kind auth.StoreKind) error {
+	switch a := c.address(); a.Scheme {
+	case SQLite:
+		return markSQLite(ctx, a.Path, kind)
+	case Postgres:
+		return sqlstore.MarkPostgres(ctx, string(a.URL), was, kind)
+	}
+	c.Kind, c.Create = "", false
+	s, err := OpenStore(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.MarkStore(ctx, was, kind)
 }
 
 // address is that of the store, with the default.

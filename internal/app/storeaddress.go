@@ -116,8 +116,8 @@ func parseSQLite(path string) (StoreAddress, error) {
 // postgresParameters are those that the driver knows. What is not among them it would
 // hand to the server.
 var postgresParameters = []string{
-	"application_name", "channel_binding", "connect_timeout", "dbname", "host", "passfile", "password", "port",
-	"sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs", "user",
+	"application_name", "channel_binding", "connect_timeout", "dbname", "default_query_exec_mode", "host", "passfile", "password",
+	"pool_max_conns", "port", "search_path", "sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs", "user",
 }
 
 func parsePostgres(text string) (StoreAddress, error) {

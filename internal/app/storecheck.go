@@ -19,16 +19,13 @@ func CheckStore(ctx context.Context, cfg Config) ([]storecheck.Finding, error) {
 	switch a := cfg.address(); a.Scheme {
 	case SQLite:
 		return checkSQLite(ctx, a.Path), nil
+	case Postgres:
+		return cfg.checkPostgres(ctx, a)
 	case DynamoDB:
 		return cfg.checkDynamoDB(ctx, a)
+	default:
+		return nil, settingsErrorf("--store: there is no store of scheme %q in this program", a.Scheme)
 	}
-	cfg.Kind, cfg.Create = "", false
-	s, err := OpenStore(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	return append(checkTrip(ctx, s), checkContent(ctx, s)...), nil
 }
 
 func checkSQLite(ctx context.Context, path string) []storecheck.Finding {
