@@ -31,6 +31,11 @@ type Claims struct {
 	IssuedAt  time.Time // zero: the token does not say
 	NotBefore time.Time // zero: the token does not say
 
+	// Epoch and Rights are the numbers of the user that the token was issued under: a
+	// revocation of the user ends tokens with less of either. -1: the token does not
+	// say, as those of other issuers.
+	Epoch, Rights int64
+
 	// Legacy tells that it is a token of the compatibility mode: signed with a shared
 	// secret, and without what other tokens of latchkey always have.
 	Legacy bool

@@ -41,6 +41,26 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestEpochAndRights: the numbers by which revocations end tokens. Members of these names
+// that hold something else are another program's.
+func TestEpochAndRights(t *testing.T) {
+	for name, c := range map[string]struct {
+		changes       []string
+		epoch, rights int64
+	}{
+		"neither":        {nil, -1, -1},
+		"zeros":          {[]string{"epoch", "0", "rights", "0"}, 0, 0},
+		"numbers":        {[]string{"epoch", "7", "rights", "3"}, 7, 3},
+		"text and lists": {[]string{"epoch", `"7"`, "rights", `["admin"]`}, -1, -1},
+		"below zero":     {[]string{"epoch", "-7", "rights", "1.5"}, -1, -1},
+	} {
+		got, err := verify(newVerifier(t, nil), withClaims(c.changes...))
+		if err != nil || got.Epoch != c.epoch || got.Rights != c.rights {
+			t.Errorf("%s: epoch %d, rights %d, %v; want %d and %d", name, got.Epoch, got.Rights, err, c.epoch, c.rights)
+		}
+	}
+}
+
 // selfEmbedded embeds itself, as encoding/json allows.
 type selfEmbedded struct {
 	*selfEmbedded        //lint:ignore U1000 encoding/json looks at it

@@ -34,6 +34,7 @@ const (
 	CheckNotBefore Check = "not before"
 	CheckIssuedAt  Check = "issued at"
 	CheckRequired  Check = "required" // a claim that the configuration requires of an issuer
+	CheckRevoked   Check = "revoked"  // by package revocation: it was ended before its expiry
 )
 
 // A TokenError says which check a token failed. Its text may be logged; do not

@@ -10,7 +10,7 @@ import (
 // parseOther reads the claims of another issuer by its profile.
 func (iss *issuer) parseOther(payload string) (Claims, error) {
 	o := iss.other
-	c := Claims{payload: payload, IssuerName: iss.name}
+	c := Claims{payload: payload, IssuerName: iss.name, Epoch: unsaid, Rights: unsaid}
 	seen := make([]strictjson.Value, len(o.names))
 	err := strictjson.Object(payload, func(name string, value strictjson.Value) error {
 		at := slices.Index(o.names, name)

@@ -11,7 +11,7 @@ var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid"
 
 // parseOwn reads the claims of latchkey's own tokens.
 func (iss *issuer) parseOwn(payload string) (Claims, error) {
-	c := Claims{payload: payload, Legacy: iss.legacy}
+	c := Claims{payload: payload, Legacy: iss.legacy, Epoch: unsaid, Rights: unsaid}
 	var user strictjson.Value
 	err := strictjson.Object(payload, func(name string, value strictjson.Value) error {
 		if known, err := c.read(name, value); known {
@@ -22,6 +22,12 @@ func (iss *issuer) parseOwn(payload string) (Claims, error) {
 			return claimText(value, &c.Scope)
 		case "user":
 			user = value
+			return nil
+		case "epoch":
+			c.Epoch = countOf(value)
+			return nil
+		case "rights":
+			c.Rights = countOf(value)
 			return nil
 		}
 		return wrongCase(name, claimNames, errClaimsCase)
@@ -35,6 +41,18 @@ func (iss *issuer) parseOwn(payload string) (Claims, error) {
 		}
 	}
 	return c, iss.checkOwn(&c)
+}
+
+// unsaid is a number that the token does not tell.
+const unsaid = -1
+
+// countOf reads a number of what has happened. Where the member is something else it is
+// another program's, and tells nothing.
+func countOf(v strictjson.Value) int64 {
+	if n, ok := v.Int(); ok && n >= 0 {
+		return n
+	}
+	return unsaid
 }
 
 // read reads the members that mean the same at every issuer.

@@ -55,7 +55,7 @@ type Option func(*guard)
 
 // WithErrorHandler answers refused requests in place of [Answer]. The error
 // matches [ErrNoToken], [latchkey.ErrInvalidToken], [ErrScope], or none of
-// them, and is then an outage of the key set.
+// them, and is then an outage of the key set or of the revocations.
 func WithErrorHandler(answer func(http.ResponseWriter, *http.Request, error)) Option {
 	return func(g *guard) { g.answer = answer }
 }
@@ -96,10 +96,29 @@ type Verifier interface {
 	Verify(ctx context.Context, token string) (latchkey.Claims, error)
 }
 
+// Revocations know which tokens have ended before they expire; a
+// [github.com/latchkey-auth/latchkey/revocation.Follower] is one. Check returns an error
+// that matches [latchkey.ErrInvalidToken] for one that has, and another one when it
+// cannot be told.
+type Revocations interface {
+	Check(ctx context.Context, c latchkey.Claims) error
+}
+
+// WithRevocations refuses tokens that have ended before they expire. When it cannot be
+// told whether one has, that is an outage: nobody gets in.
+func WithRevocations(r Revocations) Option {
+	if r == nil {
+		panic("httpauth: WithRevocations needs revocations")
+	}
+	return func(g *guard) { g.revocations = r }
+}
+
 type guard struct {
 	verifier Verifier
-	scopes   []string
-	log      *slog.Logger // nil: nothing is logged
+	// revocations end tokens before they expire; nil: nothing does.
+	revocations Revocations
+	scopes      []string
+	log         *slog.Logger // nil: nothing is logged
 	// preflights pass without a token.
 	preflights bool
 	answer     func(http.ResponseWriter, *http.Request, error)
@@ -143,6 +162,11 @@ func (g *guard) check(r *http.Request) (latchkey.Claims, error) {
 	claims, err := g.verifier.Verify(r.Context(), token)
 	if err != nil {
 		return latchkey.Claims{}, err
+	}
+	if g.revocations != nil {
+		if err := g.revocations.Check(r.Context(), claims); err != nil {
+			return latchkey.Claims{}, err
+		}
 	}
 	for _, s := range g.scopes {
 		if !claims.HasScope(s) {

@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/httpauth"
 	"github.com/latchkey-auth/latchkey/jwks"
 	"github.com/latchkey-auth/latchkey/latchkeytest"
+	"github.com/latchkey-auth/latchkey/revocation"
 )
 
 // hello greets the subject of the request's token.
@@ -201,6 +202,56 @@ func (r revoked) Verify(ctx context.Context, token string) (latchkey.Claims, err
 	}
 	return c, err
 }
+
+// TestWithRevocations: a token that has ended is 401, and nobody gets in when that cannot
+// be told.
+func TestWithRevocations(t *testing.T) {
+	issuer := latchkeytest.NewIssuer(t)
+	claims := latchkeytest.Claims("ada", "", time.Now())
+	source := &ended{session: claims["sid"].(string)}
+	revocations, err := revocation.New(revocation.Config{Source: source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guarded := httpauth.Require(issuer.Verifier(), httpauth.WithRevocations(revocations))(hello)
+	status := func(token string) int {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		guarded.ServeHTTP(w, r)
+		return w.Code
+	}
+	source.err = errors.New("away")
+	if got := status(issuer.Token("ada", "")); got != 503 {
+		t.Errorf("in an outage: answered %d, want 503", got)
+	}
+	source.err = nil
+	if revocations, err = revocation.New(revocation.Config{Source: source}); err != nil {
+		t.Fatal(err)
+	}
+	guarded = httpauth.Require(issuer.Verifier(), httpauth.WithRevocations(revocations))(hello)
+	for range 2 { // the verifier remembers the token
+		if got := status(issuer.Sign(claims)); got != 401 {
+			t.Errorf("a token that has ended: answered %d, want 401", got)
+		}
+		if got := status(issuer.Token("ada", "")); got != 200 {
+			t.Errorf("another: answered %d, want 200", got)
+		}
+	}
+}
+
+// ended is a source that tells of one session.
+type ended struct {
+	session string
+	err     error
+}
+
+func (e *ended) Revocations(context.Context, string) (revocation.Page, error) {
+	r := revocation.Revocation{Time: time.Now(), UserID: "ada", SessionID: e.session, ExpiresAt: time.Now().Add(time.Hour)}
+	return revocation.Page{Revocations: []revocation.Revocation{r}, Next: "next"}, e.err
+}
+
+func (e *ended) Ended(context.Context, latchkey.Claims) (bool, error) { return false, e.err }
 
 func TestRequireTakesAnyVerifier(t *testing.T) {
 	issuer := latchkeytest.NewIssuer(t)

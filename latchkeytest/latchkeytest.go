@@ -100,7 +100,7 @@ func (i *Issuer) Forged(subject, scope string) string {
 func Claims(subject, scope string, issued time.Time) map[string]any {
 	return map[string]any{
 		"iss": URL, "aud": Audience, "sub": subject, "scope": scope, "client_id": "test", "username": subject,
-		"iat": issued.Unix(), "exp": issued.Add(15 * time.Minute).Unix(), "jti": rand.Text(), "sid": rand.Text(),
+		"iat": issued.Unix(), "exp": issued.Add(15 * time.Minute).Unix(), "jti": rand.Text(), "sid": rand.Text(), "epoch": 0, "rights": 0,
 	}
 }
 

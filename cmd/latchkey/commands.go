@@ -26,11 +26,12 @@ import (
 
 type offlineCmd struct {
 	Addr            string                `help:"Address to listen on; localhost is 127.0.0.1 and [::1]; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
-	AuthorizerTTL   time.Duration         `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"300s" placeholder:"DURATION" group:"Listening"`
+	AuthorizerTTL   time.Duration         `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"60s" placeholder:"DURATION" group:"Listening"`
 	IdentitySources string                `name:"identity-sources" help:"Makes the gateway's authorizer one of type REQUEST, whose answers are used again by these: method.request.header.NAME or method.request.querystring.NAME, separated by commas. Default: type TOKEN, by the Authorization header." env:"LATCHKEY_IDENTITY_SOURCES" placeholder:"SOURCE" group:"Listening"`
 	TrailingSlash   gateway.TrailingSlash `help:"How the gateway reads a path that ends in a slash: refuse (no route), strip (the route without it) or keep (greedy routes hand it on) (${default})." env:"LATCHKEY_TRAILING_SLASH" enum:"refuse,strip,keep" default:"refuse" placeholder:"refuse|strip|keep" group:"Listening"`
 	AllRoutes       bool                  `help:"Print the auth service's routes too."`
 	JSON            bool                  `help:"Log JSON lines at a terminal too."`
+	revocationFlags
 	serviceFlags
 	corsFlags
 }
@@ -45,6 +46,10 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	if err := checkLoopback(ctx, c.Addr); err != nil {
 		return err
 	}
+	revocations, err := c.revocations()
+	if err != nil {
+		return err
+	}
 	log := p.talk(c.JSON)
 	srv, err := listen(ctx, c.Addr, log)
 	if err != nil {
@@ -56,6 +61,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
+	settings.Revocations = revocations
 	c.corsFlags.fill(&settings)
 	if settings.Events, err = awslambda.EventSettings(os.Getenv); err != nil {
 		return err
@@ -196,6 +202,7 @@ type serveCmd struct {
 	serviceFlags
 	httpFlags
 	forwardAuthFlags
+	revocationFlags
 }
 
 func (c *serveCmd) Validate() error {
@@ -205,6 +212,9 @@ func (c *serveCmd) Validate() error {
 func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	log := p.logger()
 	cfg, err := c.config(log)
+	if err == nil {
+		cfg.Revocations, err = c.revocations()
+	}
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ var fileSettings = []string{
 	"addr", "store", "data", "public-url", "app-url", "issuer", "audience", "access-token-ttl", "signing-alg",
 	"cors-origins", "cors-headers", "http2", "trusted-proxies", "log-level", "argon2", "limits", "authorizer-ttl", "master-key-file",
 	"registration", "verify-email", "mail-from", "mail-helo", "mail-templates", "min-password", "breached-passwords",
-	"session-idle", "session-lifetime", "event-retention", "base-path", "trailing-slash", "identity-sources", "forward-auth", "forward-auth-peers",
+	"session-idle", "session-lifetime", "event-retention", "base-path", "revocation-mode", "revocation-interval", "revocation-max-stale", "trailing-slash", "identity-sources", "forward-auth", "forward-auth-peers",
 }
 
 // configPath finds the file that the command line or the environment names.

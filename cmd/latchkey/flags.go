@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
+	"github.com/latchkey-auth/latchkey/revocation"
 )
 
 // dataFlags say where things are kept.
@@ -277,6 +278,25 @@ func (f httpFlags) fill(cfg *app.Config) {
 	cfg.TrustedProxies = f.TrustedProxies
 }
 
+// revocationFlags say how the authorizer learns of tokens that end before they expire.
+type revocationFlags struct {
+	RevocationMode     revocation.Mode `help:"How the authorizer learns of tokens that end before they expire: feed (it reads what has ended, once per interval), strict (it looks up each token) or off (${default})." env:"LATCHKEY_REVOCATION_MODE" enum:"off,feed,strict" default:"feed" placeholder:"off|feed|strict" group:"Tokens"`
+	RevocationInterval time.Duration   `help:"How often the authorizer reads what has ended: 1s to 1h (${default})." env:"LATCHKEY_REVOCATION_INTERVAL" default:"10s" placeholder:"DURATION" group:"Tokens"`
+	RevocationMaxStale time.Duration   `help:"How long the authorizer goes on by what it knows while nothing can be read; after that it answers with an error (${default})." env:"LATCHKEY_REVOCATION_MAX_STALE" default:"5m" placeholder:"DURATION" group:"Tokens"`
+}
+
+// revocations refuses what cannot be.
+func (f revocationFlags) revocations() (revocation.Config, error) {
+	cfg := revocation.Config{Mode: f.RevocationMode, Interval: f.RevocationInterval, MaxStale: f.RevocationMaxStale}
+	switch {
+	case cfg.Interval < time.Second || cfg.Interval > time.Hour:
+		return cfg, usagef("--revocation-interval %s must be 1s to 1h", cfg.Interval)
+	case cfg.MaxStale < cfg.Interval || cfg.MaxStale > 24*time.Hour:
+		return cfg, usagef("--revocation-max-stale %s must be --revocation-interval (%s) to 24h", cfg.MaxStale, cfg.Interval)
+	}
+	return cfg, nil
+}
+
 // logger returns the program's log, to standard error.
 func (p *process) logger() *slog.Logger {
 	log, err := awslambda.NewLogger(p.stderr, os.Getenv(awslambda.EnvAppName), p.level)
@@ -344,5 +364,6 @@ func (f accountFlags) fill(cfg *app.Config) {
 	cfg.MinPassword, cfg.BreachedPasswords = f.MinPassword, f.BreachedPasswords
 	cfg.SessionIdle, cfg.SessionLifetime = f.SessionIdle, f.SessionLifetime
 	cfg.MailURL = app.Secret(mailURL())
+	cfg.RevocationKey = app.Secret(os.Getenv(awslambda.EnvRevocationKey))
 	cfg.MailFrom, cfg.MailHelo, cfg.MailTemplates = f.MailFrom, f.MailHelo, f.MailTemplates
 }

@@ -21,6 +21,7 @@ import (
 type invokeCmd struct {
 	Function string `arg:"" help:"login (or auth), authorizer, publicEndpoint, privateEndpoint." enum:"login,auth,authorizer,publicEndpoint,privateEndpoint"`
 	Path     string `help:"File of the event; - is standard input. {{token}} in it becomes a fresh token of the demo user." default:"-" placeholder:"FILE"`
+	revocationFlags
 	serviceFlags
 }
 
@@ -33,6 +34,9 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 		return fmt.Errorf("reading the event: %w", err)
 	}
 	settings, err := c.config(p.logger())
+	if err == nil {
+		settings.Revocations, err = c.revocations()
+	}
 	if err != nil {
 		return err
 	}

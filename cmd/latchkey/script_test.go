@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "stop": cmdStop, "http": cmdHTTP, "member": cmdMember, "legacytoken": cmdLegacyToken,
+			"start": cmdStart, "stop": cmdStop, "http": cmdHTTP, "becomes": cmdBecomes, "member": cmdMember, "legacytoken": cmdLegacyToken,
 			"oldrecord": cmdOldRecord, "mode": cmdMode, "mail": cmdMail, "kinds": cmdKinds, "people": cmdPeople, "smtpsink": cmdSMTPSink, "received": cmdReceived, "aws": cmdAWS, "setfrom": cmdSetFrom,
 		},
 	})
@@ -94,7 +94,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(bin, args...)
 	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TOKEN_SECRET", "TOKEN_SECRET_ACCEPT_UNTIL", "LATCHKEY_TOKEN_SOURCES", "APP_NAME", "LATCHKEY_ARGON2", "LATCHKEY_DATA", "LATCHKEY_ADDR",
-		"LATCHKEY_MASTER_KEY", "LATCHKEY_MAIL_URL", "LATCHKEY_SMTP_URL", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "GOCOVERDIR"} {
+		"LATCHKEY_MASTER_KEY", "LATCHKEY_MAIL_URL", "LATCHKEY_SMTP_URL", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "LATCHKEY_REVOCATION_KEY", "GOCOVERDIR"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
@@ -164,6 +164,28 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(res.Header.Write(&head))
 	fmt.Fprintf(ts.Stdout(), "%s\n%s\n", strings.ReplaceAll(head.String(), "\r", ""), content)
 	ts.Check(os.WriteFile(ts.MkAbs("body"), content, 0o600))
+}
+
+// cmdBecomes repeats GET until it is answered with a status, for what takes effect after
+// a while: becomes STATUS PATH 'Name: value'
+func cmdBecomes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: becomes STATUS PATH 'Name: value'")
+	}
+	name, value, _ := strings.Cut(args[2], ": ")
+	last := 0
+	for end := time.Now().Add(startTimeout); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		r, err := http.NewRequest("GET", ts.Getenv("URL")+args[1], nil)
+		ts.Check(err)
+		r.Header.Set(name, value)
+		res, err := http.DefaultTransport.RoundTrip(r)
+		ts.Check(err)
+		res.Body.Close()
+		if last = res.StatusCode; fmt.Sprint(last) == args[0] {
+			return
+		}
+	}
+	ts.Fatalf("GET %s is answered with %d after %v, want %s", args[1], last, startTimeout, args[0])
 }
 
 // converse makes a request and holds it and its answer against the OpenAPI document.

@@ -12,6 +12,8 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/redact"
+	"github.com/latchkey-auth/latchkey/internal/weaksecret"
+	"github.com/latchkey-auth/latchkey/revocation"
 )
 
 // Config holds the settings from which parts are made. docs/configuration.md tells what
@@ -100,6 +102,12 @@ type Config struct {
 	// MailTemplates is a directory of templates; empty is the built-in ones.
 	MailTemplates string
 
+	// RevocationKey is what authorizers read with what has ended; empty: none can.
+	RevocationKey Secret
+	// Revocations say how the authorizer of Functions learns of tokens that end before
+	// they expire. Its source is the service.
+	Revocations revocation.Config
+
 	// Events is what the authorizer of Functions reads and answers events by.
 	Events gateway.EventConfig
 
@@ -126,6 +134,17 @@ func (c Config) eventRetention() time.Duration {
 
 // algorithm applies the default for the first key.
 func (c Config) algorithm() latchkey.Algorithm { return cmp.Or(c.SigningAlg, latchkey.ES256) }
+
+// checkRevocationKey refuses a key that can be guessed.
+func (c Config) checkRevocationKey() error {
+	if c.RevocationKey == "" {
+		return nil
+	}
+	if err := weaksecret.Check(string(c.RevocationKey)); err != nil {
+		return settingsErrorf("LATCHKEY_REVOCATION_KEY is refused: %v. Make one with `openssl rand -base64 48`, the same for the service and its authorizers", err)
+	}
+	return nil
+}
 
 // A Secret is a setting whose value no print and no log shows.
 type Secret string

@@ -98,7 +98,7 @@ func (s *System) authorizer(table *gateway.Table, log *slog.Logger) (gateway.Fun
 }
 
 func (s *System) newAuthorizer(table *gateway.Table, log *slog.Logger) (*gateway.Authorizer, error) {
-	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.Verifier, Table: table, Log: log, EventConfig: s.cfg.Events})
+	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.Verifier, Table: table, Log: log, Revocations: s.Revocations, EventConfig: s.cfg.Events})
 }
 
 // ForwardAuth has proxies ask the service about requests, beside what it answers itself.

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 	"github.com/latchkey-auth/latchkey/internal/web"
+	"github.com/latchkey-auth/latchkey/revocation"
 )
 
 // System is the auth service, wired.
@@ -26,6 +27,8 @@ type System struct {
 	Service  *auth.Service
 	Verifier *latchkey.Verifier
 	Inbox    *mailer.Inbox // nil: mail is sent, or there is none
+	// Revocations know which tokens of the service have ended.
+	Revocations *revocation.Follower
 
 	jwks func(context.Context) []byte
 }
@@ -63,6 +66,9 @@ func (s *Storage) Accounts(options ...func(*auth.Config) error) (*auth.Service, 
 // Build wires the service. base is the public URL where none is configured.
 func (s *Storage) Build(base string) (*System, error) {
 	c := s.cfg
+	if err := c.checkRevocationKey(); err != nil {
+		return nil, err
+	}
 	hasher, err := NewHasher(cmp.Or(c.Argon2, passhash.DefaultArgon2))
 	if err != nil {
 		return nil, err
@@ -93,7 +99,11 @@ func (s *Storage) Build(base string) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	sys.Service, err = auth.New(cfg)
+	if sys.Service, err = auth.New(cfg); err != nil {
+		return nil, err
+	}
+	c.Revocations.Source, c.Revocations.Log = sys.Service, c.Log
+	sys.Revocations, err = revocation.New(c.Revocations)
 	return sys, err
 }
 
@@ -152,7 +162,7 @@ func (s *System) eventHandler(access *slog.Logger) (http.Handler, error) {
 
 func (s *System) webConfig(access *slog.Logger) web.Config {
 	return web.Config{
-		Service: s.Service, Verifier: s.Verifier, JWKS: s.jwks, ServiceName: s.cfg.serviceName(s.Service.PublicURL), AppURL: s.cfg.AppURL, JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
+		Service: s.Service, Verifier: s.Verifier, JWKS: s.jwks, RevocationKey: string(s.cfg.RevocationKey), ServiceName: s.cfg.serviceName(s.Service.PublicURL), AppURL: s.cfg.AppURL, JWKSMaxAge: int(keyring.JWKSMaxAge / time.Second),
 		CORSOrigins: s.cfg.CORSOrigins, CORSHeaders: s.cfg.CORSHeaders, TrustedProxies: s.cfg.TrustedProxies, RequestID: proxy.RequestID, Log: s.cfg.Log, AccessLog: access,
 	}
 }

@@ -10,3 +10,9 @@ func (r *Repeats) Add(key string, e Event) int { return len(r.repeats.add(key, e
 func (r *Repeats) Keys() int { return len(r.repeats.byKey) }
 
 var EncodeClaims = encodeClaims
+
+// ParseFeedPlace reads where a page of revocations begins, and writes it again.
+func ParseFeedPlace(text string) (string, bool) {
+	p, ok := parseFeedPlace(text)
+	return p.String(), ok
+}

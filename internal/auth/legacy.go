@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/revocation"
 )
 
 // This file holds the HS256 compatibility mode: tokens in the form of the system this one
@@ -107,6 +108,12 @@ func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scop
 			ended := user
 			ended.moveEpoch(now)
 			changes = append(changes, s.changed(user, ended, "", now)...)
+		} else {
+			alone := s.revoked(Revocation{UserID: UserID(claims.Subject), SessionID: SessionID(revocation.SessionOf(claims))}, now)
+			if end := claims.ExpiresAt.Add(revocationLeeway); end.After(alone.Revocation.ExpiresAt) {
+				alone.Revocation.ExpiresAt = end
+			}
+			changes = append(changes, alone)
 		}
 		return s.Store.Commit(ctx, changes...)
 	})

@@ -2,11 +2,18 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/revocation"
 )
+
+var _ revocation.Source = (*Service)(nil)
 
 // revocationLeeway is added to the life of what a revocation speaks of, for verifiers
 // whose clocks are behind.
@@ -18,9 +25,99 @@ const leastRevocation = 24 * time.Hour
 
 // revoked completes a revocation of now. It is forgotten when the last token it speaks of
 // has expired.
-func (s *Service) revoked(r Revocation, now time.Time) Change {
-	r.ID, r.Time, r.ExpiresAt = eventID(), now, now.Add(max(s.AccessTokenTTL, leastRevocation)+revocationLeeway)
+func (s *Service) revoked(r Revocation, now time.Time) AppendRevocation {
+	r.ID, r.Time, r.ExpiresAt = eventID(), now, now.Add(s.revocationLife())
 	return AppendRevocation{r}
+}
+
+func (s *Service) revocationLife() time.Duration {
+	return max(s.AccessTokenTTL, leastRevocation) + revocationLeeway
+}
+
+// revocationPage is how many revocations are read at once.
+const revocationPage = 1000
+
+// Revocations returns a page of what has ended, for authorizers that follow: see
+// [revocation.Source]. *InvalidError when there is no such place.
+func (s *Service) Revocations(ctx context.Context, after string) (revocation.Page, error) {
+	now := s.Now()
+	page := revocation.Page{Revocations: []revocation.Revocation{}, Since: now.Add(-s.revocationLife())}
+	at := feedPlace{began: now}
+	since := page.Since
+	if after != "" {
+		var ok bool
+		if at, ok = parseFeedPlace(after); !ok {
+			return page, invalid("after", "must be the next of an answer, or missing")
+		}
+		if at.cursor == "" { // a look begins
+			if from := at.began.Add(-revocation.Overlap); from.After(since) {
+				since = from
+			}
+			at.began = now
+		}
+	}
+	all, cursor, err := s.Store.Revocations(ctx, since, at.cursor, revocationPage)
+	if err != nil {
+		return page, fmt.Errorf("reading revocations: %w", err)
+	}
+	for _, r := range all {
+		page.Revocations = append(page.Revocations, revocation.Revocation{
+			Time: r.Time.UTC(), UserID: string(r.UserID), SessionID: string(r.SessionID), Epoch: r.Epoch, Rights: r.Rights,
+			Survivor: string(r.Survivor), ExpiresAt: r.ExpiresAt.UTC(),
+		})
+	}
+	at.cursor = ""
+	if page.More = len(all) == revocationPage; page.More {
+		at.cursor = cursor
+	}
+	page.Next = at.String()
+	return page, nil
+}
+
+// A feedPlace is where a page of revocations begins: when the look began, and within a
+// look the store's place. The next look goes by the time alone, which holds for any
+// store and after a restored backup.
+type feedPlace struct {
+	began  time.Time
+	cursor Cursor
+}
+
+func (p feedPlace) String() string {
+	return strconv.FormatInt(p.began.UnixMicro(), 10) + "." + string(p.cursor)
+}
+
+// maxFeedPlace bounds the text of a place.
+const maxFeedPlace = 256
+
+func parseFeedPlace(text string) (feedPlace, bool) {
+	if len(text) > maxFeedPlace {
+		return feedPlace{}, false
+	}
+	digits, cursor, ok := strings.Cut(text, ".")
+	us, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || err != nil || us < 0 {
+		return feedPlace{}, false
+	}
+	return feedPlace{time.UnixMicro(us), Cursor(cursor)}, true
+}
+
+// Ended reports whether a token has ended by what the store knows now of its session and
+// user.
+func (s *Service) Ended(ctx context.Context, c latchkey.Claims) (bool, error) {
+	var err error
+	if c.SessionID == "" && c.Epoch < 0 {
+		_, err = s.legacyBearer(ctx, c)
+	} else {
+		var user User
+		_, user, err = s.bearer(ctx, c)
+		if err == nil && c.Epoch >= 0 && c.Rights < user.Rights {
+			err = ErrInvalidToken
+		}
+	}
+	if errors.Is(err, ErrInvalidToken) {
+		return true, nil
+	}
+	return false, err
 }
 
 // changed is the changes that store what became of a user, with what has ended by it. The

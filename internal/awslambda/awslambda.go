@@ -30,6 +30,13 @@ const (
 	EnvLevel    = "LATCHKEY_LOG_LEVEL"
 	EnvAppName  = "APP_NAME"
 
+	// See Revocations.
+	EnvRevocationSource   = "LATCHKEY_REVOCATION_SOURCE"
+	EnvRevocationKey      = "LATCHKEY_REVOCATION_KEY"
+	EnvRevocationMode     = "LATCHKEY_REVOCATION_MODE"
+	EnvRevocationInterval = "LATCHKEY_REVOCATION_INTERVAL"
+	EnvRevocationMaxStale = "LATCHKEY_REVOCATION_MAX_STALE"
+
 	// See EventSettings.
 	EnvTokenSources     = "LATCHKEY_TOKEN_SOURCES"
 	EnvContextClaims    = "LATCHKEY_CONTEXT_CLAIMS"

@@ -21,8 +21,17 @@ type AuthorizerConfig struct {
 	Issuers []string
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: nothing is logged
+	// Revocations end latchkey's own tokens before they expire; nil: nothing does.
+	Revocations Revocations
 
 	EventConfig
+}
+
+// Revocations know which tokens have ended; a Follower of package revocation does. Check
+// returns an error that matches [latchkey.ErrInvalidToken] for one that has, and another
+// one when it cannot be told.
+type Revocations interface {
+	Check(ctx context.Context, c latchkey.Claims) error
 }
 
 // EventConfig is what events are read and answered by. The zero value is good for APIs
@@ -39,7 +48,7 @@ type EventConfig struct {
 
 // An Authorizer answers authorizer events of API Gateway and AppSync.
 //
-// API Gateway caches the answer under the token, for five minutes by default,
+// API Gateway caches the answer under the token, for as long as it is told,
 // and applies it to every route. The policy therefore depends on the principal
 // alone, never on the route that was asked for, and lists exactly what the
 // route table grants this principal in the API and stage that asked.

@@ -62,11 +62,26 @@ func (a *Authorizer) Decide(ctx context.Context, q Question) (Decision, error) {
 	case err != nil:
 		return Decision{}, fmt.Errorf("verifying token: %w", err)
 	}
+	if err := a.checkRevoked(ctx, claims); err != nil {
+		return Decision{}, err
+	}
 	d := Decision{Principal: claims.Principal(), Grants: a.grants(claims)}
 	if d.Context, err = contextValues(a.Claims, claims); err == nil && d.Grants.Challenge != "" {
 		d.Context = append(d.Context, ContextValue{challengeName, d.Grants.Challenge})
 	}
 	return d, err
+}
+
+// checkRevoked refuses a token that was ended. When nobody can tell, that is a fault.
+func (a *Authorizer) checkRevoked(ctx context.Context, c latchkey.Claims) error {
+	if a.Revocations == nil {
+		return nil
+	}
+	err := a.Revocations.Check(ctx, c)
+	if errors.Is(err, latchkey.ErrInvalidToken) {
+		return a.refuse(ctx, err.Error())
+	}
+	return err
 }
 
 // grants looks up what the bearer of a token with the claims may do.

@@ -108,7 +108,7 @@ func TestPublishedKeySet(t *testing.T) {
 // TestRoutesAreThoseThatAnswer keeps the list, on which gateways are built, to
 // what is served.
 func TestRoutesAreThoseThatAnswer(t *testing.T) {
-	f := discoverable(t)
+	f := discoverable(t, withRevocationKey)
 	for _, route := range web.Routes {
 		method, path, _ := strings.Cut(route, " ")
 		if a := f.send(method, path, "", nil); a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed {

@@ -18,7 +18,7 @@ func below(t *testing.T, publicURL string) (*fixture, http.Handler) {
 	f := fixtureWith(t, sqlstore.Memory, func(c *auth.Config) {
 		c.Registration, c.VerifyEmail, c.SendsMail, c.PublicURL = auth.RegistrationOpen, true, true, publicURL
 	})
-	h, err := web.New(web.Config{Service: f.service, Verifier: verifierOf(f), JWKS: f.keys.JWKS})
+	h, err := web.New(web.Config{Service: f.service, Verifier: verifierOf(f), JWKS: f.keys.JWKS, RevocationKey: revocationKey})
 	if err != nil {
 		t.Fatal(err)
 	}

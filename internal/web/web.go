@@ -24,6 +24,8 @@ type Config struct {
 	Verifier *latchkey.Verifier               // required: checks bearer tokens
 	JWKS     func(ctx context.Context) []byte // required: the published key set
 
+	// RevocationKey is what authorizers read with what has ended; empty: nobody can.
+	RevocationKey string
 	// ServiceName stands on the pages that links in mail open.
 	ServiceName string
 	// AppURL is where the pages lead on to when all is done; empty: nowhere.
@@ -83,6 +85,8 @@ func (h *handler) routes() []route {
 		{"POST /reset", h.submit(resetPage, h.Service.ResetPassword)},
 		{"GET /accept", h.showPage(acceptPage)},
 		{"POST /accept", h.submit(acceptPage, h.Service.ResetPassword)},
+		{"GET /revocations", h.revocations},
+		{"GET /revocations/lookup", h.lookUpToken},
 		{"GET /.well-known/jwks.json", h.jwks},
 		{"GET /.well-known/openid-configuration", h.discover},
 		{"GET /.well-known/oauth-authorization-server", h.discover},
