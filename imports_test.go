@@ -71,12 +71,12 @@ var floors = map[string][]string{
 	"latchkeytest":            {"."},
 	// Floor 3
 	"internal/app": {".", "revocation", "internal/auth", "internal/awsaccess", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring", "internal/limit",
-		"internal/mailer", "internal/masterkey", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/storecheck", "internal/textfile", "internal/weaksecret", "internal/web"},
+		"internal/mailer", "internal/masterkey", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/storecheck", "internal/textfile", "internal/transfer", "internal/weaksecret", "internal/web"},
 	// Floor 4
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
 	"cmd/latchkey": {".", "revocation", "internal/app", "internal/auth", "internal/awslambda", "internal/forwardauth", "internal/gateway", "internal/hashworker", "internal/keyring",
-		"internal/offline", "internal/password", "internal/password/passhash", "internal/setting", "internal/sqlstore", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/userimport", "internal/web"},
+		"internal/offline", "internal/password", "internal/password/passhash", "internal/setting", "internal/sqlstore", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/transfer", "internal/userimport", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

@@ -369,7 +369,8 @@ func checkEnvironment() error {
 // checkStoreText refuses an address of a store with a password where others can read it:
 // in a process list, or in a file that gets committed.
 func checkStoreText(name, value string) error {
-	if name != "store" {
+	variable, ok := map[string]string{"store": envStore, "from": "LATCHKEY_COPY_FROM", "to": "LATCHKEY_COPY_TO"}[name]
+	if !ok || value == "" {
 		return nil
 	}
 	a, err := app.ParseStoreAddress(value)
@@ -377,7 +378,7 @@ func checkStoreText(name, value string) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	case a.HasPassword():
-		return fmt.Errorf("%s: the address holds a password, which process lists and files show: give the address by %s, or leave the password out and name a file of it in PGPASSFILE", name, envStore)
+		return fmt.Errorf("%s: the address holds a password, which process lists and files show: give the address by %s, or leave the password out and name a file of it in PGPASSFILE", name, variable)
 	}
 	return nil
 }

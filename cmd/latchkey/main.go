@@ -48,7 +48,7 @@ type cli struct {
 	Users   usersCmd   `cmd:"" help:"Add, list and change users."`
 	Keys    keysCmd    `cmd:"" help:"List, rotate, import and export signing keys."`
 	Events  eventsCmd  `cmd:"" help:"Show the audit trail: who attempted what, and how it ended."`
-	Store   storeCmd   `cmd:"" help:"Back up the database; say what a store is for."`
+	Store   storeCmd   `cmd:"" help:"Check, back up and copy the store; say what it is for."`
 	Routes  routesCmd  `cmd:"" help:"Check the route table, explain a decision, compile the table for the authorizer on Lambda."`
 	Token   tokenCmd   `cmd:"" help:"Look into tokens."`
 	Version versionCmd `cmd:"" help:"Print the version."`

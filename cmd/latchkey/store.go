@@ -17,6 +17,8 @@ import (
 type storeCmd struct {
 	Check  storeCheckCmd  `cmd:"" help:"Check schema, rights, clock and round trip; exit 1 when something is wrong."`
 	Backup storeBackupCmd `cmd:"" help:"Copy the database to a new file while the service runs."`
+	Copy   storeCopyCmd   `cmd:"" help:"Copy everything to another store, of another engine too."`
+	Open   storeOpenCmd   `cmd:"" help:"Let a store be written to again that store copy has left read-only."`
 	Mark   storeMarkCmd   `cmd:"" help:"Say what a store is for: this machine alone (offline, invoke), or a service (serve, Lambda)."`
 }
 

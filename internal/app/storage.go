@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 // A Store keeps everything, whichever engine it is.
@@ -26,13 +27,17 @@ type Store interface {
 	auth.Marked
 	limit.Counters
 	keyring.Store
+	transfer.Store
 	io.Closer
 }
 
-// Storage is the opened store with the keys that it holds.
+// Storage is the opened store with the keys that it holds. It is not written to while the
+// store is copied.
 type Storage struct {
 	Store
 	Keyring *keyring.Keyring
+
+	engine Store // the same without a guard
 
 	cfg    Config
 	master keyring.MasterKey
@@ -52,8 +57,13 @@ func Open(ctx context.Context, cfg Config) (*Storage, error) {
 	if err := cfg.checkOwnMasterKey(); err != nil {
 		return nil, err
 	}
-	store, err := OpenStore(ctx, cfg)
+	engine, err := OpenStore(ctx, cfg)
 	if err != nil {
+		return nil, err
+	}
+	store, err := cfg.guard(ctx, engine)
+	if err != nil {
+		engine.Close()
 		return nil, err
 	}
 	master, err := cfg.masterKey(ctx, store)
@@ -69,26 +79,30 @@ func Open(ctx context.Context, cfg Config) (*Storage, error) {
 		}
 		return nil, err
 	}
-	return &Storage{store, keys, cfg, master}, nil
+	return &Storage{store, keys, engine, cfg, master}, nil
 }
 
 // OpenStore is Open for the store alone, without its keys.
 func OpenStore(ctx context.Context, cfg Config) (Store, error) {
-	a := cfg.address()
-	if cfg.Create && cfg.Data != Memory && (cfg.ownMasterKey() || a.Path == DatabaseFile(cfg.Data)) && !cfg.InMemory() {
+	if cfg.Create && cfg.Data != Memory && (cfg.ownMasterKey() || cfg.address().Path == DatabaseFile(cfg.Data)) && !cfg.InMemory() {
 		if err := makeDataDirectory(cfg.Data); err != nil {
 			return nil, fmt.Errorf("creating the data directory: %w", err)
 		}
 	}
-	switch a.Scheme {
+	return cfg.openEngine(ctx)
+}
+
+// openEngine opens the store that the address names.
+func (c Config) openEngine(ctx context.Context) (Store, error) {
+	switch a := c.address(); a.Scheme {
 	case SQLite:
-		return cfg.openSQLite(ctx, a.Path)
+		return c.openSQLite(ctx, a.Path)
 	case Postgres:
-		return cfg.openPostgres(ctx, a)
+		return c.openPostgres(ctx, a)
 	case DynamoDB:
-		return cfg.openDynamoDB(ctx, a)
+		return c.openDynamoDB(ctx, a)
 	}
-	return nil, settingsErrorf("--store: there is no store of scheme %q in this program", a.Scheme)
+	return nil, settingsErrorf("--store: there is no store of scheme %q in this program", c.address().Scheme)
 }
 
 // Init opens the store of a service and makes what is missing: the store itself, its
@@ -109,7 +123,7 @@ func Init(ctx context.Context, cfg Config) (*Storage, error) {
 // Complete makes what a store works without, for a while, where something else than
 // latchkey has made it.
 func (s *Storage) Complete(ctx context.Context) error {
-	if table, ok := s.Store.(*dynamo.Store); ok {
+	if table, ok := s.engine.(*dynamo.Store); ok {
 		return s.cfg.completeTable(ctx, table)
 	}
 	return nil

@@ -154,7 +154,7 @@ func (s *Store) Hold(ctx context.Context) (transfer.Hold, error) {
 	return h, unavailable(err)
 }
 
-// PutHold is one statement, or two for the first of several that come at once.
+// PutHold is one guarded statement.
 func (s *Store) PutHold(ctx context.Context, was string, h transfer.Hold) error {
 	return s.apply(ctx, func(a *application) error {
 		switch {

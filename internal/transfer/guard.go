@@ -50,21 +50,28 @@ func NewGuard(s Ports, now func() time.Time) *Guard {
 // ErrHeld: the store is not to be written to. It comes with auth.ErrUnavailable.
 var ErrHeld = errors.New("the store is read-only")
 
-// writable is called before each write. It goes on when ctx ends, as writes do.
-func (g *Guard) writable(ctx context.Context) error {
+// Look returns the hold, as it was within Bounds.Look. It goes on when ctx ends, as writes
+// do.
+func (g *Guard) Look(ctx context.Context) (Hold, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if now := g.now(); g.looked.IsZero() || age(g.looked, now) >= g.look {
 		h, err := g.Ports.Hold(context.WithoutCancel(ctx))
 		if err != nil {
-			return fmt.Errorf("looking whether the store may be written to: %w", err)
+			return h, fmt.Errorf("looking whether the store may be written to: %w", err)
 		}
 		g.looked, g.hold = now, h // as old as the moment before reading it
 	}
-	if g.hold.ID != "" {
-		return fmt.Errorf("%w: %w: %s", auth.ErrUnavailable, ErrHeld, g.hold)
+	return g.hold, nil
+}
+
+// writable is called before each write.
+func (g *Guard) writable(ctx context.Context) error {
+	h, err := g.Look(ctx)
+	if err == nil && h.ID != "" {
+		err = fmt.Errorf("%w: %w: %s", auth.ErrUnavailable, ErrHeld, h)
 	}
-	return nil
+	return err
 }
 
 // age goes by the wall clock and by the monotonic one, whichever says more: a frozen
