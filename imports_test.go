@@ -66,6 +66,7 @@ var floors = map[string][]string{
 	"internal/web/contract":   {"internal/strictjson", "internal/web"},
 	"internal/gateway/proxy":  {"internal/gateway"},
 	"internal/forwardauth":    {".", "httpauth", "internal/gateway"},
+	"internal/apidoc":         {"internal/gateway"},
 	"internal/offline":        {"internal/cors", "internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},
 	"internal/awslambda":      {".", "internal/gateway", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
 	"latchkeytest":            {"."},
@@ -75,7 +76,7 @@ var floors = map[string][]string{
 	// Floor 4
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
-	"cmd/latchkey": {".", "revocation", "internal/app", "internal/auth", "internal/awslambda", "internal/forwardauth", "internal/gateway", "internal/hashworker", "internal/keyring",
+	"cmd/latchkey": {".", "revocation", "internal/apidoc", "internal/app", "internal/auth", "internal/awslambda", "internal/forwardauth", "internal/gateway", "internal/hashworker", "internal/keyring",
 		"internal/offline", "internal/password", "internal/password/passhash", "internal/setting", "internal/sqlstore", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/transfer", "internal/userimport", "internal/web"},
 }
 

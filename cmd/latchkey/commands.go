@@ -21,7 +21,6 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/offline"
-	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
 type offlineCmd struct {
@@ -151,20 +150,18 @@ func (c fileConfig) table() (*gateway.Table, error) {
 	if routes == nil {
 		routes = slices.Clone(app.DemoRoutes)
 	}
-	for _, own := range web.Routes {
-		verbs, path, err := gateway.ParseRoute(own)
-		if err != nil {
-			return nil, err
-		}
+	own, err := serviceRoutes()
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range own {
 		if slices.ContainsFunc(c.routes, func(r gateway.Route) bool {
-			return r.Path == path && (slices.Contains(verbs, r.Method) || r.Method == gateway.MethodAny)
+			return r.Path == o.Path && (r.Method == o.Method || r.Method == gateway.MethodAny)
 		}) {
-			return nil, fmt.Errorf("%s: the auth service itself answers %s; take the route out", c.path, own)
-		}
-		for _, verb := range verbs {
-			routes = append(routes, gateway.Route{Method: verb, Path: path, Public: true, To: "auth"})
+			return nil, fmt.Errorf("%s: the auth service itself answers %s; take the route out", c.path, o)
 		}
 	}
+	routes = append(routes, own...)
 	t, err := gateway.NewTable(routes)
 	if err != nil && c.path != "" {
 		err = fmt.Errorf("%s: %w", c.path, err)

@@ -19,6 +19,7 @@ import (
 type routesCmd struct {
 	Compile routesCompileCmd `cmd:"" help:"Check the routes of the configuration file and write routes.json for the authorizer."`
 	Check   routesCheckCmd   `cmd:"" help:"Ask the policies of every kind of principal about every route: exit status 1 where they differ from the table."`
+	Import  routesImportCmd  `cmd:"" help:"Write the routes of a SAM template, serverless.yml or OpenAPI document as a table."`
 	Explain routesExplainCmd `cmd:"" help:"Say which check or rule decides about a request with a token."`
 }
 
@@ -52,7 +53,9 @@ func (p *process) declaredTable(to string) (*gateway.Table, error) {
 }
 
 type routesCheckCmd struct {
-	JSON bool `help:"Print JSON."`
+	Against []string `help:"SAM or CloudFormation template, serverless.yml or OpenAPI document to hold the table against; may be given several times. Exit status 1 where they differ." sep:"none" placeholder:"FILE"`
+	Strict  bool     `help:"With --against: exit status 1 where a part of the document cannot be read, too."`
+	JSON    bool     `help:"Print JSON."`
 }
 
 func (c *routesCheckCmd) Run(p *process) error {
@@ -64,15 +67,34 @@ func (c *routesCheckCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	against, err := p.compareWith(c.Against)
+	if err != nil {
+		return err
+	}
+	if err := c.print(p, report, against, t); err != nil {
+		return err
+	}
+	if !report.OK() {
+		return errors.New("the policies differ from the route table: this is a fault of latchkey, please report it with the table")
+	}
+	return differ(against, c.Strict)
+}
+
+func (c *routesCheckCmd) print(p *process, report gateway.Report, against []againstView, t *gateway.Table) error {
 	if c.JSON {
-		err = printJSON(p.stdout, viewReport(report))
-	} else {
-		err = p.printReport(report, p.config.path, t.Routes())
+		v := viewReport(report)
+		v.Against = against
+		return printJSON(p.stdout, v)
 	}
-	if err == nil && !report.OK() {
-		err = errors.New("the policies differ from the route table: this is a fault of latchkey, please report it with the table")
+	if err := p.printReport(report, p.config.path, t.Routes()); err != nil {
+		return err
 	}
-	return err
+	for _, v := range against {
+		if err := printAgainst(p.stdout, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var checkColumns = []column{{title: "PRINCIPAL", min: 9}, {title: "ROUTES"}, {title: "ALLOWED"}, {title: "DENIED"}, {title: "BYTES"}}
@@ -131,6 +153,7 @@ type reportView struct {
 	OverGrants  []findingView   `json:"over_grants"`
 	UnderGrants []findingView   `json:"under_grants"`
 	Losses      []findingView   `json:"known_losses"`
+	Against     []againstView   `json:"against,omitempty"`
 }
 
 // kindView says what is true of a kind of principals.

@@ -92,6 +92,22 @@ func mayLeadTo(key, other Route) bool {
 	return overlap(a, b)
 }
 
+// PathsOverlap reports whether some path has both patterns, and PathWithin whether every
+// path of the first has the second. A pattern that cannot be read has nothing in common
+// with another.
+func PathsOverlap(a, b string) bool {
+	x, errX := parsePath(a)
+	y, errY := parsePath(b)
+	return errX == nil && errY == nil && overlap(x, y)
+}
+
+// PathWithin is described at [PathsOverlap].
+func PathWithin(a, b string) bool {
+	x, errX := parsePath(a)
+	y, errY := parsePath(b)
+	return errX == nil && errY == nil && within(x, y)
+}
+
 // overlap reports whether some path has both patterns.
 func overlap(a, b []segment) bool {
 	for i := range min(len(a), len(b)) {
