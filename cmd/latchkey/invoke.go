@@ -133,29 +133,45 @@ func (c *lambdaCmd) function(ctx context.Context, p *process, name string) (gate
 		return app.DemoEndpoints()[name], nil
 	case "auth", "login":
 		return c.auth(ctx, p)
+	case "maintain":
+		cfg, err := c.service(p)
+		if err != nil {
+			return nil, err
+		}
+		f, err := app.OpenMaintenance(ctx, cfg)
+		return f, c.explain(err)
 	}
-	return nil, fmt.Errorf("the function's handler is %q; set it to auth (or login), authorizer, publicEndpoint or privateEndpoint", name)
+	return nil, fmt.Errorf("the function's handler is %q; set it to auth (or login), authorizer, maintain, publicEndpoint or privateEndpoint", name)
 }
 
 // auth is the auth service as a function. Its store must be named, or its data directory:
 // on /tmp that is gone with the execution environment, and each of those has users of its
 // own; on EFS it can be damaged, because SQLite's locks are not made for NFS.
 func (c *lambdaCmd) auth(ctx context.Context, p *process) (gateway.Function, error) {
-	cfg, err := c.config(p.logger())
+	cfg, err := c.service(p)
 	if err != nil {
 		return nil, err
-	}
-	if cfg.Store.Scheme == "" && os.Getenv("LATCHKEY_DATA") == "" && p.config.settings["data"] == "" {
-		return nil, errors.New("LATCHKEY_STORE is not set: name the table that all execution environments share, dynamodb://TABLE. Without it auth keeps its users in a SQLite database, and Lambda has no disk that outlives the execution environment and that SQLite can rely on (EFS is NFS); to try that here, set LATCHKEY_DATA to /tmp/latchkey or :memory:, where every environment has users of its own, and they are gone with it")
-	}
-	if !compatible() && c.PublicURL == "" && c.Issuer == "" {
-		return nil, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")
 	}
 	base := strings.TrimRight(c.BasePath, "/")
 	if c.BasePath != "" && !gateway.CanonicalPath(base) {
 		return nil, fmt.Errorf("LATCHKEY_BASE_PATH is %q; it must be like /auth", c.BasePath)
 	}
-	c.httpFlags.fill(&cfg)
 	f, err := app.OpenFunction(ctx, cfg, base)
 	return f, c.explain(err)
+}
+
+// service is the configuration of a function on the store.
+func (c *lambdaCmd) service(p *process) (app.Config, error) {
+	cfg, err := c.config(p.logger())
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.Store.Scheme == "" && os.Getenv("LATCHKEY_DATA") == "" && p.config.settings["data"] == "" {
+		return cfg, errors.New("LATCHKEY_STORE is not set: name the table that all execution environments share, dynamodb://TABLE. Without it auth keeps its users in a SQLite database, and Lambda has no disk that outlives the execution environment and that SQLite can rely on (EFS is NFS); to try that here, set LATCHKEY_DATA to /tmp/latchkey or :memory:, where every environment has users of its own, and they are gone with it")
+	}
+	if !compatible() && c.PublicURL == "" && c.Issuer == "" {
+		return cfg, errors.New("LATCHKEY_PUBLIC_URL is not set: on Lambda the service cannot know the address that tokens name as their issuer")
+	}
+	c.httpFlags.fill(&cfg)
+	return cfg, nil
 }

@@ -349,6 +349,7 @@ func TestBootstrapsSayWhyTheyCannotStart(t *testing.T) {
 		{"no route table", "authorizer", []string{"TOKEN_SECRET=" + testSecret, "LATCHKEY_ROUTES_FILE=missing.json"}, "latchkey routes compile"},
 		{"a token source that is none", "authorizer", []string{"TOKEN_SECRET=" + testSecret, "LATCHKEY_TOKEN_SOURCES=Authorization"}, "LATCHKEY_TOKEN_SOURCES"},
 		{"an unknown handler", "latchkey", []string{"_HANDLER=bootstrap"}, "set it to auth"},
+		{"maintain on a store that is not there", "latchkey", []string{"_HANDLER=maintain", "LATCHKEY_DATA=nowhere", "LATCHKEY_PUBLIC_URL=https://auth.example.com"}, "latchkey init"},
 		{"auth without a data directory", "latchkey", []string{"_HANDLER=auth", "TOKEN_SECRET=" + testSecret}, "LATCHKEY_DATA"},
 		{"auth with half a base path", "latchkey", []string{"_HANDLER=auth", "LATCHKEY_DATA=:memory:", "LATCHKEY_PUBLIC_URL=https://auth.example.com", "LATCHKEY_BASE_PATH=auth"}, "LATCHKEY_BASE_PATH"},
 		{"auth without a public URL", "latchkey", []string{"_HANDLER=auth", "LATCHKEY_DATA=:memory:"}, "LATCHKEY_PUBLIC_URL"},
@@ -384,22 +385,88 @@ func runLatchkey(t testing.TB, dir string, env []string, stdin string, args ...s
 	return string(out)
 }
 
-// TestMailOnLambda: nothing runs there between invocations, so that a schedule
-// has to call the function.
+// held is how long the bootstrap goes on after it has answered the event, until it asks for
+// the next one.
+func (api *runtimeAPI) held(t *testing.T, event string) (answer, time.Duration) {
+	t.Helper()
+	wait := func() {
+		select {
+		case <-api.asked:
+		case <-time.After(startTimeout):
+			t.Fatal("the bootstrap did not ask for an event")
+		}
+	}
+	wait()
+	got := api.invoke(t, event)
+	answered := time.Now()
+	wait()
+	api.asked <- struct{}{} // for the event that follows
+	return got, time.Since(answered)
+}
+
+func postEvent(path, body string) string {
+	return fmt.Sprintf(`{"httpMethod":"POST","path":%q,"headers":{"Content-Type":"application/json"},"body":%q}`, path, body)
+}
+
+// TestMailOnLambda: a mail goes out in the invocation that has queued it, after the answer.
+// An invocation that could have queued one is held for as long: requests that come in
+// between go to other environments, by which a client could tell.
 func TestMailOnLambda(t *testing.T) {
 	mails := startSink(t)
 	api := startBootstrap(t, "latchkey", t.TempDir(), "_HANDLER=auth", "LATCHKEY_DATA=data", "LATCHKEY_PUBLIC_URL=https://auth.example.com",
 		"LATCHKEY_MAIL_URL="+mails.url, "LATCHKEY_MAIL_FROM=mail@example.com", "LATCHKEY_REGISTRATION=open", "LATCHKEY_ARGON2=m=8,t=1,p=1")
-	got := api.invoke(t, `{"httpMethod":"POST","path":"/register","headers":{"Content-Type":"application/json"},
-		"body":"{\"email\":\"ada@example.com\",\"password\":\"correct horse battery\"}"}`)
+	got, held := api.held(t, postEvent("/register", `{"email":"ada@example.com","password":"correct horse battery"}`))
 	if got.path != responsePath || member(t, got.body, "statusCode") != "202" {
 		t.Fatalf("register posted to %s: %s", got.path, got.body)
 	}
-	got = api.invoke(t, `{"version":"0","detail-type":"Scheduled Event","source":"aws.events","detail":{}}`)
-	if got.path != responsePath || string(got.body) != "null" {
-		t.Errorf("the schedule's event: %s %s", got.path, got.body)
-	}
 	if content, ok := mails.content("Confirm your address", "ada@example.com"); !ok || !strings.Contains(content, "https://auth.example.com/verify?token=") {
 		t.Errorf("got mail %q", content)
+	}
+	// A second, less what the clock of the API's goroutine loses.
+	const least = 900 * time.Millisecond
+	if held < least {
+		t.Errorf("held for %s with a mail", held)
+	}
+	got, held = api.held(t, postEvent("/password/forgot", `{"email":"nobody@example.com"}`))
+	if member(t, got.body, "statusCode") != "202" || held < least {
+		t.Errorf("held for %s where there is no mail, after %s", held, got.body)
+	}
+	got, held = api.held(t, `{"httpMethod":"GET","path":"/livez","headers":{}}`)
+	if member(t, got.body, "statusCode") != "200" || held >= least {
+		t.Errorf("held for %s where there can be no mail, after %s", held, got.body)
+	}
+}
+
+// TestMaintainOnLambda: mail that others have queued is delivered by the handler maintain,
+// whatever its event, by the auth function when a schedule calls it, and by the command.
+func TestMaintainOnLambda(t *testing.T) {
+	mails := startSink(t)
+	dir := t.TempDir()
+	env := []string{"LATCHKEY_DATA=" + filepath.Join(dir, "data"), "LATCHKEY_PUBLIC_URL=https://auth.example.com", "LATCHKEY_MAIL_URL=" + mails.url, "LATCHKEY_MAIL_FROM=mail@example.com", "LATCHKEY_ARGON2=m=8,t=1,p=1"}
+	runLatchkey(t, dir, env, "", "init")
+	maintain := startBootstrap(t, "latchkey", dir, append(env, "_HANDLER=maintain")...)
+	auth := startBootstrap(t, "latchkey", dir, append(env, "_HANDLER=auth")...)
+	for address, deliver := range map[string]func(){
+		"ada@example.com": func() {
+			if got := maintain.invoke(t, `{}`); got.path != responsePath || string(got.body) != "null" {
+				t.Errorf("maintain: %s %s", got.path, got.body)
+			}
+		},
+		"grace@example.com": func() {
+			got := auth.invoke(t, `{"version":"0","detail-type":"Scheduled Event","source":"aws.events","detail":{}}`)
+			if got.path != responsePath || string(got.body) != "null" {
+				t.Errorf("the schedule's event: %s %s", got.path, got.body)
+			}
+		},
+		"alan@example.com": func() { runLatchkey(t, dir, env, "", "maintain") },
+	} {
+		runLatchkey(t, dir, env, "", "users", "invite", address)
+		if mails.has(address) {
+			t.Fatalf("%s has a mail before anybody delivers", address)
+		}
+		deliver()
+		if content, ok := mails.content("Your account", address); !ok {
+			t.Errorf("%s: got mail %q", address, content)
+		}
 	}
 }

@@ -40,19 +40,20 @@ type cli struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 	LogLevel    string           `help:"Least severe log lines to write: debug, info, warn or error." env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
 
-	Offline offlineCmd `cmd:"" help:"Run everything on this machine: local API Gateway, authorizer, auth service, demo endpoints."`
-	Serve   serveCmd   `cmd:"" help:"Run the auth service as an HTTP server."`
-	Health  healthCmd  `cmd:"" help:"Ask a server whether it is ready: exit status 0, or 1."`
-	Init    initCmd    `cmd:"" help:"Create what is missing: the database or table, the master key, the first signing key."`
-	Invoke  invokeCmd  `cmd:"" help:"Run one Lambda function on one event, with the data and the demo user of offline."`
-	Users   usersCmd   `cmd:"" help:"Add, list and change users."`
-	Keys    keysCmd    `cmd:"" help:"List, rotate, import and export signing keys."`
-	Events  eventsCmd  `cmd:"" help:"Show the audit trail: who attempted what, and how it ended."`
-	Store   storeCmd   `cmd:"" help:"Check, back up and copy the store; say what it is for."`
-	Routes  routesCmd  `cmd:"" help:"Check the route table, explain a decision, compile the table for the authorizer on Lambda."`
-	Token   tokenCmd   `cmd:"" help:"Look into tokens."`
-	Version versionCmd `cmd:"" help:"Print the version."`
-	Lambda  lambdaCmd  `cmd:"" hidden:"" help:"Be the Lambda function that _HANDLER names."`
+	Offline  offlineCmd  `cmd:"" help:"Run everything on this machine: local API Gateway, authorizer, auth service, demo endpoints."`
+	Serve    serveCmd    `cmd:"" help:"Run the auth service as an HTTP server."`
+	Health   healthCmd   `cmd:"" help:"Ask a server whether it is ready: exit status 0, or 1."`
+	Init     initCmd     `cmd:"" help:"Create what is missing: the database or table, the master key, the first signing key."`
+	Invoke   invokeCmd   `cmd:"" help:"Run one Lambda function on one event, with the data and the demo user of offline."`
+	Users    usersCmd    `cmd:"" help:"Add, list and change users."`
+	Keys     keysCmd     `cmd:"" help:"List, rotate, import and export signing keys."`
+	Events   eventsCmd   `cmd:"" help:"Show the audit trail: who attempted what, and how it ended."`
+	Store    storeCmd    `cmd:"" help:"Check, back up and copy the store; say what it is for."`
+	Routes   routesCmd   `cmd:"" help:"Check the route table, explain a decision, compile the table for the authorizer on Lambda."`
+	Token    tokenCmd    `cmd:"" help:"Look into tokens."`
+	Maintain maintainCmd `cmd:"" help:"Deliver due mail and purge, once: for a timer, where the service runs on Lambda alone."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Lambda   lambdaCmd   `cmd:"" hidden:"" help:"Be the Lambda function that _HANDLER names."`
 }
 
 // hashWorkerMain is the program as a process for password hashes.

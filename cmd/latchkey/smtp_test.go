@@ -114,6 +114,13 @@ func (s *sink) waitFor(long time.Duration, find func([]delivery) (string, bool))
 	}
 }
 
+// has reports whether a mail to the address has come.
+func (s *sink) has(to string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.received, func(d delivery) bool { return d.to == to })
+}
+
 // content is that of the newest mail to the address with the text in its subject.
 func (s *sink) content(subject, to string) (string, bool) {
 	return s.wait(func(all []delivery) (string, bool) {

@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/hashworker"
+	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
 const (
@@ -61,6 +64,58 @@ func (s *System) inBackground(ctx context.Context) (stop func()) {
 		done.Wait()
 		s.recordRefusals(context.WithoutCancel(ctx), true)
 	}
+}
+
+// Maintain does once, and for all processes on the store, what a server does in the
+// background: it records refusals, purges and delivers mail. Any number of processes may do
+// it at the same time: a purge that is repeated finds nothing, a mail has one claimant.
+//
+// The error is of the store. Why a mail is not delivered goes to the log: it is tried again,
+// and a stranger's mistyped address is no failure of the work.
+func (s *System) Maintain(ctx context.Context) error {
+	var failed []error
+	for _, work := range []struct {
+		doing string
+		do    func(context.Context) error
+	}{
+		{"recording refusals", func(ctx context.Context) error { return s.Service.RecordRepeats(ctx, true) }},
+		{"delivering mail", s.deliverDue}, // which somebody waits for
+		{"purging", s.Service.Purge},
+	} {
+		if err := work.do(ctx); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", work.doing, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// deliverDue delivers the mail that is due, logs why one is not delivered, and returns the
+// faults of the queue.
+func (s *System) deliverDue(ctx context.Context) error {
+	if s.Service.Mailer == nil {
+		return nil
+	}
+	err := s.Service.Deliver(ctx)
+	if err != nil {
+		newMailLog(s.cfg.Log, time.Now).report(err)
+	}
+	return queueFaults(err)
+}
+
+// queueFaults leaves out what is of one mail.
+func queueFaults(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var faults []error
+		for _, one := range joined.Unwrap() {
+			faults = append(faults, queueFaults(one))
+		}
+		return errors.Join(faults...)
+	}
+	var ofMail *outbox.MailError
+	if errors.As(err, &ofMail) {
+		return nil
+	}
+	return err
 }
 
 // recordRefusals writes what was counted of refusals and is due, or all.

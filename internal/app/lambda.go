@@ -3,13 +3,14 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/forwardauth"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
@@ -20,8 +21,8 @@ import (
 // that is created where it is missing. basePath comes before the service's own paths,
 // where an event does not tell it.
 func OpenFunction(ctx context.Context, cfg Config, basePath string) (gateway.Function, error) {
-	if cfg.address().Scheme != SQLite && cfg.ownMasterKey() {
-		return nil, settingsErrorf("LATCHKEY_MASTER_KEY is not set: what is in %s is sealed under the master key, and one that this function made would be gone with its execution environment", cfg.Place())
+	if err := cfg.checkLambda(); err != nil {
+		return nil, err
 	}
 	s, err := Init(ctx, cfg)
 	if err != nil {
@@ -38,13 +39,49 @@ func OpenFunction(ctx context.Context, cfg Config, basePath string) (gateway.Fun
 	if err != nil {
 		return nil, err
 	}
-	f := authFunction(h, proxy.Config{BasePath: basePath, TrustedProxies: cfg.TrustedProxies, Log: cfg.Log})
-	return scheduled(sys.Service, f), nil
+	f := authFunction(sys.mailAfterwards(h), proxy.Config{BasePath: basePath, TrustedProxies: cfg.TrustedProxies, Log: cfg.Log})
+	return sys.scheduled(f), nil
 }
 
-// scheduled has a function record refusals, purge and deliver mail when a schedule of
-// EventBridge calls it: on Lambda nothing runs between invocations.
-func scheduled(s *auth.Service, next gateway.Function) gateway.Function {
+// OpenMaintenance opens a function that does the background work of all others on the
+// store, once for each event of a schedule, whatever the event holds. It creates nothing.
+func OpenMaintenance(ctx context.Context, cfg Config) (gateway.Function, error) {
+	if err := cfg.checkLambda(); err != nil {
+		return nil, err
+	}
+	sys, err := OpenSystem(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return sys.maintenance, nil
+}
+
+// OpenSystem opens the service on a store for production, for its background work.
+func OpenSystem(ctx context.Context, cfg Config) (*System, error) {
+	cfg.Kind, cfg.Create = auth.ProductionStore, false
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	sys, err := s.Build("")
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return sys, nil
+}
+
+// checkLambda refuses a master key of which each execution environment would have its own.
+func (c Config) checkLambda() error {
+	if c.address().Scheme != SQLite && c.ownMasterKey() {
+		return settingsErrorf("LATCHKEY_MASTER_KEY is not set: what is in %s is sealed under the master key, and one that this function made would be gone with its execution environment", c.Place())
+	}
+	return nil
+}
+
+// scheduled has a function do background work when a schedule of EventBridge calls it: on
+// Lambda nothing runs between invocations.
+func (s *System) scheduled(next gateway.Function) gateway.Function {
 	return func(ctx context.Context, event []byte) ([]byte, error) {
 		var e struct {
 			DetailType string `json:"detail-type"`
@@ -52,13 +89,64 @@ func scheduled(s *auth.Service, next gateway.Function) gateway.Function {
 		if json.Unmarshal(event, &e) != nil || e.DetailType != "Scheduled Event" {
 			return next(ctx, event)
 		}
-		err := errors.Join(s.RecordRepeats(ctx, true), s.Purge(ctx))
-		if s.Mailer != nil {
-			err = errors.Join(err, s.Deliver(ctx))
-		}
-		return []byte("null"), err
+		return s.maintenance(ctx, event)
 	}
 }
+
+// maintenance is background work as a function. It ends a moment before its time does: what
+// is cut off in the middle is done again.
+func (s *System) maintenance(ctx context.Context, _ []byte) ([]byte, error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-2*time.Second))
+		defer cancel()
+	}
+	return []byte("null"), s.Maintain(ctx)
+}
+
+// mailHold is how long an invocation goes on, at least, whose answer says that a mail may
+// follow: as long whether one does or not. While it goes on, Lambda hands further requests
+// to other environments, and by that a client could tell.
+const mailHold = time.Second
+
+// mailAfterwards has mail tried in the invocation that has queued it, and what was counted
+// of refusals recorded. The client has its answer by then, so that it does not wait for the
+// mail, nor tells by its time whether there is one.
+func (s *System) mailAfterwards(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		noted := &statusNoter{ResponseWriter: w}
+		next.ServeHTTP(noted, r)
+		awslambda.After(r.Context(), func(ctx context.Context) {
+			hold := time.After(mailHold)
+			s.recordRefusals(ctx, false)
+			select {
+			case <-s.Service.MailQueued():
+				s.DeliverNow(ctx)
+			default:
+			}
+			if noted.status == http.StatusAccepted {
+				select {
+				case <-hold:
+				case <-ctx.Done():
+				}
+			}
+		})
+	})
+}
+
+// A statusNoter notes the status of an answer.
+type statusNoter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusNoter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *statusNoter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // loginDefault is what an event without method and path asks for: the old
 // system's mocks hold a body and nothing else.

@@ -101,7 +101,9 @@ func (c *client) serveOne(ctx, asking context.Context, f gateway.Function) error
 	if id == "" || strings.ContainsAny(id, "/\r\n ") {
 		return errors.New("the next invocation has no usable request id")
 	}
-	answer, callErr := invoke(ctx, f, next)
+	later := new(afterwards)
+	deadline := next.deadline()
+	answer, callErr := invoke(context.WithValue(ctx, afterKey{}, later), deadline, f, next)
 	status := 0
 	if callErr == nil {
 		if status, err = c.post("invocation/"+id+"/response", answer, ""); err != nil {
@@ -123,26 +125,43 @@ func (c *client) serveOne(ctx, asking context.Context, f gateway.Function) error
 	case status != 202:
 		return fmt.Errorf("the Runtime API answered status %d", status)
 	}
+	if err := later.do(ctx, deadline); err != nil {
+		var crash *panicError
+		errors.As(err, &crash)
+		return fmt.Errorf("after the answer: %w\n%s", crash, crash.stack)
+	}
 	return nil
 }
 
+// deadline is when the time of the invocation is over; zero when Lambda does not say.
+func (r response) deadline() time.Time {
+	ms, err := strconv.ParseInt(r.header["lambda-runtime-deadline-ms"], 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
 // invoke calls the function with the deadline that Lambda sets it.
-func invoke(ctx context.Context, f gateway.Function, next response) (answer []byte, err error) {
+func invoke(ctx context.Context, deadline time.Time, f gateway.Function, next response) (answer []byte, err error) {
 	ctx = gateway.WithInvocation(ctx, gateway.Invocation{
 		RequestID:   next.header["lambda-runtime-aws-request-id"],
 		FunctionARN: next.header["lambda-runtime-invoked-function-arn"],
 	})
-	if ms, err := strconv.ParseInt(next.header["lambda-runtime-deadline-ms"], 10, 64); err == nil {
+	if !deadline.IsZero() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, time.UnixMilli(ms))
+		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			answer, err = nil, &panicError{v, debug.Stack()}
-		}
-	}()
+	defer recovered(&err)
 	return f(ctx, next.body)
+}
+
+// recovered is deferred: it makes a panic an error.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = &panicError{v, debug.Stack()}
+	}
 }
 
 type panicError struct {
