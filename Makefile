@@ -17,6 +17,7 @@ DYNAMO_RACES = 'TestMany[MS]|TestConformance/racing_(lines|settle|for_room|for_s
 run: ## the whole system on this machine, see README
 	$(GO) run ./cmd/latchkey offline
 
+test: export GORACE = atexit_sleep_ms=20 # not a second for each test binary
 test: ## every test, with the race detector; `make check` has vetted them
 	$(GO) test $(RACE) ./...
 	cd $(DYNAMO) && $(STATIC) $(GO) test -vet=off ./... # the emulator copies the table for each commit: ten times slower under the detector

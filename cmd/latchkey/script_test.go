@@ -62,6 +62,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("MOCKS", mocks)
 			// Cheap hashes: what they cost is not what scripts are about.
 			env.Setenv("LATCHKEY_ARGON2", "m=64,t=1,p=1")
+			// Under the race detector a program waits for a second before it ends, in
+			// which others may still report; scripts run it hundreds of times.
+			env.Setenv("GORACE", "atexit_sleep_ms=20")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -94,7 +97,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(bin, args...)
 	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TOKEN_SECRET", "TOKEN_SECRET_ACCEPT_UNTIL", "LATCHKEY_TOKEN_SOURCES", "APP_NAME", "LATCHKEY_ARGON2", "LATCHKEY_DATA", "LATCHKEY_ADDR",
-		"LATCHKEY_MASTER_KEY", "LATCHKEY_MAIL_URL", "LATCHKEY_SMTP_URL", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "LATCHKEY_REVOCATION_KEY", "GOCOVERDIR"} {
+		"LATCHKEY_MASTER_KEY", "LATCHKEY_MAIL_URL", "LATCHKEY_SMTP_URL", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "LATCHKEY_REVOCATION_KEY", "GOCOVERDIR", "GORACE"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}

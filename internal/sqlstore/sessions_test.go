@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/trial"
 )
 
 // still gives the log the time it had: SQLite writes it, and may sync it for long,
@@ -76,7 +77,7 @@ func TestSessionsAreNeverBehind(t *testing.T) {
 
 // TestSessionsUnderWrites reads while another handle writes: what was acknowledged
 // before a read began is in it, also when the commit came between the look at the
-// index and the reading.
+// index and the reading. It writes 300 times, in full 10,000.
 func TestSessionsUnderWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s, other := open(t, path, true), open(t, path, false)
@@ -101,7 +102,7 @@ func TestSessionsUnderWrites(t *testing.T) {
 			}
 		})
 	}
-	for i := range 1500 {
+	for i := range trial.Of(300, 10_000) {
 		u.Version = acknowledged.Load()
 		after := u
 		after.Name = fmt.Sprint(i)
