@@ -292,6 +292,9 @@ func (c *initCmd) Run(ctx context.Context, p *process) error {
 	fmt.Fprintf(p.stdout, "%s is ready: %s, master key, signing key\nnext: latchkey users add NAME%s, latchkey serve%s\n", cfg.Place(), what, again, again)
 	if os.Getenv(envMasterKey) == "" && c.MasterKeyFile == "" {
 		fmt.Fprintf(p.stdout, "back up %s apart from the %s: neither is of use without the other\n", app.MasterKeyFile(c.Data), what)
+		if shared := cfg.Store.Scheme != "" && cfg.Store.Scheme != app.SQLite; shared {
+			fmt.Fprintf(p.stdout, "every machine on this store needs that key: copy the file, or give it by %s\n", envMasterKey)
+		}
 	}
 	return nil
 }

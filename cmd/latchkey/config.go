@@ -17,7 +17,6 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -364,23 +363,6 @@ func checkEnvironment() error {
 	}
 	_, err := awslambda.AcceptUntil(os.Getenv(awslambda.EnvUntil), os.Getenv(awslambda.EnvSecret))
 	return err
-}
-
-// checkStoreText refuses an address of a store with a password where others can read it:
-// in a process list, or in a file that gets committed.
-func checkStoreText(name, value string) error {
-	variable, ok := map[string]string{"store": envStore, "from": "LATCHKEY_COPY_FROM", "to": "LATCHKEY_COPY_TO"}[name]
-	if !ok || value == "" {
-		return nil
-	}
-	a, err := app.ParseStoreAddress(value)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %w", name, err)
-	case a.HasPassword():
-		return fmt.Errorf("%s: the address holds a password, which process lists and files show: give the address by %s, or leave the password out and name a file of it in PGPASSFILE", name, variable)
-	}
-	return nil
 }
 
 // checkFlags does the same for the settings on the command line.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,106 +20,10 @@ import (
 	"github.com/latchkey-auth/latchkey/revocation"
 )
 
-// dataFlags say where things are kept.
-type dataFlags struct {
-	Store         string `help:"Where everything is kept: sqlite:PATH, postgres://USER@HOST/DATABASE, or dynamodb://TABLE?region=REGION. Default: sqlite:DATA/latchkey.db." env:"LATCHKEY_STORE" placeholder:"ADDRESS"`
-	Data          string `help:"Directory of the master key, and of the database unless --store names another; :memory: keeps nothing (${default})." env:"LATCHKEY_DATA" default:".latchkey" placeholder:"DIR"`
-	MasterKeyFile string `help:"File of the master key, in place of DATA/master.key." env:"LATCHKEY_MASTER_KEY_FILE" type:"path" placeholder:"FILE"`
-}
-
-// trailFlags are of commands that write events.
-type trailFlags struct {
-	dataFlags
-	EventRetention time.Duration `help:"How long the audit trail is kept (${default})." env:"LATCHKEY_EVENT_RETENTION" default:"2160h" placeholder:"DURATION"`
-}
-
-// again is what a further command has to be given to find the same store.
-func (f dataFlags) again() string {
-	if f.Store == "" && f.Data == app.DefaultData {
-		return ""
-	}
-	return f.place().Arguments()
-}
-
-// address is that of the store; the zero value is the default.
-func (f dataFlags) address() (app.StoreAddress, error) {
-	if f.Store == "" {
-		return app.StoreAddress{}, nil
-	}
-	a, err := app.ParseStoreAddress(f.Store)
-	if err != nil {
-		return a, usagef("--store: %v", err)
-	}
-	return a, nil
-}
-
-// place is enough of a configuration to name the store.
-func (f dataFlags) place() app.Config {
-	a, _ := f.address()
-	return app.Config{Store: a, Data: f.Data, MasterKeyFile: f.MasterKeyFile, MasterKey: app.Secret(os.Getenv(envMasterKey))}
-}
-
 // compatible reports the compatibility mode: TOKEN_SECRET signs.
 func compatible() bool {
 	return os.Getenv(awslambda.EnvSecret) != "" && os.Getenv(awslambda.EnvUntil) == ""
 }
-
-// config is of a command on the store.
-func (f dataFlags) config(log *slog.Logger) (app.Config, error) {
-	a, err := f.address()
-	if err != nil {
-		return app.Config{}, err
-	}
-	secret := os.Getenv(awslambda.EnvSecret)
-	until, _ := awslambda.AcceptUntil(os.Getenv(awslambda.EnvUntil), secret) // checkEnvironment reports what is wrong with it
-	return app.Config{
-		Store: a, Data: f.Data, MasterKeyFile: f.MasterKeyFile, MasterKey: app.Secret(os.Getenv(envMasterKey)),
-		TokenSecret: app.Secret(secret), TokenSecretUntil: until, AccessTokenTTL: maxTokenTTL, Log: log,
-	}, nil
-}
-
-// config also says for how long events are kept.
-func (f trailFlags) config(log *slog.Logger) (app.Config, error) {
-	cfg, err := f.dataFlags.config(log)
-	cfg.EventRetention = f.EventRetention
-	return cfg, err
-}
-
-// open opens the store, of either kind, for a command that issues no tokens.
-func (f dataFlags) open(ctx context.Context, log *slog.Logger) (*app.Storage, error) {
-	return f.openBy(ctx, log, f.config)
-}
-
-func (f trailFlags) open(ctx context.Context, log *slog.Logger) (*app.Storage, error) {
-	return f.openBy(ctx, log, f.config)
-}
-
-func (f dataFlags) openBy(ctx context.Context, log *slog.Logger, config func(*slog.Logger) (app.Config, error)) (*app.Storage, error) {
-	cfg, err := config(log)
-	if err != nil {
-		return nil, err
-	}
-	s, err := app.Open(ctx, cfg)
-	return s, f.explain(err)
-}
-
-// explain says what to do about a store that is refused.
-func (f dataFlags) explain(err error) error {
-	var other *auth.KindError
-	switch {
-	case errors.Is(err, app.ErrNoStore):
-		return f.noStore(err)
-	case errors.As(err, &other):
-		return f.explainKind(other)
-	}
-	return err
-}
-
-// envMasterKey holds the key itself, and so is no flag.
-const envMasterKey = "LATCHKEY_MASTER_KEY"
-
-// envStore may hold a password, which the flag may not.
-const envStore = "LATCHKEY_STORE"
 
 // hashFlags are of commands that hash passwords.
 type hashFlags struct {

@@ -22,42 +22,6 @@ type storeCmd struct {
 	Mark   storeMarkCmd   `cmd:"" help:"Say what a store is for: this machine alone (offline, invoke), or a service (serve, Lambda)."`
 }
 
-// noStore says what to do where there is none.
-func (f dataFlags) noStore(err error) error {
-	c := f.place()
-	if c.Store.Scheme == "" {
-		return fmt.Errorf("there is no database in %s; create it with `latchkey init --data %s`, or name the right directory with --data", f.Data, f.Data)
-	}
-	reason := ""
-	if err != app.ErrNoStore {
-		reason = fmt.Sprintf(" (%v)", err)
-	}
-	return fmt.Errorf("%s is not there, or is not initialised; create what is missing with `latchkey init%s`, or name the right one with --store%s", c.Place(), c.Arguments(), reason)
-}
-
-// noun is what people call the store, and flag what names another one.
-func (f dataFlags) noun() (noun, flag string) {
-	if f.Store == "" {
-		return "directory", "--data DIR"
-	}
-	return "store", "--store ADDRESS"
-}
-
-// explainKind says what to do about a store of the other kind.
-func (f dataFlags) explainKind(e *auth.KindError) error {
-	place := f.place()
-	noun, flag := f.noun()
-	switch {
-	case e.Found == auth.LocalStore:
-		return fmt.Errorf("%s belongs to offline: it is marked for this machine alone, and its demo user %s has a known password. Give this service a %s of its own: latchkey init %s",
-			place.Place(), app.DemoUsername, noun, flag)
-	case e.Found == auth.UnmarkedStore:
-		return fmt.Errorf("%s has no mark, so it counts as a production %s: offline and invoke would add a demo user with a known password and take the mail that waits in it. "+
-			"Name another %s with %s; or, if an earlier latchkey offline has made this one, mark it: latchkey store mark --local%s", place.Place(), noun, noun, flag, place.Arguments())
-	}
-	return fmt.Errorf("%s is a production %s: offline and invoke would add a demo user with a known password and take the mail that waits in it. Name another %s with %s", place.Place(), noun, noun, flag)
-}
-
 type storeMarkCmd struct {
 	Local      bool `help:"For offline and invoke. Refused for a store that init has made, or in which the demo user is not." xor:"kind" required:""`
 	Production bool `help:"For serve and Lambda. Refused as long as the demo user can log in." xor:"kind" required:""`

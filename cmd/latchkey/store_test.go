@@ -102,6 +102,21 @@ func TestProductionAndLocalStayApart(t *testing.T) {
 	}
 }
 
+// TestFunctionNeedsTheMasterKey: one that a function made would be gone with its execution
+// environment, and what is in the shared store could be read by nobody.
+func TestFunctionNeedsTheMasterKey(t *testing.T) {
+	for env, want := range map[string]string{
+		"LATCHKEY_STORE=dynamodb://latchkey?region=eu-west-1": "LATCHKEY_MASTER_KEY is not set: what is in dynamodb://latchkey?region=eu-west-1 is sealed",
+		"LATCHKEY_STORE=dynamodb://latchkey?regoin=eu-west-1": "unknown parameter",
+		"APP_NAME=x": "LATCHKEY_STORE is not set",
+	} {
+		api := startBootstrap(t, "latchkey", t.TempDir(), "_HANDLER=auth", env, "LATCHKEY_PUBLIC_URL=https://auth.example.com")
+		if got := api.initError(t); !strings.Contains(got, want) {
+			t.Errorf("%s: the bootstrap says %s\nwant %q", env, got, want)
+		}
+	}
+}
+
 // unmark makes the database one of a program that knew no marks.
 func unmark(t *testing.T, dir string) {
 	t.Helper()

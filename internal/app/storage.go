@@ -84,7 +84,7 @@ func Open(ctx context.Context, cfg Config) (*Storage, error) {
 
 // OpenStore is Open for the store alone, without its keys.
 func OpenStore(ctx context.Context, cfg Config) (Store, error) {
-	if cfg.Create && cfg.Data != Memory && (cfg.ownMasterKey() || cfg.address().Path == DatabaseFile(cfg.Data)) && !cfg.InMemory() {
+	if cfg.Create && cfg.usesData() {
 		if err := makeDataDirectory(cfg.Data); err != nil {
 			return nil, fmt.Errorf("creating the data directory: %w", err)
 		}
@@ -103,6 +103,11 @@ func (c Config) openEngine(ctx context.Context) (Store, error) {
 		return c.openDynamoDB(ctx, a)
 	}
 	return nil, settingsErrorf("--store: there is no store of scheme %q in this program", c.address().Scheme)
+}
+
+// usesData reports whether something is kept in the data directory.
+func (c Config) usesData() bool {
+	return c.Data != Memory && !c.InMemory() && (c.ownMasterKey() || c.address().Path == DatabaseFile(c.Data))
 }
 
 // Init opens the store of a service and makes what is missing: the store itself, its

@@ -55,7 +55,9 @@ func TestMarkOfTables(t *testing.T) {
 		}
 	}
 	refused("is not there, or is not initialised; create what is missing with `latchkey init", "users", "list")
-	p.Run(t, "", "init")
+	if said := p.Run(t, "", "init"); !strings.Contains(said, "every machine on this store needs that key") {
+		t.Errorf("init says %s", said)
+	}
 	refused("is a production store", "invoke", "publicEndpoint")
 	refused("is a production store", "offline", "--addr", "127.0.0.1:0")
 	refused("is a production store and stays one", "store", "mark", "--local", "--yes")
