@@ -6,7 +6,6 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -132,7 +132,7 @@ func start(settings ...string) (*Server, error) {
 	return s, s.Run()
 }
 
-// Run starts the server again after Halt.
+// Run starts the server, again after Crash.
 func (s *Server) Run() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,22 +170,33 @@ func (s *Server) wait() error {
 	}
 }
 
-// PID is the process of the server.
-func (s *Server) PID(t testing.TB) int {
+// Crash kills every process of the server, as if the machine had failed; Run starts it
+// again.
+func (s *Server) Crash(t testing.TB) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.Dir, "data", "postmaster.pid"))
-	var pid int
-	if _, scan := fmt.Fscan(bytes.NewReader(text), &pid); err != nil || scan != nil {
-		t.Fatalf("reading postmaster.pid: %v", errors.Join(err, scan))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return pid
+	pid, _, _ := strings.Cut(string(text), "\n")
+	children, err := exec.Command("pgrep", "-P", pid).Output()
+	if err != nil {
+		t.Fatalf("looking for the server's processes: %v", err)
+	}
+	for _, p := range append([]string{pid}, strings.Fields(string(children))...) {
+		n, err := strconv.Atoi(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if process, err := os.FindProcess(n); err == nil {
+			_ = process.Kill() // one may have ended by itself
+		}
+	}
+	s.end(true)
 }
 
 // Stop ends the server and removes what it has.
 func (s *Server) Stop() { s.end(false) }
-
-// Halt ends the server and keeps its data for Run. It may have been killed before.
-func (s *Server) Halt() { s.end(true) }
 
 func (s *Server) end(keep bool) {
 	s.mu.Lock()

@@ -56,6 +56,9 @@ func (a *application) changes(changes []auth.Change) error {
 		}
 		changes = rest
 	}
+	if a.batch != nil {
+		changes = inOneOrder(changes)
+	}
 	for _, change := range changes {
 		if err := a.change(change); err != nil {
 			return err

@@ -23,7 +23,7 @@ import (
 const (
 	// lockTimeout also ends what is a deadlock: PostgreSQL itself looks for one after a
 	// second.
-	lockTimeout      = 400 * time.Millisecond
+	lockTimeout      = 600 * time.Millisecond
 	statementTimeout = time.Second
 	answerTimeout    = 1200 * time.Millisecond
 	// repeatFor is how long what was not carried out is begun again.

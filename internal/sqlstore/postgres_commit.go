@@ -51,6 +51,34 @@ func (p *postgres) apply(stmts *statements, f func(*application) error) error {
 	})
 }
 
+// inOneOrder has all commits lock their rows in one order, so that none wait for each
+// other in a circle: users first, because sessions refer to them.
+func inOneOrder(changes []auth.Change) []auth.Change {
+	if len(changes) < 2 {
+		return changes
+	}
+	place := func(c auth.Change) (rank int, key string) {
+		switch c := c.(type) {
+		case auth.CheckEpoch:
+			return 0, string(c.UserID)
+		case auth.CreateUser:
+			return 0, string(c.User.ID)
+		case auth.UpdateUser:
+			return 0, string(c.Old.ID)
+		case auth.DeleteUser:
+			return 0, string(c.User.ID)
+		case auth.ReplaceUser:
+			return 0, string(c.Old.ID)
+		}
+		return 1, string(c.Items()[0])
+	}
+	return slices.SortedStableFunc(slices.Values(changes), func(a, b auth.Change) int {
+		rank, key := place(a)
+		otherRank, otherKey := place(b)
+		return cmp.Or(cmp.Compare(rank, otherRank), cmp.Compare(key, otherKey))
+	})
+}
+
 // transact repeats what was not carried out, for some time. It is not tied to any context:
 // a client that hangs up must not decide halfway.
 func (p *postgres) transact(f func(*transaction) error) error {

@@ -90,7 +90,10 @@ func stepPostgres(ctx context.Context, tx *sql.Tx, version int, text string, kin
 	return err
 }
 
+// kind is bounded in time by ctx: database/sql would begin again without an end of its own.
 func (p *postgres) kind(ctx context.Context) (kind auth.StoreKind, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	err = patient(func() (err error) {
 		kind, err = kindOf(ctx, p.plain, postgresCatalogue)
 		return err
