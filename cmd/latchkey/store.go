@@ -15,11 +15,12 @@ import (
 )
 
 type storeCmd struct {
-	Check  storeCheckCmd  `cmd:"" help:"Check schema, rights, clock and round trip; exit 1 when something is wrong."`
-	Backup storeBackupCmd `cmd:"" help:"Copy the database to a new file while the service runs."`
-	Copy   storeCopyCmd   `cmd:"" help:"Copy everything to another store, of another engine too."`
-	Open   storeOpenCmd   `cmd:"" help:"Let a store be written to again that store copy has left read-only."`
-	Mark   storeMarkCmd   `cmd:"" help:"Say what a store is for: this machine alone (offline, invoke), or a service (serve, Lambda)."`
+	Check   storeCheckCmd   `cmd:"" help:"Check schema, rights, clock and round trip; exit 1 when something is wrong."`
+	Backup  storeBackupCmd  `cmd:"" help:"Copy the database to a new file while the service runs."`
+	Restore storeRestoreCmd `cmd:"" help:"Put a backup in the place of the database, and log everybody out."`
+	Copy    storeCopyCmd    `cmd:"" help:"Copy everything to another store, of another engine too."`
+	Open    storeOpenCmd    `cmd:"" help:"Let a store be written to again that store copy has left read-only."`
+	Mark    storeMarkCmd    `cmd:"" help:"Say what a store is for: this machine alone (offline, invoke), or a service (serve, Lambda)."`
 }
 
 type storeMarkCmd struct {
@@ -195,5 +196,53 @@ func (c *storeBackupCmd) Run(ctx context.Context, p *process) error {
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s is a copy of a %s database, %s, schema %d, with password hashes: keep it safe\nback up the master key (%s) apart from it: neither is of use without the other\n",
 		c.File, info.Kind, count(info.Users, "user"), info.Schema, key)
+	return err
+}
+
+type storeRestoreCmd struct {
+	File string `arg:"" help:"File that store backup has written. It stays as it is." type:"path"`
+	Yes  bool   `help:"Do not ask."`
+	dataFlags
+}
+
+// Help stands behind the one line of help.
+func (storeRestoreCmd) Help() string {
+	return `Stop the service first. All sessions end, and links and codes in mails and mail that waits are void, so that
+nothing comes back to life that had ended since the backup: everybody logs in again. What is there now is
+kept under another name. The master key has to be the one that the backup was made with.`
+}
+
+func (c *storeRestoreCmd) Run(ctx context.Context, p *process) error {
+	cfg, err := c.config(p.logger())
+	if err != nil {
+		return err
+	}
+	path, ok := cfg.DatabaseFile()
+	if !ok {
+		return usagef("store restore puts back a SQLite database; PostgreSQL and DynamoDB have means of their own, after which latchkey users logout --all ends what has come back to life, see docs/operate.md")
+	}
+	if path == app.Memory {
+		return usagef("%s keeps nothing", app.Memory)
+	}
+	question := fmt.Sprintf("Put %s in the place of the database in %s? What has happened since the backup is lost, and everybody is logged out.", c.File, cfg.Place())
+	if err := p.confirm(c.Yes, question); err != nil {
+		return err
+	}
+	r, err := sqlstore.Restore(ctx, c.File, path, maxTokenTTL)
+	var other *auth.KindError
+	switch {
+	case errors.Is(err, sqlstore.ErrInUse):
+		return fmt.Errorf("nothing was restored: a process works on %s; stop the service, and run this again", cfg.Place())
+	case errors.As(err, &other):
+		return fmt.Errorf("nothing was restored: %s is of a %s store, and %s is %s", c.File, other.Found, cfg.Place(), other.Want)
+	case err != nil:
+		return fmt.Errorf("nothing was restored: %w", err)
+	}
+	fmt.Fprintf(p.stdout, "%s holds what was in %s: %s\nall sessions have ended, and %s and %s are void: everybody logs in again\n",
+		cfg.Place(), c.File, count(r.Users, "user"), count(int(r.Tickets), "mailed link"), count(int(r.Mails), "queued mail"))
+	if r.Aside != "" {
+		fmt.Fprintf(p.stdout, "what was there before is %s: delete it when you do not need it\n", r.Aside)
+	}
+	_, err = fmt.Fprintf(p.stdout, "next: latchkey keys list%s, which needs the master key of the backup; then start the service\n", cfg.Arguments())
 	return err
 }
