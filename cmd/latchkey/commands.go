@@ -83,7 +83,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	cfg := offline.Config{
-		Table: table, Functions: functions, Authorizer: functions["authorizer"], AuthorizerTTL: c.AuthorizerTTL, IdentitySources: sources, TrailingSlash: c.TrailingSlash,
+		Table: table, Functions: functions, Authorizer: functions["authorizer"], Claims: settings.Events.Claims, AuthorizerTTL: c.AuthorizerTTL, IdentitySources: sources, TrailingSlash: c.TrailingSlash,
 		Responses: p.config.responses, CORSOrigins: c.CORSOrigins, CORSHeaders: c.CORSHeaders, Hosts: hostOf(c.PublicURL), Pages: sys.InboxPages(), Log: log,
 	}
 	cfg.Landing = &offline.Landing{Base: srv.URL(), Service: "auth"}
@@ -217,6 +217,13 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	}
 	cfg.Kind = auth.ProductionStore
 	c.httpFlags.fill(&cfg)
+	if c.ForwardAuth != "" {
+		events, err := awslambda.EventSettings(os.Getenv)
+		if err != nil {
+			return err
+		}
+		cfg.Events.Claims = events.Claims
+	}
 	s, err := app.Open(ctx, cfg)
 	if err != nil {
 		return c.explain(err)

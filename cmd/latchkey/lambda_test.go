@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -175,6 +176,38 @@ func TestAuthOnLambda(t *testing.T) {
 	}
 	if n := bytes.Count(log, []byte("LATCHKEY_TRUSTED_PROXIES")); n != 1 {
 		t.Errorf("the log names the number of hops %d times, want once: %s", n, log)
+	}
+}
+
+// TestTokensOfAuthOnLambda: what they tell is said by the file in the zip, or by variables.
+func TestTokensOfAuthOnLambda(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	must(t, data, "", "init")
+	must(t, data, "correct horse battery\n", "users", "add", "ada", "--scope", "self", "--role", "clerk", "--attr", "tenant=ulm", "--password-stdin")
+	zip := t.TempDir()
+	const file = "roles:\n  clerk: [orders:read]\ntoken:\n  claims:\n    tenant: attributes.tenant\n"
+	if err := os.WriteFile(filepath.Join(zip, "latchkey.yaml"), []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		dir string
+		env []string
+	}{
+		"the file":      {zip, nil},
+		"the variables": {t.TempDir(), []string{`LATCHKEY_ROLES={"clerk":["orders:read"]}`, `LATCHKEY_TOKEN_CLAIMS={"tenant":"attributes.tenant"}`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := append(c.env, "_HANDLER=auth", "LATCHKEY_DATA="+data, "LATCHKEY_PUBLIC_URL=https://auth.example.com")
+			got := startBootstrap(t, "latchkey", c.dir, env...).invoke(t, `{"body":"{\"username\":\"ada\",\"password\":\"correct horse battery\"}"}`)
+			parts := strings.Split(member(t, []byte(member(t, got.body, "body")), "token"), ".")
+			if len(parts) != 3 {
+				t.Fatalf("%s %s", got.path, got.body)
+			}
+			claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+			if err != nil || member(t, claims, "scope") != "self orders:read" || member(t, claims, "tenant") != "ulm" {
+				t.Errorf("claims %s, %v", claims, err)
+			}
+		})
 	}
 }
 

@@ -96,7 +96,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(bin, args...)
 	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TOKEN_SECRET", "TOKEN_SECRET_ACCEPT_UNTIL", "LATCHKEY_TOKEN_SOURCES", "APP_NAME", "LATCHKEY_ARGON2", "LATCHKEY_DATA", "LATCHKEY_ADDR",
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TOKEN_SECRET", "TOKEN_SECRET_ACCEPT_UNTIL", "LATCHKEY_TOKEN_SOURCES", "LATCHKEY_CONTEXT_CLAIMS", "APP_NAME", "LATCHKEY_ARGON2", "LATCHKEY_DATA", "LATCHKEY_ADDR",
 		"LATCHKEY_MASTER_KEY", "LATCHKEY_MAIL_URL", "LATCHKEY_SMTP_URL", "LATCHKEY_CORS_ORIGINS", "LATCHKEY_ISSUER", "LATCHKEY_SIGNING_ALG", "LATCHKEY_REVOCATION_KEY", "GOCOVERDIR", "GORACE"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)

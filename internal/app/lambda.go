@@ -195,7 +195,7 @@ func (s *System) ForwardAuth(proxy forwardauth.Proxy, peers []netip.Prefix, tabl
 	if err != nil {
 		return nil, err
 	}
-	return forwardauth.New(forwardauth.Config{Authorizer: a, Proxy: proxy, Peers: peers, Log: s.cfg.Log}, next)
+	return forwardauth.New(forwardauth.Config{Authorizer: a, Proxy: proxy, Claims: s.cfg.Events.Claims, Peers: peers, Log: s.cfg.Log}, next)
 }
 
 // Reroute is the configuration of the local gateway with another table and other

@@ -51,6 +51,9 @@ type Authorizer interface {
 type Config struct {
 	Authorizer Authorizer // required
 	Proxy      Proxy      // required
+	// Claims are those that the Authorizer tells of a principal; nil: no more than every
+	// server behind is told.
+	Claims []gateway.ContextClaim
 	// Peers may ask. Others are told what they would be without this package.
 	Peers []netip.Prefix
 	Log   *slog.Logger // required
@@ -178,7 +181,7 @@ func (h *handler) decide(w http.ResponseWriter, r *http.Request, a asked) {
 	values, err := h.Authorizer.AuthorizeRequest(r.Context(), credential, a.method, a.path)
 	var headers map[string]string
 	if err == nil {
-		headers, err = gateway.IdentityHeaders(func(name string) string {
+		headers, err = gateway.IdentityHeaders(h.Claims, func(name string) string {
 			for _, v := range values {
 				if v.Name == name {
 					return v.Value

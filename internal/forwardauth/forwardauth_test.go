@@ -148,6 +148,31 @@ func TestIdentityHeadersAreAlwaysThere(t *testing.T) {
 	}
 }
 
+// TestChosenClaimsAreHeaders, which are there and empty where the token has none.
+func TestChosenClaimsAreHeaders(t *testing.T) {
+	issuer := latchkeytest.NewIssuer(t)
+	claims, err := gateway.ParseContextClaims("sub,payload,jti=token_id,tenant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: issuer.Verifier(), Table: table(t), EventConfig: gateway.EventConfig{Claims: claims}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(Config{Authorizer: a, Proxy: Nginx, Claims: claims, Peers: LoopbackPeers, Log: slog.New(slog.DiscardHandler)}, http.NotFoundHandler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := answer(h, question(Nginx, "GET", "/orders/1", "Authorization", "Bearer "+issuer.Token("ada", "a b"))).Header
+	if id := got.Get("X-Latchkey-Token-Id"); got.Get("X-Latchkey-Sub") != "ada" || id == "" || cmp.Diff([]string{""}, got["X-Latchkey-Tenant"]) != "" || got["X-Latchkey-Payload"] != nil {
+		t.Errorf("headers %v", got)
+	}
+	got = answer(h, question(Nginx, "GET", "/health")).Header
+	if cmp.Diff([]string{""}, got["X-Latchkey-Tenant"]) != "" || cmp.Diff([]string{""}, got["X-Latchkey-Token-Id"]) != "" {
+		t.Errorf("public route: headers %v", got)
+	}
+}
+
 func TestStrangersMayNotAsk(t *testing.T) {
 	h := door(t, Nginx, authorizer(t, latchkeytest.NewIssuer(t)))
 	for address, status := range map[string]int{

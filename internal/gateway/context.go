@@ -36,7 +36,8 @@ func ParseContextClaims(list string) ([]ContextClaim, error) {
 		if err != nil {
 			return nil, fmt.Errorf("context claim %q: %w", strings.TrimSpace(text), err)
 		}
-		if slices.ContainsFunc(claims, func(o ContextClaim) bool { return o.Name == c.Name }) {
+		// Integrations make headers of them, whose names do not mind the case.
+		if slices.ContainsFunc(claims, func(o ContextClaim) bool { return strings.EqualFold(o.Name, c.Name) }) {
 			return nil, fmt.Errorf("context claim %q: the name stands twice", c.Name)
 		}
 		if slices.ContainsFunc(claims, func(o ContextClaim) bool { return o.Claim == c.Claim }) {

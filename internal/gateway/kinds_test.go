@@ -619,6 +619,7 @@ func TestContextClaims(t *testing.T) {
 		"sub=principalId":                "API Gateway uses the name itself",
 		"x=integrationLatency":           "API Gateway uses the name itself",
 		"sub,email=sub":                  "the name stands twice",
+		"tenant,plan=Tenant":             "the name stands twice",
 		"sub,sub=id":                     "the claim stands twice",
 	} {
 		if got, err := gateway.ParseContextClaims(list); err == nil || !strings.Contains(err.Error(), says) {

@@ -148,7 +148,7 @@ type exchangeKey struct{}
 
 // forward answers with the server that the route names (HTTP proxy integration).
 func (x *exchange) forward(upstream http.Handler) {
-	identity, err := gateway.IdentityHeaders(x.auth.text)
+	identity, err := gateway.IdentityHeaders(x.Claims, x.auth.text)
 	if err != nil {
 		x.fail(gateway.IntegrationFailure, err)
 		return

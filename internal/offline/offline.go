@@ -62,6 +62,9 @@ type Config struct {
 	Table      *gateway.Table              // required
 	Functions  map[string]gateway.Function // by the names that routes lead to
 	Authorizer gateway.Function            // required; answers events of REST APIs
+	// Claims are those that the Authorizer is configured to tell of a principal, each in a
+	// header for servers behind; nil: no more than all of them are told.
+	Claims []gateway.ContextClaim
 	// IdentitySources make the authorizer one of type REQUEST, whose answers are kept
 	// by their values. Nil: it is of type TOKEN, by the Authorization header.
 	IdentitySources []IdentitySource

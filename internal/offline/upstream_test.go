@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,6 +105,36 @@ func TestUpstreamLearnsWhoCalls(t *testing.T) {
 	// A value that would end its header line fails closed.
 	hostile := a.mint(map[string]any{"username": "a\r\nX-Admin: 1"})
 	a.signedIn(t, "GET", "/private/x", hostile).wants(t, 502, badGateway, "InternalServerErrorException")
+}
+
+// TestUpstreamLearnsChosenClaims: each in a header of its own, under the name that is
+// chosen for it; the payload in none.
+func TestUpstreamLearnsChosenClaims(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(mirror))
+	t.Cleanup(up.Close)
+	claims, err := gateway.ParseContextClaims("sub,payload,https://example.com/tenant=tenant_id,roles,plan=PLAN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := behindURL(t, up.URL, func(cfg *offline.Config) {
+		cfg.Claims = claims
+		cfg.Authorizer = newClock().authorizer(t, cfg.Table, cfg.Log, &atomic.Int64{}, gateway.EventConfig{Claims: claims})
+	})
+	token := a.mint(map[string]any{"scope": "x", "https://example.com/tenant": "Ulm\n1", "roles": []string{"clerk", "chief"}, "plan": 7})
+	forged := []string{"X-Latchkey-Tenant-Id: bonn", "x_latchkey_plan: 8", "X-Latchkey-Other: x"}
+	want := []string{
+		"X-Latchkey-Plan: 7", `X-Latchkey-Roles: ["clerk","chief"]`, "X-Latchkey-Scope:", "X-Latchkey-Sub: user-1", "X-Latchkey-Tenant-Id: Ulm 1", "X-Latchkey-Username:",
+	}
+	if diff := cmp.Diff(want, identity(a.signedIn(t, "GET", "/private/x", token, forged...).body)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	nobody := []string{"X-Latchkey-Plan:", "X-Latchkey-Roles:", "X-Latchkey-Scope:", "X-Latchkey-Sub:", "X-Latchkey-Tenant-Id:", "X-Latchkey-Username:"}
+	if diff := cmp.Diff(nobody, identity(a.do(t, "GET", "/public/x", forged...).body)); diff != "" {
+		t.Errorf("public (-want +got):\n%s", diff)
+	}
+	// What would arrive as another value fails closed.
+	blank := a.mint(map[string]any{"plan": "pro "})
+	a.signedIn(t, "GET", "/private/x", blank).wants(t, 502, badGateway, "InternalServerErrorException")
 }
 
 // A server that believes what proxies write would serve another request than the
