@@ -100,10 +100,12 @@ func TestImportHintsWork(t *testing.T) {
 "passwordHash":"lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==","salt":"42xEC+ixf3L2lw=="}`
 	const firebase = "$firebase-scrypt$ln=14,r=8,sep=Bw,key=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA" +
 		"$42xEC+ixf3L2lw$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ"
+	const keycloakKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	const keycloak = "$pbkdf2-sha256$1000$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	const bcrypt = "$2b$05$EZMWh24vqxuszJyMf2r3Ju5ShgFjV73w8dxkULtO52Ue3gE91M1ue"
 	for name, c := range map[string]struct {
 		file string
-		want []string // id, address, whether it is proved, hash, attributes
+		want []string // id, address, whether it is proved, hash, attributes, roles
 	}{
 		"Firebase": {`{"users": [` + user + `,{"localId":"fb2","email":"fb2@example.com","emailVerified":false,"disabled":true,"providerUserInfo":[{"rawId":"1"}]}]}`,
 			[]string{"fb1 fb1@example.com true " + firebase + " map[plan:pro seats:7 teams:a,b]", "fb2 fb2@example.com false  map[]"}},
@@ -111,6 +113,11 @@ func TestImportHintsWork(t *testing.T) {
 		"Auth0": {`{"_id":{"$oid":"60425d"},"email_verified":false,"email":"a@example.com","passwordHash":"` + bcrypt + `","tenant":"dev"}
 {"user_id":"auth0|2","email_verified":true,"email":"b@example.com","name":"B","created_at":"2021-03-05T16:33:40.000Z","logins_count":3}`,
 			[]string{"auth0|60425d a@example.com false " + bcrypt + " map[]", "auth0|2 b@example.com true  map[]"}},
+		"Keycloak": {`{"realm":"shop","users":[
+{"id":"k1","username":"k","email":"k@example.com","emailVerified":true,"firstName":"K","enabled":true,"createdTimestamp":1500000000123,"realmRoles":["clerk","chief"],"attributes":{"tenant":["ulm"],"teams":["a","b"]},
+"credentials":[{"type":"otp","secretData":"{}"},{"type":"password","secretData":"{\"value\":\"` + keycloakKey + `\",\"salt\":\"AAAAAAAAAAAAAAAAAAAAAA==\"}","credentialData":"{\"hashIterations\":1000,\"algorithm\":\"pbkdf2-sha256\"}"}]},
+{"id":"k2","username":"service","enabled":false}]}`,
+			[]string{"k1 k@example.com true " + keycloak + " map[teams:a,b tenant:ulm]clerk,chief", "k2  false  map[]"}},
 		"an array":         {`[{"id":"1","email":"c@example.com"}]`, []string{"1 c@example.com true  map[]"}},
 		"an object":        {`{"users":[{"id":"1","email":"c@example.com"}]}`, []string{"1 c@example.com true  map[]"}},
 		"in several lines": {"{\n\"id\":\"1\",\n\"email\":\"c@example.com\"\n}", []string{"1 c@example.com true  map[]"}},
@@ -144,7 +151,7 @@ func TestImportHintsWork(t *testing.T) {
 				if row.Refused != nil {
 					t.Errorf("line %d: %v", row.Line, row.Refused)
 				}
-				got = append(got, fmt.Sprint(row.Record.ID, " ", row.Record.Email, " ", !row.Record.EmailUnverified, " ", row.Record.PasswordHash, " ", row.Record.Attributes))
+				got = append(got, fmt.Sprint(row.Record.ID, " ", row.Record.Email, " ", !row.Record.EmailUnverified, " ", row.Record.PasswordHash, " ", row.Record.Attributes, strings.Join(row.Record.Roles, ",")))
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("users (-want +got):\n%s", diff)

@@ -140,6 +140,11 @@ const (
 		`jq -c '(.users // [.])[] | {id: .localId, email, email_verified: (.emailVerified // false), name: .displayName, disabled, ` +
 		`attributes: ((.customAttributes // "{}") | fromjson | map_values(if type == "array" then map(tostring) | join(",") else . end)), ` +
 		`password_hash: (if .passwordHash then "$firebase-scrypt$ln=14,r=8,sep=Bw==,key=SIGNER_KEY$" + .salt + "$" + .passwordHash else null end)}' FILE`
+	hintKeycloak = `the file is an export of Keycloak; write a line for each user: ` +
+		`jq -c '(.users // [.])[] | ([.credentials[]? | select(.type == "password")][0] // {}) as $p | ` +
+		`{id, username, email, email_verified: (.emailVerified // false), name: ([.firstName, .lastName] | map(select(. != null)) | join(" ")), disabled: (.enabled == false), ` +
+		`created_at: (if .createdTimestamp then (.createdTimestamp / 1000 | floor | todate) else null end), roles: (.realmRoles // []), ` +
+		`attributes: ((.attributes // {}) | map_values(join(","))), secretData: $p.secretData, credentialData: $p.credentialData}' FILE`
 	hintAuth0 = `the file is an export of Auth0; write a line for each user: ` +
 		`jq -c '{id: (.user_id // "auth0|" + ._id["$oid"]), username, email, email_verified: (.email_verified // false), name, created_at, password_hash: .passwordHash}' FILE`
 )
@@ -147,6 +152,7 @@ const (
 var (
 	usersObject = regexp.MustCompile(`^\{\s*"users"\s*:\s*\[`)
 	ofFirebase  = regexp.MustCompile(`"localId"\s*:`)
+	ofKeycloak  = regexp.MustCompile(`^\{\s*("id"\s*:\s*"[^"]*"\s*,\s*)?"realm"\s*:`)
 	ofAuth0     = regexp.MustCompile(`"(_id|passwordHash|password_set_date)"\s*:|"user_id"\s*:\s*"[a-z0-9-]+\|`)
 )
 
@@ -161,6 +167,8 @@ func importHint(start []byte) error {
 		return errors.New(hintArray)
 	case usersObject.Match(start) && ofFirebase.Match(start), ofFirebase.Match(first):
 		return errors.New(hintFirebase)
+	case ofKeycloak.Match(start):
+		return errors.New(hintKeycloak)
 	case usersObject.Match(start):
 		return errors.New(hintObject)
 	case ofAuth0.Match(first):

@@ -194,7 +194,7 @@ func TestMembersThatNobodyMaySet(t *testing.T) {
 	f := mailFixture(t)
 	token := f.token()
 	for _, member := range []string{
-		`"verified":"true"`, `"email_verified":true`, `"role":"admin"`, `"scope":"admin"`, `"id":"u1"`, `"username":"ada"`, `"disabled":false`, `"Email":"x@example.com"`,
+		`"verified":"true"`, `"email_verified":true`, `"role":"admin"`, `"roles":["admin"]`, `"attributes":{"tenant":"ulm"}`, `"scope":"admin"`, `"id":"u1"`, `"username":"ada"`, `"disabled":false`, `"Email":"x@example.com"`,
 	} {
 		name, _, _ := strings.Cut(strings.TrimPrefix(member, `"`), `"`)
 		answers := map[string]answer{
@@ -215,6 +215,9 @@ func TestMembersThatNobodyMaySet(t *testing.T) {
 	f.decode(f.get("/me", bearer(token)), &me)
 	if me["name"] != "Ada L." || me["scope"] != "read write" || len(f.mails()) != 0 {
 		t.Errorf("me is %v", me)
+	}
+	if u, err := f.store.User(t.Context(), "u1"); err != nil || len(u.Roles) != 0 || len(u.Attributes) != 0 {
+		t.Errorf("the user has %v, %v; %v", u.Roles, u.Attributes, err)
 	}
 }
 
