@@ -52,7 +52,7 @@ func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
 			return err
 		}
 		p.warnRoles(u)
-		return p.showUser(u, c.JSON, "updated; access tokens issued before say at authorizers what they say until they expire")
+		return p.showUser(u, c.JSON, "updated; the next access token says so")
 	})
 }
 
