@@ -75,10 +75,13 @@ func (p *Program) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Try runs a command, and returns its exit status and all it says.
+// Try runs a command, and returns its exit status and all it says. One that does not end,
+// as a server that should have refused to start, is killed after a while.
 func (p *Program) Try(t testing.TB, stdin string, args ...string) (int, string) {
 	t.Helper()
-	cmd := p.command(t.Context(), args...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := p.command(ctx, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	said, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {

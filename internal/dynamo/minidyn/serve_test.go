@@ -133,6 +133,9 @@ func TestEventsAreKeptAsLongAsIsSet(t *testing.T) {
 	var kept []int64 // days
 	for _, it := range table.Items {
 		if strings.HasPrefix(*it["PK"].S, "events#") {
+			if it["Expiry"].N == nil {
+				t.Fatalf("an event is kept for ever: %s", *it["SK"].S)
+			}
 			expiry, err := strconv.ParseInt(*it["Expiry"].N, 10, 64)
 			if err != nil {
 				t.Fatal(err)
