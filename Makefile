@@ -60,11 +60,14 @@ trials: ## all of these and faults, floods, timing, in full; minutes
 	$(TRIAL) '^TestTrial'
 	$(GO) test ./internal/gateway -timeout 60m -trial=full
 
+# The authorizer that fetches, without HTTP/2, which it has no use for.
+REMOTE = remote,nethttpomithttp2
 lambda: ## bootstraps for AWS Lambda in dist/
 	@mkdir -p dist
 	@for arch in arm64 amd64; do \
-	  for name in latchkey authorizer; do \
-	    GOARCH=$$arch $(LAMBDA) -o dist/$$name-$$arch/bootstrap ./cmd/$$name && \
+	  for name in latchkey authorizer authorizer-remote; do \
+	    tags=; case $$name in *-remote) tags=$(REMOTE);; esac; \
+	    GOARCH=$$arch $(LAMBDA) -tags "$$tags" -o dist/$$name-$$arch/bootstrap ./cmd/$${name%-remote} && \
 	    $(GO) run ./internal/lambdazip dist/$$name-$$arch.zip dist/$$name-$$arch/bootstrap && \
 	    ls -l dist/$$name-$$arch.zip || exit 1; \
 	  done; \

@@ -51,6 +51,7 @@ var floors = map[string][]string{
 	// Floor 1
 	"internal/auth":    {".", "revocation", "internal/identifier", "internal/limit", "internal/outbox", "internal/password", "internal/strictjson"},
 	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
+	"internal/issuers": {".", "internal/strictjson"},
 	"internal/keyring": {".", "internal/strictjson"},
 	// transfer stands on the two, and stores on it.
 	"internal/transfer": {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox"},
@@ -68,21 +69,22 @@ var floors = map[string][]string{
 	"internal/forwardauth":    {".", "httpauth", "internal/gateway"},
 	"internal/apidoc":         {"internal/gateway"},
 	"internal/offline":        {"internal/cors", "internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},
-	"internal/awslambda":      {".", "internal/gateway", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
+	"internal/issuers/remote": {".", "internal/issuers", "jwks"},
+	"internal/awslambda":      {".", "internal/gateway", "internal/issuers", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
 	"latchkeytest":            {"."},
 	// Floor 3
-	"internal/app": {".", "revocation", "internal/auth", "internal/awsaccess", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/keyring", "internal/limit",
+	"internal/app": {".", "revocation", "internal/auth", "internal/awsaccess", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring", "internal/limit",
 		"internal/mailer", "internal/masterkey", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/storecheck", "internal/textfile", "internal/transfer", "internal/weaksecret", "internal/web"},
 	// Floor 4
 	"internal/lambdazip": {},
-	"cmd/authorizer":     {"internal/awslambda", "internal/gateway"},
-	"cmd/latchkey": {".", "revocation", "internal/apidoc", "internal/app", "internal/auth", "internal/awslambda", "internal/forwardauth", "internal/gateway", "internal/hashworker", "internal/keyring",
+	"cmd/authorizer":     {"internal/awslambda", "internal/gateway", "internal/issuers", "internal/issuers/remote"},
+	"cmd/latchkey": {".", "revocation", "internal/apidoc", "internal/app", "internal/auth", "internal/awslambda", "internal/forwardauth", "internal/gateway", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring",
 		"internal/offline", "internal/password", "internal/password/passhash", "internal/setting", "internal/sqlstore", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/transfer", "internal/userimport", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean
 // bootstrap are built from, and small ones that need nothing else.
-var standardOnly = []string{".", "httpauth", "jwks", "latchkeytest", "revocation", "revocation/feed", "internal/limit", "internal/outbox", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "cmd/authorizer"}
+var standardOnly = []string{".", "httpauth", "jwks", "latchkeytest", "revocation", "revocation/feed", "internal/limit", "internal/outbox", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "internal/issuers", "internal/issuers/remote", "cmd/authorizer"}
 
 func TestImportsGoDownward(t *testing.T) {
 	for dir, imports := range houseImports(t) {

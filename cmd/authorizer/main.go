@@ -21,7 +21,7 @@ func main() {
 		if err != nil {
 			return nil, err
 		}
-		authorizer, err := awslambda.Authorizer(os.Getenv, log)
+		authorizer, err := awslambda.Authorizer(os.Getenv, log, remote)
 		if err != nil {
 			return nil, err
 		}

@@ -69,6 +69,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
+	settings.OtherIssuers = p.config.issuers
 	sys, err := app.OpenDemo(ctx, settings, srv.URL())
 	if err != nil {
 		return c.explain(err)
@@ -100,7 +101,7 @@ func (c *offlineCmd) Run(ctx context.Context, p *process) error {
 		if err != nil {
 			return err
 		}
-		next, err := sys.Reroute(cfg, table, changed.responses, p.authorizerLog(log))
+		next, err := sys.Reroute(cfg, table, changed.issuers, changed.responses, p.authorizerLog(log))
 		if err != nil {
 			return err
 		}
@@ -215,7 +216,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	cfg.Kind = auth.ProductionStore
+	cfg.Kind, cfg.OtherIssuers = auth.ProductionStore, p.config.issuers
 	c.httpFlags.fill(&cfg)
 	if c.ForwardAuth != "" {
 		events, err := awslambda.EventSettings(os.Getenv)

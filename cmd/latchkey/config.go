@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/issuers"
 	"github.com/latchkey-auth/latchkey/internal/setting"
 	"github.com/latchkey-auth/latchkey/internal/suggest"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
@@ -35,7 +36,8 @@ type fileConfig struct {
 	named     string // where the file is looked for
 	doc       []byte // as it is in the file
 	settings  map[string]string
-	routes    []gateway.Route // nil: none are declared
+	routes    []gateway.Route  // nil: none are declared
+	issuers   []issuers.Issuer // beside latchkey itself
 	responses map[gateway.ResponseType]gateway.Response
 }
 
@@ -189,6 +191,7 @@ func parseConfig(doc []byte) (fileConfig, error) {
 	c := fileConfig{settings: make(map[string]string)}
 	var file struct {
 		Routes    []yamlRoute                           `yaml:"routes"`
+		Issuers   []yamlIssuer                          `yaml:"issuers"`
 		Responses map[gateway.ResponseType]yamlResponse `yaml:"gateway-responses"`
 		Roles     yaml.Node                             `yaml:"roles"`
 		Token     yamlToken                             `yaml:"token"`
@@ -204,7 +207,7 @@ func parseConfig(doc []byte) (fileConfig, error) {
 	}
 	for name, node := range file.Settings {
 		if !slices.Contains(fileSettings, name) {
-			return c, fmt.Errorf("line %d: unknown setting %q%s", node.Line, name, knownMembers(name, append([]string{"routes", "gateway-responses", "roles", "token"}, fileSettings...)))
+			return c, fmt.Errorf("line %d: unknown setting %q%s", node.Line, name, knownMembers(name, append([]string{"routes", "issuers", "gateway-responses", "roles", "token"}, fileSettings...)))
 		}
 		value, err := settingText(&node)
 		if err != nil {
@@ -228,6 +231,16 @@ func parseConfig(doc []byte) (fileConfig, error) {
 			return c, err
 		}
 		c.routes = append(c.routes, routes...)
+	}
+	for _, i := range file.Issuers {
+		one, err := i.issuer()
+		if err != nil {
+			return c, fmt.Errorf("issuer %q: %w", i.Name, err)
+		}
+		c.issuers = append(c.issuers, one)
+	}
+	if err := errors.Join(issuers.Check(c.issuers), c.checkIssuers()); err != nil {
+		return c, err
 	}
 	overrides := make(map[gateway.ResponseType]gateway.Response)
 	for t, r := range file.Responses {
@@ -256,7 +269,7 @@ func knownMembers(name string, known []string) string {
 // yamlMembers are the members of our types in the file.
 var yamlMembers = map[string][]string{
 	"yamlRoute":    {"route", "public", "scopes", "roles", "issuers", "max_auth_age", "acr", "amr", "to"},
-	"yamlResponse": {"status", "headers", "body"}, "yamlToken": {"claims", "username"},
+	"yamlResponse": {"status", "headers", "body"}, "yamlToken": {"claims", "username"}, "yamlIssuer": yamlIssuerMembers,
 }
 
 var unknownMember = regexp.MustCompile(`field (\S+) not found in type main\.(\w+)`)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/issuers"
+	"github.com/latchkey-auth/latchkey/internal/issuers/remote"
 	"github.com/latchkey-auth/latchkey/internal/offline"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
@@ -43,6 +46,7 @@ func (c *invokeCmd) Run(ctx context.Context, p *process) error {
 	if settings.Events, err = awslambda.EventSettings(os.Getenv); err != nil {
 		return err
 	}
+	settings.OtherIssuers = p.config.issuers
 	sys, err := app.OpenDemo(ctx, settings, "http://127.0.0.1:4000")
 	if err != nil {
 		return c.explain(err)
@@ -124,7 +128,7 @@ func (c *lambdaCmd) function(ctx context.Context, p *process, name string) (gate
 	}
 	switch name {
 	case "authorizer":
-		a, err := awslambda.Authorizer(os.Getenv, p.logger())
+		a, err := awslambda.Authorizer(os.Getenv, p.logger(), awslambda.Remote{Keys: func(log *slog.Logger) issuers.KeySource { return remote.Keys(log, true) }})
 		if err != nil {
 			return nil, err
 		}

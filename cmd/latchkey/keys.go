@@ -14,6 +14,8 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/issuers"
+	"github.com/latchkey-auth/latchkey/internal/issuers/remote"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/setting"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
@@ -284,6 +286,10 @@ func (c *verifierFlags) verifier(ctx context.Context, p *process) (*latchkey.Ver
 	none := func() {}
 	issuer := cmp.Or(c.Issuer, c.PublicURL)
 	cfg := latchkey.Config{Issuer: issuer, Audience: cmp.Or(c.Audience, issuer), CacheSize: -1}
+	var err error
+	if cfg.Issuers, err = issuers.Verified(p.config.issuers, remote.Keys(p.logger(), true)); err != nil {
+		return nil, none, err
+	}
 	variable := c.SecretEnv
 	if variable == "" && c.JWKS == "" && compatible() {
 		variable = awslambda.EnvSecret
@@ -308,6 +314,10 @@ func (c *verifierFlags) verifier(ctx context.Context, p *process) (*latchkey.Ver
 			return nil, none, err
 		}
 		v, err := latchkey.New(cfg)
+		return v, none, err
+	}
+	if issuer == "" && len(cfg.Issuers) > 0 && c.JWKS == "" {
+		v, err := latchkey.New(latchkey.Config{Issuers: cfg.Issuers, CacheSize: -1})
 		return v, none, err
 	}
 	if issuer == "" {

@@ -26,8 +26,8 @@ var buildBootstraps = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bootstraps = dir
-	for _, name := range []string{"latchkey", "authorizer"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), "../"+name)
+	for name, tags := range map[string]string{"latchkey": "", "authorizer": "", "authorizer-remote": "remote,nethttpomithttp2"} {
+		cmd := exec.Command("go", "build", "-trimpath", "-tags", tags, "-ldflags", "-s -w", "-o", filepath.Join(dir, name), "../"+strings.TrimSuffix(name, "-remote"))
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("building %s: %w\n%s", name, err, out)

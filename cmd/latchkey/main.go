@@ -49,6 +49,7 @@ type cli struct {
 	Keys     keysCmd     `cmd:"" help:"List, rotate, import and export signing keys."`
 	Events   eventsCmd   `cmd:"" help:"Show the audit trail: who attempted what, and how it ended."`
 	Store    storeCmd    `cmd:"" help:"Check, back up and copy the store; say what it is for."`
+	Issuer   issuerCmd   `cmd:"" help:"Take tokens of other issuers: add, list and remove them, write them for the authorizer on Lambda."`
 	Routes   routesCmd   `cmd:"" help:"Check the route table, explain a decision, compile the table for the authorizer on Lambda."`
 	Token    tokenCmd    `cmd:"" help:"Look into tokens."`
 	Maintain maintainCmd `cmd:"" help:"Deliver due mail and purge, once: for a timer, where the service runs on Lambda alone."`

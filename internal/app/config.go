@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/issuers"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/redact"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
@@ -107,6 +108,10 @@ type Config struct {
 	// Revocations say how the authorizer of Functions learns of tokens that end before
 	// they expire. Its source is the service.
 	Revocations revocation.Config
+
+	// OtherIssuers are those whose tokens the authorizer of Functions and the one of
+	// ForwardAuth take beside the service's own.
+	OtherIssuers []issuers.Issuer
 
 	// Events is what the authorizer of Functions reads and answers events by.
 	Events gateway.EventConfig

@@ -7,13 +7,17 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"time"
 
+	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/forwardauth"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
+	"github.com/latchkey-auth/latchkey/internal/issuers"
+	"github.com/latchkey-auth/latchkey/internal/issuers/remote"
 	"github.com/latchkey-auth/latchkey/internal/offline"
 )
 
@@ -161,7 +165,7 @@ func authFunction(h http.Handler, cfg proxy.Config) gateway.Function {
 // Functions are the system's Lambda functions behind the local gateway, by their
 // names. The log is for why tokens are refused; nil writes nothing.
 func (s *System) Functions(table *gateway.Table, log *slog.Logger) (map[string]gateway.Function, error) {
-	authorizer, err := s.authorizer(table, log)
+	authorizer, err := s.authorizer(table, s.cfg.OtherIssuers, log)
 	if err != nil {
 		return nil, err
 	}
@@ -177,31 +181,56 @@ func (s *System) Functions(table *gateway.Table, log *slog.Logger) (map[string]g
 	return functions, nil
 }
 
-func (s *System) authorizer(table *gateway.Table, log *slog.Logger) (gateway.Function, error) {
-	a, err := s.newAuthorizer(table, log)
+func (s *System) authorizer(table *gateway.Table, others []issuers.Issuer, log *slog.Logger) (gateway.Function, error) {
+	a, err := s.newAuthorizer(table, others, log)
 	if err != nil {
 		return nil, err
 	}
 	return a.Handle, nil
 }
 
-func (s *System) newAuthorizer(table *gateway.Table, log *slog.Logger) (*gateway.Authorizer, error) {
-	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: s.Verifier, Table: table, Log: log, Revocations: s.Revocations, EventConfig: s.cfg.Events})
+func (s *System) newAuthorizer(table *gateway.Table, others []issuers.Issuer, log *slog.Logger) (*gateway.Authorizer, error) {
+	verifier, err := s.verifierBeside(others)
+	if err != nil {
+		return nil, err
+	}
+	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Issuers: issuers.Names(others, true), Log: log, Revocations: s.Revocations, EventConfig: s.cfg.Events})
+}
+
+// verifierBeside takes tokens of other issuers beside those of the service, which never
+// takes them itself. Key sets that were fetched are kept until the issuers change.
+func (s *System) verifierBeside(others []issuers.Issuer) (*latchkey.Verifier, error) {
+	if len(others) == 0 {
+		return s.Verifier, nil
+	}
+	if s.beside != nil && reflect.DeepEqual(s.others, others) {
+		return s.beside, nil
+	}
+	verified, err := issuers.Verified(others, remote.Keys(s.cfg.Log, false))
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := s.verifier(verified)
+	if err != nil {
+		return nil, err
+	}
+	s.beside, s.others = verifier, others
+	return verifier, nil
 }
 
 // ForwardAuth has proxies ask the service about requests, beside what it answers itself.
 func (s *System) ForwardAuth(proxy forwardauth.Proxy, peers []netip.Prefix, table *gateway.Table, next http.Handler) (http.Handler, error) {
-	a, err := s.newAuthorizer(table, s.cfg.Log)
+	a, err := s.newAuthorizer(table, s.cfg.OtherIssuers, s.cfg.Log)
 	if err != nil {
 		return nil, err
 	}
 	return forwardauth.New(forwardauth.Config{Authorizer: a, Proxy: proxy, Claims: s.cfg.Events.Claims, Peers: peers, Log: s.cfg.Log}, next)
 }
 
-// Reroute is the configuration of the local gateway with another table and other
-// responses. Everything else stays.
-func (s *System) Reroute(cfg offline.Config, table *gateway.Table, responses map[gateway.ResponseType]gateway.Response, log *slog.Logger) (offline.Config, error) {
-	authorizer, err := s.authorizer(table, log)
+// Reroute is the configuration of the local gateway with another table, other
+// issuers and other responses. Everything else stays.
+func (s *System) Reroute(cfg offline.Config, table *gateway.Table, others []issuers.Issuer, responses map[gateway.ResponseType]gateway.Response, log *slog.Logger) (offline.Config, error) {
+	authorizer, err := s.authorizer(table, others, log)
 	if err != nil {
 		return cfg, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
+	"github.com/latchkey-auth/latchkey/internal/issuers"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/password"
@@ -31,6 +32,10 @@ type System struct {
 	Revocations *revocation.Follower
 
 	jwks func(context.Context) []byte
+
+	verifier func(others []latchkey.Issuer) (*latchkey.Verifier, error)
+	beside   *latchkey.Verifier // of the others; nil: none was made yet. Functions and Reroute are not called at once.
+	others   []issuers.Issuer
 }
 
 // NewHasher returns a hasher that may use every core.
@@ -92,11 +97,13 @@ func (s *Storage) Build(base string) (*System, error) {
 		cfg.Legacy, cfg.Signer = true, keyring.Secret(c.TokenSecret)
 		cfg.Issuer, cfg.Audience = c.Issuer, c.Audience
 		sys.jwks = func(context.Context) []byte { return []byte(`{"keys":[]}`) }
-		sys.Verifier, err = c.secretVerifier()
+		sys.verifier = c.secretVerifier
 	} else {
-		sys.Verifier, err = c.keyVerifier(s.Keyring, issuer, audience)
+		sys.verifier = func(others []latchkey.Issuer) (*latchkey.Verifier, error) {
+			return c.keyVerifier(s.Keyring, issuer, audience, others)
+		}
 	}
-	if err != nil {
+	if sys.Verifier, err = sys.verifier(nil); err != nil {
 		return nil, err
 	}
 	if sys.Service, err = auth.New(cfg); err != nil {
@@ -109,8 +116,8 @@ func (s *Storage) Build(base string) (*System, error) {
 
 // keyVerifier is for tokens of the keys, and while a system moves to them for those
 // of its old secret too.
-func (c Config) keyVerifier(keys latchkey.KeySet, issuer, audience string) (*latchkey.Verifier, error) {
-	cfg := latchkey.Config{Keys: keys, Issuer: issuer, Audience: audience}
+func (c Config) keyVerifier(keys latchkey.KeySet, issuer, audience string, others []latchkey.Issuer) (*latchkey.Verifier, error) {
+	cfg := latchkey.Config{Keys: keys, Issuer: issuer, Audience: audience, Issuers: others}
 	if c.TokenSecret != "" {
 		var err error
 		if cfg.OldKeys, err = c.secretKeys(); err != nil {
@@ -124,12 +131,12 @@ func (c Config) keyVerifier(keys latchkey.KeySet, issuer, audience string) (*lat
 	return latchkey.New(cfg)
 }
 
-func (c Config) secretVerifier() (*latchkey.Verifier, error) {
+func (c Config) secretVerifier(others []latchkey.Issuer) (*latchkey.Verifier, error) {
 	keys, err := c.secretKeys()
 	if err != nil {
 		return nil, err
 	}
-	return latchkey.New(latchkey.Config{Keys: keys, Issuer: c.Issuer, Audience: c.Audience, Legacy: true})
+	return latchkey.New(latchkey.Config{Keys: keys, Issuer: c.Issuer, Audience: c.Audience, Legacy: true, Issuers: others})
 }
 
 // secretKeys are for TokenSecret. A weak one is taken where this machine alone can

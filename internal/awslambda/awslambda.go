@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/issuers"
 	"github.com/latchkey-auth/latchkey/internal/setting"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
@@ -27,6 +30,7 @@ const (
 	EnvIssuer   = "LATCHKEY_ISSUER"
 	EnvAudience = "LATCHKEY_AUDIENCE"
 	EnvRoutes   = "LATCHKEY_ROUTES_FILE"
+	EnvIssuers  = "LATCHKEY_ISSUERS_FILE"
 	EnvLevel    = "LATCHKEY_LOG_LEVEL"
 	EnvAppName  = "APP_NAME"
 
@@ -42,12 +46,23 @@ const (
 	EnvContextClaims    = "LATCHKEY_CONTEXT_CLAIMS"
 	EnvHTTPAPIResponses = "LATCHKEY_HTTP_API_RESPONSES"
 	EnvWebSocketScopes  = "LATCHKEY_WEBSOCKET_SCOPES"
+	EnvWebSocketIssuers = "LATCHKEY_WEBSOCKET_ISSUERS"
 	EnvAppSyncScopes    = "LATCHKEY_APPSYNC_SCOPES"
+	EnvAppSyncIssuers   = "LATCHKEY_APPSYNC_ISSUERS"
 	EnvAppSyncFields    = "LATCHKEY_APPSYNC_FIELDS"
 )
 
+// DefaultIssuers is where other issuers are in the zip, if there are any.
+const DefaultIssuers = "issuers.json"
+
 // DefaultRoutes is where the table is in the zip, relative to its root.
 const DefaultRoutes = "routes.json"
+
+// Remote is what a bootstrap can reach over the network; the zero value is nothing.
+type Remote struct {
+	// Keys makes key sets of other issuers that are fetched; nil: they are pinned.
+	Keys func(*slog.Logger) issuers.KeySource
+}
 
 // NewLogger returns a logger of JSON lines under the service's name. An empty
 // level is info, an empty name latchkey.
@@ -66,16 +81,31 @@ func NewLogger(w io.Writer, name, level string) (*slog.Logger, error) {
 
 // Authorizer builds the authorizer from the environment and the files beside
 // the bootstrap. A nil log hears nothing.
-func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authorizer, error) {
+func Authorizer(getenv func(string) string, log *slog.Logger, remote Remote) (*gateway.Authorizer, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	for _, name := range []string{EnvSecret, EnvUntil, EnvIssuer, EnvAudience, EnvJWKSFile, EnvRoutes} {
+	for _, name := range []string{EnvSecret, EnvUntil, EnvIssuer, EnvAudience, EnvJWKSFile, EnvRoutes, EnvIssuers} {
 		if err := setting.Check(name, getenv(name)); err != nil {
 			return nil, err
 		}
 	}
-	verifier, err := verifier(getenv, log)
+	others, err := otherIssuers(getenv)
+	if err != nil {
+		return nil, err
+	}
+	source := issuers.Pinned
+	if remote.Keys != nil {
+		source = remote.Keys(log)
+	}
+	cfg := latchkey.Config{}
+	if cfg.Issuers, err = issuers.Verified(others, source); err != nil {
+		return nil, err
+	}
+	if err := ownTokens(&cfg, getenv, log); err != nil {
+		return nil, err
+	}
+	verifier, err := latchkey.New(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -95,51 +125,75 @@ func Authorizer(getenv func(string) string, log *slog.Logger) (*gateway.Authoriz
 	if err != nil {
 		return nil, err
 	}
-	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Log: log, EventConfig: events})
+	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Issuers: issuers.Names(others, cfg.Keys != nil), Log: log, EventConfig: events})
 }
 
-func verifier(getenv func(string) string, log *slog.Logger) (*latchkey.Verifier, error) {
-	cfg := latchkey.Config{Issuer: getenv(EnvIssuer), Audience: getenv(EnvAudience)}
+// otherIssuers are those of issuers.json, if it is there.
+func otherIssuers(getenv func(string) string) ([]issuers.Issuer, error) {
+	path := getenv(EnvIssuers)
+	if path == "" {
+		path = DefaultIssuers
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+	}
+	doc, err := textfile.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the issuers: %w; write them with `latchkey issuer compile` and put the file into the zip", err)
+	}
+	list, err := issuers.Parse(doc)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return list, nil
+}
+
+// ownTokens has the verifier take latchkey's own tokens too, or those of the system with
+// a shared secret. Where there are other issuers it needs neither.
+func ownTokens(cfg *latchkey.Config, getenv func(string) string, log *slog.Logger) error {
 	secret := getenv(EnvSecret)
+	if len(cfg.Issuers) > 0 && secret == "" && getenv(EnvJWKS) == "" && getenv(EnvJWKSFile) == "" {
+		if getenv(EnvIssuer) != "" || getenv(EnvAudience) != "" {
+			return errors.New("LATCHKEY_ISSUER or LATCHKEY_AUDIENCE is set, and no keys for latchkey's own tokens: set LATCHKEY_JWKS_FILE, or unset it to take tokens of other issuers alone")
+		}
+		return nil
+	}
+	cfg.Issuer, cfg.Audience = getenv(EnvIssuer), getenv(EnvAudience)
 	until, err := AcceptUntil(getenv(EnvUntil), secret)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if secret != "" && until.IsZero() {
 		if getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" {
-			return nil, errors.New("TOKEN_SECRET and a JWKS are both set: tokens are signed by one or the other; unset one, or set TOKEN_SECRET_ACCEPT_UNTIL to the day until which the secret's tokens are good beside those of the keys")
-		}
-		if cfg.Keys, err = SecretKeys(secret); err != nil {
-			return nil, err
+			return errors.New("TOKEN_SECRET and a JWKS are both set: tokens are signed by one or the other; unset one, or set TOKEN_SECRET_ACCEPT_UNTIL to the day until which the secret's tokens are good beside those of the keys")
 		}
 		cfg.Legacy = true
-		return latchkey.New(cfg)
+		cfg.Keys, err = SecretKeys(secret)
+		return err
 	}
 	doc, source, err := jwks(getenv)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	keys, err := latchkey.ParseJWKS(doc)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", source, err)
+		return fmt.Errorf("%s: %w", source, err)
 	}
 	for _, skipped := range keys.Skipped() {
 		log.Info("a key of the key set is skipped: its tokens are refused", slog.String("source", source), slog.String("key", skipped.String()))
 	}
 	if cfg.Issuer == "" {
-		return nil, errors.New("LATCHKEY_ISSUER is not set: it must be the iss of the tokens, exactly")
+		return errors.New("LATCHKEY_ISSUER is not set: it must be the iss of the tokens, exactly")
 	}
 	if cfg.Audience == "" {
 		cfg.Audience = cfg.Issuer
 	}
 	cfg.Keys = keys
 	if secret != "" {
-		if cfg.OldKeys, err = SecretKeys(secret); err != nil {
-			return nil, err
-		}
 		cfg.OldUntil = until
+		cfg.OldKeys, err = SecretKeys(secret)
 	}
-	return latchkey.New(cfg)
+	return err
 }
 
 // AcceptUntil reads the value of TOKEN_SECRET_ACCEPT_UNTIL: a day, which begins at

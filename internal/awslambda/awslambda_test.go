@@ -102,7 +102,7 @@ func TestUnusableKeysAreLoggedAtTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := environ{"LATCHKEY_JWKS": set, "LATCHKEY_ISSUER": issuer, "LATCHKEY_ROUTES_FILE": routesFile(t)}
-	a, err := awslambda.Authorizer(env.get, log)
+	a, err := awslambda.Authorizer(env.get, log, awslambda.Remote{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestAuthorizerFromTheEnvironment(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			test.env["LATCHKEY_ROUTES_FILE"] = routesFile(t)
-			a, err := awslambda.Authorizer(test.env.get, nil)
+			a, err := awslambda.Authorizer(test.env.get, nil, awslambda.Remote{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +154,7 @@ func TestAuthorizerFromTheEnvironment(t *testing.T) {
 func TestAuthorizerWhileMoving(t *testing.T) {
 	for until, old := range map[string]bool{"2999-12-31": true, "2999-12-31T18:00:00+02:00": true, "2001-01-01": false} {
 		env := environ{"TOKEN_SECRET": strong, "TOKEN_SECRET_ACCEPT_UNTIL": until, "LATCHKEY_JWKS": keySet(t), "LATCHKEY_ISSUER": issuer, "LATCHKEY_ROUTES_FILE": routesFile(t)}
-		a, err := awslambda.Authorizer(env.get, nil)
+		a, err := awslambda.Authorizer(env.get, nil, awslambda.Remote{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +169,7 @@ func TestAuthorizerWhileMoving(t *testing.T) {
 
 func TestAuthorizerLooksForTheTableBesideItself(t *testing.T) {
 	t.Chdir(filepath.Dir(routesFile(t)))
-	if _, err := awslambda.Authorizer(environ{"TOKEN_SECRET": strong}.get, nil); err != nil {
+	if _, err := awslambda.Authorizer(environ{"TOKEN_SECRET": strong}.get, nil, awslambda.Remote{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -206,7 +206,7 @@ func TestAuthorizerConfigurationErrors(t *testing.T) {
 			if test.env["LATCHKEY_ROUTES_FILE"] == "" {
 				test.env["LATCHKEY_ROUTES_FILE"] = routes
 			}
-			_, err := awslambda.Authorizer(test.env.get, nil)
+			_, err := awslambda.Authorizer(test.env.get, nil, awslambda.Remote{})
 			if err == nil {
 				t.Fatal("taken")
 			}
@@ -231,7 +231,7 @@ func TestWeakSecretsAreRefused(t *testing.T) {
 		"one character repeated": strings.Repeat("a", 64),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := awslambda.Authorizer(environ{"TOKEN_SECRET": secret, "LATCHKEY_ROUTES_FILE": routesFile(t)}.get, nil)
+			_, err := awslambda.Authorizer(environ{"TOKEN_SECRET": secret, "LATCHKEY_ROUTES_FILE": routesFile(t)}.get, nil, awslambda.Remote{})
 			if err == nil {
 				t.Fatal("taken")
 			}

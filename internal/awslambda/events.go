@@ -32,6 +32,14 @@ func EventSettings(getenv func(string) string) (gateway.EventConfig, error) {
 			cfg.ConnectScopes, err = gateway.ParseScopes(value)
 			return err
 		}},
+		{EnvWebSocketIssuers, func(value string) (err error) {
+			cfg.ConnectIssuers, err = gateway.ParseIssuers(value)
+			return err
+		}},
+		{EnvAppSyncIssuers, func(value string) (err error) {
+			cfg.GraphQL.Issuers, err = gateway.ParseIssuers(value)
+			return err
+		}},
 		{EnvAppSyncScopes, func(value string) (err error) {
 			cfg.GraphQL.Scopes, err = gateway.ParseScopes(value)
 			return err

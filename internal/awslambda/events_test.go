@@ -43,7 +43,7 @@ func TestEventSettings(t *testing.T) {
 		{environ{"LATCHKEY_APPSYNC_SCOPES": "app"}, appSyncEvent(good), `{"isAuthorized":false}`},
 	} {
 		c.env["LATCHKEY_JWKS"], c.env["LATCHKEY_ISSUER"], c.env["LATCHKEY_ROUTES_FILE"] = keySet(t), issuer, routesFile(t)
-		a, err := awslambda.Authorizer(c.env.get, nil)
+		a, err := awslambda.Authorizer(c.env.get, nil, awslambda.Remote{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestEventSettingsAreRefusedByName(t *testing.T) {
 		{"LATCHKEY_APPSYNC_FIELDS", "Query.audit", "must be TYPE.FIELD=SCOPE"},
 	} {
 		env := environ{"LATCHKEY_JWKS": keySet(t), "LATCHKEY_ISSUER": issuer, "LATCHKEY_ROUTES_FILE": routesFile(t), c.name: c.value}
-		_, err := awslambda.Authorizer(env.get, nil)
+		_, err := awslambda.Authorizer(env.get, nil, awslambda.Remote{})
 		if err == nil || !strings.HasPrefix(err.Error(), c.name) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s=%q: error %v, want %q", c.name, c.value, err, c.says)
 		}

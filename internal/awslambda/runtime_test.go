@@ -284,7 +284,7 @@ func TestReportInitError(t *testing.T) {
 // The authorizer as Lambda runs it: an event in, a policy or the one error out.
 func TestRunTheAuthorizer(t *testing.T) {
 	env := map[string]string{"TOKEN_SECRET": strong, "LATCHKEY_ROUTES_FILE": routesFile(t)}
-	a, err := awslambda.Authorizer(func(name string) string { return env[name] }, nil)
+	a, err := awslambda.Authorizer(func(name string) string { return env[name] }, nil, awslambda.Remote{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ func TestSettingsAreWrittenAlone(t *testing.T) {
 	for _, name := range []string{"TOKEN_SECRET", "LATCHKEY_ISSUER", "LATCHKEY_AUDIENCE", "LATCHKEY_JWKS_FILE", "LATCHKEY_ROUTES_FILE"} {
 		for _, value := range []string{"hunter2hunter2hunter2hunter2hunter2\n", "hunter2 ", `"hunter2"`} {
 			env := map[string]string{"LATCHKEY_JWKS": `{"keys":[]}`, "LATCHKEY_ISSUER": "https://auth.example.com", name: value}
-			_, err := awslambda.Authorizer(func(name string) string { return env[name] }, nil)
+			_, err := awslambda.Authorizer(func(name string) string { return env[name] }, nil, awslambda.Remote{})
 			if err == nil || !strings.HasPrefix(err.Error(), name+" ") || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%s %q: got %v", name, value, err)
 			}
@@ -32,7 +32,7 @@ func TestFilesOfEveryEditor(t *testing.T) {
 		if err := os.WriteFile(env["LATCHKEY_ROUTES_FILE"], []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := awslambda.Authorizer(func(name string) string { return env[name] }, nil)
+		_, err := awslambda.Authorizer(func(name string) string { return env[name] }, nil, awslambda.Remote{})
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%.8q: got %v, want %q", text, err, want)
 		}

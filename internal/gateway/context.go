@@ -85,7 +85,8 @@ func contextValues(wanted []ContextClaim, claims latchkey.Claims) ([]ContextValu
 	for _, w := range wanted {
 		switch w.Claim {
 		case "sub":
-			values = append(values, ContextValue{w.Name, claims.Subject})
+			// Of another issuer with its name: equal subjects of two issuers are two people.
+			values = append(values, ContextValue{w.Name, claims.Principal()})
 		case "username":
 			values = append(values, ContextValue{w.Name, claims.Username})
 		case "scope":

@@ -89,6 +89,9 @@ func TestRoutesNameTheirIssuers(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := readOutput(t, out)
+		if o.Context["sub"] != o.PrincipalID {
+			t.Errorf("the functions are told of %q, who is %q", o.Context["sub"], o.PrincipalID)
+		}
 		got := o.PrincipalID + ":"
 		for _, resource := range o.PolicyDocument.Statement[0].Resource {
 			got += " " + strings.TrimPrefix(resource, dev)

@@ -1,0 +1,14 @@
+//go:build remote
+
+package main
+
+import (
+	"log/slog"
+
+	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/issuers"
+	keysets "github.com/latchkey-auth/latchkey/internal/issuers/remote"
+)
+
+// remote fetches key sets within the call that needs them: Lambda freezes the rest.
+var remote = awslambda.Remote{Keys: func(log *slog.Logger) issuers.KeySource { return keysets.Keys(log, true) }}
