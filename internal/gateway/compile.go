@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -50,37 +50,33 @@ func (t *Table) grants(held set) Grants {
 // routes and no others.
 func (t *Table) compile(may set) Grants {
 	var g Grants
-	type method struct {
-		entry int
-		texts []string
+	for i := range t.entries {
+		if !may.has(i) {
+			continue
+		}
+		for _, r := range t.entries[i].rules {
+			if !r.within.meets(may) {
+				g.Allowed = append(g.Allowed, r.allowed...)
+			}
+		}
 	}
-	var methods []method
 	for _, p := range t.plans {
-		for _, r := range p.routes {
-			if may.has(r.entry) && !r.within.meets(may) {
-				methods = append(methods, method{r.entry, r.allowed})
-			}
-		}
 		denied := p.denied(may)
-		for _, verb := range p.verbs {
-			for _, pattern := range denied {
-				g.Denied = append(g.Denied, verb+"/"+pattern)
+		for verb := range p.verbs {
+			for _, i := range denied {
+				g.Denied = append(g.Denied, p.patterns[i].methods[verb])
 			}
 		}
-	}
-	slices.SortStableFunc(methods, func(a, b method) int { return a.entry - b.entry })
-	for _, m := range methods {
-		g.Allowed = append(g.Allowed, m.texts...)
 	}
 	return g
 }
 
 // denied returns the patterns of paths that the principal is denied.
-func (p *plan) denied(may set) []string {
-	var deny, encoded, widest []string
-	for _, g := range p.gaps {
-		if may.has(g.granting) && !g.exposed.within(may) {
-			deny = append(deny, g.deny...)
+func (p *plan) denied(may set) []int {
+	deny, encoded, widest := p.noPatterns(), p.noPatterns(), p.noPatterns()
+	for i := range p.gaps {
+		if g := &p.gaps[i]; may.has(g.granting) && !g.exposed.within(may) {
+			deny.addAll(g.denyAt)
 		}
 	}
 	for i := range p.leaks {
@@ -89,14 +85,38 @@ func (p *plan) denied(may set) []string {
 			continue
 		}
 		w := l.choose(may)
-		deny = append(deny, w.deny...)
-		encoded = append(encoded, w.encoded...)
-		widest = append(widest, l.widest)
+		deny.addAll(w.denyAt)
+		encoded.addAll(w.encodedAt)
+		widest.add(l.widestAt)
 	}
-	if encoded = narrow(encoded); len(encoded) > maxEncoded {
+	if len(p.narrow(encoded)) > maxEncoded {
 		encoded = widest
 	}
-	return narrow(append(deny, encoded...))
+	for i := range deny {
+		deny[i] |= encoded[i]
+	}
+	return p.narrow(deny)
+}
+
+func (p *plan) noPatterns() set { return make(set, (len(p.patterns)+63)/64) }
+
+func (s set) addAll(all []int) {
+	for _, i := range all {
+		s.add(i)
+	}
+}
+
+// narrow returns the patterns of a set that no other one of it holds.
+func (p *plan) narrow(patterns set) (kept []int) {
+	for n, word := range patterns {
+		for ; word != 0; word &= word - 1 {
+			i := n*64 + bits.TrailingZeros64(word)
+			if !slices.ContainsFunc(p.patterns[i].heldBy, patterns.has) {
+				kept = append(kept, i)
+			}
+		}
+	}
+	return kept
 }
 
 // choose picks the widest way of denying a leak that takes nothing away from the
@@ -114,29 +134,4 @@ func (l *leak) choose(may set) *way {
 		}
 	}
 	return &l.ways[len(l.ways)-1]
-}
-
-// narrow sorts patterns and leaves out those that others hold. What a pattern holds
-// begins like it up to its first "*", and so stands together when sorted.
-func narrow(patterns []string) []string {
-	slices.Sort(patterns)
-	patterns = slices.Compact(patterns)
-	held := make([]bool, len(patterns))
-	for i, wider := range patterns {
-		star := strings.IndexByte(wider, '*')
-		if star < 0 {
-			continue
-		}
-		from, _ := slices.BinarySearch(patterns, wider[:star])
-		for j := from; j < len(patterns) && strings.HasPrefix(patterns[j], wider[:star]); j++ {
-			held[j] = held[j] || i != j && glob(wider, patterns[j])
-		}
-	}
-	var kept []string
-	for i, pattern := range patterns {
-		if !held[i] {
-			kept = append(kept, pattern)
-		}
-	}
-	return kept
 }

@@ -30,6 +30,15 @@ type plan struct {
 	leaks  []leak
 	gaps   []gap
 	ways   map[int][]way // of denying a route, by entry
+
+	patterns []denial // all that may be denied, sorted
+}
+
+// A denial is a pattern, known by its place in [plan.patterns], so that a policy is put together
+// without comparing texts.
+type denial struct {
+	methods []string // for each verb: GET/orders/*/*
+	heldBy  []int    // patterns that match all that this one does
 }
 
 // A rule is a route that is not public.
@@ -46,22 +55,25 @@ type leak struct {
 	by                string
 	ways              []way  // of denying it, the widest first
 	widest            string // all paths with a percent sign that the granting route allows
+	widestAt          int    // the pattern
 }
 
 type gap struct {
 	granting int
 	exposed  set
 	deny     []string
+	denyAt   []int // the patterns
 }
 
 // A way of denying an exposed route.
 type way struct {
-	deny    []string
-	encoded []string       // the same for paths with a percent sign
-	takes   set            // routes of which it takes a path away
-	cripple set            // routes of which it takes away paths whose parameters have ordinary texts
-	lost    map[int]string // such a path
-	kept    int            // parts of the exposed route's pattern; 0: it is made from the granting route's
+	deny              []string
+	encoded           []string       // the same for paths with a percent sign
+	denyAt, encodedAt []int          // the patterns of both
+	takes             set            // routes of which it takes a path away
+	cripple           set            // routes of which it takes away paths whose parameters have ordinary texts
+	lost              map[int]string // such a path
+	kept              int            // parts of the exposed route's pattern; 0: it is made from the granting route's
 }
 
 // A set is a set of entries, or of facts.
@@ -128,12 +140,70 @@ func (t *Table) makePlans() error {
 	}
 	for _, p := range t.plans {
 		for i := range p.routes {
+			r := &p.routes[i]
 			for _, verb := range p.verbs {
-				p.routes[i].allowed = append(p.routes[i].allowed, verb+"/"+strings.Join(p.routes[i].allow, "/"))
+				r.allowed = append(r.allowed, verb+"/"+strings.Join(r.allow, "/"))
 			}
+			t.entries[r.entry].rules = append(t.entries[r.entry].rules, r)
 		}
+		p.numberPatterns()
 	}
 	return nil
+}
+
+// numberPatterns has gaps and ways know their patterns by number.
+func (p *plan) numberPatterns() {
+	var texts []string
+	for _, g := range p.gaps {
+		texts = append(texts, g.deny...)
+	}
+	for _, l := range p.leaks {
+		texts = append(texts, l.widest)
+		for _, w := range l.ways {
+			texts = append(append(texts, w.deny...), w.encoded...)
+		}
+	}
+	slices.Sort(texts)
+	texts = slices.Compact(texts)
+	at := func(patterns []string) (all []int) {
+		for _, text := range patterns {
+			i, _ := slices.BinarySearch(texts, text)
+			all = append(all, i)
+		}
+		return all
+	}
+	for i := range p.gaps {
+		p.gaps[i].denyAt = at(p.gaps[i].deny)
+	}
+	for i := range p.leaks {
+		l := &p.leaks[i]
+		l.widestAt, _ = slices.BinarySearch(texts, l.widest)
+		for j := range l.ways {
+			l.ways[j].denyAt, l.ways[j].encodedAt = at(l.ways[j].deny), at(l.ways[j].encoded)
+		}
+	}
+	p.patterns = make([]denial, len(texts))
+	for i, text := range texts {
+		for _, verb := range p.verbs {
+			p.patterns[i].methods = append(p.patterns[i].methods, verb+"/"+text)
+		}
+		p.findHeld(texts, i)
+	}
+}
+
+// findHeld notes which patterns the one at a place holds. They begin like it up to its
+// first "*", and so stand together when sorted.
+func (p *plan) findHeld(texts []string, wider int) {
+	head, _, wild := strings.Cut(texts[wider], "*")
+	if !wild {
+		return
+	}
+	from, _ := slices.BinarySearch(texts, head)
+	for i := from; i < len(texts) && strings.HasPrefix(texts[i], head); i++ {
+		if i != wider && glob(texts[wider], texts[i]) {
+			p.patterns[i].heldBy = append(p.patterns[i].heldBy, wider)
+		}
+	}
 }
 
 func (t *Table) fill(p *plan, verb string, has []int) error {

@@ -87,8 +87,9 @@ type entry struct {
 	pattern  string   // its path in a policy's Resource: each parameter is "*"
 	verbs    []string // that lead to it: for ANY those that its resource does not declare
 
-	asks  []need // all of them
-	least []set  // the smallest sets of facts that fulfil them
+	rules []*rule // one for each plan of its verbs
+	asks  []need  // all of them
+	least []set   // the smallest sets of facts that fulfil them
 }
 
 // A Table is the routes of an API. Nothing changes it.
