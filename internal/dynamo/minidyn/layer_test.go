@@ -2,6 +2,7 @@ package minidyn_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 // operations that minidyn has not, and makes the faults that tests ask for.
 type layer struct {
 	emulator http.Handler
+	page     int // the most items of a page; zero: mostOfPage
 	url      string
 
 	mu       sync.Mutex
@@ -233,7 +235,7 @@ func (l *layer) carryOut(operation string, body []byte, f fault) (string, error)
 			return "", err
 		}
 		if operation == "Query" || operation == "Scan" {
-			body = shortPage(body)
+			body = shortPage(body, cmp.Or(l.page, mostOfPage))
 		}
 	default:
 		return "", invalid("the store does not call %s", operation)
@@ -394,14 +396,15 @@ func (l *layer) batchWrite(body []byte, f fault) (string, error) {
 	return string(whole), err
 }
 
-// mostOfPage is how many items a page of the layer has, in place of DynamoDB's 1 MB.
+// mostOfPage is how many items a page of the layer has, in place of DynamoDB's 1 MB, unless
+// the layer says otherwise.
 const mostOfPage = 40
 
-func shortPage(body []byte) []byte {
+func shortPage(body []byte, most int) []byte {
 	var in map[string]any
 	_ = json.Unmarshal(body, &in)
-	if n, ok := in["Limit"].(float64); !ok || n > mostOfPage {
-		in["Limit"] = mostOfPage
+	if n, ok := in["Limit"].(float64); !ok || n > float64(most) {
+		in["Limit"] = most
 	}
 	short, _ := json.Marshal(in)
 	return short
