@@ -12,9 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
 
@@ -122,8 +119,8 @@ func (e *AccessError) Unwrap() error { return e.Err }
 
 // opening says what was being done when err came.
 func opening(path string, err error) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) && slices.Contains([]int{sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}, e.Code()&0xff) {
+	code, _ := resultCode(err)
+	if slices.Contains([]int{sqlitePerm, sqliteReadOnly, sqliteCantOpen}, code&0xff) {
 		return &AccessError{path, err}
 	}
 	return fmt.Errorf("opening store %s: %w", path, err)

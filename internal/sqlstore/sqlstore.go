@@ -26,9 +26,6 @@ import (
 	"sync"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
@@ -169,11 +166,6 @@ func prepareFile(path string, create bool) error {
 	return f.Close()
 }
 
-// On a journaling file system a sync of the data alone takes half the time, and
-// the data and their length are all that the log needs. Where there is no such
-// call SQLite goes on with the other.
-func init() { _, _ = sqlite.Fdatasync(true) }
-
 func openDB(path string) *sql.DB {
 	q := url.Values{
 		"_txlock": {"immediate"}, // a transaction that reads first must not fail when it writes
@@ -232,8 +224,8 @@ func (s *Store) begin(ctx context.Context, want auth.StoreKind) error {
 
 // locked reports whether another connection has the lock.
 func locked(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+	code, _ := resultCode(err)
+	return code&0xff == sqliteBusy
 }
 
 // Close closes the database.
@@ -318,14 +310,11 @@ func unavailable(err error) error {
 	if own := ownError(err); own != nil {
 		return own
 	}
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		switch e.Code() {
-		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-			return auth.ErrTaken
-		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-			return auth.ErrConflict // the user is gone
-		}
+	switch code, _ := resultCode(err); code {
+	case sqliteUnique, sqlitePrimaryKey:
+		return auth.ErrTaken
+	case sqliteForeignKey:
+		return auth.ErrConflict // the user is gone
 	}
 	return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
 }
