@@ -24,6 +24,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/pgtest"
 )
 
 // The benchmarks here run the built programs as processes of their own and
@@ -95,6 +97,16 @@ func BenchmarkMemory(b *testing.B) {
 // or only signs an answer by ES256 (bare-sign). The two take turns, in one run;
 // the figures are medians of the rounds, and the best of them.
 func BenchmarkRequest(b *testing.B) {
+	benchmarkRequest(b, func(*testing.B) []string { return nil })
+}
+
+// BenchmarkPostgres is the same on PostgreSQL, whose own processor time is not in it.
+func BenchmarkPostgres(b *testing.B) {
+	benchmarkRequest(b, func(b *testing.B) []string { return []string{"LATCHKEY_STORE=" + pgtest.Database(b)} })
+}
+
+// benchmarkRequest has each kind of request on a store of its own, which variables name.
+func benchmarkRequest(b *testing.B, store func(*testing.B) []string) {
 	for name, run := range map[string]func(b *testing.B, p, bare *program){
 		"me": func(b *testing.B, p, bare *program) {
 			token := member(b, post(b, p.url+"/login", benchLogin), "token")
@@ -119,7 +131,7 @@ func BenchmarkRequest(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			env := []string{"LATCHKEY_ARGON2=m=8,t=1,p=1"}
+			env := append(store(b), "LATCHKEY_ARGON2=m=8,t=1,p=1")
 			p := startProgram(b, initialized(b, env), env, "serve", "--addr", "127.0.0.1:0", "--data", "data", "--log-level", "error", "--limits", "off")
 			run(b, p, startBareServer(b))
 		})

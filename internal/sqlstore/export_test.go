@@ -86,3 +86,10 @@ func (s *Store) Gather(n int) (begin func()) {
 		s.work(context.Background())
 	}
 }
+
+// SessionUserBySQL is SessionUser by database/sql, in PostgreSQL.
+func (s *Store) SessionUserBySQL(ctx context.Context, id auth.SessionID) error {
+	var found sessionUser
+	return s.postgres.plain.QueryRowContext(ctx, selectSessionUser, string(id)).
+		Scan(append(sessionFields(&found.session), userFields(&found.user)...)...)
+}

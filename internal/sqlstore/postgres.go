@@ -29,7 +29,7 @@ const (
 	// repeatFor is how long what was not carried out is begun again.
 	repeatFor = 700 * time.Millisecond
 	// acquireWait is what is waited for a connection of the pool, with making a new one.
-	acquireWait = time.Second
+	acquireWait = 1500 * time.Millisecond
 	// idleTimeout ends transactions whose process is gone without a word.
 	idleTimeout = 5 * time.Second
 )

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
@@ -181,6 +182,38 @@ func waits(t *testing.T, conn *pgx.Conn) {
 		if err := conn.QueryRow(t.Context(), waiting).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestPostgresHoldsTheEpoch: what a commit has checked does not change before it ends.
+func TestPostgresHoldsTheEpoch(t *testing.T) {
+	for name, changes := range map[string]func(auth.Session) []auth.Change{
+		"a check": func(auth.Session) []auth.Change { return []auth.Change{auth.CheckEpoch{UserID: "u"}} },
+		"a refresh": func(session auth.Session) []auth.Change {
+			session.Refreshes++
+			return []auth.Change{auth.RefreshSession{Session: session}, auth.CheckEpoch{UserID: "u"}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := pgtest.Database(t)
+			s := openPostgres(t, url)
+			_, session := signedIn(t, s)
+			other, looks := connect(t, url), connect(t, url)
+			run(t, other, `BEGIN`, `INSERT INTO marks (id, expires_at) VALUES ('m', 0)`)
+			done := make(chan error, 1)
+			commit := append(changes(session), auth.PutMark{Mark: auth.Mark{ID: "m"}}) // which waits for the other
+			go func() { done <- s.Commit(t.Context(), commit...) }()
+			waits(t, looks)
+			_, err := looks.Exec(t.Context(), `SELECT 1 FROM sign_ins FOR NO KEY UPDATE NOWAIT`)
+			var held *pgconn.PgError
+			if !errors.As(err, &held) || held.Code != "55P03" {
+				t.Errorf("the sign-in is not held: %v", err)
+			}
+			run(t, other, `ROLLBACK`)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
