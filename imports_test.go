@@ -56,35 +56,36 @@ var floors = map[string][]string{
 	// transfer stands on the two, and stores on it.
 	"internal/transfer": {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox"},
 	// Floor 2
-	"internal/auth/storetest": {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/transfer"},
-	"internal/sqlstore":       {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
-	"internal/dynamo":         {".", "internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
-	"internal/hashworker":     {"internal/password/passhash"},
-	"internal/userimport":     {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/strictjson"},
-	"internal/mailer":         {"internal/auth", "internal/awsaccess", "internal/outbox", "internal/textfile"},
-	"internal/masterkey":      {"internal/awsaccess", "internal/keyring"},
-	"internal/web":            {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/password", "internal/redact", "internal/strictjson"},
-	"internal/web/contract":   {"internal/strictjson", "internal/web"},
-	"internal/gateway/proxy":  {"internal/gateway"},
-	"internal/forwardauth":    {".", "httpauth", "internal/gateway"},
-	"internal/apidoc":         {"internal/gateway"},
-	"internal/offline":        {"internal/cors", "internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},
-	"internal/issuers/remote": {".", "internal/issuers", "jwks"},
-	"internal/awslambda":      {".", "internal/gateway", "internal/issuers", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
-	"latchkeytest":            {"."},
+	"internal/auth/storetest":   {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/transfer"},
+	"internal/sqlstore":         {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
+	"internal/dynamo":           {".", "internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
+	"internal/hashworker":       {"internal/password/passhash"},
+	"internal/userimport":       {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/strictjson"},
+	"internal/mailer":           {"internal/auth", "internal/awsaccess", "internal/outbox", "internal/textfile"},
+	"internal/masterkey":        {"internal/awsaccess", "internal/keyring"},
+	"internal/web":              {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/password", "internal/redact", "internal/strictjson"},
+	"internal/web/contract":     {"internal/strictjson", "internal/web"},
+	"internal/gateway/proxy":    {"internal/gateway"},
+	"internal/forwardauth":      {".", "httpauth", "internal/gateway"},
+	"internal/apidoc":           {"internal/gateway"},
+	"internal/offline":          {"internal/cors", "internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},
+	"internal/issuers/remote":   {".", "internal/issuers", "jwks"},
+	"internal/revocationsource": {".", "revocation", "revocation/feed"},
+	"internal/awslambda":        {".", "revocation", "internal/gateway", "internal/issuers", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
+	"latchkeytest":              {"."},
 	// Floor 3
 	"internal/app": {".", "revocation", "internal/auth", "internal/awsaccess", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring", "internal/limit",
 		"internal/mailer", "internal/masterkey", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/storecheck", "internal/textfile", "internal/transfer", "internal/weaksecret", "internal/web"},
 	// Floor 4
 	"internal/lambdazip": {},
-	"cmd/authorizer":     {"internal/awslambda", "internal/gateway", "internal/issuers", "internal/issuers/remote"},
+	"cmd/authorizer":     {"internal/awslambda", "internal/gateway", "internal/issuers", "internal/issuers/remote", "internal/revocationsource"},
 	"cmd/latchkey": {".", "revocation", "internal/apidoc", "internal/app", "internal/auth", "internal/awslambda", "internal/forwardauth", "internal/gateway", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring",
-		"internal/offline", "internal/password", "internal/password/passhash", "internal/setting", "internal/sqlstore", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/transfer", "internal/userimport", "internal/web"},
+		"internal/offline", "internal/password", "internal/password/passhash", "internal/revocationsource", "internal/setting", "internal/sqlstore", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/transfer", "internal/userimport", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean
 // bootstrap are built from, and small ones that need nothing else.
-var standardOnly = []string{".", "httpauth", "jwks", "latchkeytest", "revocation", "revocation/feed", "internal/limit", "internal/outbox", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "internal/issuers", "internal/issuers/remote", "cmd/authorizer"}
+var standardOnly = []string{".", "httpauth", "jwks", "latchkeytest", "revocation", "revocation/feed", "internal/limit", "internal/outbox", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "internal/revocationsource", "internal/issuers", "internal/issuers/remote", "cmd/authorizer"}
 
 func TestImportsGoDownward(t *testing.T) {
 	for dir, imports := range houseImports(t) {

@@ -25,11 +25,11 @@ import (
 
 type offlineCmd struct {
 	Addr            string                `help:"Address to listen on; localhost is 127.0.0.1 and [::1]; offline takes loopback only (${default})." env:"LATCHKEY_ADDR" default:"127.0.0.1:4000" placeholder:"HOST:PORT" group:"Listening"`
-	AuthorizerTTL   time.Duration         `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"60s" placeholder:"DURATION" group:"Listening"`
 	IdentitySources string                `name:"identity-sources" help:"Makes the gateway's authorizer one of type REQUEST, whose answers are used again by these: method.request.header.NAME or method.request.querystring.NAME, separated by commas. Default: type TOKEN, by the Authorization header." env:"LATCHKEY_IDENTITY_SOURCES" placeholder:"SOURCE" group:"Listening"`
 	TrailingSlash   gateway.TrailingSlash `help:"How the gateway reads a path that ends in a slash: refuse (no route), strip (the route without it) or keep (greedy routes hand it on) (${default})." env:"LATCHKEY_TRAILING_SLASH" enum:"refuse,strip,keep" default:"refuse" placeholder:"refuse|strip|keep" group:"Listening"`
 	AllRoutes       bool                  `help:"Print the auth service's routes too."`
 	JSON            bool                  `help:"Log JSON lines at a terminal too."`
+	authorizerTTL
 	revocationFlags
 	serviceFlags
 	corsFlags

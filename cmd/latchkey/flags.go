@@ -181,6 +181,11 @@ func (f httpFlags) fill(cfg *app.Config) {
 	cfg.TrustedProxies = f.TrustedProxies
 }
 
+// authorizerTTL is of the gateway's cache.
+type authorizerTTL struct {
+	AuthorizerTTL time.Duration `name:"authorizer-ttl" help:"How long the gateway uses an authorizer's answer again: 0s to 1h (${default})." env:"LATCHKEY_AUTHORIZER_TTL" default:"60s" placeholder:"DURATION" group:"Listening"`
+}
+
 // revocationFlags say how the authorizer learns of tokens that end before they expire.
 type revocationFlags struct {
 	RevocationMode     revocation.Mode `help:"How the authorizer learns of tokens that end before they expire: feed (it reads what has ended, once per interval), strict (it looks up each token) or off (${default})." env:"LATCHKEY_REVOCATION_MODE" enum:"off,feed,strict" default:"feed" placeholder:"off|feed|strict" group:"Tokens"`

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/issuers"
 	"github.com/latchkey-auth/latchkey/internal/issuers/remote"
 	"github.com/latchkey-auth/latchkey/internal/offline"
+	"github.com/latchkey-auth/latchkey/internal/revocationsource"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
 
@@ -128,7 +129,10 @@ func (c *lambdaCmd) function(ctx context.Context, p *process, name string) (gate
 	}
 	switch name {
 	case "authorizer":
-		a, err := awslambda.Authorizer(os.Getenv, p.logger(), awslambda.Remote{Keys: func(log *slog.Logger) issuers.KeySource { return remote.Keys(log, true) }})
+		a, err := awslambda.Authorizer(os.Getenv, p.logger(), awslambda.Remote{
+			Keys:        func(log *slog.Logger) issuers.KeySource { return remote.Keys(log, true) },
+			Revocations: revocationsource.FromEnvironment,
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/revocation"
 )
 
 type routesCmd struct {
@@ -56,10 +57,16 @@ type routesCheckCmd struct {
 	Against []string `help:"SAM or CloudFormation template, serverless.yml or OpenAPI document to hold the table against; may be given several times. Exit status 1 where they differ." sep:"none" placeholder:"FILE"`
 	Strict  bool     `help:"With --against: exit status 1 where a part of the document cannot be read, too."`
 	JSON    bool     `help:"Print JSON."`
+	authorizerTTL
+	revocationFlags
 }
 
 func (c *routesCheckCmd) Run(p *process) error {
 	t, err := p.declaredTable("check")
+	if err != nil {
+		return err
+	}
+	revocations, err := c.revocations()
 	if err != nil {
 		return err
 	}
@@ -71,7 +78,7 @@ func (c *routesCheckCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	if err := c.print(p, report, against, t); err != nil {
+	if err := c.print(p, report, against, t, boundsOf(revocations, c.AuthorizerTTL)); err != nil {
 		return err
 	}
 	if !report.OK() {
@@ -80,10 +87,10 @@ func (c *routesCheckCmd) Run(p *process) error {
 	return differ(against, c.Strict)
 }
 
-func (c *routesCheckCmd) print(p *process, report gateway.Report, against []againstView, t *gateway.Table) error {
+func (c *routesCheckCmd) print(p *process, report gateway.Report, against []againstView, t *gateway.Table, bounds boundsView) error {
 	if c.JSON {
 		v := viewReport(report)
-		v.Against = against
+		v.Against, v.Bounds = against, bounds
 		return printJSON(p.stdout, v)
 	}
 	if err := p.printReport(report, p.config.path, t.Routes()); err != nil {
@@ -94,7 +101,38 @@ func (c *routesCheckCmd) print(p *process, report gateway.Report, against []agai
 			return err
 		}
 	}
-	return nil
+	_, err := fmt.Fprintf(p.stdout, "\n%s\n", bounds)
+	return err
+}
+
+// boundsView is how long an answer outlives its token, in seconds.
+type boundsView struct {
+	Ended   *int64 `json:"ended_token_seconds"` // null: until it expires
+	Expired int64  `json:"expired_token_seconds"`
+
+	text string
+}
+
+func (v boundsView) String() string { return v.text }
+
+// boundsOf are those of an authorizer with the settings, which has a source.
+func boundsOf(cfg revocation.Config, ttl time.Duration) boundsView {
+	expired := latchkey.DefaultLeeway + ttl
+	v := boundsView{Expired: int64(expired.Seconds())}
+	cached := fmt.Sprintf("%s in the gateway's cache", ttl)
+	v.text = fmt.Sprintf("a token that has expired is refused within %s: %s of leeway for clocks, and %s", expired, latchkey.DefaultLeeway, cached)
+	wait := cfg.Interval
+	switch cfg.Mode {
+	case revocation.Off:
+		v.text += "\na token that was ended (logout, new password, ban, lost scope) is refused when it has expired: --revocation-mode is off"
+		return v
+	case revocation.Strict:
+		wait = 0
+	}
+	ended := int64((wait + ttl).Seconds())
+	v.Ended = &ended
+	v.text += fmt.Sprintf("\na token that was ended (logout, new password, ban, lost scope) is refused within %s: %s to learn of it, and %s", wait+ttl, wait, cached)
+	return v
 }
 
 var checkColumns = []column{{title: "PRINCIPAL", min: 9}, {title: "ROUTES"}, {title: "ALLOWED"}, {title: "DENIED"}, {title: "BYTES"}}
@@ -153,6 +191,7 @@ type reportView struct {
 	OverGrants  []findingView   `json:"over_grants"`
 	UnderGrants []findingView   `json:"under_grants"`
 	Losses      []findingView   `json:"known_losses"`
+	Bounds      boundsView      `json:"bounds"`
 	Against     []againstView   `json:"against,omitempty"`
 }
 

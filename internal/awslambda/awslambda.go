@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/setting"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
+	"github.com/latchkey-auth/latchkey/revocation"
 )
 
 // Environment variables of the authorizer.
@@ -34,7 +35,7 @@ const (
 	EnvLevel    = "LATCHKEY_LOG_LEVEL"
 	EnvAppName  = "APP_NAME"
 
-	// See Revocations.
+	// See revocations.go.
 	EnvRevocationSource   = "LATCHKEY_REVOCATION_SOURCE"
 	EnvRevocationKey      = "LATCHKEY_REVOCATION_KEY"
 	EnvRevocationMode     = "LATCHKEY_REVOCATION_MODE"
@@ -62,6 +63,8 @@ const DefaultRoutes = "routes.json"
 type Remote struct {
 	// Keys makes key sets of other issuers that are fetched; nil: they are pinned.
 	Keys func(*slog.Logger) issuers.KeySource
+	// Revocations opens what has ended, at the address of a source; nil: none can be read.
+	Revocations func(address string, getenv func(string) string) (revocation.Source, error)
 }
 
 // NewLogger returns a logger of JSON lines under the service's name. An empty
@@ -125,7 +128,11 @@ func Authorizer(getenv func(string) string, log *slog.Logger, remote Remote) (*g
 	if err != nil {
 		return nil, err
 	}
-	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Issuers: issuers.Names(others, cfg.Keys != nil), Log: log, EventConfig: events})
+	ended, err := revocations(getenv, log, remote)
+	if err != nil {
+		return nil, err
+	}
+	return gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: verifier, Table: table, Issuers: issuers.Names(others, cfg.Keys != nil), Log: log, Revocations: ended, EventConfig: events})
 }
 
 // otherIssuers are those of issuers.json, if it is there.
