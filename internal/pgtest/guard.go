@@ -16,7 +16,10 @@ type guard struct {
 	in  io.WriteCloser
 }
 
+// Signals to the whole group, such as that of Ctrl-C, reach the tests, whose end it waits
+// for.
 const guardScript = `
+trap '' INT TERM HUP
 program=$1 dir=$2; shift 2
 "$program" "$@" </dev/null & child=$!
 read -r last
