@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
@@ -117,7 +118,8 @@ func (s *Store) Hold(ctx context.Context) (transfer.Hold, error) {
 	return h, unavailable(errors.Join(err, r.err))
 }
 
-// PutHold is one guarded write.
+// PutHold is one guarded write, and no transaction: a copy stores its place after every
+// page.
 func (s *Store) PutHold(ctx context.Context, was string, h transfer.Hold) error {
 	if was == "" && h.ID == "" {
 		return nil
@@ -126,14 +128,44 @@ func (s *Store) PutHold(ctx context.Context, was string, h transfer.Hold) error 
 	if was != "" {
 		condition, values = "#ID = :was", item{":was": textOf(was)}
 	}
-	w := removing(holdKey, condition, values, auth.ErrConflict)
-	if h.ID != "" {
-		it := newItem(holdKey)
-		it.text("ID", h.ID)
-		it.text("Hold", h.Encode())
-		w = putting(it, condition, values, auth.ErrConflict)
+	ctx, cancel := s.writing(ctx)
+	defer cancel()
+	err := alone(ctx, func() error { return s.writeHold(ctx, h, condition, values) })
+	var refused *types.ConditionalCheckFailedException
+	if !errors.As(err, &refused) {
+		return unavailable(err)
 	}
-	return s.transact(ctx, func(context.Context) ([]write, error) { return []write{w}, nil })
+	it, err := s.get(ctx, holdKey)
+	if err == nil && (&reader{it: it}).text("Hold") != holdText(h) { // otherwise an attempt whose answer was lost has done it
+		err = auth.ErrConflict
+	}
+	return err
+}
+
+func (s *Store) writeHold(ctx context.Context, h transfer.Hold, condition string, values item) error {
+	if h.ID == "" {
+		_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName: &s.table, Key: newItem(holdKey), ConditionExpression: &condition,
+			ExpressionAttributeNames: names(condition), ExpressionAttributeValues: values,
+		})
+		return err
+	}
+	it := newItem(holdKey)
+	it.text("ID", h.ID)
+	it.text("Hold", holdText(h))
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.table, Item: it, ConditionExpression: &condition,
+		ExpressionAttributeNames: names(condition), ExpressionAttributeValues: values,
+	})
+	return err
+}
+
+// holdText is what is stored of a hold; of none nothing is.
+func holdText(h transfer.Hold) string {
+	if h.ID == "" {
+		return ""
+	}
+	return h.Encode()
 }
 
 // Bounds: to look costs a read, and a commit is tried for as long as patience.

@@ -58,6 +58,7 @@ func TestCalls(t *testing.T) {
 		"Import":                  "BatchWriteItem",
 		"Erase":                   "BatchWriteItem Scan",
 		"Hold":                    "GetItem",
+		"PutHold":                 "PutItem",
 		"Commit KeepSession":      "BatchGetItem TransactWriteItems",
 		"Commit EndSession":       "BatchGetItem TransactWriteItems",
 		"Commit DeferMail":        "BatchGetItem TransactWriteItems",

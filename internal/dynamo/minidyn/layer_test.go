@@ -230,7 +230,7 @@ func (l *layer) carryOut(operation string, body []byte, f fault) (string, error)
 		return l.batch(body, f)
 	case "BatchWriteItem":
 		return l.batchWrite(body, f)
-	case "GetItem", "PutItem", "UpdateItem", "Query", "Scan":
+	case "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan":
 		if err := checkCall(operation, body); err != nil {
 			return "", err
 		}
