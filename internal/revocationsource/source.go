@@ -1,9 +1,10 @@
 // Package revocationsource opens what an authorizer on Lambda reads with what has ended:
 // the feed of the auth service, or the table of package dynamo.
 //
-// The table takes two operations, Query and BatchGetItem. The SDK would more than double
-// the bootstrap, and a cold start pays for every byte. So their requests are signed and
-// written here, and nowhere else; a test holds them against what package dynamo writes.
+// The table takes two operations, Query and BatchGetItem. The SDK would make the
+// bootstrap 4 MB larger, and a cold start pays for every byte. So their requests are
+// signed and written here, and nowhere else; a test holds them against what package
+// dynamo writes.
 package revocationsource
 
 import (
