@@ -201,8 +201,9 @@ func TestAfterAFreeze(t *testing.T) {
 	})
 }
 
-// TestSuspendedMachine: the clock that only grows stood still, the other one moved.
-func TestSuspendedMachine(t *testing.T) {
+// TestTheWallClockAlone: times that have no monotonic reading are as good. What a
+// suspended machine does to the other clock cannot be made here.
+func TestTheWallClockAlone(t *testing.T) {
 	l := &list{}
 	wall := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	f := follow(t, l, func(c *revocation.Config) { c.Now = func() time.Time { return wall } })
