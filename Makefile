@@ -73,3 +73,19 @@ lambda: ## bootstraps for AWS Lambda in dist/; the whole program without SQLite
 	    ls -l dist/$$name-$$arch.zip || exit 1; \
 	  done; \
 	done
+
+STACK ?= latchkey
+ROUTES ?= deploy/latchkey.yaml
+deploy: deploy-tools lambda ## to AWS by SAM, see docs/guide.md: STACK=latchkey ROUTES=latchkey.yaml PARAMETERS="Demo=false MailFrom=…"
+	$(GO) run ./cmd/latchkey --config $(ROUTES) routes check --against deploy/sam/template.yaml
+	$(GO) run ./cmd/latchkey --config $(ROUTES) routes compile -o dist/routes.json
+	$(GO) run ./internal/lambdazip dist/authorizer-remote-arm64.zip dist/authorizer-remote-arm64/bootstrap dist/routes.json
+	sam deploy --template-file deploy/sam/template.yaml --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM \
+	  --no-fail-on-empty-changeset $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+	@output() { aws cloudformation describe-stacks --stack-name $(STACK) --query "Stacks[0].Outputs[?OutputKey=='$$1'].OutputValue" --output text; }; \
+	aws apigateway create-deployment --rest-api-id "$$(output ApiId)" --stage-name "$$(output StageName)" > /dev/null && \
+	echo "deployed: $$(output Url)"
+
+.PHONY: deploy deploy-tools
+deploy-tools:
+	@for tool in sam aws; do command -v $$tool > /dev/null || { echo "make deploy needs $$tool and credentials of an account: install the AWS SAM CLI and the AWS CLI" >&2; exit 1; }; done

@@ -167,6 +167,7 @@ func TestCompare(t *testing.T) {
 		{"one that the API lacks", []string{"GET /orders"}, nil, []string{"the API has no such route"}},
 		{"an open greedy route", []string{"GET /orders", "public GET /health"}, []Route{{Verb: "ANY", Path: "/{proxy+}"}, {Verb: "GET", Path: "/health"}},
 			[]string{"does not know it", "the authorizer is never asked"}},
+		{"an open greedy route beside it", []string{"GET /orders", "public ANY /{path+}"}, []Route{{Verb: "ANY", Path: "/{proxy+}"}, {Verb: "GET", Path: "/orders", Authorizer: "a"}}, nil},
 		{"a greedy route with the authorizer", []string{"GET /orders", "POST /orders"}, []Route{{Verb: "ANY", Path: "/{proxy+}", Authorizer: "a"}}, nil},
 		{"open for every verb", []string{"public GET /orders"}, []Route{{Verb: "ANY", Path: "/orders"}}, []string{"for every verb"}},
 		{"every verb of the table", []string{"ANY /orders"}, []Route{{Verb: "GET", Path: "/orders"}, {Verb: "POST", Path: "/orders", Authorizer: "a"}}, []string{"anybody may call it"}},

@@ -84,21 +84,23 @@ func (c *comparison) compare(r Route, t gateway.Route) {
 
 // find looks for a route of the table in the document.
 func (c *comparison) find(t gateway.Route) {
-	covered := false
+	var others []Route // that take its requests
 	for _, r := range c.routes {
-		if !sharedVerb(t.Method, r.Verb) || !gateway.PathsOverlap(t.Path, r.Path) {
-			continue
-		}
-		if samePath(t.Path, r.Path) {
+		switch {
+		case !sharedVerb(t.Method, r.Verb) || !gateway.PathsOverlap(t.Path, r.Path):
+		case samePath(t.Path, r.Path):
 			return
+		default:
+			others = append(others, r)
 		}
+	}
+	for _, r := range others {
 		if r.Open() && !t.Public && greedy(r.Path) {
 			c.say(t, r.Line, "is not in the document, whose %s takes its requests and is open: the authorizer is never asked; add the route to the document", r)
 			return
 		}
-		covered = covered || gateway.PathWithin(t.Path, r.Path)
 	}
-	if !covered {
+	if !slices.ContainsFunc(others, func(r Route) bool { return gateway.PathWithin(t.Path, r.Path) }) {
 		c.say(t, 0, "is not in the document: the API has no such route")
 	}
 }
