@@ -304,8 +304,8 @@ func (x *template) refuseCircles(t *testing.T, form string) {
 
 // function is what Lambda is told of a function.
 type function struct {
-	handler, role, code string
-	env                 map[string]string
+	handler string
+	env     map[string]string
 }
 
 func (x *template) function(t *testing.T, name string) function {
@@ -314,7 +314,7 @@ func (x *template) function(t *testing.T, name string) function {
 	if !ok {
 		t.Fatalf("there is no function %s", name)
 	}
-	f := function{handler: fmt.Sprint(p["Handler"]), code: fmt.Sprint(p["CodeUri"]), env: make(map[string]string)}
+	f := function{handler: fmt.Sprint(p["Handler"]), env: make(map[string]string)}
 	if e, ok := p["Environment"].(map[string]any); ok {
 		for name, v := range e["Variables"].(map[string]any) {
 			f.env[name] = fmt.Sprint(v)
