@@ -28,6 +28,7 @@ const (
 	EnvUntil    = "TOKEN_SECRET_ACCEPT_UNTIL"
 	EnvJWKS     = "LATCHKEY_JWKS"
 	EnvJWKSFile = "LATCHKEY_JWKS_FILE"
+	EnvJWKSURL  = "LATCHKEY_JWKS_URL"
 	EnvIssuer   = "LATCHKEY_ISSUER"
 	EnvAudience = "LATCHKEY_AUDIENCE"
 	EnvRoutes   = "LATCHKEY_ROUTES_FILE"
@@ -88,7 +89,7 @@ func Authorizer(getenv func(string) string, log *slog.Logger, remote Remote) (*g
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	for _, name := range []string{EnvSecret, EnvUntil, EnvIssuer, EnvAudience, EnvJWKSFile, EnvRoutes, EnvIssuers} {
+	for _, name := range []string{EnvSecret, EnvUntil, EnvIssuer, EnvAudience, EnvJWKSFile, EnvJWKSURL, EnvRoutes, EnvIssuers} {
 		if err := setting.Check(name, getenv(name)); err != nil {
 			return nil, err
 		}
@@ -105,7 +106,7 @@ func Authorizer(getenv func(string) string, log *slog.Logger, remote Remote) (*g
 	if cfg.Issuers, err = issuers.Verified(others, source); err != nil {
 		return nil, err
 	}
-	if err := ownTokens(&cfg, getenv, log); err != nil {
+	if err := ownTokens(&cfg, getenv, log, remote); err != nil {
 		return nil, err
 	}
 	verifier, err := latchkey.New(cfg)
@@ -157,9 +158,10 @@ func otherIssuers(getenv func(string) string) ([]issuers.Issuer, error) {
 
 // ownTokens has the verifier take latchkey's own tokens too, or those of the system with
 // a shared secret. Where there are other issuers it needs neither.
-func ownTokens(cfg *latchkey.Config, getenv func(string) string, log *slog.Logger) error {
+func ownTokens(cfg *latchkey.Config, getenv func(string) string, log *slog.Logger, remote Remote) error {
 	secret := getenv(EnvSecret)
-	if len(cfg.Issuers) > 0 && secret == "" && getenv(EnvJWKS) == "" && getenv(EnvJWKSFile) == "" {
+	hasKeys := getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" || getenv(EnvJWKSURL) != ""
+	if len(cfg.Issuers) > 0 && secret == "" && !hasKeys {
 		if getenv(EnvIssuer) != "" || getenv(EnvAudience) != "" {
 			return errors.New("LATCHKEY_ISSUER or LATCHKEY_AUDIENCE is set, and no keys for latchkey's own tokens: set LATCHKEY_JWKS_FILE, or unset it to take tokens of other issuers alone")
 		}
@@ -171,23 +173,16 @@ func ownTokens(cfg *latchkey.Config, getenv func(string) string, log *slog.Logge
 		return err
 	}
 	if secret != "" && until.IsZero() {
-		if getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" {
+		if hasKeys {
 			return errors.New("TOKEN_SECRET and a JWKS are both set: tokens are signed by one or the other; unset one, or set TOKEN_SECRET_ACCEPT_UNTIL to the day until which the secret's tokens are good beside those of the keys")
 		}
 		cfg.Legacy = true
 		cfg.Keys, err = SecretKeys(secret)
 		return err
 	}
-	doc, source, err := jwks(getenv)
+	keys, err := ownKeys(getenv, log, remote)
 	if err != nil {
 		return err
-	}
-	keys, err := latchkey.ParseJWKS(doc)
-	if err != nil {
-		return fmt.Errorf("%s: %w", source, err)
-	}
-	for _, skipped := range keys.Skipped() {
-		log.Info("a key of the key set is skipped: its tokens are refused", slog.String("source", source), slog.String("key", skipped.String()))
 	}
 	if cfg.Issuer == "" {
 		return errors.New("LATCHKEY_ISSUER is not set: it must be the iss of the tokens, exactly")
@@ -201,6 +196,34 @@ func ownTokens(cfg *latchkey.Config, getenv func(string) string, log *slog.Logge
 		cfg.OldKeys, err = SecretKeys(secret)
 	}
 	return err
+}
+
+// ownKeys are the keys of latchkey's own tokens: fetched where there is an address, from a
+// packed key set on, if there is one too; otherwise that alone.
+func ownKeys(getenv func(string) string, log *slog.Logger, remote Remote) (latchkey.KeySet, error) {
+	url := getenv(EnvJWKSURL)
+	if url != "" && remote.Keys == nil {
+		return nil, errors.New("LATCHKEY_JWKS_URL is set, and this bootstrap makes no connections: deploy authorizer-remote, or put the key set into the zip and its name into LATCHKEY_JWKS_FILE")
+	}
+	var doc []byte
+	var source string
+	if url == "" || getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" {
+		var err error
+		if doc, source, err = jwks(getenv); err != nil {
+			return nil, err
+		}
+	}
+	if url != "" {
+		return remote.Keys(log)(issuers.Issuer{Name: issuers.OwnName, JWKSURI: url, JWKS: doc})
+	}
+	keys, err := latchkey.ParseJWKS(doc)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	for _, skipped := range keys.Skipped() {
+		log.Info("a key of the key set is skipped: its tokens are refused", slog.String("source", source), slog.String("key", skipped.String()))
+	}
+	return keys, nil
 }
 
 // AcceptUntil reads the value of TOKEN_SECRET_ACCEPT_UNTIL: a day, which begins at

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/issuers"
 )
 
 const (
@@ -111,6 +113,35 @@ func TestUnusableKeysAreLoggedAtTheStart(t *testing.T) {
 	}
 	if _, err := a.Handle(t.Context(), tokenEvent(token(issuer))); err != nil {
 		t.Errorf("a token of the good key: %v", err)
+	}
+}
+
+// TestOwnKeysAreFetched from the address, with what is in the zip to begin with.
+func TestOwnKeysAreFetched(t *testing.T) {
+	const address = "https://auth.example.com/.well-known/jwks.json"
+	env := environ{"LATCHKEY_JWKS_URL": address, "LATCHKEY_JWKS_FILE": file(t, "jwks.json", "packed"), "LATCHKEY_ISSUER": issuer, "LATCHKEY_ROUTES_FILE": routesFile(t)}
+	if _, err := awslambda.Authorizer(env.get, nil, awslambda.Remote{}); err == nil || !strings.Contains(err.Error(), "authorizer-remote") {
+		t.Errorf("a bootstrap without connections: %v", err)
+	}
+	var asked issuers.Issuer
+	remote := awslambda.Remote{Keys: func(*slog.Logger) issuers.KeySource {
+		return func(i issuers.Issuer) (latchkey.KeySet, error) {
+			asked = i
+			return latchkey.ParseJWKS([]byte(keySet(t)))
+		}
+	}}
+	a, err := awslambda.Authorizer(env.get, nil, remote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked.JWKSURI != address || string(asked.JWKS) != "packed" || asked.Pinned || asked.AllowPrivate {
+		t.Errorf("asked for %+v", asked)
+	}
+	if _, err := a.Handle(t.Context(), tokenEvent(token(issuer))); err != nil {
+		t.Error(err)
+	}
+	if _, err := a.Handle(t.Context(), tokenEvent(token("https://other.example"))); !errors.Is(err, gateway.ErrUnauthorized) {
+		t.Errorf("a token for others: %v", err)
 	}
 }
 
