@@ -50,7 +50,7 @@ type Config struct {
 	// MaxStale is how long what is known counts while the source cannot be read: from
 	// Interval to 24 h; 0 is 5 minutes, or Interval where that is more.
 	MaxStale time.Duration
-	// MaxEntries is how many revocations are held, some 200 bytes each; 0 is 50,000.
+	// MaxEntries is how many revocations are held, 200 bytes each at most; 0 is 50,000.
 	// Where there are more each token is looked up, once per interval.
 	MaxEntries int
 
