@@ -336,11 +336,11 @@ func TestGuardNoticesInTime(t *testing.T) {
 			t.Errorf("Copy waited %s, want 15 s", waited)
 		}
 		time.Sleep(time.Minute)
+		close(stop)
+		<-done
 		if time.Since(last) > time.Second {
 			t.Error("after the copy nothing was written any more")
 		}
-		close(stop)
-		<-done
 	})
 }
 
