@@ -72,7 +72,7 @@ func (c *usersDisableCmd) Run(ctx context.Context, p *process) error {
 		if err != nil {
 			return err
 		}
-		return p.showUser(u, c.JSON, "disabled; access tokens issued before are good at authorizers until they expire")
+		return p.showUser(u, c.JSON, "disabled; access tokens issued before are good at authorizers that read no revocations until they expire")
 	})
 }
 

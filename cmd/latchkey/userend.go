@@ -36,7 +36,7 @@ func (c *usersLogoutCmd) Run(ctx context.Context, p *process) error {
 		if err != nil {
 			return err
 		}
-		return p.showUser(u, c.JSON, "is logged out everywhere; access tokens issued before are good at authorizers until they expire")
+		return p.showUser(u, c.JSON, "is logged out everywhere; access tokens issued before are good at authorizers that read no revocations until they expire")
 	})
 }
 
@@ -57,7 +57,7 @@ func (c *usersLogoutCmd) everybody(ctx context.Context, p *process) error {
 		if c.JSON {
 			return printLine(p.stdout, map[string]int{"users": users})
 		}
-		_, err = fmt.Fprintf(p.stdout, "%s logged out everywhere, and links and codes in mails are void; access tokens issued before are good at authorizers until they expire\n", count(users, "user"))
+		_, err = fmt.Fprintf(p.stdout, "%s logged out everywhere, and links and codes in mails are void; access tokens issued before are good at authorizers that read no revocations until they expire\n", count(users, "user"))
 		return err
 	})
 }
@@ -81,6 +81,6 @@ func (c *usersDeleteCmd) Run(ctx context.Context, p *process) error {
 		if err := s.DeleteUser(ctx, u.ID); err != nil { // the one who was shown
 			return err
 		}
-		return p.showUser(u, c.JSON, "deleted; access tokens issued before are good at authorizers until they expire")
+		return p.showUser(u, c.JSON, "deleted; access tokens issued before are good at authorizers that read no revocations until they expire")
 	})
 }
