@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 )
@@ -96,9 +99,19 @@ func (p *postgres) kind(ctx context.Context) (kind auth.StoreKind, err error) {
 	defer cancel()
 	err = patient(func() (err error) {
 		kind, err = kindOf(ctx, p.plain, postgresCatalogue)
-		return err
+		return lost(ctx, err)
 	})
 	return kind, unavailable(err)
+}
+
+// lost marks an error that the server has not told, of statements before any commit:
+// database/sql begins again only where nothing at all was sent.
+func lost(ctx context.Context, err error) error {
+	var told *pgconn.PgError
+	if err == nil || ctx.Err() != nil || errors.As(err, &told) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errBroken, err)
 }
 
 // mark has one at a time look at the mark and change it.
@@ -106,11 +119,11 @@ func (p *postgres) mark(ctx context.Context, was, kind auth.StoreKind) error {
 	return unavailable(patient(func() error {
 		tx, err := p.plain.BeginTx(ctx, nil)
 		if err != nil {
-			return err
+			return lost(ctx, err)
 		}
 		defer tx.Rollback()
 		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
-			return err
+			return lost(ctx, err)
 		}
 		if err := remark(ctx, tx, postgresCatalogue, was, kind); err != nil {
 			return err
