@@ -17,8 +17,7 @@ DYNAMO_RACES = 'TestMany[MS]|TestConformance/racing_(lines|settle|for_room|for_s
 run: ## the whole system on this machine, see README
 	$(GO) run ./cmd/latchkey offline
 
-test: ## every test, with the race detector; `make check` has vetted them
-	$(MAKE) --jobs 2 --output-sync=line test-house test-dynamo # each leaves a core idle for long
+test: test-house test-dynamo ## every test, with the race detector; `make check` has vetted them
 
 .PHONY: test-house test-dynamo
 test-house test-dynamo: export GORACE = atexit_sleep_ms=20 # not a second for each test binary

@@ -35,11 +35,22 @@ func Linear(t testing.TB, size int, text func(n int) string, read func(string)) 
 	if times < fewest {
 		t.Fatalf("texts of %d and %d bytes do not differ by %d times", len(few), len(many), fewest)
 	}
-	short, long := Time(func() { read(few) }), Time(func() { read(many) })
-	if took := float64(long) / float64(short); took > most*times {
-		t.Errorf("%d bytes take %v, %d take %v: %.0f times as long", len(few), short, len(many), long, took)
+	// A core that is shared with another may be slow for a while; what grows with the
+	// square is so each time.
+	for try := 1; ; try++ {
+		short, long := Time(func() { read(few) }), Time(func() { read(many) })
+		took := float64(long) / float64(short)
+		if took <= most*times {
+			return
+		}
+		if try == tries {
+			t.Errorf("%d bytes take %v, %d take %v: %.0f times as long", len(few), short, len(many), long, took)
+			return
+		}
 	}
 }
+
+const tries = 3
 
 // Once returns the processor time of one run of f.
 func Once(f func()) time.Duration {
