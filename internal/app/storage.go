@@ -15,19 +15,14 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
-	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 // A Store keeps everything, whichever engine it is.
 type Store interface {
-	auth.Store
-	auth.Loader
+	transfer.Ports
 	auth.Marked
-	limit.Counters
-	keyring.Store
-	transfer.Store
 	io.Closer
 }
 

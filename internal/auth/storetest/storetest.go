@@ -19,8 +19,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/keyring"
-	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -31,12 +29,8 @@ import (
 // look-up by a name that nobody has costs the same reads as another, and that
 // UserSessions does not take longer the more sessions of the user have ended.
 type Store interface {
-	auth.Store
-	auth.Loader
+	transfer.Ports
 	auth.Marked
-	limit.Counters
-	keyring.Store
-	transfer.Store
 }
 
 // Run runs the suite. open is called once for each case and returns an empty store
