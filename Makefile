@@ -65,13 +65,11 @@ trials: ## all of these and faults, floods, timing, in full; minutes
 	$(GO) test ./internal/gateway ./internal/web ./internal/sqlstore -timeout 60m -trial=full
 	cd $(DYNAMO) && $(GO) test -v -timeout 180m -trial=full -run '^TestTrial' .
 
-# The authorizer that fetches, without HTTP/2, which it has no use for.
-REMOTE = remote,nethttpomithttp2
 lambda: ## bootstraps for AWS Lambda in dist/; the whole program without SQLite
 	@mkdir -p dist
 	@for arch in arm64 amd64; do \
 	  for name in latchkey authorizer authorizer-remote; do \
-	    case $$name in latchkey) tags=nosqlite;; *-remote) tags=$(REMOTE);; *) tags=;; esac; \
+	    case $$name in latchkey) tags=nosqlite;; *-remote) tags=remote;; *) tags=;; esac; \
 	    GOARCH=$$arch $(LAMBDA) -tags "$$tags" -o dist/$$name-$$arch/bootstrap ./cmd/$${name%-remote} && \
 	    $(GO) run ./internal/lambdazip dist/$$name-$$arch.zip dist/$$name-$$arch/bootstrap && \
 	    ls -l dist/$$name-$$arch.zip || exit 1; \

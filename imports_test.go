@@ -21,15 +21,17 @@ const module = "github.com/latchkey-auth/latchkey"
 var floors = map[string][]string{
 	// Floor 0
 	".":                                {"internal/strictjson"},
-	"httpauth":                         {".", "internal/bearer"},
-	"jwks":                             {".", "internal/strictjson"},
+	"httpauth":                         {".", "internal/bearer", "internal/fetch", "internal/http1"},
+	"jwks":                             {".", "internal/fetch", "internal/http1", "internal/strictjson"},
 	"revocation":                       {"."},
-	"revocation/feed":                  {".", "revocation"},
+	"revocation/feed":                  {".", "internal/fetch", "revocation"},
 	"internal/awsaccess":               {},
 	"internal/awstest":                 {},
 	"internal/bearer":                  {},
 	"internal/cors":                    {},
 	"internal/costtest":                {},
+	"internal/fetch":                   {"internal/http1"},
+	"internal/http1":                   {},
 	"internal/identifier":              {},
 	"internal/limit":                   {},
 	"internal/outbox":                  {},
@@ -70,8 +72,8 @@ var floors = map[string][]string{
 	"internal/apidoc":           {"internal/gateway"},
 	"internal/offline":          {"internal/cors", "internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},
 	"internal/issuers/remote":   {".", "internal/issuers", "jwks"},
-	"internal/revocationsource": {".", "revocation", "revocation/feed"},
-	"internal/awslambda":        {".", "revocation", "internal/gateway", "internal/issuers", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
+	"internal/revocationsource": {".", "internal/fetch", "revocation", "revocation/feed"},
+	"internal/awslambda":        {".", "revocation", "internal/gateway", "internal/http1", "internal/issuers", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
 	"latchkeytest":              {"."},
 	// Floor 3
 	"internal/app": {".", "revocation", "internal/auth", "internal/awsaccess", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring", "internal/limit",
@@ -85,7 +87,7 @@ var floors = map[string][]string{
 
 // standardOnly are the packages that other people's programs and the lean
 // bootstrap are built from, and small ones that need nothing else.
-var standardOnly = []string{".", "httpauth", "jwks", "latchkeytest", "revocation", "revocation/feed", "internal/limit", "internal/outbox", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "internal/revocationsource", "internal/issuers", "internal/issuers/remote", "cmd/authorizer"}
+var standardOnly = []string{".", "httpauth", "jwks", "latchkeytest", "revocation", "revocation/feed", "internal/fetch", "internal/http1", "internal/limit", "internal/outbox", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "internal/revocationsource", "internal/issuers", "internal/issuers/remote", "cmd/authorizer"}
 
 func TestImportsGoDownward(t *testing.T) {
 	for dir, imports := range houseImports(t) {
@@ -165,14 +167,17 @@ func TestVerifierNeedsNoNetwork(t *testing.T) {
 
 // TestAuthorizerIsLean names what would make every cold start slower.
 func TestAuthorizerIsLean(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "./cmd/authorizer").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, heavy := range []string{"net/http", "crypto/tls", "crypto/x509", "database/sql", "modernc.org/sqlite", "go.yaml.in/yaml/v3",
-		"github.com/alecthomas/kong", "github.com/aws/aws-sdk-go-v2/aws", "github.com/jackc/pgx/v5", "golang.org/x/crypto/argon2", module + "/internal/auth"} {
-		if slices.Contains(strings.Fields(string(out)), heavy) {
-			t.Errorf("cmd/authorizer links %s", heavy)
+	heavy := []string{"net/http", "database/sql", "modernc.org/sqlite", "go.yaml.in/yaml/v3",
+		"github.com/alecthomas/kong", "github.com/aws/aws-sdk-go-v2/aws", "github.com/jackc/pgx/v5", "golang.org/x/crypto/argon2", module + "/internal/auth"}
+	for tags, heavy := range map[string][]string{"remote": heavy, "": append(heavy, "net", "crypto/tls", "crypto/x509")} {
+		out, err := exec.Command("go", "list", "-tags", tags, "-deps", "./cmd/authorizer").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dep := range heavy {
+			if slices.Contains(strings.Fields(string(out)), dep) {
+				t.Errorf("cmd/authorizer with the tags %q links %s", tags, dep)
+			}
 		}
 	}
 }

@@ -4,40 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"syscall"
-	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/fetch"
 )
 
 var errPrivate = errors.New("not a public address; allow it by AllowPrivate if the issuer is in your own network")
 
-// newClient returns a client that follows no redirect. One of its own dials what
-// it may and nothing else: the address is checked when it is dialled, because what
-// a name stands for is its owner's choice, and can change between two look-ups.
-func newClient(yours *http.Client, allowPrivate bool) *http.Client {
-	client := &http.Client{}
-	if yours != nil {
-		*client = *yours
-	} else {
-		dialer := &net.Dialer{Timeout: fetchTimeout}
-		if !allowPrivate {
-			dialer.ControlContext = dialPublic
-		}
-		client.Transport = &http.Transport{
-			Proxy:                  nil, // it would be dialled in the issuer's place, unchecked
-			DialContext:            dialer.DialContext,
-			ForceAttemptHTTP2:      true,
-			DisableKeepAlives:      true, // the next fetch is minutes away
-			DisableCompression:     true, // so that the limit is one of what is sent
-			MaxResponseHeaderBytes: maxHeaders,
-			ResponseHeaderTimeout:  fetchTimeout,
-			IdleConnTimeout:        time.Second,
-		}
+// newFetch returns what sends requests. It dials what it may and nothing else: the address
+// is checked when it is dialled, because what a name stands for is its owner's choice, and
+// can change between two look-ups. It has no proxy, which would be dialled in the issuer's
+// place, unchecked, and keeps no connection: the next fetch is minutes away.
+func newFetch(allowPrivate bool) fetch.Func {
+	var client fetch.Client
+	if !allowPrivate {
+		client.Control = dialPublic
 	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return client
+	return client.Fetch
 }
 
 func dialPublic(_ context.Context, _, address string, _ syscall.RawConn) error {

@@ -56,7 +56,7 @@ func TestDiscover(t *testing.T) {
 			s.serve(c.at, c.page)
 			s.serve(keysURL, keysOf(issuer))
 			s.serve(other, page(`{"issuer":"`+issuerURL+`","jwks_uri":"`+keysURL+`"}`))
-			keys, err := jwks.Discover(c.issuer, jwks.Config{Client: s.client()})
+			keys, err := jwks.Discover(c.issuer, jwks.Config{Fetch: s.fetch()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +84,7 @@ func TestKeySetsMove(t *testing.T) {
 		const moved = "https://keys.example.com/2.json"
 		s.serve(discoveryURL, page(`{"issuer":"`+issuerURL+`","jwks_uri":"`+keysURL+`"}`))
 		s.serve(keysURL, keysOf(old))
-		keys, err := jwks.Discover(issuerURL, jwks.Config{Client: s.client(), Inline: true})
+		keys, err := jwks.Discover(issuerURL, jwks.Config{Fetch: s.fetch(), Inline: true})
 		v := verifierOf(t, keys, err)
 		for range 3 {
 			want(t, v, old, good, "at the first place")
@@ -131,7 +131,7 @@ func FuzzDiscovery(f *testing.F) {
 // TestUnknownKeysOfAnEmptyAnswerAreAnOutage: without any set there is nothing to
 // say about a token.
 func TestUnknownKeysOfAnEmptyAnswerAreAnOutage(t *testing.T) {
-	keys, err := jwks.Remote(keysURL, jwks.Config{Client: newSite().client()})
+	keys, err := jwks.Remote(keysURL, jwks.Config{Fetch: newSite().fetch()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,13 @@
 package jwks
 
 import (
-	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/http1"
 )
 
-func Freshness(h http.Header, most time.Duration) time.Duration { return freshness(h, most) }
+func Freshness(h http1.Header, most time.Duration) time.Duration { return freshness(h, most) }
 
 func IsPublic(a netip.Addr) bool { return isPublic(a) }
 

@@ -4,20 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/fetch"
+	"github.com/latchkey-auth/latchkey/internal/http1"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
 const (
 	fetchTimeout = 1500 * time.Millisecond // of each request, with all that belongs to it
 	maxDocument  = 64 << 10                // bytes, as latchkey.ParseJWKS takes
-	maxHeaders   = 16 << 10                // bytes
 
 	minFresh     = time.Minute
 	defaultFresh = 5 * time.Minute // where Cache-Control says nothing
@@ -99,38 +98,27 @@ func parseDiscovery(doc string) (issuer, uri string, err error) {
 	return issuer, uri, nil
 }
 
-func (s *Set) get(ctx context.Context, at, accept string) ([]byte, http.Header, error) {
+func (s *Set) get(ctx context.Context, at, accept string) ([]byte, http1.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	r.Header.Set("Accept", accept)
-	res, err := s.cfg.Client.Do(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("%s: status %d; it must be 200, and redirects are not followed", at, res.StatusCode)
-	}
-	doc, err := io.ReadAll(io.LimitReader(res.Body, maxDocument+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading %s: %w", at, err)
-	}
-	if len(doc) > maxDocument {
+	res, err := s.cfg.Fetch(ctx, fetch.Request{Method: "GET", URL: at, Header: map[string]string{"Accept": accept}, MaxBody: maxDocument})
+	switch {
+	case errors.Is(err, fetch.ErrTooLong):
 		return nil, nil, fmt.Errorf("%s: more than %d bytes", at, maxDocument)
+	case err != nil:
+		return nil, nil, fmt.Errorf("fetching %s: %w", at, err)
+	case res.Status != 200:
+		return nil, nil, fmt.Errorf("%s: status %d; it must be 200, and redirects are not followed", at, res.Status)
 	}
-	return doc, res.Header, nil
+	return res.Body, res.Header, nil
 }
 
 // freshness is how long an answer is fresh by its Cache-Control and Age (RFC 9111
 // sections 4.2 and 5.2.2), within bounds: below a minute every issuer would be
 // asked too often, and beyond most a withdrawn key would live too long.
-func freshness(h http.Header, most time.Duration) time.Duration {
+func freshness(h http1.Header, most time.Duration) time.Duration {
 	fresh := defaultFresh
-	for _, directive := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {
+	for _, directive := range strings.Split(h.Get("Cache-Control"), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		switch strings.ToLower(name) {
 		case "no-store", "no-cache":

@@ -1,11 +1,11 @@
 package jwks_test
 
 import (
-	"net/http"
 	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/http1"
 	"github.com/latchkey-auth/latchkey/jwks"
 )
 
@@ -145,9 +145,9 @@ func TestFreshness(t *testing.T) {
 		{"not to be kept, said last", []string{"Cache-Control", "max-age=600, no-cache"}, time.Minute},
 		{"for shared caches", []string{"Cache-Control", "s-maxage=600"}, 5 * time.Minute},
 	} {
-		h := make(http.Header)
+		var h http1.Header
 		for i := 0; i < len(c.header); i += 2 {
-			h.Add(c.header[i], c.header[i+1])
+			h = append(h, http1.Field{Name: c.header[i], Value: c.header[i+1]})
 		}
 		if got := jwks.Freshness(h, time.Hour); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
@@ -161,7 +161,7 @@ func FuzzFreshness(f *testing.F) {
 	f.Add("no-store", "")
 	f.Add(`max-age="1",,=`, "-1")
 	f.Fuzz(func(t *testing.T, control, age string) {
-		h := http.Header{"Cache-Control": {control}, "Age": {age}}
+		h := http1.Header{{Name: "Cache-Control", Value: control}, {Name: "Age", Value: age}}
 		if got := jwks.Freshness(h, time.Hour); got < jwks.MinFresh || got > time.Hour {
 			t.Errorf("Cache-Control %q, Age %q: %s", control, age, got)
 		}

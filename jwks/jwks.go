@@ -19,12 +19,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/fetch"
 )
 
 const (
@@ -60,10 +60,10 @@ type Config struct {
 	// behind its back: for programs that are frozen between calls, as on Lambda.
 	Inline bool
 
-	// Client fetches; nil is one of its own. With a client of yours the addresses
-	// that it dials, its proxies and its certificates are your affair: none of
-	// its addresses is checked. Redirects are never followed.
-	Client *http.Client
+	// Fetch sends the requests; nil is a client of the package's own, by HTTP/1.1. With
+	// a client of yours (httpauth.Fetch) the addresses that it dials, its proxies and its
+	// certificates are your affair: none of its addresses is checked.
+	Fetch fetch.Func
 	// Log hears of the keys of the set that are skipped, once for each set, and
 	// of fetches that fail while an old set serves; nil: nothing is logged.
 	Log *slog.Logger
@@ -123,7 +123,9 @@ func newSet(s *Set) (*Set, error) {
 		return nil, fmt.Errorf("MaxAge %s must be %s to %s, StaleFor %s at most %s", c.MaxAge, minFresh, day, c.StaleFor, day)
 	}
 	c.StaleFor = max(c.StaleFor, 0)
-	c.Client = newClient(c.Client, c.AllowPrivate)
+	if c.Fetch == nil {
+		c.Fetch = newFetch(c.AllowPrivate)
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -18,6 +18,8 @@ import (
 	"unsafe"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/httpauth"
+	"github.com/latchkey-auth/latchkey/internal/fetch"
 	"github.com/latchkey-auth/latchkey/jwks"
 	"github.com/latchkey-auth/latchkey/latchkeytest"
 )
@@ -48,11 +50,11 @@ func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
+func (s *site) fetch() fetch.Func { return httpauth.Fetch(&http.Client{Transport: s}) }
+
 func newSite() *site {
 	return &site{pages: make(map[string]http.HandlerFunc), fetches: make(map[string]int)}
 }
-
-func (s *site) client() *http.Client { return &http.Client{Transport: s} }
 
 // serve answers at the URL; nil takes the page away.
 func (s *site) serve(url string, page http.HandlerFunc) {
@@ -105,7 +107,7 @@ func verifierOf(t *testing.T, keys latchkey.KeySet, err error) *latchkey.Verifie
 
 func remote(t *testing.T, s *site, cfg jwks.Config) *latchkey.Verifier {
 	t.Helper()
-	cfg.Client = s.client()
+	cfg.Fetch = s.fetch()
 	keys, err := jwks.Remote(keysURL, cfg)
 	return verifierOf(t, keys, err)
 }
@@ -373,7 +375,7 @@ func TestSnapshot(t *testing.T) {
 func TestSnapshotIsMade(t *testing.T) {
 	s, issuer := newSite(), latchkeytest.NewIssuer(t)
 	s.serve(keysURL, keysOf(issuer))
-	keys, err := jwks.Remote(keysURL, jwks.Config{Client: s.client()})
+	keys, err := jwks.Remote(keysURL, jwks.Config{Fetch: s.fetch()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +385,7 @@ func TestSnapshotIsMade(t *testing.T) {
 	}
 	s.serve(keysURL, nil)
 	want(t, remote(t, s, jwks.Config{Snapshot: doc}), issuer, good, "from the snapshot")
-	if keys, err = jwks.Remote(keysURL, jwks.Config{Client: s.client()}); err != nil {
+	if keys, err = jwks.Remote(keysURL, jwks.Config{Fetch: s.fetch()}); err != nil {
 		t.Fatal(err)
 	}
 	if doc, err := keys.Snapshot(t.Context()); err == nil {

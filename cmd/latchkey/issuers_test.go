@@ -176,7 +176,7 @@ func TestBootstrapsAreSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, most := range map[string]int64{"authorizer": 4_000_000, "authorizer-remote": 6_700_000} {
+	for name, most := range map[string]int64{"authorizer": 4_000_000, "authorizer-remote": 6_000_000} {
 		info, err := os.Stat(filepath.Join(bin, name))
 		if err != nil {
 			t.Fatal(err)

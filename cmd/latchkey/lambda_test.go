@@ -26,7 +26,7 @@ var buildBootstraps = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bootstraps = dir
-	for name, tags := range map[string]string{"latchkey": "", "authorizer": "", "authorizer-remote": "remote,nethttpomithttp2"} {
+	for name, tags := range map[string]string{"latchkey": "", "authorizer": "", "authorizer-remote": "remote"} {
 		cmd := exec.Command("go", "build", "-trimpath", "-tags", tags, "-ldflags", "-s -w", "-o", filepath.Join(dir, name), "../"+strings.TrimSuffix(name, "-remote"))
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

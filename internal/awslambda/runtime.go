@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/http1"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -80,9 +81,9 @@ func ReportInitError(address string, cause error) error {
 }
 
 // next asks for an invocation until asking ends.
-func (c *client) next(asking context.Context) (response, error) {
+func (c *client) next(asking context.Context) (http1.Answer, error) {
 	if err := c.connect(); err != nil {
-		return response{}, err
+		return http1.Answer{}, err
 	}
 	conn := c.conn
 	defer context.AfterFunc(asking, func() { conn.Close() })()
@@ -94,15 +95,15 @@ func (c *client) serveOne(ctx, asking context.Context, f gateway.Function) error
 	if err != nil {
 		return fmt.Errorf("asking for the next invocation: %w", err)
 	}
-	if next.status != 200 {
-		return fmt.Errorf("asking for the next invocation: status %d", next.status)
+	if next.Status != 200 {
+		return fmt.Errorf("asking for the next invocation: status %d", next.Status)
 	}
-	id := next.header["lambda-runtime-aws-request-id"]
+	id := next.Header.Get("Lambda-Runtime-Aws-Request-Id")
 	if id == "" || strings.ContainsAny(id, "/\r\n ") {
 		return errors.New("the next invocation has no usable request id")
 	}
 	later := new(afterwards)
-	deadline := next.deadline()
+	deadline := deadlineOf(next)
 	answer, callErr := invoke(context.WithValue(ctx, afterKey{}, later), deadline, f, next)
 	status := 0
 	if callErr == nil {
@@ -133,9 +134,9 @@ func (c *client) serveOne(ctx, asking context.Context, f gateway.Function) error
 	return nil
 }
 
-// deadline is when the time of the invocation is over; zero when Lambda does not say.
-func (r response) deadline() time.Time {
-	ms, err := strconv.ParseInt(r.header["lambda-runtime-deadline-ms"], 10, 64)
+// deadlineOf is when the time of an invocation is over; zero when Lambda does not say.
+func deadlineOf(next http1.Answer) time.Time {
+	ms, err := strconv.ParseInt(next.Header.Get("Lambda-Runtime-Deadline-Ms"), 10, 64)
 	if err != nil {
 		return time.Time{}
 	}
@@ -143,10 +144,10 @@ func (r response) deadline() time.Time {
 }
 
 // invoke calls the function with the deadline that Lambda sets it.
-func invoke(ctx context.Context, deadline time.Time, f gateway.Function, next response) (answer []byte, err error) {
+func invoke(ctx context.Context, deadline time.Time, f gateway.Function, next http1.Answer) (answer []byte, err error) {
 	ctx = gateway.WithInvocation(ctx, gateway.Invocation{
-		RequestID:   next.header["lambda-runtime-aws-request-id"],
-		FunctionARN: next.header["lambda-runtime-invoked-function-arn"],
+		RequestID:   next.Header.Get("Lambda-Runtime-Aws-Request-Id"),
+		FunctionARN: next.Header.Get("Lambda-Runtime-Invoked-Function-Arn"),
 	})
 	if !deadline.IsZero() {
 		var cancel context.CancelFunc
@@ -154,7 +155,7 @@ func invoke(ctx context.Context, deadline time.Time, f gateway.Function, next re
 		defer cancel()
 	}
 	defer recovered(&err)
-	return f(ctx, next.body)
+	return f(ctx, next.Body)
 }
 
 // recovered is deferred: it makes a panic an error.
@@ -195,11 +196,8 @@ type client struct {
 	out     []byte
 }
 
-type response struct {
-	status int
-	header header
-	body   []byte
-}
+// limits are beyond what Lambda sends: events of 6 MB, and more for streams.
+var limits = http1.Limits{Header: 256 << 10, Body: 64 << 20}
 
 func (c *client) connect() error {
 	if c.conn != nil {
@@ -222,14 +220,14 @@ func (c *client) close() {
 
 func (c *client) post(path string, body []byte, errorType string) (int, error) {
 	r, err := c.do("POST", path, body, errorType)
-	return r.status, err
+	return r.Status, err
 }
 
 // do sends one request and reads its answer. There is no time limit: the next
 // invocation may be hours away, and Lambda freezes the process meanwhile.
-func (c *client) do(method, path string, body []byte, errorType string) (response, error) {
+func (c *client) do(method, path string, body []byte, errorType string) (http1.Answer, error) {
 	if err := c.connect(); err != nil {
-		return response{}, err
+		return http1.Answer{}, err
 	}
 	b := append(c.out[:0], method...)
 	b = append(append(append(b, ' '), apiVersion...), path...)
@@ -245,9 +243,16 @@ func (c *client) do(method, path string, body []byte, errorType string) (respons
 	b = append(append(b, "\r\n"...), body...)
 	c.out = b
 	if _, err := c.conn.Write(b); err != nil {
-		return response{}, err
+		return http1.Answer{}, err
 	}
-	return c.read()
+	answer, err := http1.Read(c.in, limits)
+	if err != nil {
+		return answer, fmt.Errorf("reading the answer of the Runtime API: %w", err)
+	}
+	if answer.Last {
+		c.close()
+	}
+	return answer, nil
 }
 
 // Main runs the function that build returns and ends the process. A build that

@@ -1,43 +1,29 @@
 package revocationsource
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"strings"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/fetch"
 )
 
 const (
 	tryTimeout = 1500 * time.Millisecond
 	maxTries   = 3
 	maxAnswer  = 17 << 20 // bytes: DynamoDB sends 16 MB at most
+	maxIdle    = 8        // connections that are kept: the shards of a day are read at the same time
 )
 
 // A client calls the JSON protocol of DynamoDB.
 type client struct {
 	endpoint, region string
 	credentials      func() credentials
-	http             *http.Client
+	fetch            fetch.Func
 	now              func() time.Time
-}
-
-func newHTTPClient() *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:            (&net.Dialer{Timeout: tryTimeout}).DialContext,
-			TLSHandshakeTimeout:    tryTimeout,
-			MaxResponseHeaderBytes: 16 << 10,
-			IdleConnTimeout:        time.Minute,
-			MaxIdleConnsPerHost:    8, // the shards of a day are read at the same time
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 }
 
 // call carries out an operation. What may pass by is tried again: throttling, faults of
@@ -53,9 +39,6 @@ func (c *client) call(ctx context.Context, operation string, in, out any) error 
 		if err == nil || try == maxTries || ctx.Err() != nil || errors.As(err, &refused) && !refused.passes() {
 			return err
 		}
-		if refused == nil {
-			c.http.CloseIdleConnections()
-		}
 		select {
 		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
 		case <-ctx.Done():
@@ -67,28 +50,19 @@ func (c *client) call(ctx context.Context, operation string, in, out any) error 
 func (c *client) try(ctx context.Context, operation string, body []byte, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint+"/", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
-	sign(r, body, c.region, c.credentials(), c.now())
-	res, err := c.http.Do(r)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	doc, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	r := fetch.Request{Method: "POST", URL: c.endpoint + "/", Body: body, MaxBody: maxAnswer, Header: map[string]string{
+		"Content-Type": "application/x-amz-json-1.0",
+		"X-Amz-Target": "DynamoDB_20120810." + operation,
+	}}
+	sign(&r, c.region, c.credentials(), c.now())
+	res, err := c.fetch(ctx, r)
 	switch {
 	case err != nil:
-		return fmt.Errorf("reading the answer of %s: %w", operation, err)
-	case len(doc) > maxAnswer:
-		return fmt.Errorf("%s: more than %d bytes", operation, maxAnswer)
-	case res.StatusCode != http.StatusOK:
-		return refusalOf(operation, res.StatusCode, doc)
+		return fmt.Errorf("dynamodb:%s: %w", operation, err)
+	case res.Status != 200:
+		return refusalOf(operation, res.Status, res.Body)
 	}
-	if err := json.Unmarshal(doc, out); err != nil {
+	if err := json.Unmarshal(res.Body, out); err != nil {
 		return fmt.Errorf("decoding the answer of %s: %w", operation, err)
 	}
 	return nil

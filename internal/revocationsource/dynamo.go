@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/fetch"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
 
@@ -60,7 +61,7 @@ func openTable(cfg Config) (*table, error) {
 		return nil, err
 	}
 	t := &table{name: u.Host, life: tokenLife, most: revocation.DefaultMaxEntries, client: &client{
-		endpoint: endpoint, region: region, http: newHTTPClient(), now: cfg.Now,
+		endpoint: endpoint, region: region, fetch: (&fetch.Client{MaxIdle: maxIdle}).Fetch, now: cfg.Now,
 		credentials: func() credentials {
 			return credentials{cfg.Getenv("AWS_ACCESS_KEY_ID"), cfg.Getenv("AWS_SECRET_ACCESS_KEY"), cfg.Getenv("AWS_SESSION_TOKEN")}
 		},

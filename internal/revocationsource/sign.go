@@ -4,10 +4,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"net/http"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/fetch"
 )
 
 // credentials sign requests. Lambda puts them into variables.
@@ -25,28 +27,25 @@ const (
 // sign puts the date and the Authorization header of AWS Signature Version 4 on a
 // request to the root of a host without a query ("Create a signed AWS API request"). All
 // headers that are set by then are signed.
-func sign(r *http.Request, body []byte, region string, c credentials, now time.Time) {
+func sign(r *fetch.Request, region string, c credentials, now time.Time) {
 	at := now.UTC().Format(timeForm)
-	r.Header.Set("X-Amz-Date", at)
+	r.Header["X-Amz-Date"] = at
 	if c.sessionToken != "" {
-		r.Header.Set("X-Amz-Security-Token", c.sessionToken)
+		r.Header["X-Amz-Security-Token"] = c.sessionToken
 	}
-	names := []string{"host"}
-	for name := range r.Header {
-		names = append(names, strings.ToLower(name))
+	_, host, _ := strings.Cut(r.URL, "://")
+	values := map[string]string{"host": strings.TrimSuffix(host, "/")}
+	for name, value := range r.Header {
+		values[strings.ToLower(name)] = value
 	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(values))
 	var canonical strings.Builder
 	canonical.WriteString("POST\n/\n\n")
 	for _, name := range names {
-		value := r.URL.Host
-		if name != "host" {
-			value = strings.Join(r.Header.Values(name), ",")
-		}
-		canonical.WriteString(name + ":" + strings.TrimSpace(value) + "\n")
+		canonical.WriteString(name + ":" + strings.TrimSpace(values[name]) + "\n")
 	}
 	signed := strings.Join(names, ";")
-	canonical.WriteString("\n" + signed + "\n" + hash(body))
+	canonical.WriteString("\n" + signed + "\n" + hash(r.Body))
 
 	scope := at[:8] + "/" + region + "/" + service + "/aws4_request"
 	key := []byte("AWS4" + c.secretAccessKey)
@@ -54,7 +53,7 @@ func sign(r *http.Request, body []byte, region string, c credentials, now time.T
 		key = mac(key, part)
 	}
 	signature := mac(key, algorithm+"\n"+at+"\n"+scope+"\n"+hash([]byte(canonical.String())))
-	r.Header.Set("Authorization", algorithm+" Credential="+c.accessKeyID+"/"+scope+", SignedHeaders="+signed+", Signature="+hex.EncodeToString(signature))
+	r.Header["Authorization"] = algorithm + " Credential=" + c.accessKeyID + "/" + scope + ", SignedHeaders=" + signed + ", Signature=" + hex.EncodeToString(signature)
 }
 
 func hash(b []byte) string {

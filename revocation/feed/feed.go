@@ -13,9 +13,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -23,6 +20,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/fetch"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
 
@@ -40,14 +38,15 @@ type Config struct {
 	URL string
 	// Key is LATCHKEY_REVOCATION_KEY of the auth service.
 	Key string
-	// Client sends the requests; nil: one of its own. Redirects are not followed.
-	Client *http.Client
+	// Fetch sends the requests; nil is a client of the package's own, by HTTP/1.1, which
+	// keeps connections for a minute. httpauth.Fetch makes one of yours.
+	Fetch fetch.Func
 }
 
 // A Client reads from one auth service. It may be used concurrently.
 type Client struct {
 	url, key string
-	http     *http.Client
+	fetch    fetch.Func
 }
 
 // New checks the configuration. It asks nothing yet.
@@ -58,21 +57,10 @@ func New(cfg Config) (*Client, error) {
 	if len(cfg.Key) < minKey || strings.ContainsAny(cfg.Key, "\r\n \t") {
 		return nil, fmt.Errorf("revocation feed: the key must have %d bytes at least, and no blanks: that of the auth service", minKey)
 	}
-	c := &Client{url: cfg.URL, key: cfg.Key, http: &http.Client{}}
-	if cfg.Client != nil {
-		*c.http = *cfg.Client
-	} else {
-		c.http.Transport = &http.Transport{
-			DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
-			TLSHandshakeTimeout:    timeout,
-			ForceAttemptHTTP2:      true,
-			MaxResponseHeaderBytes: 16 << 10,
-			IdleConnTimeout:        time.Minute,
-			MaxIdleConnsPerHost:    4,
-		}
+	if cfg.Fetch == nil {
+		cfg.Fetch = (&fetch.Client{MaxIdle: 4}).Fetch
 	}
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return c, nil
+	return &Client{url: cfg.URL, key: cfg.Key, fetch: cfg.Fetch}, nil
 }
 
 // checkURL wants https: whoever can change the answers can keep ended tokens alive.
@@ -143,15 +131,14 @@ func query(c latchkey.Claims) string {
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
-// ask sends a request and decodes the answer. It asks twice: the connection of the last
-// one dies while a function is frozen, and nobody may say so.
+// ask sends a request and decodes the answer. It asks twice: a kept connection may have
+// died, and nobody says so.
 func (c *Client) ask(ctx context.Context, at string, into any) error {
 	err := c.try(ctx, at, into)
 	var answered *answerError
 	if err == nil || errors.As(err, &answered) || ctx.Err() != nil {
 		return err
 	}
-	c.http.CloseIdleConnections()
 	return c.try(ctx, at, into)
 }
 
@@ -163,44 +150,25 @@ func (e *answerError) Error() string { return e.text }
 func (c *Client) try(ctx context.Context, at string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return err
+	res, err := c.fetch(ctx, fetch.Request{Method: "GET", URL: at, MaxBody: maxAnswer,
+		Header: map[string]string{"Authorization": "Bearer " + c.key, "Accept": "application/json"}})
+	switch {
+	case errors.Is(err, fetch.ErrTooLong):
+		return &answerError{fmt.Sprintf("%s: more than %d bytes", c.url, maxAnswer)}
+	case err != nil:
+		return fmt.Errorf("asking %s: %w", c.url, err)
 	}
-	r.Header.Set("Authorization", "Bearer "+c.key)
-	r.Header.Set("Accept", "application/json")
-	res, err := c.http.Do(r)
-	if err != nil {
-		return fmt.Errorf("asking %s: %w", c.url, withoutQuery(err))
-	}
-	defer res.Body.Close()
-	switch res.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
+	switch res.Status {
+	case 200:
+	case 404:
 		return &answerError{c.url + ": status 404: it has no such list, or no LATCHKEY_REVOCATION_KEY is set there"}
-	case http.StatusUnauthorized:
+	case 401:
 		return &answerError{c.url + ": status 401: LATCHKEY_REVOCATION_KEY is another one there"}
 	default:
-		return &answerError{fmt.Sprintf("%s: status %d", c.url, res.StatusCode)}
+		return &answerError{fmt.Sprintf("%s: status %d", c.url, res.Status)}
 	}
-	doc, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading %s: %w", c.url, err)
-	case len(doc) > maxAnswer:
-		return &answerError{fmt.Sprintf("%s: more than %d bytes", c.url, maxAnswer)}
-	}
-	if err := json.Unmarshal(doc, into); err != nil {
+	if err := json.Unmarshal(res.Body, into); err != nil {
 		return &answerError{fmt.Sprintf("%s: the answer cannot be decoded: %v", c.url, err)}
 	}
 	return nil
-}
-
-// withoutQuery takes the address out of an error: it names a user.
-func withoutQuery(err error) error {
-	var with *url.Error
-	if errors.As(err, &with) {
-		return with.Err
-	}
-	return err
 }
