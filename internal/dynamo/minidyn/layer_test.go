@@ -1,7 +1,6 @@
 package minidyn_test
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
@@ -9,23 +8,20 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/truora/minidyn/server"
 )
 
 // A layer stands between the SDK and minidyn. It refuses what DynamoDB refuses, has the
 // operations that minidyn has not, and makes the faults that tests ask for.
 type layer struct {
-	emulator http.Handler
-	page     int // the most items of a page; zero: mostOfPage
-	url      string
+	buckets *buckets
+	page    int // the most items of a page; zero: mostOfPage
+	url     string
 
 	mu       sync.Mutex
 	tokens   map[string]transaction // by ClientRequestToken
@@ -56,7 +52,7 @@ const (
 	partial          // of a batch only the first half is read
 )
 
-func newLayer() *layer { return &layer{emulator: server.NewServer(), tokens: map[string]transaction{}} }
+func newLayer() *layer { return &layer{buckets: newBuckets(), tokens: map[string]transaction{}} }
 
 // An awsError is an answer that is none of success.
 type awsError struct {
@@ -225,7 +221,7 @@ func (l *layer) carryOut(operation string, body []byte, f fault) (string, error)
 		return `{}`, nil
 	case "TransactWriteItems":
 		return l.transact(body)
-	case "CreateTable", "DescribeTable", "DeleteTable":
+	case "CreateTable", "DescribeTable":
 	case "BatchGetItem":
 		return l.batch(body, f)
 	case "BatchWriteItem":
@@ -240,28 +236,7 @@ func (l *layer) carryOut(operation string, body []byte, f fault) (string, error)
 	default:
 		return "", invalid("the store does not call %s", operation)
 	}
-	return l.emulate(operation, body)
-}
-
-// emulate has minidyn carry it out.
-func (l *layer) emulate(operation string, body []byte) (string, error) {
-	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
-	r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
-	w := httptest.NewRecorder()
-	l.emulator.ServeHTTP(w, r)
-	if w.Code != http.StatusOK {
-		e := &awsError{status: w.Code, extra: map[string]any{}}
-		if err := json.Unmarshal(w.Body.Bytes(), &e.extra); err != nil {
-			return "", fmt.Errorf("minidyn: %s", w.Body)
-		}
-		e.kind, _ = e.extra["__type"].(string)
-		e.text, _ = e.extra["message"].(string)
-		e.kind = e.kind[strings.LastIndex(e.kind, "#")+1:]
-		delete(e.extra, "__type")
-		delete(e.extra, "message")
-		return "", e
-	}
-	return w.Body.String(), nil
+	return l.buckets.carryOut(operation, body)
 }
 
 // transact remembers what was carried out under which token, for as long as the test.
@@ -285,7 +260,7 @@ func (l *layer) transact(body []byte) (string, error) {
 	if err := in.check(); err != nil {
 		return "", err
 	}
-	answer, err := l.emulate("TransactWriteItems", body)
+	answer, err := l.buckets.carryOut("TransactWriteItems", body)
 	if err == nil {
 		l.tokens[in.ClientRequestToken] = transaction{content, answer}
 	}
@@ -321,7 +296,7 @@ func (l *layer) batch(body []byte, f fault) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	answer, err := l.emulate("BatchGetItem", some)
+	answer, err := l.buckets.carryOut("BatchGetItem", some)
 	if err != nil || len(left) == 0 {
 		return answer, err
 	}
@@ -388,7 +363,7 @@ func (l *layer) batchWrite(body []byte, f fault) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	answer, err := l.emulate("BatchWriteItem", some)
+	answer, err := l.buckets.carryOut("BatchWriteItem", some)
 	if err != nil || len(left) == 0 {
 		return answer, err
 	}
