@@ -60,7 +60,7 @@ var floors = map[string][]string{
 	// Floor 2
 	"internal/auth/storetest":   {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/transfer"},
 	"internal/sqlstore":         {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
-	"internal/dynamo":           {".", "internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
+	"internal/dynamo":           {".", "internal/auth", "internal/awsaccess", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
 	"internal/hashworker":       {"internal/password/passhash"},
 	"internal/userimport":       {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/strictjson"},
 	"internal/mailer":           {"internal/auth", "internal/awsaccess", "internal/outbox", "internal/textfile"},

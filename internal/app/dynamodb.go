@@ -10,12 +10,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
 )
 
 // connectDynamoDB says nothing of whether the table is there.
 func (c Config) connectDynamoDB(ctx context.Context, a StoreAddress) (*dynamo.Store, *dynamodb.Client, error) {
-	client, err := dynamo.Connect(ctx, a.Region, a.Endpoint)
+	aws, err := awsaccess.Load(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := dynamo.Connect(aws, a.Region, a.Endpoint)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 )
 
 var (
@@ -37,9 +38,10 @@ func Load(ctx context.Context) (aws.Config, error) {
 	return cfg.Copy(), nil
 }
 
-// Read reads the configuration anew.
+// Read reads the configuration anew. The SDK logs nothing by it: its lines are not ours, and
+// what matters is in its errors.
 func Read(ctx context.Context) (aws.Config, error) {
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return cfg, fmt.Errorf("reading the AWS configuration: %w", err)
 	}

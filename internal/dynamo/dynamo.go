@@ -22,13 +22,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/smithy-go/logging"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
@@ -87,28 +85,24 @@ func New(cfg Config) (*Store, error) {
 // others.
 const attemptTimeout = 1500 * time.Millisecond
 
-// Connect returns a client by the standard variables, files and roles of AWS. Region and
-// endpoint take the place of what those say unless they are empty.
-func Connect(ctx context.Context, region, endpoint string) (*dynamodb.Client, error) {
-	options := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)),
-		config.WithLogger(logging.Nop{}), // its lines are not ours; what matters is in the errors
+// Connect returns a client by the configuration, which is from awsaccess.Load. Region and
+// endpoint take the place of what that says unless they are empty.
+func Connect(cfg aws.Config, region, endpoint string) (*dynamodb.Client, error) {
+	region = cmp.Or(region, cfg.Region)
+	if region == "" {
+		if endpoint == "" {
+			return nil, errors.New("no AWS region: set AWS_REGION, or region=… in the address of the store")
+		}
+		region = "local" // emulators do not care
 	}
-	if region != "" {
-		options = append(options, config.WithRegion(region))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	cfg, err := awsaccess.In(cfg, region, attemptTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("reading the AWS configuration: %w", err)
-	}
-	if cfg.Region == "" && endpoint == "" {
-		return nil, errors.New("no AWS region: set AWS_REGION, or region=… in the address of the store")
+		return nil, err
 	}
 	return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
 		o.APIOptions = append(o.APIOptions, explaining)
 		if endpoint != "" {
 			o.BaseEndpoint = &endpoint
-			o.Region = cmp.Or(o.Region, "local")
 		}
 	}), nil
 }

@@ -7,11 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 )
 
 // TestMissingRights: the action and the table are those that AWS names, otherwise those
@@ -72,7 +74,11 @@ func TestNoCredentials(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	client, err := Connect(t.Context(), "eu-west-1", "http://127.0.0.1:1")
+	cfg, err := awsaccess.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := Connect(cfg, "eu-west-1", "http://127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,5 +88,22 @@ func TestNoCredentials(t *testing.T) {
 	}
 	if _, err := s.StoreKind(t.Context()); !errors.Is(err, auth.ErrUnavailable) || !strings.Contains(err.Error(), "set AWS_PROFILE") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestConnectNeedsARegion: an endpoint of an emulator is asked without one.
+func TestConnectNeedsARegion(t *testing.T) {
+	if _, err := Connect(aws.Config{}, "", ""); err == nil || !strings.Contains(err.Error(), "set AWS_REGION") {
+		t.Errorf("without a region: got %v", err)
+	}
+	for _, c := range []struct{ configured, asked, endpoint, want string }{
+		{"", "", "http://127.0.0.1:1", "local"},
+		{"eu-west-1", "", "", "eu-west-1"},
+		{"eu-west-1", "eu-west-2", "", "eu-west-2"},
+	} {
+		client, err := Connect(aws.Config{Region: c.configured}, c.asked, c.endpoint)
+		if err != nil || client.Options().Region != c.want {
+			t.Errorf("%+v: got %v", c, err)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
+	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
 	"github.com/latchkey-auth/latchkey/internal/servetest"
 )
@@ -65,7 +66,11 @@ func openAt(t *testing.T, endpoint, table string) *dynamo.Store {
 
 func connect(t *testing.T, endpoint string) *dynamodb.Client {
 	t.Helper()
-	client, err := dynamo.Connect(t.Context(), "", endpoint)
+	cfg, err := awsaccess.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := dynamo.Connect(cfg, "", endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
