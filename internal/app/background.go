@@ -40,53 +40,85 @@ func (s *System) Start(ctx context.Context) (stop func()) {
 	}
 }
 
-// inBackground does regularly what no request waits for: it delivers mail,
-// records refusals and purges, at once for the first time.
+// A work is a part of the background work. Any process may do it at any time: a purge that
+// is repeated finds nothing, a mail has one claimant.
+type work struct {
+	doing string
+	// every is how often a server does it; at a signal it does it at once.
+	every  time.Duration
+	signal <-chan struct{}
+	do     func(context.Context) error
+	// delay bounds how long a server waits before it does it, for a random time.
+	delay time.Duration
+	// grace is how long it goes on at a server that is told to end.
+	grace time.Duration
+	// logs: it says in the log itself what fails.
+	logs bool
+}
+
+// works are all of the background work, in the order of how long people wait for it.
+func (s *System) works() []work {
+	return []work{
+		// Later, at an unforeseeable moment: the work of a delivery must not tell whoever
+		// has asked for a mail that there is one. And a mail that has gone out must be
+		// noted, or it goes out again.
+		{doing: "delivering mail", every: mailInterval, signal: s.Service.MailQueued(), do: s.deliverDue, delay: mailDelay, grace: lastMail, logs: true},
+		{doing: "recording refusals", every: refusalsInterval, do: func(ctx context.Context) error { return s.Service.RecordRepeats(ctx, false) }},
+		{doing: "purging", every: purgeInterval, do: s.Service.Purge},
+	}
+}
+
+// Maintain does all of the background work once, for all processes on the store. Any number
+// of processes may do so at the same time.
+//
+// The error is of the store. Why a mail is not delivered goes to the log: it is tried again,
+// and a stranger's mistyped address is no failure of the work.
+func (s *System) Maintain(ctx context.Context) error { return maintain(ctx, s.works()...) }
+
+// maintain does some of the background work once. The functions on Lambda, the command and
+// servers all do it by this.
+func maintain(ctx context.Context, works ...work) error {
+	var failed []error
+	for _, w := range works {
+		if err := w.do(ctx); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", w.doing, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// inBackground maintains regularly, each work by itself so that none waits for another, and
+// at once for the first time.
 func (s *System) inBackground(ctx context.Context) (stop func()) {
-	log := s.cfg.Log
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
-	done.Go(func() {
-		Repeat(ctx, purgeInterval, nil, func() {
-			if err := s.Service.Purge(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("purging failed", slog.String("error", err.Error()))
-			}
-		})
-	})
-	done.Go(func() {
-		Repeat(ctx, refusalsInterval, nil, func() { s.recordRefusals(ctx, false) })
-	})
-	if s.Service.Mailer != nil {
-		done.Go(func() { s.deliverMail(ctx) })
+	for _, w := range s.works() {
+		done.Go(func() { s.repeat(ctx, w) })
 	}
 	return func() {
 		cancel()
 		done.Wait()
+		// The process has no later time for what is not due yet.
 		s.recordRefusals(context.WithoutCancel(ctx), true)
 	}
 }
 
-// Maintain does once, and for all processes on the store, what a server does in the
-// background: it records refusals, purges and delivers mail. Any number of processes may do
-// it at the same time: a purge that is repeated finds nothing, a mail has one claimant.
-//
-// The error is of the store. Why a mail is not delivered goes to the log: it is tried again,
-// and a stranger's mistyped address is no failure of the work.
-func (s *System) Maintain(ctx context.Context) error {
-	var failed []error
-	for _, work := range []struct {
-		doing string
-		do    func(context.Context) error
-	}{
-		{"recording refusals", func(ctx context.Context) error { return s.Service.RecordRepeats(ctx, true) }},
-		{"delivering mail", s.deliverDue}, // which somebody waits for
-		{"purging", s.Service.Purge},
-	} {
-		if err := work.do(ctx); err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", work.doing, err))
+// repeat does a work until ctx is done.
+func (s *System) repeat(ctx context.Context, w work) {
+	working, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	context.AfterFunc(ctx, func() { time.AfterFunc(w.grace, abandon) })
+	Repeat(ctx, w.every, w.signal, func() {
+		if w.delay > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(rand.N(w.delay)):
+			}
 		}
-	}
-	return errors.Join(failed...)
+		if err := maintain(working, w); err != nil && !w.logs && ctx.Err() == nil {
+			s.cfg.Log.Warn("background work failed", slog.String("error", err.Error()))
+		}
+	})
 }
 
 // deliverDue delivers the mail that is due, logs why one is not delivered, and returns the
@@ -96,11 +128,14 @@ func (s *System) deliverDue(ctx context.Context) error {
 		return nil
 	}
 	err := s.Service.Deliver(ctx)
-	if err != nil {
-		newMailLog(s.cfg.Log, time.Now).report(err)
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		s.mails.report(err)
 	}
 	return queueFaults(err)
 }
+
+// DeliverNow delivers the mail that is due.
+func (s *System) DeliverNow(ctx context.Context) { _ = s.deliverDue(ctx) } // which is in the log
 
 // queueFaults leaves out what is of one mail.
 func queueFaults(err error) error {
@@ -122,34 +157,6 @@ func queueFaults(err error) error {
 func (s *System) recordRefusals(ctx context.Context, all bool) {
 	if err := s.Service.RecordRepeats(ctx, all); err != nil && ctx.Err() == nil {
 		s.cfg.Log.Warn("refusals are not recorded", slog.String("error", err.Error()))
-	}
-}
-
-// deliverMail delivers mail until ctx is done.
-func (s *System) deliverMail(ctx context.Context) {
-	mails := newMailLog(s.cfg.Log, time.Now)
-	// A delivery under way outlives ctx for a moment: a mail that has gone out
-	// must be noted, or it goes out again.
-	delivering, abandon := context.WithCancel(context.WithoutCancel(ctx))
-	defer abandon()
-	context.AfterFunc(ctx, func() { time.AfterFunc(lastMail, abandon) })
-	Repeat(ctx, mailInterval, s.Service.MailQueued(), func() {
-		// Later, at an unforeseeable moment: the work of a delivery must not tell
-		// whoever has asked for a mail that there is one.
-		select {
-		case <-ctx.Done():
-		case <-time.After(rand.N(mailDelay)):
-		}
-		if err := s.Service.Deliver(delivering); err != nil && ctx.Err() == nil {
-			mails.report(err)
-		}
-	})
-}
-
-// DeliverNow delivers the mail that is queued, and logs why one is not delivered.
-func (s *System) DeliverNow(ctx context.Context) {
-	if err := s.Service.Deliver(ctx); err != nil {
-		newMailLog(s.cfg.Log, time.Now).report(err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/mailer"
@@ -18,13 +19,15 @@ const mailLogEvery = time.Hour
 // mostly one cause for all mails and all tries: it is an error once, and again
 // after an hour, and for debugging in between.
 type mailLog struct {
-	log  *slog.Logger
-	now  func() time.Time
+	log *slog.Logger
+	now func() time.Time
+
+	mu   sync.Mutex           // guards said
 	said map[string]time.Time // by cause
 }
 
 func newMailLog(log *slog.Logger, now func() time.Time) *mailLog {
-	return &mailLog{log, now, make(map[string]time.Time)}
+	return &mailLog{log: log, now: now, said: make(map[string]time.Time)}
 }
 
 // report takes the error of outbox.Outbox.Deliver.
@@ -53,6 +56,8 @@ func (l *mailLog) report(err error) {
 
 func (l *mailLog) delayed(cause error, attrs ...any) {
 	now, key := l.now(), causeOf(cause)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for known, at := range l.said {
 		if now.Sub(at) >= mailLogEvery {
 			delete(l.said, known)

@@ -31,7 +31,8 @@ type System struct {
 	// Revocations know which tokens of the service have ended.
 	Revocations *revocation.Follower
 
-	jwks func(context.Context) []byte
+	jwks  func(context.Context) []byte
+	mails *mailLog
 
 	verifier func(others []latchkey.Issuer) (*latchkey.Verifier, error)
 	beside   *latchkey.Verifier // of the others; nil: none was made yet. Functions and Reroute are not called at once.
@@ -89,7 +90,7 @@ func (s *Storage) Build(base string) (*System, error) {
 	} else {
 		cfg.Limits = &auth.DefaultLimits
 	}
-	sys := &System{Storage: s, jwks: s.Keyring.JWKS}
+	sys := &System{Storage: s, jwks: s.Keyring.JWKS, mails: newMailLog(c.Log, time.Now)}
 	if sys.Inbox, err = c.accounts(&cfg); err != nil {
 		return nil, err
 	}
