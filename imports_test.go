@@ -71,6 +71,8 @@ var floors = map[string][]string{
 	"internal/forwardauth":      {".", "httpauth", "internal/gateway"},
 	"internal/apidoc":           {"internal/gateway"},
 	"internal/offline":          {"internal/cors", "internal/gateway", "internal/gateway/proxy", "internal/redact", "internal/suggest"},
+	"internal/stacktest":        {"internal/gateway"},
+	"internal/iamtest":          {"internal/gateway"},
 	"internal/issuers/remote":   {".", "internal/issuers", "jwks"},
 	"internal/revocationsource": {".", "internal/fetch", "revocation", "revocation/feed"},
 	"internal/awslambda":        {".", "revocation", "internal/gateway", "internal/http1", "internal/issuers", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},

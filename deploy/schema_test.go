@@ -11,6 +11,8 @@ import (
 	"github.com/awslabs/goformation/v7/cloudformation/lambda"
 	"github.com/awslabs/goformation/v7/cloudformation/logs"
 	"github.com/awslabs/goformation/v7/cloudformation/serverless"
+
+	"github.com/latchkey-auth/latchkey/internal/stacktest"
 )
 
 // types are those of the parser. Each refuses properties that it does not know.
@@ -40,10 +42,10 @@ var newer = map[string]map[string]string{
 // deployment, or never.
 func TestTemplateHasKnownPropertiesOnly(t *testing.T) {
 	for form, parameters := range forms {
-		x := load(t, parameters)
-		for name, r := range x.resources {
-			typ := member(r, "Type").Value
-			properties, ok := x.value(t, member(r, "Properties")).(map[string]any)
+		x := stacktest.Load(t, samTemplate, parameters)
+		for name, r := range x.Resources {
+			typ := stacktest.Member(r, "Type").Value
+			properties, ok := x.Value(t, stacktest.Member(r, "Properties")).(map[string]any)
 			if !ok || types[typ] == nil {
 				t.Fatalf("%s: %s is of type %s, whose properties the test does not know", form, name, typ)
 			}

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"archive/zip"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -11,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/latchkey-auth/latchkey/internal/stacktest"
 )
 
 // TestServerlessPackages has the Serverless Framework make its template of serverless.yml.
@@ -44,46 +45,67 @@ func TestServerlessPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		t.Fatal(err)
+	x := stacktest.Parse(t, text, nil)
+	x.RefuseCircles(t, "serverless")
+	guarded := make(map[string]bool)
+	for _, m := range x.Methods(t) {
+		guarded[m.Verb+" "+m.Path] = m.Authorizer != ""
 	}
-	x := &template{root: doc.Content[0], resources: members(member(doc.Content[0], "Resources"))}
-	x.refuseCircles(t, "serverless")
-	for name, authorization := range map[string]string{
-		"ApiGatewayMethodAny": "NONE", "ApiGatewayMethodPathVarAny": "NONE", "ApiGatewayMethodPublicendpointGet": "NONE", "ApiGatewayMethodPrivateendpointGet": "CUSTOM",
-	} {
-		if got := member(member(x.resources[name], "Properties"), "AuthorizationType"); got == nil || got.Value != authorization {
-			t.Errorf("%s: authorization %v, want %s; there are %v", name, got, authorization, slices.Sorted(maps.Keys(x.resources)))
-		}
+	if want := map[string]bool{"ANY /": false, "ANY /{path+}": false, "GET /publicEndpoint": false, "GET /privateEndpoint": true}; !maps.Equal(guarded, want) {
+		t.Errorf("methods, and whether the authorizer is asked: %v, want %v", guarded, want)
 	}
-	sameEnvironment(t, text)
+	sameResponses(t, x)
+	sameFunctions(t, x)
 }
 
-// sameEnvironment holds the functions against those of the SAM template: the same
-// variables, but for what a parameter sets there.
-func sameEnvironment(t *testing.T, text []byte) {
+// sameFunctions holds the functions against those of the SAM template: the same handler,
+// variables, but for what a parameter sets there, and rights.
+func sameFunctions(t *testing.T, x *stacktest.Stack) {
 	t.Helper()
-	var doc struct {
-		Resources map[string]struct {
-			Properties struct {
-				Handler     string
-				Environment struct{ Variables map[string]any }
+	bySAM := stacktest.Load(t, samTemplate, nil)
+	wanted, all := bySAM.Functions(t), x.Functions(t)
+	for sam, serverless := range map[string]string{
+		"Auth": "AuthLambdaFunction", "Maintain": "MaintainLambdaFunction", "Authorizer": "AuthorizerLambdaFunction",
+		"Demo": "PublicEndpointLambdaFunction", "DemoPrivate": "PrivateEndpointLambdaFunction",
+	} {
+		want, got := wanted[sam], all[serverless]
+		maps.DeleteFunc(want.Env, func(_, value string) bool { return value == "" })
+		names := slices.Sorted(maps.Keys(want.Env))
+		if got.Handler != want.Handler || got.Timeout != want.Timeout || got.Zip != want.Zip || !slices.Equal(slices.Sorted(maps.Keys(got.Env)), names) {
+			t.Errorf("%s is %+v; by SAM %+v", serverless, got, want)
+		}
+		if g, w := rights(t, x, got), rights(t, bySAM, want); !slices.Equal(g, w) {
+			t.Errorf("%s may %v; by SAM %v", serverless, g, w)
+		}
+	}
+}
+
+// rights are those of a function's role, without what the two templates name differently.
+func rights(t *testing.T, x *stacktest.Stack, f stacktest.Function) []string {
+	t.Helper()
+	var all []string
+	for _, doc := range x.Policies(t, f.Role) {
+		var policy struct {
+			Statement []struct {
+				Effect, Resource string
+				Action           []string
+				Condition        json.RawMessage
+			}
+		}
+		if err := json.Unmarshal(doc, &policy); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range policy.Statement {
+			kind := strings.SplitN(s.Resource, ":", 6)
+			about, _, _ := strings.Cut(kind[5], "/")
+			about, _, _ = strings.Cut(about, ":")
+			for _, action := range s.Action {
+				all = append(all, fmt.Sprintf("%s %s on %s %s %s", s.Effect, action, kind[2], about, s.Condition))
 			}
 		}
 	}
-	if err := json.Unmarshal(text, &doc); err != nil {
-		t.Fatal(err)
-	}
-	x := load(t, nil)
-	for sam, serverless := range map[string]string{"Auth": "AuthLambdaFunction", "Maintain": "MaintainLambdaFunction", "Authorizer": "AuthorizerLambdaFunction"} {
-		want, got := x.function(t, sam), doc.Resources[serverless].Properties
-		maps.DeleteFunc(want.env, func(_, value string) bool { return value == "" })
-		names := slices.Sorted(maps.Keys(want.env))
-		if got.Handler != want.handler || !slices.Equal(slices.Sorted(maps.Keys(got.Environment.Variables)), names) {
-			t.Errorf("%s: handler %s with %v; by SAM %s with %v", serverless, got.Handler, got.Environment.Variables, want.handler, names)
-		}
-	}
+	slices.Sort(all)
+	return all
 }
 
 func writeZip(t *testing.T, path string) {
