@@ -62,7 +62,7 @@ func DefaultResponses() map[ResponseType]Response {
 
 // OverrideResponses returns the defaults with the given ones in their place.
 // DEFAULT_4XX and DEFAULT_5XX stand for every type of that class that is not
-// overridden itself.
+// overridden itself: by them, or by latchkey, as the templates in deploy/ do.
 func OverrideResponses(overrides map[ResponseType]Response) (map[ResponseType]Response, error) {
 	all := DefaultResponses()
 	for _, class := range []ResponseType{Default4XX, Default5XX} {
@@ -74,7 +74,7 @@ func OverrideResponses(overrides map[ResponseType]Response) (map[ResponseType]Re
 			return nil, err
 		}
 		for t, r := range all {
-			if (r.StatusCode >= 500) == (class == Default5XX) && t != Unauthorized {
+			if (r.StatusCode >= 500) == (class == Default5XX) && t != Unauthorized && t != AccessDenied {
 				all[t] = merge(r, o)
 			}
 		}

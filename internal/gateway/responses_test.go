@@ -74,13 +74,13 @@ func TestOverrideLaysOverTheDefault(t *testing.T) {
 
 func TestOverrideOfAClass(t *testing.T) {
 	all := override(t, map[gateway.ResponseType]gateway.Response{
-		gateway.Default4XX:   {StatusCode: 418, Body: "teapot"},
-		gateway.AccessDenied: {StatusCode: 403},
+		gateway.Default4XX:           {StatusCode: 418, Body: "teapot"},
+		gateway.BadRequestParameters: {StatusCode: 400},
 	})
 	want := map[gateway.ResponseType]int{
-		gateway.MissingAuthenticationToken: 418, gateway.BadRequestParameters: 418, gateway.RequestTooLarge: 418,
-		gateway.AccessDenied:      403, // the type itself wins over its class
-		gateway.Unauthorized:      401, // latchkey overrides it already
+		gateway.MissingAuthenticationToken: 418, gateway.RequestTooLarge: 418,
+		gateway.BadRequestParameters: 400,                            // the type itself wins over its class
+		gateway.Unauthorized:         401, gateway.AccessDenied: 403, // latchkey overrides them already
 		gateway.AuthorizerFailure: 500, gateway.AuthorizerConfigurationError: 500, gateway.IntegrationFailure: 502, gateway.IntegrationTimeout: 504,
 	}
 	for name, r := range all {
