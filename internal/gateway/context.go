@@ -88,9 +88,9 @@ func contextValues(wanted []ContextClaim, claims latchkey.Claims) ([]ContextValu
 			// Of another issuer with its name: equal subjects of two issuers are two people.
 			values = append(values, ContextValue{w.Name, claims.Principal()})
 		case "username":
-			values = append(values, ContextValue{w.Name, claims.Username})
+			values = append(values, ContextValue{w.Name, withoutControls(claims.Username)})
 		case "scope":
-			values = append(values, ContextValue{w.Name, claims.Scope})
+			values = append(values, ContextValue{w.Name, withoutControls(claims.Scope)})
 		case "payload":
 			values = append(values, ContextValue{w.Name, claims.Payload()})
 		default:

@@ -607,6 +607,11 @@ func TestContextClaims(t *testing.T) {
 			t.Errorf("%s: -want +got:\n%s", d.file, diff)
 		}
 	}
+	// Also those that have a place of their own: other issuers put there what they like.
+	got, err := newAuthorizer(shop(t)).Handle(t.Context(), sample(t, documented[0].file, mint(map[string]any{"username": "a\r\nX-Admin: 1\u0085", "scope": "a\nb"})))
+	if err != nil || !strings.Contains(string(got), `"username":"a  X-Admin: 1 ","scope":"a b"`) {
+		t.Errorf("username and scope: %s, error %v", got, err)
+	}
 	for list, says := range map[string]string{
 		"":                               "must be CLAIM or CLAIM=NAME",
 		"sub,,email":                     "must be CLAIM or CLAIM=NAME",
