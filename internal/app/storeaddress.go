@@ -133,6 +133,10 @@ func parsePostgres(text string) (StoreAddress, error) {
 	if u.Fragment != "" {
 		return StoreAddress{}, fmt.Errorf("the address of the PostgreSQL store holds a #; percent-encode it in a password (%%23), and %s", example)
 	}
+	// ada:12/x@db is a password with a slash in it, which url.Parse takes for the port 12.
+	if strings.Contains(u.EscapedPath(), "@") {
+		return StoreAddress{}, fmt.Errorf("the address of the PostgreSQL store holds a / before an @; percent-encode it in a password (%%2F), and %s", example)
+	}
 	a := StoreAddress{Scheme: Postgres, URL: Secret(text)}
 	_, a.password = u.User.Password()
 	a.password = a.password || q.Get("password") != ""

@@ -65,6 +65,7 @@ func TestStorePasswordIsNotShown(t *testing.T) {
 		"postgres://ada:hunter2?@db.example.com/latchkey",
 		"postgres://ada:hunter2%zz@db.example.com/latchkey",
 		"postgres://ada:hunter2/x@db.example.com/latchkey",
+		"postgres://ada:12/hunter2@db.example.com/latchkey",
 		"postgres:ada:hunter2@db.example.com/latchkey",
 		"postgres://db.example.com/latchkey?hunter2=1",
 		"mysql://ada:hunter2@db.example.com/latchkey",
