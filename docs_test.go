@@ -81,7 +81,12 @@ func TestSecurityRequirementsNameTheirTests(t *testing.T) {
 		t.Fatalf("docs/security.md has %d requirements", len(rows))
 	}
 	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]*|[a-z_]+\\.txtar)`")
+	seen := make(map[string]bool)
 	for _, row := range rows {
+		if seen[row[1]] {
+			t.Errorf("%s stands twice", row[1])
+		}
+		seen[row[1]] = true
 		tests := named.FindAllStringSubmatch(row[2], -1)
 		if len(tests) == 0 && !strings.HasPrefix(row[2], "later:") {
 			t.Errorf("%s names no test: %q", row[1], row[2])

@@ -129,6 +129,53 @@ func TestEachProxyGetsTheDecision(t *testing.T) {
 	}
 }
 
+// TestCaseLeadsAroundNoRoute: many servers do not mind the case of a path.
+func TestCaseLeadsAroundNoRoute(t *testing.T) {
+	issuer := latchkeytest.NewIssuer(t)
+	table, err := gateway.NewTable([]gateway.Route{
+		{Method: "GET", Path: "/orders/{id}", To: "app"},
+		{Method: "GET", Path: "/orders/export", Scopes: []string{"export"}, To: "app"},
+		{Method: "ANY", Path: "/{path+}", Public: true, To: "app"},
+		{Method: "ANY", Path: "/Admin/{path+}", Scopes: []string{"admin"}, To: "app"},
+		{Method: "GET", Path: "/Admin/health", Public: true, To: "app"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: issuer.Verifier(), Table: table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := door(t, Nginx, a)
+	for _, c := range []struct {
+		method, uri, scope string // of a token; "-": there is none
+		status             int
+	}{
+		{"GET", "/orders/Other", "", 200},
+		{"GET", "/orders/export", "", 403},
+		{"GET", "/orders/Export", "", 403},
+		{"GET", "/orders/Export", "export", 200},
+		{"GET", "/ORDERS/7", "-", 401},
+		{"GET", "/ORDERS/EXPORT", "", 403},
+		{"POST", "/orders/Export", "-", 200},
+		{"POST", "/admin/users", "-", 401},
+		{"POST", "/admin/users", "", 403},
+		{"POST", "/admin/users", "admin", 200},
+		{"GET", "/ADMIN/health", "-", 200},
+		{"POST", "/ADMIN/health", "-", 401},
+		{"GET", "/administration", "-", 200},
+		{"GET", "/admin", "-", 200},
+	} {
+		r := question(Nginx, c.method, c.uri)
+		if c.scope != "-" {
+			r.Header.Set("Authorization", "Bearer "+issuer.Token("ada", c.scope))
+		}
+		if got := answer(h, r).StatusCode; got != c.status {
+			t.Errorf("%s %s with scope %q: %d, want %d", c.method, c.uri, c.scope, got, c.status)
+		}
+	}
+}
+
 // A proxy copies what is there: an absent header would leave the client's own.
 func TestIdentityHeadersAreAlwaysThere(t *testing.T) {
 	issuer := latchkeytest.NewIssuer(t)

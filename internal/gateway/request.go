@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 )
 
 // ErrForbidden says that a principal may not make a request, or that no route takes it.
@@ -10,7 +12,9 @@ var ErrForbidden = errors.New("Forbidden")
 
 // AuthorizeRequest decides one request by its method and escaped path, for a server that
 // asks about each one. What the policy would not allow at API Gateway is forbidden here
-// too, so that a path that can be read in two ways passes by neither.
+// too, so that a path that can be read in two ways passes by neither. So is a path that
+// is another route's but for the case of its letters, if that one is not granted: many
+// servers do not mind the case.
 //
 // It returns what the functions behind an API are told of the principal, nothing for a
 // public route; ErrUnauthorized, ErrForbidden, or another error for a fault of our own.
@@ -19,15 +23,68 @@ func (a *Authorizer) AuthorizeRequest(ctx context.Context, credential, method, p
 	if !found {
 		return nil, ErrForbidden
 	}
-	if m.Route.Public {
+	asked := a.Table.otherCases(method, path)
+	if !m.Route.Public {
+		asked = append(asked, path)
+	}
+	if len(asked) == 0 {
 		return nil, nil
 	}
 	d, err := a.Decide(ctx, Question{Credential: credential})
 	if err != nil {
 		return nil, err
 	}
-	if asked := method + path; firstMatch(d.Grants.Denied, asked) != "" || firstMatch(d.Grants.Allowed, asked) == "" {
-		return nil, ErrForbidden
+	for _, p := range asked {
+		if resource := method + p; firstMatch(d.Grants.Denied, resource) != "" || firstMatch(d.Grants.Allowed, resource) == "" {
+			return nil, ErrForbidden
+		}
+	}
+	if m.Route.Public {
+		return nil, nil
 	}
 	return d.Context, nil
+}
+
+// otherCases returns the path as routes that are not public spell it, where that differs
+// in the case of letters alone.
+func (t *Table) otherCases(method, path string) []string {
+	var found []string
+	parts := pathParts(path)
+	for i := range t.entries {
+		e := &t.entries[i]
+		if e.Public || !slices.Contains(e.verbs, method) || !coversInOtherCase(e.segments, parts) {
+			continue
+		}
+		own := slices.Clone(parts)
+		for i, s := range e.segments {
+			if s.kind == literal {
+				own[i] = s.text
+			}
+		}
+		// Where that is a more specific route's, the loop comes to it by itself.
+		spelt := "/" + strings.Join(own, "/")
+		if led, _ := t.match(method, spelt, false); led == e {
+			found = append(found, spelt)
+		}
+	}
+	return found
+}
+
+// coversInOtherCase reports whether the path would be the route's, and is not, if case did
+// not matter.
+func coversInOtherCase(segments []segment, parts []string) bool {
+	differs := false
+	for i, s := range segments {
+		switch {
+		case i >= len(parts):
+			return false
+		case s.kind == greedy:
+			return differs
+		case s.kind == literal && !strings.EqualFold(s.text, parts[i]):
+			return false
+		case s.kind == literal:
+			differs = differs || s.text != parts[i]
+		}
+	}
+	return differs && len(segments) == len(parts)
 }
