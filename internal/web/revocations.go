@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -76,8 +77,14 @@ const maxParameter = 256
 // query reads the parameters of a request: known ones, each once, and all that are
 // required.
 func query(r *http.Request, known map[string]func(value string) bool, required ...string) error {
+	// URL.Query would leave out what it cannot read: a sid, and the session would count as
+	// living.
+	given, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return invalidRequest([]fieldError{{Field: "query", Message: "cannot be read: percent-encode what is special in it"}})
+	}
 	var faults []fieldError
-	for name, values := range r.URL.Query() {
+	for name, values := range given {
 		read := known[name]
 		switch {
 		case read == nil:
@@ -91,7 +98,7 @@ func query(r *http.Request, known map[string]func(value string) bool, required .
 		}
 	}
 	for _, name := range required {
-		if !r.URL.Query().Has(name) {
+		if !given.Has(name) {
 			faults = append(faults, fieldError{Field: name, Message: "is missing"})
 		}
 	}

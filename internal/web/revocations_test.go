@@ -72,6 +72,8 @@ func TestRevocationsRefuseParameters(t *testing.T) {
 		"/revocations/lookup?sub=u1&exp=1&iat=9999999999999999999999": "iat",
 		"/revocations/lookup?sub=u1&exp=1&sid=" + long:                "sid",
 		"/revocations/lookup?sub=u1&exp=1&token=x":                    "token",
+		"/revocations/lookup?sub=u1&exp=1&sid=%zz":                    "query",
+		"/revocations/lookup?sub=u1&exp=1;sid=s":                      "query",
 	} {
 		p := f.wantProblem(f.get(path, bearer(revocationKey)), http.StatusBadRequest, "invalid_request")
 		if len(p.Errors) == 0 || p.Errors[0].Field != field {
