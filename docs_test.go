@@ -150,8 +150,8 @@ func wantFunctions(t *testing.T, file, text string) {
 func TestEveryOperationOfAStoreIsInTheTable(t *testing.T) {
 	var want []string
 	for file, ports := range map[string][]string{
-		"internal/auth/store.go":        {"Store", "Loader"},
-		"internal/auth/change.go":       nil,
+		"internal/storage/store.go":     {"Store", "Loader"},
+		"internal/storage/change.go":    nil,
 		"internal/limit/counters.go":    {"Counters"},
 		"internal/keyring/keyring.go":   {"Store"},
 		"internal/transfer/transfer.go": {"Store"},

@@ -51,21 +51,23 @@ var floors = map[string][]string{
 	"internal/trial":                   {},
 	"internal/weaksecret":              {},
 	// Floor 1
-	"internal/auth":    {".", "revocation", "internal/identifier", "internal/limit", "internal/outbox", "internal/password", "internal/strictjson"},
+	"internal/storage": {"internal/identifier", "internal/outbox"},
+	"internal/auth":    {".", "revocation", "internal/identifier", "internal/limit", "internal/outbox", "internal/password", "internal/storage", "internal/strictjson"},
 	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
 	"internal/issuers": {".", "internal/strictjson"},
 	"internal/keyring": {".", "internal/strictjson"},
-	// transfer stands on the two, and stores on it.
-	"internal/transfer": {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox"},
+	// transfer stands on storage and keyring, and stores on it. None of them sees auth.
+	"internal/transfer": {"internal/keyring", "internal/limit", "internal/outbox", "internal/storage"},
+	// What judges every store, by the ports that a whole one has.
+	"internal/storage/storetest": {"internal/identifier", "internal/keyring", "internal/limit", "internal/outbox", "internal/storage", "internal/transfer"},
 	// Floor 2
-	"internal/auth/storetest":   {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/transfer"},
-	"internal/sqlstore":         {"internal/auth", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
-	"internal/dynamo":           {".", "internal/auth", "internal/awsaccess", "internal/keyring", "internal/limit", "internal/outbox", "internal/storecheck", "internal/transfer"},
+	"internal/sqlstore":         {"internal/identifier", "internal/keyring", "internal/limit", "internal/outbox", "internal/storage", "internal/storecheck", "internal/transfer"},
+	"internal/dynamo":           {".", "internal/awsaccess", "internal/identifier", "internal/keyring", "internal/limit", "internal/outbox", "internal/storage", "internal/storecheck", "internal/transfer"},
 	"internal/hashworker":       {"internal/password/passhash"},
-	"internal/userimport":       {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/strictjson"},
+	"internal/userimport":       {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/storage", "internal/strictjson"},
 	"internal/mailer":           {"internal/auth", "internal/awsaccess", "internal/outbox", "internal/textfile"},
 	"internal/masterkey":        {"internal/awsaccess", "internal/keyring"},
-	"internal/web":              {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/password", "internal/redact", "internal/strictjson"},
+	"internal/web":              {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/password", "internal/redact", "internal/storage", "internal/strictjson"},
 	"internal/web/contract":     {"internal/strictjson", "internal/web"},
 	"internal/gateway/proxy":    {"internal/gateway"},
 	"internal/forwardauth":      {".", "httpauth", "internal/gateway"},
@@ -79,12 +81,12 @@ var floors = map[string][]string{
 	"latchkeytest":              {"."},
 	// Floor 3
 	"internal/app": {".", "revocation", "internal/auth", "internal/awsaccess", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring", "internal/limit",
-		"internal/mailer", "internal/masterkey", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/storecheck", "internal/textfile", "internal/transfer", "internal/weaksecret", "internal/web"},
+		"internal/mailer", "internal/masterkey", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/storage", "internal/storecheck", "internal/textfile", "internal/transfer", "internal/weaksecret", "internal/web"},
 	// Floor 4
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway", "internal/issuers", "internal/issuers/remote", "internal/revocationsource"},
 	"cmd/latchkey": {".", "revocation", "internal/apidoc", "internal/app", "internal/auth", "internal/awslambda", "internal/forwardauth", "internal/gateway", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring",
-		"internal/offline", "internal/password", "internal/password/passhash", "internal/revocationsource", "internal/setting", "internal/sqlstore", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/transfer", "internal/userimport", "internal/web"},
+		"internal/offline", "internal/password", "internal/password/passhash", "internal/revocationsource", "internal/setting", "internal/sqlstore", "internal/storage", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/transfer", "internal/userimport", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

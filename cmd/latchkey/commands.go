@@ -17,10 +17,10 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/app"
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/offline"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 type offlineCmd struct {
@@ -216,7 +216,7 @@ func (c *serveCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	cfg.Kind, cfg.OtherIssuers = auth.ProductionStore, p.config.issuers
+	cfg.Kind, cfg.OtherIssuers = storage.ProductionStore, p.config.issuers
 	c.httpFlags.fill(&cfg)
 	if c.ForwardAuth != "" {
 		events, err := awslambda.EventSettings(os.Getenv)

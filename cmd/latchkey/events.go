@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 type eventsCmd struct {
@@ -32,8 +33,8 @@ func (c *eventsCmd) Validate() error {
 	}
 	return errors.Join(
 		since,
-		oneOf("--kind", auth.EventKind(c.Kind), auth.EventKinds()),
-		oneOf("--outcome", auth.Outcome(c.Outcome), auth.Outcomes()),
+		oneOf("--kind", storage.EventKind(c.Kind), storage.EventKinds()),
+		oneOf("--outcome", storage.Outcome(c.Outcome), storage.Outcomes()),
 	)
 }
 
@@ -54,17 +55,17 @@ func texts[T ~string](all []T) []string {
 
 // eventView is an event as machines see it.
 type eventView struct {
-	ID        string         `json:"id"`
-	Time      time.Time      `json:"time"`
-	Kind      auth.EventKind `json:"kind"`
-	Outcome   auth.Outcome   `json:"outcome"`
-	UserID    auth.UserID    `json:"user_id,omitempty"`
-	User      string         `json:"user,omitempty"` // what the user is called now
-	SessionID auth.SessionID `json:"session_id,omitempty"`
-	RequestID string         `json:"request_id,omitempty"`
-	Address   string         `json:"address,omitempty"`
-	Device    string         `json:"device,omitempty"`
-	Count     int64          `json:"count"` // attempts that it stands for
+	ID        string            `json:"id"`
+	Time      time.Time         `json:"time"`
+	Kind      storage.EventKind `json:"kind"`
+	Outcome   storage.Outcome   `json:"outcome"`
+	UserID    storage.UserID    `json:"user_id,omitempty"`
+	User      string            `json:"user,omitempty"` // what the user is called now
+	SessionID storage.SessionID `json:"session_id,omitempty"`
+	RequestID string            `json:"request_id,omitempty"`
+	Address   string            `json:"address,omitempty"`
+	Device    string            `json:"device,omitempty"`
+	Count     int64             `json:"count"` // attempts that it stands for
 }
 
 const (
@@ -84,7 +85,7 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 		}
 	}
 	t := p.newTable(eventsColumns)
-	names := userNames{store: s.Store, known: make(map[auth.UserID]string)}
+	names := userNames{store: s.Store, known: make(map[storage.UserID]string)}
 	trail := newTrailReader(s.Store, c.Since)
 	for {
 		page, err := trail.next(ctx)
@@ -121,15 +122,15 @@ func (c *eventsCmd) Run(ctx context.Context, p *process) error {
 // A trailReader reads the audit trail by time, each event once. A commit may arrive late:
 // at the end of the trail it reads the last minutes again.
 type trailReader struct {
-	store auth.Store
+	store storage.Store
 	since time.Time
-	after auth.Cursor
+	after storage.Cursor
 	seen  map[string]time.Time // of the last minutes
 }
 
 const trailOverlap = 3 * time.Minute
 
-func newTrailReader(store auth.Store, last time.Duration) *trailReader {
+func newTrailReader(store storage.Store, last time.Duration) *trailReader {
 	r := &trailReader{store: store, seen: make(map[string]time.Time)}
 	if last > 0 {
 		r.since = time.Now().Add(-last)
@@ -138,7 +139,7 @@ func newTrailReader(store auth.Store, last time.Duration) *trailReader {
 }
 
 // next returns the next events, and none at the end of the trail.
-func (r *trailReader) next(ctx context.Context) ([]auth.Event, error) {
+func (r *trailReader) next(ctx context.Context) ([]storage.Event, error) {
 	for {
 		page, next, err := r.store.Events(ctx, r.since, r.after, eventsPage)
 		if err != nil || len(page) == 0 {
@@ -152,8 +153,8 @@ func (r *trailReader) next(ctx context.Context) ([]auth.Event, error) {
 	}
 }
 
-func (r *trailReader) unseen(page []auth.Event) []auth.Event {
-	return slices.DeleteFunc(page, func(e auth.Event) bool {
+func (r *trailReader) unseen(page []storage.Event) []storage.Event {
+	return slices.DeleteFunc(page, func(e storage.Event) bool {
 		_, seen := r.seen[e.ID]
 		if time.Since(e.Time) < 2*trailOverlap {
 			r.seen[e.ID] = e.Time
@@ -177,13 +178,13 @@ var eventsColumns = []column{{title: "TIME"}, {title: "KIND"}, {title: "OUTCOME"
 	{title: "ADDRESS", min: 9, yields: 1}, {title: "DEVICE", min: 8, yields: 3}}
 
 // userID finds the id of a user, who may have been deleted.
-func userID(ctx context.Context, store auth.Store, user string) (string, error) {
+func userID(ctx context.Context, store storage.Store, user string) (string, error) {
 	u, err := auth.NamedUser(ctx, store, user)
-	if errors.Is(err, auth.ErrNotFound) {
-		u.ID = auth.UserID(user)
+	if errors.Is(err, storage.ErrNotFound) {
+		u.ID = storage.UserID(user)
 		var deleted bool
 		if deleted, err = store.UserDeleted(ctx, u.ID); err == nil && !deleted {
-			err = auth.ErrNotFound
+			err = storage.ErrNotFound
 		}
 	}
 	return string(u.ID), explainUser(err)
@@ -191,31 +192,31 @@ func userID(ctx context.Context, store auth.Store, user string) (string, error) 
 
 // userNames remembers what users are called: an event has the id alone.
 type userNames struct {
-	store auth.Store
-	known map[auth.UserID]string
+	store storage.Store
+	known map[storage.UserID]string
 }
 
 // of is empty for nobody, and for a user who has been deleted.
-func (n userNames) of(ctx context.Context, id auth.UserID) (string, error) {
+func (n userNames) of(ctx context.Context, id storage.UserID) (string, error) {
 	if name, ok := n.known[id]; ok || id == "" {
 		return name, nil
 	}
 	u, err := n.store.User(ctx, id)
-	if err != nil && !errors.Is(err, auth.ErrNotFound) {
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return "", err
 	}
 	n.known[id] = label(u)
 	return n.known[id], nil
 }
 
-func (c *eventsCmd) wants(e auth.Event) bool {
+func (c *eventsCmd) wants(e storage.Event) bool {
 	return (c.Kind == "" || c.Kind == string(e.Kind)) &&
 		(c.Outcome == "" || c.Outcome == string(e.Outcome)) &&
 		(c.User == "" || c.User == string(e.UserID)) &&
 		(c.Since == 0 || time.Since(e.Time) <= c.Since)
 }
 
-func (c *eventsCmd) show(ctx context.Context, p *process, t *table, names userNames, e auth.Event) error {
+func (c *eventsCmd) show(ctx context.Context, p *process, t *table, names userNames, e storage.Event) error {
 	name, err := names.of(ctx, e.UserID)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 type usersExportCmd struct {
@@ -31,7 +32,7 @@ everyone logs in with the same password. The master key is not in it, nor are se
 
 // exportedUser has the members that import reads, in the order of the columns.
 type exportedUser struct {
-	ID            auth.UserID       `json:"id"`
+	ID            storage.UserID    `json:"id"`
 	Username      string            `json:"username"`
 	Email         string            `json:"email,omitempty"`
 	EmailVerified bool              `json:"email_verified"`

@@ -11,7 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 var update = flag.Bool("update", false, "write docs/configuration.md")
@@ -115,7 +115,7 @@ func TestEventsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append(texts(auth.EventKinds()), texts(auth.Outcomes())...) {
+	for _, name := range append(texts(storage.EventKinds()), texts(storage.Outcomes())...) {
 		if !strings.Contains(string(doc), "`"+name+"`") {
 			t.Errorf("docs/operate.md does not say what %s is", name)
 		}

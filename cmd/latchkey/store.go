@@ -9,8 +9,8 @@ import (
 	"os"
 
 	"github.com/latchkey-auth/latchkey/internal/app"
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/storecheck"
 )
 
@@ -46,9 +46,9 @@ func (c *storeMarkCmd) Run(ctx context.Context, p *process) error {
 		return c.explain(err)
 	}
 	noun, _ := c.noun()
-	kind, check, question := auth.ProductionStore, c.checkProduction, "Mark %s%s as a production "+noun+"?"
+	kind, check, question := storage.ProductionStore, c.checkProduction, "Mark %s%s as a production "+noun+"?"
 	if c.Local {
-		kind, check = auth.LocalStore, c.checkLocal
+		kind, check = storage.LocalStore, c.checkLocal
 		question = "Mark %s%s for this machine alone? offline then lets anybody here log in as the demo user, and takes its mail."
 	}
 	if info.Kind == kind {
@@ -75,7 +75,7 @@ func (c *storeMarkCmd) Run(ctx context.Context, p *process) error {
 // checkLocal refuses a store that a service has, or had.
 func (c *storeMarkCmd) checkLocal(_ context.Context, _ *process, cfg app.Config, info app.StoreInfo) error {
 	noun, flag := c.noun()
-	if info.Kind == auth.ProductionStore {
+	if info.Kind == storage.ProductionStore {
 		return fmt.Errorf("%s is a production %s and stays one; give offline a %s of its own: latchkey offline %s", cfg.Place(), noun, noun, flag)
 	}
 	if !info.Has {
@@ -229,7 +229,7 @@ func (c *storeRestoreCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	r, err := sqlstore.Restore(ctx, c.File, path, maxTokenTTL)
-	var other *auth.KindError
+	var other *storage.KindError
 	switch {
 	case errors.Is(err, sqlstore.ErrInUse):
 		return fmt.Errorf("nothing was restored: a process works on %s; stop the service, and run this again", cfg.Place())

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/app"
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // dataFlags say where things are kept.
@@ -93,7 +93,7 @@ func (f dataFlags) openBy(ctx context.Context, log *slog.Logger, config func(*sl
 
 // explain says what to do about a store that is refused.
 func (f dataFlags) explain(err error) error {
-	var other *auth.KindError
+	var other *storage.KindError
 	switch {
 	case errors.Is(err, app.ErrNoStore):
 		return f.noStore(err)
@@ -131,14 +131,14 @@ func (f dataFlags) noun() (noun, flag string) {
 }
 
 // explainKind says what to do about a store of the other kind.
-func (f dataFlags) explainKind(e *auth.KindError) error {
+func (f dataFlags) explainKind(e *storage.KindError) error {
 	place := f.place()
 	noun, flag := f.noun()
 	switch {
-	case e.Found == auth.LocalStore:
+	case e.Found == storage.LocalStore:
 		return fmt.Errorf("%s belongs to offline: it is marked for this machine alone, and its demo user %s has a known password. Give this service a %s of its own: latchkey init %s",
 			place.Place(), app.DemoUsername, noun, flag)
-	case e.Found == auth.UnmarkedStore:
+	case e.Found == storage.UnmarkedStore:
 		return fmt.Errorf("%s has no mark, so it counts as a production %s: offline and invoke would add a demo user with a known password and take the mail that waits in it. "+
 			"Name another %s with %s; or, if an earlier latchkey offline has made this one, mark it: latchkey store mark --local%s", place.Place(), noun, noun, flag, place.Arguments())
 	}

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -24,13 +24,13 @@ func fillStore(t testing.TB, s transfer.Store, n int) {
 	for begin := 0; begin < n; begin += atOnce {
 		var page []transfer.Record
 		for i := begin; i < min(begin+atOnce, n); i++ {
-			u := auth.User{ID: auth.UserID(fmt.Sprintf("id-%07d", i)), Username: fmt.Sprint("user", i), Email: fmt.Sprintf("user%d@example.com", i),
+			u := storage.User{ID: storage.UserID(fmt.Sprintf("id-%07d", i)), Username: fmt.Sprint("user", i), Email: fmt.Sprintf("user%d@example.com", i),
 				PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGg",
 				CreatedAt:    at, Epoch: int64(i), Version: 1, SignInVersion: int64(i%5 + 1), EmailVerified: true}
 			page = append(page, transfer.User{User: u, ProfileAt: at, SignInAt: at},
-				auth.Session{ID: auth.SessionID(fmt.Sprintf("session-%07d", i)), UserID: u.ID, Epoch: u.Epoch, Seed: []byte(u.ID), Refreshes: int64(i),
+				storage.Session{ID: storage.SessionID(fmt.Sprintf("session-%07d", i)), UserID: u.ID, Epoch: u.Epoch, Seed: []byte(u.ID), Refreshes: int64(i),
 					CreatedAt: at, LastUsedAt: at, ExpiresAt: at.Add(24 * time.Hour), Device: "Firefox"},
-				auth.Event{ID: fmt.Sprintf("event-%07d", i), Time: at, Kind: auth.EventLogin, Outcome: auth.OutcomeOK, UserID: u.ID, Count: 1})
+				storage.Event{ID: fmt.Sprintf("event-%07d", i), Time: at, Kind: storage.EventLogin, Outcome: storage.OutcomeOK, UserID: u.ID, Count: 1})
 		}
 		if err := s.Import(t.Context(), page); err != nil {
 			t.Fatal(err)
@@ -117,7 +117,7 @@ func awaitCopied(t testing.TB, path string, before int64) int64 {
 			s = opened
 		}
 		h, err := s.Hold(ctx)
-		if err != nil && !errors.Is(err, auth.ErrUnavailable) {
+		if err != nil && !errors.Is(err, storage.ErrUnavailable) {
 			t.Fatal(err)
 		}
 		if n := h.Totals.Records(); n > before {
@@ -142,7 +142,7 @@ func same(t testing.TB, a, b transfer.Store) {
 func storeTotals(t testing.TB, s transfer.Store) transfer.Totals {
 	t.Helper()
 	totals := transfer.Totals{}
-	for after := auth.Cursor(""); ; {
+	for after := storage.Cursor(""); ; {
 		page, next, err := s.Export(t.Context(), after, 1000)
 		if err != nil {
 			t.Fatal(err)

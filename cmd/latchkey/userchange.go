@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 type usersUpdateCmd struct {
@@ -34,7 +35,7 @@ func (c *usersUpdateCmd) Validate() error {
 func (c *usersUpdateCmd) Run(ctx context.Context, p *process) error {
 	described := describedFlags{Role: c.Role, Attr: c.Attr}
 	return withUsers(ctx, c.trailFlags, p, func(s *auth.Service) error {
-		u, err := s.UpdateUser(ctx, c.User, func(u *auth.User) {
+		u, err := s.UpdateUser(ctx, c.User, func(u *storage.User) {
 			for _, change := range []struct {
 				to   *string
 				from *string

@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 type usersInviteCmd struct {
@@ -74,7 +75,7 @@ func (c *usersInviteCmd) base(ctx context.Context, p *process) (invitation, erro
 		if err != nil && !errors.Is(err, app.ErrNoStore) { // which is explained when it is opened
 			return i, err
 		}
-		local = info.Kind == auth.LocalStore
+		local = info.Kind == storage.LocalStore
 	}
 	switch {
 	case !local && i.url == "":

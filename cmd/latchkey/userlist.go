@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 type usersListCmd struct {
@@ -48,7 +49,7 @@ func (c *usersListCmd) Run(ctx context.Context, p *process) error {
 var usersColumns = []column{{title: "ID"}, {title: "USERNAME", min: 12}, {title: "EMAIL", min: 16}, {title: "NAME", min: 8, yields: 1}, {title: "ROLES", min: 8, yields: 2}, {title: "SCOPE", min: 8, yields: 3}, {title: "STATE"}}
 
 // matchesUser searches without regard to case.
-func matchesUser(u auth.User, text string) bool {
+func matchesUser(u storage.User, text string) bool {
 	text = strings.ToLower(text)
 	return slices.ContainsFunc([]string{string(u.ID), u.Username, u.Email, u.Name}, func(s string) bool {
 		return strings.Contains(strings.ToLower(s), text)
@@ -91,7 +92,7 @@ func printable(text string) string {
 	return strings.Trim(strconv.Quote(text), `"`)
 }
 
-func userState(u auth.User) string {
+func userState(u storage.User) string {
 	switch {
 	case u.Disabled:
 		return "disabled"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 type usersCmd struct {
@@ -64,9 +65,9 @@ func (f newPasswordFlags) apply(cfg *auth.Config) (err error) {
 // explainUser says what to do about the domain's errors.
 func explainUser(err error) error {
 	switch {
-	case errors.Is(err, auth.ErrTaken):
+	case errors.Is(err, storage.ErrTaken):
 		return errors.New("the id, username or e-mail address belongs to another user, see `latchkey users list`, or the id to one who has been deleted")
-	case errors.Is(err, auth.ErrNotFound):
+	case errors.Is(err, storage.ErrNotFound):
 		return errors.New("there is no such user; see `latchkey users list`, or search with --match TEXT")
 	case errors.Is(err, auth.ErrAmbiguous):
 		return errors.New("this is the id of one user and the username of another; name the user by the e-mail address, or by the other one of id and username; see `latchkey users list`")
@@ -80,7 +81,7 @@ type userArg struct {
 }
 
 // showUser tells what was done to whom.
-func (p *process) showUser(u auth.User, asJSON bool, done string) error {
+func (p *process) showUser(u storage.User, asJSON bool, done string) error {
 	if asJSON {
 		return printLine(p.stdout, u)
 	}
@@ -90,10 +91,10 @@ func (p *process) showUser(u auth.User, asJSON bool, done string) error {
 
 // label is what people call a user: the username, or the address of one who has
 // none. Empty: the id is all there is.
-func label(u auth.User) string { return cmp.Or(ownUsername(u), u.Email) }
+func label(u storage.User) string { return cmp.Or(ownUsername(u), u.Email) }
 
 // ownUsername is empty for a user in whose username's place the id stands.
-func ownUsername(u auth.User) string {
+func ownUsername(u storage.User) string {
 	if u.Username == string(u.ID) {
 		return ""
 	}
@@ -101,7 +102,7 @@ func ownUsername(u auth.User) string {
 }
 
 // who is a user as messages name it.
-func who(u auth.User) string {
+func who(u storage.User) string {
 	if l := label(u); l != "" {
 		return fmt.Sprintf("%s (id %s)", l, u.ID)
 	}

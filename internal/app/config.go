@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/issuers"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/redact"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
@@ -27,7 +28,7 @@ type Config struct {
 	Data string
 	// Kind is the mark that the store must have; empty takes either. Local is for
 	// what this machine alone can reach: there a weak TokenSecret is taken.
-	Kind auth.StoreKind
+	Kind storage.StoreKind
 	// Create has made what is missing: the directory, the store, the master key.
 	// Otherwise the store must be there.
 	Create bool

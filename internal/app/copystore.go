@@ -7,7 +7,7 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -15,7 +15,7 @@ import (
 // on.
 type guarded struct {
 	*transfer.Guard
-	auth.Marked
+	storage.Marked
 	io.Closer
 }
 
@@ -60,12 +60,12 @@ func CopyStore(ctx context.Context, from, to Config, o CopyOptions) (transfer.Re
 	if to.Kind, err = source.StoreKind(ctx); err != nil {
 		return transfer.Report{}, fmt.Errorf("reading which kind %s is: %w", from.Place(), err)
 	}
-	if to.Kind == auth.UnmarkedStore {
-		to.Kind = auth.ProductionStore
+	if to.Kind == storage.UnmarkedStore {
+		to.Kind = storage.ProductionStore
 	}
 	to.Create = true
 	target, err := to.openEngine(ctx)
-	var other *auth.KindError
+	var other *storage.KindError
 	if errors.As(err, &other) {
 		return transfer.Report{}, fmt.Errorf("%s is a %s store, and %s is %s: name an empty one, which becomes what the source is", from.Place(), to.Kind, to.Place(), other.Found)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/redact"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // The demo: two endpoints and one user. The user exists in offline and invoke
@@ -36,7 +37,7 @@ var DemoRoutes = []gateway.Route{
 // marked local: created where it is missing, with the demo user in it. base is the public URL
 // where none is configured.
 func OpenDemo(ctx context.Context, cfg Config, base string) (*System, error) {
-	cfg.Kind, cfg.Create = auth.LocalStore, true
+	cfg.Kind, cfg.Create = storage.LocalStore, true
 	s, err := Open(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func OpenDemo(ctx context.Context, cfg Config, base string) (*System, error) {
 // addDemoUser adds the user unless an earlier run has.
 func addDemoUser(ctx context.Context, s *auth.Service) error {
 	_, err := s.UserByLogin(ctx, DemoUsername)
-	if !errors.Is(err, auth.ErrNotFound) {
+	if !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
 	hash, err := s.Hasher.Hash(ctx, DemoPassword)
@@ -64,7 +65,7 @@ func addDemoUser(ctx context.Context, s *auth.Service) error {
 	}
 	// Imported: no password that everybody knows could be added.
 	err = s.AddImported(ctx, auth.ImportRecord{NewUser: DemoUser, PasswordHash: hash})
-	if errors.Is(err, auth.ErrTaken) {
+	if errors.Is(err, storage.ErrTaken) {
 		return nil // by another process, just now; or it was deleted, and stays so
 	}
 	return err
@@ -75,7 +76,7 @@ func addDemoUser(ctx context.Context, s *auth.Service) error {
 func (s *Storage) RefuseDemoUser(ctx context.Context, service *auth.Service) error {
 	_, err := service.CheckPassword(ctx, DemoUsername, DemoPassword)
 	switch {
-	case errors.Is(err, auth.ErrNotFound), errors.Is(err, auth.ErrInvalidCredentials):
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, auth.ErrInvalidCredentials):
 		return nil
 	case err != nil:
 		return fmt.Errorf("looking for the demo user: %w", err)

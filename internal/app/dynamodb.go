@@ -9,9 +9,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // connectDynamoDB says nothing of whether the table is there.
@@ -52,12 +52,12 @@ func (c Config) openDynamoDB(ctx context.Context, a StoreAddress) (Store, error)
 		if !c.Create {
 			return nil, ErrNoStore
 		}
-		if found, err = markNew(ctx, s, cmp.Or(c.Kind, auth.ProductionStore)); err != nil {
+		if found, err = markNew(ctx, s, cmp.Or(c.Kind, storage.ProductionStore)); err != nil {
 			return nil, err
 		}
 	}
 	if !found.Serves(c.Kind) {
-		return nil, &auth.KindError{Found: found, Want: c.Kind}
+		return nil, &storage.KindError{Found: found, Want: c.Kind}
 	}
 	return s, nil
 }
@@ -76,9 +76,9 @@ func (c Config) completeTable(ctx context.Context, s *dynamo.Store) error {
 
 // markNew marks a store that has nothing in it yet, unless another process has just done
 // so, and returns the mark.
-func markNew(ctx context.Context, s auth.Marked, kind auth.StoreKind) (auth.StoreKind, error) {
+func markNew(ctx context.Context, s storage.Marked, kind storage.StoreKind) (storage.StoreKind, error) {
 	err := s.MarkStore(ctx, "", kind)
-	if errors.Is(err, auth.ErrConflict) {
+	if errors.Is(err, storage.ErrConflict) {
 		return s.StoreKind(ctx)
 	}
 	return kind, err

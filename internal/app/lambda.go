@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/forwardauth"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -19,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/issuers"
 	"github.com/latchkey-auth/latchkey/internal/issuers/remote"
 	"github.com/latchkey-auth/latchkey/internal/offline"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // OpenFunction opens the auth service as a function on Lambda, on a store for production
@@ -62,7 +62,7 @@ func OpenMaintenance(ctx context.Context, cfg Config) (gateway.Function, error) 
 
 // OpenSystem opens the service on a store for production, for its background work.
 func OpenSystem(ctx context.Context, cfg Config) (*System, error) {
-	cfg.Kind, cfg.Create = auth.ProductionStore, false
+	cfg.Kind, cfg.Create = storage.ProductionStore, false
 	s, err := Open(ctx, cfg)
 	if err != nil {
 		return nil, err

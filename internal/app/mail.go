@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/leaked"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // PasswordRules are what new passwords are held to: their least length, and a
@@ -42,7 +43,7 @@ func (c Config) accounts(cfg *auth.Config) (*mailer.Inbox, error) {
 	cfg.Passwords = rules
 	cfg.SessionIdle, cfg.SessionLifetime, cfg.EventRetention = c.SessionIdle, c.SessionLifetime, c.EventRetention
 	cfg.Registration = c.Registration
-	if c.Kind == auth.LocalStore {
+	if c.Kind == storage.LocalStore {
 		cfg.Registration = cmp.Or(cfg.Registration, auth.RegistrationOpen)
 	}
 	inbox, err := c.mail(cfg)
@@ -65,7 +66,7 @@ func (c Config) accounts(cfg *auth.Config) (*mailer.Inbox, error) {
 // mail chooses how mail is delivered.
 func (c Config) mail(cfg *auth.Config) (*mailer.Inbox, error) {
 	address := string(c.MailURL)
-	if address == "" && c.Kind != auth.LocalStore {
+	if address == "" && c.Kind != storage.LocalStore {
 		if c.MailFrom != "" || c.MailTemplates != "" || c.MailHelo != "" {
 			return nil, settingsErrorf("--mail-from, --mail-helo and --mail-templates are for mail, and none is sent without LATCHKEY_MAIL_URL")
 		}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/storecheck"
 )
 
@@ -21,7 +21,7 @@ func (c Config) openPostgres(ctx context.Context, a StoreAddress) (Store, error)
 }
 
 // inspectPostgres looks at the database and changes nothing.
-func inspectPostgres(ctx context.Context, a StoreAddress, look auth.UserID) (StoreInfo, error) {
+func inspectPostgres(ctx context.Context, a StoreAddress, look storage.UserID) (StoreInfo, error) {
 	info, has, err := sqlstore.InspectPostgres(ctx, string(a.URL), look)
 	return StoreInfo{Kind: info.Kind, Has: has}, noStore(err)
 }

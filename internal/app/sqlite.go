@@ -9,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // DatabaseFile is that of a data directory.
@@ -40,7 +40,7 @@ func (c Config) openSQLite(ctx context.Context, path string) (Store, error) {
 
 // inspectSQLite looks at the database and changes nothing: neither is its schema brought
 // up to date, nor a log begun.
-func inspectSQLite(ctx context.Context, path string, look auth.UserID) (StoreInfo, error) {
+func inspectSQLite(ctx context.Context, path string, look storage.UserID) (StoreInfo, error) {
 	found, err := sqlstore.Inspect(ctx, path)
 	info := StoreInfo{Kind: found.Kind, Users: &found.Users}
 	if err == nil && found.Kind != "" && look != "" {
@@ -53,7 +53,7 @@ func inspectSQLite(ctx context.Context, path string, look auth.UserID) (StoreInf
 }
 
 // markSQLite marks the database, whose schema stays as it is.
-func markSQLite(ctx context.Context, path string, kind auth.StoreKind) error {
+func markSQLite(ctx context.Context, path string, kind storage.StoreKind) error {
 	return sqlstore.Mark(ctx, path, kind)
 }
 

@@ -12,17 +12,17 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 // A Store keeps everything, whichever engine it is.
 type Store interface {
 	transfer.Ports
-	auth.Marked
+	storage.Marked
 	io.Closer
 }
 
@@ -43,7 +43,7 @@ type Storage struct {
 var ErrNoStore = errors.New("no store")
 
 // Open opens the store and its keys. One of another kind it refuses, by an
-// [auth.KindError], before it touches anything; without Create it refuses one in which
+// [storage.KindError], before it touches anything; without Create it refuses one in which
 // nothing is yet, by [ErrNoStore].
 func Open(ctx context.Context, cfg Config) (*Storage, error) {
 	if err := cfg.check(); err != nil {
@@ -108,7 +108,7 @@ func (c Config) usesData() bool {
 // Init opens the store of a service and makes what is missing: the store itself, its
 // mark, the master key, the first signing key.
 func Init(ctx context.Context, cfg Config) (*Storage, error) {
-	cfg.Kind, cfg.Create = auth.ProductionStore, true
+	cfg.Kind, cfg.Create = storage.ProductionStore, true
 	s, err := Open(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -131,13 +131,13 @@ func (s *Storage) Complete(ctx context.Context) error {
 
 // A StoreInfo is what can be told of a store without bringing it up to date.
 type StoreInfo struct {
-	Kind  auth.StoreKind // empty: nothing is in it yet
-	Users *int           // nil: no store of this engine counts them
-	Has   bool           // the user who was looked for
+	Kind  storage.StoreKind // empty: nothing is in it yet
+	Users *int              // nil: no store of this engine counts them
+	Has   bool              // the user who was looked for
 }
 
 // Inspect looks at the store, and whether it has the user; it changes nothing.
-func Inspect(ctx context.Context, cfg Config, look auth.UserID) (StoreInfo, error) {
+func Inspect(ctx context.Context, cfg Config, look storage.UserID) (StoreInfo, error) {
 	switch a := cfg.address(); a.Scheme {
 	case SQLite:
 		return inspectSQLite(ctx, a.Path, look)
@@ -156,22 +156,22 @@ func Inspect(ctx context.Context, cfg Config, look auth.UserID) (StoreInfo, erro
 	}
 	_, err = s.User(ctx, look)
 	info.Has = err == nil
-	if errors.Is(err, auth.ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) {
 		err = nil
 	}
 	return info, err
 }
 
 // Mark marks the store anew when its kind is was.
-func Mark(ctx context.Context, cfg Config, was, kind auth.StoreKind) error {
+func Mark(ctx context.Context, cfg Config, was, kind storage.StoreKind) error {
 	err := cfg.mark(ctx, was, kind)
-	if errors.Is(err, auth.ErrConflict) {
+	if errors.Is(err, storage.ErrConflict) {
 		err = errors.New("somebody else has just marked the store; see which kind it is, and try again")
 	}
 	return err
 }
 
-func (c Config) mark(ctx context.Context, was, kind auth.StoreKind) error {
+func (c Config) mark(ctx context.Context, was, kind storage.StoreKind) error {
 	switch a := c.address(); a.Scheme {
 	case SQLite:
 		return markSQLite(ctx, a.Path, kind)

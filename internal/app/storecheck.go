@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/storecheck"
 )
 
@@ -83,7 +83,7 @@ func checkMark(ctx context.Context, s Store) storecheck.Finding {
 		f.Result, f.Found = storecheck.Wrong, err.Error()
 	case kind == "":
 		f.Result, f.Found, f.Advice = storecheck.Wrong, "none: nothing is in the store yet", "latchkey init"
-	case kind == auth.UnmarkedStore:
+	case kind == storage.UnmarkedStore:
 		f.Result, f.Advice = storecheck.Warning, "it counts as production; latchkey store mark --production says so"
 	}
 	return f

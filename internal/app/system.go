@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/mailer"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 	"github.com/latchkey-auth/latchkey/internal/web"
 	"github.com/latchkey-auth/latchkey/revocation"
@@ -144,7 +145,7 @@ func (c Config) secretVerifier(others []latchkey.Issuer) (*latchkey.Verifier, er
 // reach the service.
 func (c Config) secretKeys() (latchkey.KeySet, error) {
 	reason := weaksecret.Check(string(c.TokenSecret))
-	if reason == nil || c.Kind != auth.LocalStore {
+	if reason == nil || c.Kind != storage.LocalStore {
 		return awslambda.SecretKeys(string(c.TokenSecret))
 	}
 	c.Log.Warn("TOKEN_SECRET is weak; serve and Lambda refuse it", slog.String("reason", reason.Error()))

@@ -10,15 +10,16 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // LogoutScope says which sessions a logout ends.
 type LogoutScope string
 
 const (
-	LogoutThis   LogoutScope = "this"   // the one of the bearer token
-	LogoutOthers LogoutScope = "others" // all but that one
-	LogoutAll    LogoutScope = "all"
+	LogoutThis   = LogoutScope(storage.OutcomeThis)   // the one of the bearer token
+	LogoutOthers = LogoutScope(storage.OutcomeOthers) // all but that one
+	LogoutAll    = LogoutScope(storage.OutcomeAll)
 )
 
 // Logout ends sessions of the bearer. It is idempotent: a session that has
@@ -68,37 +69,37 @@ func (s *Service) logoutOthers(ctx context.Context, claims latchkey.Claims, c Cl
 			return err
 		}
 		now := s.Now()
-		e := sessionEvent(c, EventLogout, Outcome(LogoutOthers), session, now)
+		e := sessionEvent(c, storage.EventLogout, storage.OutcomeOthers, session, now)
 		if !others {
 			return s.recordRepeated(ctx, "no other sessions than "+string(session.ID), e)
 		}
 		ended := user
-		ended.moveEpoch(now)
+		moveEpoch(&ended, now)
 		known, err := s.stayKnown(ctx, user, ended, c)
 		if err != nil {
 			return err
 		}
-		changes := append(s.outlived(user, ended, session, now), AppendEvent{e})
+		changes := append(s.outlived(user, ended, session, now), storage.AppendEvent{Event: e})
 		return s.Store.Commit(ctx, append(changes, known...)...)
 	})
 }
 
-func (s *Service) hasOtherSessions(ctx context.Context, own Session, user User) (bool, error) {
+func (s *Service) hasOtherSessions(ctx context.Context, own storage.Session, user storage.User) (bool, error) {
 	unended, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 2*maxSessions) // some nobody uses any more
 	if err != nil {
 		return false, fmt.Errorf("reading sessions: %w", err)
 	}
 	now := s.Now()
-	return slices.ContainsFunc(unended, func(other Session) bool {
-		return other.ID != own.ID && other.alive(user, now, s.SessionIdle)
+	return slices.ContainsFunc(unended, func(other storage.Session) bool {
+		return other.ID != own.ID && alive(other, user, now, s.SessionIdle)
 	}), nil
 }
 
 // outlived is the changes that store a user whose epoch has moved, and the one session
 // that goes on.
-func (s *Service) outlived(before, after User, session Session, now time.Time) []Change {
+func (s *Service) outlived(before, after storage.User, session storage.Session, now time.Time) []storage.Change {
 	session.Epoch = after.Epoch
-	return append(s.changed(before, after, session.ID, now), KeepSession{session})
+	return append(s.changed(before, after, session.ID, now), storage.KeepSession{Session: session})
 }
 
 func (s *Service) logoutAll(ctx context.Context, claims latchkey.Claims, c Client) error {
@@ -109,20 +110,20 @@ func (s *Service) logoutAll(ctx context.Context, claims latchkey.Claims, c Clien
 		}
 		now := s.Now()
 		ended := user
-		ended.moveEpoch(now)
-		e := sessionEvent(c, EventLogout, Outcome(LogoutAll), session, now)
-		return s.Store.Commit(ctx, append(s.changed(user, ended, "", now), AppendEvent{e})...)
+		moveEpoch(&ended, now)
+		e := sessionEvent(c, storage.EventLogout, storage.OutcomeAll, session, now)
+		return s.Store.Commit(ctx, append(s.changed(user, ended, "", now), storage.AppendEvent{Event: e})...)
 	})
 }
 
 // endByOwner ends a session by the wish of its owner.
-func (s *Service) endByOwner(ctx context.Context, session Session, c Client, now time.Time) error {
-	return s.Store.Commit(ctx, s.ending(session, sessionEvent(c, EventLogout, Outcome(LogoutThis), session, now))...)
+func (s *Service) endByOwner(ctx context.Context, session storage.Session, c Client, now time.Time) error {
+	return s.Store.Commit(ctx, s.ending(session, sessionEvent(c, storage.EventLogout, storage.OutcomeThis, session, now))...)
 }
 
 // Sessions returns the bearer's living sessions, latest used first, and the id
 // of the bearer's own.
-func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]Session, SessionID, error) {
+func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]storage.Session, storage.SessionID, error) {
 	own, user, err := s.bearer(ctx, claims)
 	if err != nil {
 		return nil, "", err
@@ -132,46 +133,46 @@ func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]Sessi
 	if err != nil {
 		return nil, "", fmt.Errorf("reading sessions: %w", err)
 	}
-	var living []Session
+	var living []storage.Session
 	for _, session := range all {
-		if session.alive(user, now, s.SessionIdle) {
+		if alive(session, user, now, s.SessionIdle) {
 			living = append(living, session)
 		}
 	}
-	if !slices.ContainsFunc(living, func(s Session) bool { return s.ID == own.ID }) {
+	if !slices.ContainsFunc(living, func(s storage.Session) bool { return s.ID == own.ID }) {
 		living = append(living[:min(len(living), maxSessions-1)], own) // it began before all of these
 	}
 	living = living[:min(len(living), maxSessions)]
-	slices.SortStableFunc(living, func(a, b Session) int { return b.LastUsedAt.Compare(a.LastUsedAt) })
+	slices.SortStableFunc(living, func(a, b storage.Session) int { return b.LastUsedAt.Compare(a.LastUsedAt) })
 	return living, own.ID, nil
 }
 
 // EndSession ends one of the bearer's sessions; ErrNotFound when there is no
 // living one of that id.
-func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id SessionID, c Client) error {
+func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id storage.SessionID, c Client) error {
 	return retry("ending session", func() error {
 		_, user, err := s.bearer(ctx, claims)
 		if err != nil {
 			return err
 		}
 		session, err := s.session(ctx, id)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
 		now := s.Now()
-		if err != nil || !session.alive(user, now, s.SessionIdle) { // nor is somebody else's
-			e := c.event(EventLogout, OutcomeDeadSession, now)
+		if err != nil || !alive(session, user, now, s.SessionIdle) { // nor is somebody else's
+			e := c.event(storage.EventLogout, storage.OutcomeDeadSession, now)
 			e.UserID = user.ID
-			return cmp.Or(s.recordRepeated(ctx, "no session of "+string(user.ID), e), ErrNotFound)
+			return cmp.Or(s.recordRepeated(ctx, "no session of "+string(user.ID), e), storage.ErrNotFound)
 		}
 		return s.endByOwner(ctx, session, c, now)
 	})
 }
 
 // session reads the session of an id that a stranger chose. ErrNotFound.
-func (s *Service) session(ctx context.Context, id SessionID) (Session, error) {
+func (s *Service) session(ctx context.Context, id storage.SessionID) (storage.Session, error) {
 	if len(id) > maxID {
-		return Session{}, ErrNotFound
+		return storage.Session{}, storage.ErrNotFound
 	}
 	session, _, err := s.Store.SessionUser(ctx, id)
 	return session, wrap("reading session", err)
@@ -184,19 +185,19 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 	if err != nil {
 		return err
 	}
-	place, err := s.confirm(ctx, user, current, EventPasswordSet, c)
+	place, err := s.confirm(ctx, user, current, storage.EventPasswordSet, c)
 	if err != nil {
 		return named(err, "current_password")
 	}
 	defer place.Release()
 	reservation, err := s.reserve(ctx, s.notified(limit.Attempt{}, user))
 	if err != nil {
-		return s.recordLimited(ctx, c, EventPasswordSet, user, err)
+		return s.recordLimited(ctx, c, storage.EventPasswordSet, user, err)
 	}
 	defer reservation.Release()
 	hash, err := s.hashNew(ctx, password, user)
 	if err != nil {
-		e := sessionEvent(c, EventPasswordSet, OutcomeOK, session, s.Now())
+		e := sessionEvent(c, storage.EventPasswordSet, storage.OutcomeOK, session, s.Now())
 		return named(s.recordRefused(ctx, e, err), "new_password")
 	}
 	if err := reservation.Failed(ctx); err != nil { // the notice counts
@@ -213,12 +214,12 @@ func (s *Service) ChangePassword(ctx context.Context, claims latchkey.Claims, cu
 }
 
 // storePassword stores a new password and ends the other sessions.
-func (s *Service) storePassword(ctx context.Context, session Session, user User, hash string, c Client) error {
+func (s *Service) storePassword(ctx context.Context, session storage.Session, user storage.User, hash string, c Client) error {
 	now := s.Now()
 	changed := user
 	changed.PasswordHash, changed.PendingEmail = hash, ""
-	changed.moveEpoch(now)
-	changes := append(s.outlived(user, changed, session, now), AppendEvent{sessionEvent(c, EventPasswordSet, OutcomeOK, session, now)})
+	moveEpoch(&changed, now)
+	changes := append(s.outlived(user, changed, session, now), storage.AppendEvent{Event: sessionEvent(c, storage.EventPasswordSet, storage.OutcomeOK, session, now)})
 	notice, err := s.notice(changed, MessagePasswordChanged, c)
 	if err != nil {
 		return err
@@ -253,8 +254,8 @@ func (s *Service) Rename(ctx context.Context, claims latchkey.Claims, name strin
 			return err
 		}
 		now = s.identity(renamed, session.ID)
-		e := sessionEvent(c, EventUserUpdated, OutcomeOK, session, s.Now())
-		return s.Store.Commit(ctx, append(s.changed(user, renamed, "", e.Time), AppendEvent{e})...)
+		e := sessionEvent(c, storage.EventUserUpdated, storage.OutcomeOK, session, s.Now())
+		return s.Store.Commit(ctx, append(s.changed(user, renamed, "", e.Time), storage.AppendEvent{Event: e})...)
 	})
 	return now, err
 }
@@ -267,7 +268,7 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 	if err != nil {
 		return err
 	}
-	place, err := s.confirm(ctx, user, password, EventUserDeleted, c)
+	place, err := s.confirm(ctx, user, password, storage.EventUserDeleted, c)
 	if err != nil {
 		return err
 	}
@@ -287,21 +288,21 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 		if err != nil {
 			return err
 		}
-		e := sessionEvent(c, EventUserDeleted, OutcomeOK, session, now)
-		return s.commit(ctx, append(slices.Concat(changes, notice), AppendEvent{e}))
+		e := sessionEvent(c, storage.EventUserDeleted, storage.OutcomeOK, session, now)
+		return s.commit(ctx, append(slices.Concat(changes, notice), storage.AppendEvent{Event: e}))
 	})
 }
 
 // Identity is the answer to "who am I".
 type Identity struct {
-	ID            UserID
+	ID            storage.UserID
 	Username      string
 	Name          string
 	Email         string
 	EmailVerified bool
-	PendingEmail  string    // takes the place of Email once it is proved
-	Scope         string    // what the user may do, by roles too
-	SessionID     SessionID // empty: a token that belongs to no session
+	PendingEmail  string            // takes the place of Email once it is proved
+	Scope         string            // what the user may do, by roles too
+	SessionID     storage.SessionID // empty: a token that belongs to no session
 }
 
 // Me returns who bears the token whose claims were verified, as the store knows
@@ -318,7 +319,7 @@ func (s *Service) Me(ctx context.Context, c latchkey.Claims) (Identity, error) {
 	return s.identity(user, session.ID), nil
 }
 
-func (s *Service) identity(u User, sid SessionID) Identity {
+func (s *Service) identity(u storage.User, sid storage.SessionID) Identity {
 	return Identity{
 		ID: u.ID, Username: u.Username, Name: u.Name, Scope: s.scopeOf(u), SessionID: sid,
 		Email: u.Email, EmailVerified: u.EmailVerified, PendingEmail: u.PendingEmail,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // reopen returns the service of another process on the same database.
@@ -96,7 +97,7 @@ func TestLogoutFaultIsNoSuccess(t *testing.T) {
 	claims := f.claimsOf(tokens)
 	broken.fault = func(op string) error {
 		if op == "Commit" {
-			return fmt.Errorf("%w: locked", auth.ErrUnavailable)
+			return fmt.Errorf("%w: locked", storage.ErrUnavailable)
 		}
 		return nil
 	}
@@ -107,7 +108,7 @@ func TestLogoutFaultIsNoSuccess(t *testing.T) {
 		f.DeleteAccount(t.Context(), claims, password, auth.Client{}),
 		f.EndSession(t.Context(), claims, sessionID(tokens), auth.Client{}),
 	} {
-		if !errors.Is(err, auth.ErrUnavailable) {
+		if !errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
 		}
 	}
@@ -128,7 +129,7 @@ func TestSessions(t *testing.T) {
 	if err != nil || len(list) != 2 || own != sessionID(laptop) || list[0].ID != own || list[1].ID != sessionID(phone) {
 		t.Fatalf("got %v, own %s, %v; want laptop and phone", list, own, err)
 	}
-	if err := f.EndSession(t.Context(), claims, sessionID(bob), auth.Client{}); !errors.Is(err, auth.ErrNotFound) {
+	if err := f.EndSession(t.Context(), claims, sessionID(bob), auth.Client{}); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("ending somebody else's session: %v, want ErrNotFound", err)
 	}
 	f.wantAlive("bob's", bob, true)
@@ -136,13 +137,13 @@ func TestSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.wantAlive("the phone", phone, false)
-	if err := f.EndSession(t.Context(), claims, sessionID(phone), auth.Client{}); !errors.Is(err, auth.ErrNotFound) {
+	if err := f.EndSession(t.Context(), claims, sessionID(phone), auth.Client{}); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("again: %v, want ErrNotFound", err)
 	}
 	if err := f.RecordRepeats(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	f.wantOutcome(auth.EventLogout, auth.OutcomeDeadSession)
+	f.wantOutcome(storage.EventLogout, storage.OutcomeDeadSession)
 	if list, _, err := f.Sessions(t.Context(), claims); err != nil || len(list) != 1 {
 		t.Errorf("%d sessions are left, %v; want 1", len(list), err)
 	}
@@ -157,8 +158,8 @@ func TestSessions(t *testing.T) {
 	// Sessions that nobody uses any more are not shown.
 	for i := range 100 {
 		e := list[0]
-		e.ID, e.CreatedAt, e.LastUsedAt = auth.SessionID(fmt.Sprint(i)), f.clock.Now(), f.clock.Now().Add(-auth.DefaultSessionIdle)
-		f.commit(auth.CreateSession{Session: e})
+		e.ID, e.CreatedAt, e.LastUsedAt = storage.SessionID(fmt.Sprint(i)), f.clock.Now(), f.clock.Now().Add(-auth.DefaultSessionIdle)
+		f.commit(storage.CreateSession{Session: e})
 	}
 	if list, _, err := f.Sessions(t.Context(), claims); err != nil || len(list) != 2 {
 		t.Errorf("with unused ones %d sessions are listed, %v; want 2", len(list), err)
@@ -166,17 +167,17 @@ func TestSessions(t *testing.T) {
 	// Of very many the bearer's own is shown, however old it is.
 	for i := range 200 {
 		e := list[0]
-		e.ID, e.CreatedAt = auth.SessionID(fmt.Sprint("used ", i)), f.clock.Now().Add(time.Second)
-		f.commit(auth.CreateSession{Session: e})
+		e.ID, e.CreatedAt = storage.SessionID(fmt.Sprint("used ", i)), f.clock.Now().Add(time.Second)
+		f.commit(storage.CreateSession{Session: e})
 	}
 	list, own, err = f.Sessions(t.Context(), claims)
-	if err != nil || len(list) != 100 || !slices.ContainsFunc(list, func(s auth.Session) bool { return s.ID == own }) {
+	if err != nil || len(list) != 100 || !slices.ContainsFunc(list, func(s storage.Session) bool { return s.ID == own }) {
 		t.Errorf("of many sessions %d are listed, %v; want 100, the bearer's own among them", len(list), err)
 	}
 }
 
 // living is how many of the user's sessions are alive.
-func (f *fixture) living(id auth.UserID) int {
+func (f *fixture) living(id storage.UserID) int {
 	f.t.Helper()
 	all, err := f.store.UserSessions(f.t.Context(), id, f.user(id).Epoch, 1000)
 	if err != nil {
@@ -203,21 +204,21 @@ func TestLivingSessionsAreCapped(t *testing.T) {
 	}
 	events := f.events()
 	last := events[len(events)-1]
-	if last.Kind != auth.EventLogout || last.Outcome != auth.OutcomeTooMany || last.SessionID != sessionID(all[2]) || last.UserID != "u1" {
+	if last.Kind != storage.EventLogout || last.Outcome != storage.OutcomeTooMany || last.SessionID != sessionID(all[2]) || last.UserID != "u1" {
 		t.Errorf("the last event is %+v, want the end of the third session", last)
 	}
 }
 
 // endCounter counts the sessions that one commit ends at most.
 type endCounter struct {
-	auth.Store
+	storage.Store
 	most int
 }
 
-func (c *endCounter) Commit(ctx context.Context, changes ...auth.Change) error {
+func (c *endCounter) Commit(ctx context.Context, changes ...storage.Change) error {
 	ended := 0
 	for _, change := range changes {
-		if _, ok := change.(auth.EndSession); ok {
+		if _, ok := change.(storage.EndSession); ok {
 			ended++
 		}
 	}
@@ -233,8 +234,8 @@ func TestVeryManySessionsBecomeFewer(t *testing.T) {
 	old := f.session(f.mustLogin("ada", password))
 	for i := range 299 {
 		e := old
-		e.ID = auth.SessionID(fmt.Sprint(i))
-		f.commit(auth.CreateSession{Session: e})
+		e.ID = storage.SessionID(fmt.Sprint(i))
+		f.commit(storage.CreateSession{Session: e})
 	}
 	ends := &endCounter{Store: f.Store}
 	f.Store = ends
@@ -375,13 +376,13 @@ func TestDeleteAccount(t *testing.T) {
 	if _, err := f.login("ada", password); !errors.Is(err, auth.ErrInvalidCredentials) {
 		t.Errorf("login: %v", err)
 	}
-	f.wantRefused("refresh", phone.RefreshToken, auth.OutcomeWrongToken)
+	f.wantRefused("refresh", phone.RefreshToken, storage.OutcomeWrongToken)
 	again := f.add(auth.NewUser{Username: "ada", Email: "ada@example.com", Password: password})
 	if again.ID == ada.ID {
 		t.Error("a later account got the same id")
 	}
 	f.wantAlive("the old session under the new account", laptop, false)
-	if _, err := f.AddUser(t.Context(), auth.NewUser{ID: ada.ID, Username: "grace"}); !errors.Is(err, auth.ErrTaken) {
+	if _, err := f.AddUser(t.Context(), auth.NewUser{ID: ada.ID, Username: "grace"}); !errors.Is(err, storage.ErrTaken) {
 		t.Errorf("somebody else with the id: %v, want ErrTaken", err)
 	}
 }

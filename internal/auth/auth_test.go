@@ -16,12 +16,13 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	passwords "github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 )
 
 const (
@@ -43,7 +44,7 @@ var start = time.Date(2026, 3, 14, 9, 26, 53, 589_000_000, time.UTC)
 // faulty passes everything on to a real store. A fault is returned in place of
 // the operation's answer; after runs when an operation has succeeded.
 type faulty struct {
-	auth.Store
+	storage.Store
 	limit.Counters
 	fault func(operation string) error
 	after func(operation string)
@@ -62,27 +63,27 @@ func (f *faulty) do(operation string, call func() error) error {
 	return err
 }
 
-func (f *faulty) UserByUsername(ctx context.Context, key string) (u auth.User, err error) {
+func (f *faulty) UserByUsername(ctx context.Context, key string) (u storage.User, err error) {
 	err = f.do("UserByUsername", func() (err error) { u, err = f.Store.UserByUsername(ctx, key); return err })
 	return u, err
 }
 
-func (f *faulty) SessionUser(ctx context.Context, id auth.SessionID) (s auth.Session, u auth.User, err error) {
+func (f *faulty) SessionUser(ctx context.Context, id storage.SessionID) (s storage.Session, u storage.User, err error) {
 	err = f.do("SessionUser", func() (err error) { s, u, err = f.Store.SessionUser(ctx, id); return err })
 	return s, u, err
 }
 
-func (f *faulty) Users(ctx context.Context, after auth.Cursor, limit int) (us []auth.User, next auth.Cursor, err error) {
+func (f *faulty) Users(ctx context.Context, after storage.Cursor, limit int) (us []storage.User, next storage.Cursor, err error) {
 	err = f.do("Users", func() (err error) { us, next, err = f.Store.Users(ctx, after, limit); return err })
 	return us, next, err
 }
 
-func (f *faulty) User(ctx context.Context, id auth.UserID) (u auth.User, err error) {
+func (f *faulty) User(ctx context.Context, id storage.UserID) (u storage.User, err error) {
 	err = f.do("User", func() (err error) { u, err = f.Store.User(ctx, id); return err })
 	return u, err
 }
 
-func (f *faulty) Mark(ctx context.Context, id auth.MarkID) (m auth.Mark, err error) {
+func (f *faulty) Mark(ctx context.Context, id storage.MarkID) (m storage.Mark, err error) {
 	err = f.do("Mark", func() (err error) { m, err = f.Store.Mark(ctx, id); return err })
 	return m, err
 }
@@ -101,17 +102,17 @@ func (f *faulty) Settle(ctx context.Context, given, kept, counted []limit.Take) 
 	return f.do("Settle", func() error { return f.Counters.Settle(ctx, given, kept, counted) })
 }
 
-func (f *faulty) UserByEmail(ctx context.Context, key string) (u auth.User, err error) {
+func (f *faulty) UserByEmail(ctx context.Context, key string) (u storage.User, err error) {
 	err = f.do("UserByEmail", func() (err error) { u, err = f.Store.UserByEmail(ctx, key); return err })
 	return u, err
 }
 
-func (f *faulty) Ticket(ctx context.Context, id auth.TicketID) (x auth.Ticket, err error) {
+func (f *faulty) Ticket(ctx context.Context, id storage.TicketID) (x storage.Ticket, err error) {
 	err = f.do("Ticket", func() (err error) { x, err = f.Store.Ticket(ctx, id); return err })
 	return x, err
 }
 
-func (f *faulty) Commit(ctx context.Context, changes ...auth.Change) error {
+func (f *faulty) Commit(ctx context.Context, changes ...storage.Change) error {
 	return f.do("Commit", func() error { return f.Store.Commit(ctx, changes...) })
 }
 
@@ -226,14 +227,14 @@ func wantAbsent(t *testing.T, path, text string) {
 func tempDatabase(t *testing.T) string { return filepath.Join(t.TempDir(), "latchkey.db") }
 
 // addAda adds the user of most tests.
-func (f *fixture) addAda() auth.User {
+func (f *fixture) addAda() storage.User {
 	f.t.Helper()
 	return f.add(auth.NewUser{
 		ID: "u1", Username: "Ada", Email: "ada@example.com", Name: "Ada L.", Scope: "read write", Password: password,
 	})
 }
 
-func (f *fixture) add(n auth.NewUser) auth.User {
+func (f *fixture) add(n auth.NewUser) storage.User {
 	f.t.Helper()
 	u, err := f.AddUser(f.t.Context(), n)
 	if err != nil {
@@ -243,15 +244,15 @@ func (f *fixture) add(n auth.NewUser) auth.User {
 }
 
 // update stores what change makes of a user.
-func (f *fixture) update(id auth.UserID, change func(*auth.User)) {
+func (f *fixture) update(id storage.UserID, change func(*storage.User)) {
 	f.t.Helper()
 	before := f.user(id)
 	after := before
 	change(&after)
-	f.commit(auth.UpdateUser{Old: before, New: after})
+	f.commit(storage.UpdateUser{Old: before, New: after})
 }
 
-func (f *fixture) commit(changes ...auth.Change) {
+func (f *fixture) commit(changes ...storage.Change) {
 	f.t.Helper()
 	if err := f.store.Commit(f.t.Context(), changes...); err != nil {
 		f.t.Fatal(err)
@@ -281,7 +282,7 @@ func (f *fixture) mustLogin(name, password string) auth.Tokens {
 	return tokens
 }
 
-func (f *fixture) user(id auth.UserID) auth.User {
+func (f *fixture) user(id storage.UserID) storage.User {
 	f.t.Helper()
 	u, err := f.store.User(f.t.Context(), id)
 	if err != nil {
@@ -290,7 +291,7 @@ func (f *fixture) user(id auth.UserID) auth.User {
 	return u
 }
 
-func (f *fixture) session(tokens auth.Tokens) auth.Session {
+func (f *fixture) session(tokens auth.Tokens) storage.Session {
 	f.t.Helper()
 	s, _, err := f.store.SessionUser(f.t.Context(), sessionID(tokens))
 	if err != nil {
@@ -299,13 +300,13 @@ func (f *fixture) session(tokens auth.Tokens) auth.Session {
 	return s
 }
 
-func (f *fixture) events() []auth.Event {
+func (f *fixture) events() []storage.Event {
 	f.t.Helper()
 	events, _, err := f.store.Events(f.t.Context(), time.Time{}, "", 10_000)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	slices.SortFunc(events, func(a, b auth.Event) int { return strings.Compare(a.ID, b.ID) }) // whatever the clock does
+	slices.SortFunc(events, func(a, b storage.Event) int { return strings.Compare(a.ID, b.ID) }) // whatever the clock does
 	return events
 }
 
@@ -323,9 +324,9 @@ func (f *fixture) me(tokens auth.Tokens) (auth.Identity, error) {
 	return f.Me(f.t.Context(), claims)
 }
 
-func sessionID(tokens auth.Tokens) auth.SessionID {
+func sessionID(tokens auth.Tokens) storage.SessionID {
 	id, _, _ := strings.Cut(tokens.RefreshToken, ".")
-	return auth.SessionID(id)
+	return storage.SessionID(id)
 }
 
 // decodeToken returns the header and the claims of a compact JWS.

@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/identifier"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A LoginRequest names a user and proves it.
@@ -49,8 +50,8 @@ func checkLogin(r LoginRequest) error {
 
 // An authenticated user has shown a credential.
 type authenticated struct {
-	user    User // as it was when that was checked
-	proof   Proof
+	user    storage.User // as it was when that was checked
+	proof   storage.Proof
 	network knownNetwork
 	// strongerHash is to take the place of a weak one; empty: there is no need.
 	strongerHash string
@@ -69,7 +70,7 @@ const (
 // ErrInvalidCredentials, ErrEmailNotVerified, *LimitError.
 func (s *Service) authenticate(ctx context.Context, r LoginRequest) (authenticated, error) {
 	user, err := s.userByLogin(ctx, r.login())
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return authenticated{}, fmt.Errorf("looking up user: %w", err)
 	}
 	network, err := s.knownNetwork(ctx, user, r.Client)
@@ -78,7 +79,7 @@ func (s *Service) authenticate(ctx context.Context, r LoginRequest) (authenticat
 	}
 	reservation, err := s.reserve(ctx, s.loginAttempt(accountOf(user, r.login()), network, r.Client))
 	if err != nil {
-		return authenticated{}, s.recordLimited(ctx, r.Client, EventLogin, user, err)
+		return authenticated{}, s.recordLimited(ctx, r.Client, storage.EventLogin, user, err)
 	}
 	defer reservation.Release()
 	// An unknown user has no hash, and verify then checks the decoy: the time and the
@@ -93,7 +94,7 @@ func (s *Service) authenticate(ctx context.Context, r LoginRequest) (authenticat
 	if err := reservation.GiveBack(ctx); err != nil {
 		return authenticated{}, err
 	}
-	a := authenticated{user: user, network: network, proof: Proof{AMR: []string{amrPassword}, ACR: acrOneProof, At: s.Now()}}
+	a := authenticated{user: user, network: network, proof: storage.Proof{AMR: []string{amrPassword}, ACR: acrOneProof, At: s.Now()}}
 	if weak { // a stronger hash is a bonus: when hashing is too busy the login goes on without it
 		a.strongerHash, _ = s.hash(ctx, r.Password)
 	}
@@ -102,31 +103,31 @@ func (s *Service) authenticate(ctx context.Context, r LoginRequest) (authenticat
 
 // refuseLogin records why a login is refused, and returns the one error that does not
 // say so; or ErrEmailNotVerified, to whoever knows the password.
-func (s *Service) refuseLogin(ctx context.Context, r LoginRequest, user User, passwordRight bool, reservation *limit.Reservation) error {
+func (s *Service) refuseLogin(ctx context.Context, r LoginRequest, user storage.User, passwordRight bool, reservation *limit.Reservation) error {
 	ctx = context.WithoutCancel(ctx) // it has failed, whatever becomes of the client
 	if err := reservation.Failed(ctx); err != nil {
 		return err
 	}
-	outcome := OutcomeWrongPassword
+	outcome := storage.OutcomeWrongPassword
 	switch {
 	case user.ID == "":
-		outcome = OutcomeUnknownUser
+		outcome = storage.OutcomeUnknownUser
 	case passwordRight && !user.Disabled:
-		outcome = OutcomeUnverified
+		outcome = storage.OutcomeUnverified
 	case passwordRight:
-		outcome = OutcomeDisabledUser
+		outcome = storage.OutcomeDisabledUser
 	}
 	why := ErrInvalidCredentials
-	if outcome == OutcomeUnverified {
+	if outcome == storage.OutcomeUnverified {
 		why = ErrEmailNotVerified
 	} else if registering, err := s.registering(ctx, r); err != nil {
 		return err
 	} else if registering { // whatever the account with that address is
-		outcome, why = OutcomeUnverified, ErrEmailNotVerified
+		outcome, why = storage.OutcomeUnverified, ErrEmailNotVerified
 	}
-	e := r.Client.event(EventLogin, outcome, s.Now())
+	e := r.Client.event(storage.EventLogin, outcome, s.Now())
 	e.UserID = user.ID
-	if err := s.Store.Commit(ctx, AppendEvent{e}); err != nil {
+	if err := s.Store.Commit(ctx, storage.AppendEvent{Event: e}); err != nil {
 		return fmt.Errorf("recording refused login: %w", err)
 	}
 	return why
@@ -141,12 +142,12 @@ func (s *Service) registering(ctx context.Context, r LoginRequest) (bool, error)
 	if err != nil || s.Registration != RegistrationOpen || !s.VerifyEmail {
 		return false, nil
 	}
-	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	t, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeRegister, key))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return false, fmt.Errorf("reading ticket: %w", err)
 	}
 	if !s.Now().Before(t.ExpiresAt) {
-		t = Ticket{}
+		t = storage.Ticket{}
 	}
 	// Without a registration the decoy is checked: the time must not tell whether
 	// there is one.
@@ -155,14 +156,14 @@ func (s *Service) registering(ctx context.Context, r LoginRequest) (bool, error)
 }
 
 // awaitsVerification reports whether the user is yet to prove the address.
-func (s *Service) awaitsVerification(u User) bool {
+func (s *Service) awaitsVerification(u storage.User) bool {
 	return s.VerifyEmail && u.Email != "" && !u.EmailVerified
 }
 
 // confirm has a user who is signed in prove the password again. The reservation is to be
 // released when the request is over: it has a place of the client's network.
 // ErrInvalidCredentials, *LimitError.
-func (s *Service) confirm(ctx context.Context, user User, password string, kind EventKind, c Client) (*limit.Reservation, error) {
+func (s *Service) confirm(ctx context.Context, user storage.User, password string, kind storage.EventKind, c Client) (*limit.Reservation, error) {
 	if err := checkLogin(LoginRequest{Username: user.Username, Password: password}); err != nil {
 		return nil, err
 	}
@@ -177,7 +178,7 @@ func (s *Service) confirm(ctx context.Context, user User, password string, kind 
 	return reservation, nil
 }
 
-func (s *Service) confirmed(ctx context.Context, reservation *limit.Reservation, user User, password string, kind EventKind, c Client) error {
+func (s *Service) confirmed(ctx context.Context, reservation *limit.Reservation, user storage.User, password string, kind storage.EventKind, c Client) error {
 	ok, _, err := s.verify(ctx, user.PasswordHash, password)
 	if err != nil {
 		return err
@@ -189,9 +190,9 @@ func (s *Service) confirmed(ctx context.Context, reservation *limit.Reservation,
 	if err := reservation.Failed(ctx); err != nil {
 		return err
 	}
-	e := c.event(kind, OutcomeWrongPassword, s.Now())
+	e := c.event(kind, storage.OutcomeWrongPassword, s.Now())
 	e.UserID = user.ID
-	if err := s.Store.Commit(ctx, AppendEvent{e}); err != nil {
+	if err := s.Store.Commit(ctx, storage.AppendEvent{Event: e}); err != nil {
 		return fmt.Errorf("recording wrong password: %w", err)
 	}
 	return ErrInvalidCredentials
@@ -199,20 +200,20 @@ func (s *Service) confirmed(ctx context.Context, reservation *limit.Reservation,
 
 // sameCredentials reports whether what proved the user before still does. A stronger
 // hash of the same password does not move the epoch.
-func sameCredentials(before, now User) bool {
+func sameCredentials(before, now storage.User) bool {
 	return before.Epoch == now.Epoch || before.PasswordHash == now.PasswordHash
 }
 
 // CheckPassword returns the enabled user with the password, for operators.
 // ErrNotFound when there is no such user, ErrInvalidCredentials when the
 // password is another one or the user is disabled.
-func (s *Service) CheckPassword(ctx context.Context, login, password string) (User, error) {
+func (s *Service) CheckPassword(ctx context.Context, login, password string) (storage.User, error) {
 	u, err := s.userByLogin(ctx, login)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	if u.Disabled || u.PasswordHash == "" {
-		return User{}, ErrInvalidCredentials
+		return storage.User{}, ErrInvalidCredentials
 	}
 	ok, _, err := s.verify(ctx, u.PasswordHash, password)
 	if err == nil && !ok {

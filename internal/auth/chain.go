@@ -10,28 +10,21 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // This file is about sessions that began before refresh tokens were numbered. It may be
 // deleted with its columns 90 days after the last server of version 0.2 has stopped: no
 // session lives longer.
 
-// A Chain is what the version before stored of a session: each of its refresh tokens was
-// a MAC of the one before.
-type Chain struct {
-	Hash      []byte // SHA-256 of the secret of the last token; empty: there was none
-	Previous  []byte // of the token before
-	Rotations int64  // how many were spent before the last
-}
-
 // chainState is the state of a token of that version, but for those that were spent
 // before the last two: searchChain finds these.
-func (s *Service) chainState(session Session, secret []byte, now time.Time) tokenState {
+func (s *Service) chainState(session storage.Session, secret []byte, now time.Time) tokenState {
 	hash := hashSecret(secret)
 	switch {
 	case subtle.ConstantTimeCompare(hash, session.Chain.Hash) == 1:
-		return session.stateOfNumber(0, now)
-	case subtle.ConstantTimeCompare(hash, session.Chain.Previous) == 1 && session.Refreshes == 0 && session.justRefreshed(now):
+		return stateOfNumber(session, 0, now)
+	case subtle.ConstantTimeCompare(hash, session.Chain.Previous) == 1 && session.Refreshes == 0 && justRefreshed(session, now):
 		return tokenRepeated
 	}
 	return tokenWrong
@@ -40,7 +33,7 @@ func (s *Service) chainState(session Session, secret []byte, now time.Time) toke
 // searchChain reports whether the last token follows from the secret, which was spent
 // then. That is a MAC for each token in between: a process does it for a few at a time, and
 // a secret that was none of the session's counts. *LimitError.
-func (s *Service) searchChain(ctx context.Context, session Session, secret []byte, c Client) (tokenState, error) {
+func (s *Service) searchChain(ctx context.Context, session storage.Session, secret []byte, c Client) (tokenState, error) {
 	if session.Chain.Rotations <= shortChain && s.follows(session, secret) {
 		return tokenSpent, nil
 	}
@@ -64,7 +57,7 @@ func (s *Service) searchChain(ctx context.Context, session Session, secret []byt
 const shortChain = 1000
 
 // follows reports whether the last token follows from the secret.
-func (s *Service) follows(session Session, secret []byte) bool {
+func (s *Service) follows(session storage.Session, secret []byte) bool {
 	mac := hmac.New(sha256.New, s.RefreshKey) // one for all: its key is half the work
 	for range session.Chain.Rotations {
 		secret = follow(mac, session.ID, secret)
@@ -76,7 +69,7 @@ func (s *Service) follows(session Session, secret []byte) bool {
 }
 
 // follow is a step of the chain of secrets, by a MAC under RefreshKey.
-func follow(mac hash.Hash, id SessionID, secret []byte) []byte {
+func follow(mac hash.Hash, id storage.SessionID, secret []byte) []byte {
 	mac.Reset()
 	mac.Write([]byte(id))
 	mac.Write([]byte{0})

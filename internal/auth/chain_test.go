@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A chain is a session as the version before has left it, with all of its tokens.
 type chain struct {
 	*fixture
-	id     auth.SessionID
+	id     storage.SessionID
 	tokens []string // the last one is live
 }
 
@@ -25,7 +26,7 @@ func newChain(t *testing.T, spent int) *chain {
 	c := &chain{fixture: f, id: "old"}
 	secret := make([]byte, 32)
 	hash := func() []byte { h := sha256.Sum256(secret); return h[:] }
-	session := auth.Session{ID: c.id, UserID: "u1", ClientID: "latchkey", CreatedAt: start, LastUsedAt: start, ExpiresAt: start.Add(time.Hour * 24)}
+	session := storage.Session{ID: c.id, UserID: "u1", ClientID: "latchkey", CreatedAt: start, LastUsedAt: start, ExpiresAt: start.Add(time.Hour * 24)}
 	for range spent {
 		c.tokens = append(c.tokens, string(c.id)+"."+base64.RawURLEncoding.EncodeToString(secret))
 		session.Chain.Previous = hash()
@@ -36,7 +37,7 @@ func newChain(t *testing.T, spent int) *chain {
 	}
 	c.tokens = append(c.tokens, string(c.id)+"."+base64.RawURLEncoding.EncodeToString(secret))
 	session.Chain.Hash, session.Chain.Rotations = hash(), int64(spent)
-	f.commit(auth.CreateSession{Session: session})
+	f.commit(storage.CreateSession{Session: session})
 	return c
 }
 
@@ -51,7 +52,7 @@ func TestTokensOfTheVersionBeforeStayGood(t *testing.T) {
 	last := c.mustRefresh(next.RefreshToken)
 	c.wantAlive("after two refreshes", last, true)
 	c.clock.Advance(time.Minute)
-	c.wantRefused("later", c.tokens[3], auth.OutcomeReused)
+	c.wantRefused("later", c.tokens[3], storage.OutcomeReused)
 	c.wantAlive("after the reuse", last, false)
 }
 
@@ -76,8 +77,8 @@ func TestTokensSpentBeforeTheUpgradeEndTheSession(t *testing.T) {
 			if refreshed {
 				live = c.mustRefresh(live).RefreshToken
 			}
-			c.wantRefused("a spent token", c.tokens[spent], auth.OutcomeReused)
-			c.wantRefused("the live one", live, auth.OutcomeDeadSession)
+			c.wantRefused("a spent token", c.tokens[spent], storage.OutcomeReused)
+			c.wantRefused("the live one", live, storage.OutcomeDeadSession)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -108,7 +109,7 @@ func (s ClaimSource) attribute() (name string, ok bool) {
 }
 
 // of is what the source says of a user; nil: nothing.
-func (s ClaimSource) of(u User) any {
+func (s ClaimSource) of(u storage.User) any {
 	text := ""
 	switch s {
 	case ClaimEmail:
@@ -132,7 +133,7 @@ func (s ClaimSource) of(u User) any {
 }
 
 // of is the claims of a user.
-func (c TokenClaims) of(u User) map[string]any {
+func (c TokenClaims) of(u storage.User) map[string]any {
 	claims := make(map[string]any, len(c))
 	for name, source := range c {
 		if value := source.of(u); value != nil {
@@ -144,7 +145,7 @@ func (c TokenClaims) of(u User) map[string]any {
 
 // tokenUsername is the username claim. A name is chosen by its owner and need not be
 // unique.
-func (s *Service) tokenUsername(u User) string {
+func (s *Service) tokenUsername(u storage.User) string {
 	if u.Username != string(u.ID) {
 		return u.Username
 	}
@@ -162,7 +163,7 @@ func (s *Service) tokenUsername(u User) string {
 const maxNameInToken = 256
 
 // nameInToken is empty for a name that is too long.
-func nameInToken(u User) string {
+func nameInToken(u storage.User) string {
 	name := identifier.Trim(u.Name)
 	if sizeInToken(name) > maxNameInToken {
 		return ""
@@ -172,7 +173,7 @@ func nameInToken(u User) string {
 
 // encodeClaims writes the claims of every token, and those that are configured. It escapes
 // nothing for HTML: a scope has as many bytes in a token as the user has of it.
-func encodeClaims(claims any, configured TokenClaims, u User) ([]byte, error) {
+func encodeClaims(claims any, configured TokenClaims, u storage.User) ([]byte, error) {
 	doc, err := marshal(claims)
 	if err != nil {
 		return nil, err
@@ -225,7 +226,7 @@ func (s *Service) checkTokenSize() error {
 
 // scopeOfAllRoles is what a user with every role has by them.
 func (s *Service) scopeOfAllRoles() string {
-	all := User{}
+	all := storage.User{}
 	for role := range s.Roles {
 		all.Roles = append(all.Roles, role)
 	}
@@ -235,8 +236,8 @@ func (s *Service) scopeOfAllRoles() string {
 // longestClaims is the size of the longest claims that a user can have.
 func (s *Service) longestClaims(claims TokenClaims) (int, error) {
 	x := func(n int) string { return strings.Repeat("x", n) }
-	u := User{
-		ID: UserID(strings.Repeat(`"`, maxUserID)), Username: x(identifier.MaxLogin), Email: x(identifier.MaxEmail), EmailVerified: true, Name: x(maxNameInToken),
+	u := storage.User{
+		ID: storage.UserID(strings.Repeat(`"`, maxUserID)), Username: x(identifier.MaxLogin), Email: x(identifier.MaxEmail), EmailVerified: true, Name: x(maxNameInToken),
 		Scope: x(maxScope) + " " + s.scopeOfAllRoles(), Attributes: make(map[string]string), Rights: math.MaxInt64,
 	}
 	for range maxRoles {
@@ -252,9 +253,9 @@ func (s *Service) longestClaims(claims TokenClaims) (int, error) {
 	if s.Legacy {
 		u.Name = x(identifier.MaxName) // which these tokens have in any case
 	}
-	session := Session{
-		ID: SessionID(newID()), ClientID: x(32), Epoch: math.MaxInt64,
-		Proof: Proof{AMR: []string{x(16), x(16)}, ACR: x(16), At: time.Unix(math.MaxInt32, 0)},
+	session := storage.Session{
+		ID: storage.SessionID(newID()), ClientID: x(32), Epoch: math.MaxInt64,
+		Proof: storage.Proof{AMR: []string{x(16), x(16)}, ACR: x(16), At: time.Unix(math.MaxInt32, 0)},
 	}
 	_, always := s.claims(u, session, time.Unix(math.MaxInt32, 0))
 	doc, err := encodeClaims(always, claims, u)

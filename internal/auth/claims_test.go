@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func withClaims(claims auth.TokenClaims) func(*auth.Config) {
@@ -72,7 +73,7 @@ func TestClaimsFollowTheUser(t *testing.T) {
 	if _, err := f.Rename(t.Context(), f.claimsOf(tokens), "Ada King", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Attributes["plan"] = "free" }); err != nil {
+	if _, err := f.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Attributes["plan"] = "free" }); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{"name": "Ada King", "plan": "free"}
@@ -130,7 +131,7 @@ func TestParseTokenClaims(t *testing.T) {
 func FuzzTokenClaims(f *testing.F) {
 	f.Add(`{"email":"email","tenant":"attributes.tenant"}`)
 	f.Add(`{"ſub":"name","\u0069ss":"name"}`)
-	u := auth.User{ID: "u1", Email: "ada@example.com", EmailVerified: true, Name: "Ada", Roles: []string{"clerk"}, Attributes: map[string]string{"tenant": "ulm"}}
+	u := storage.User{ID: "u1", Email: "ada@example.com", EmailVerified: true, Name: "Ada", Roles: []string{"clerk"}, Attributes: map[string]string{"tenant": "ulm"}}
 	f.Fuzz(func(t *testing.T, text string) {
 		claims, err := auth.ParseTokenClaims(text)
 		if err != nil {
@@ -195,7 +196,7 @@ func (longSigner) Sign(_ context.Context, typ string, claims []byte) (string, er
 func longest(attributes int) (auth.NewUser, auth.TokenClaims) {
 	claims := auth.TokenClaims{"email": auth.ClaimEmail, "name": auth.ClaimName, "roles": auth.ClaimRoles}
 	n := auth.NewUser{
-		ID: auth.UserID(strings.Repeat(`"`, 128)), Username: strings.Repeat("𐐨", 64), Email: strings.Repeat("e", 64) + "@" + strings.Repeat(strings.Repeat("d", 61)+".", 3) + "com",
+		ID: storage.UserID(strings.Repeat(`"`, 128)), Username: strings.Repeat("𐐨", 64), Email: strings.Repeat("e", 64) + "@" + strings.Repeat(strings.Repeat("d", 61)+".", 3) + "com",
 		Name: strings.Repeat("🔑", 64), Scope: strings.Repeat("s ", 1023) + "s", Roles: []string{"clerk"}, Attributes: make(map[string]string), Password: password,
 	}
 	for i := range 31 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // hostileText is so many different letters: what IDNA and normalization take longest
@@ -47,10 +48,13 @@ func TestLongValuesAreRefusedBeforeAnyWork(t *testing.T) {
 		"FindUser by name":        func() error { _, err := auth.FindUser(ctx, f.store, long); return err },
 		"AddUser with an address": func() error { _, err := f.AddUser(ctx, auth.NewUser{Email: address}); return err },
 		"AddUser with a name":     func() error { _, err := f.AddUser(ctx, auth.NewUser{Username: "x", Name: long}); return err },
-		"AddUser with an id":      func() error { _, err := f.AddUser(ctx, auth.NewUser{ID: auth.UserID(long), Username: "x"}); return err },
-		"Login by address":        func() error { _, err := f.login(address, password); return err },
-		"Login by name":           func() error { _, err := f.login(long, password); return err },
-		"Login with a password":   func() error { _, err := f.login("ada", long); return err },
+		"AddUser with an id": func() error {
+			_, err := f.AddUser(ctx, auth.NewUser{ID: storage.UserID(long), Username: "x"})
+			return err
+		},
+		"Login by address":      func() error { _, err := f.login(address, password); return err },
+		"Login by name":         func() error { _, err := f.login(long, password); return err },
+		"Login with a password": func() error { _, err := f.login("ada", long); return err },
 		"Register an address": func() error {
 			_, err := f.Register(ctx, auth.RegisterRequest{Email: address, Password: password})
 			return err
@@ -99,7 +103,7 @@ func TestLongTokensAndCodesAreWrong(t *testing.T) {
 		"code": {"*", func(text string) error {
 			return f.VerifyAddress(ctx, auth.TicketRequest{Email: "ada@example.com", Code: text})
 		}},
-		"session id": {"*", func(text string) error { return f.EndSession(ctx, claims, auth.SessionID(text), auth.Client{}) }},
+		"session id": {"*", func(text string) error { return f.EndSession(ctx, claims, storage.SessionID(text), auth.Client{}) }},
 	} {
 		some, many := strings.ReplaceAll(c.form, "*", short), strings.ReplaceAll(c.form, "*", long)
 		few := leastAllocated(func() { c.refuse(some) })

@@ -24,16 +24,8 @@ var (
 	ErrNoMail = errors.New("no mail is sent")
 	// ErrBusy: too many passwords are being checked. Try later.
 	ErrBusy = password.ErrBusy
-	// ErrUnavailable: the store could not be read or written. Try later.
-	ErrUnavailable = errors.New("store unavailable")
-	// ErrNotFound: no such user, session or key.
-	ErrNotFound = errors.New("not found")
 	// ErrAmbiguous: the text is the id of one user and the username of another.
 	ErrAmbiguous = errors.New("names two users")
-	// ErrTaken: the user id, username or e-mail address belongs to another user.
-	ErrTaken = errors.New("already taken")
-	// ErrConflict: somebody else changed the record since it was read.
-	ErrConflict = errors.New("changed by somebody else")
 )
 
 // A LimitError says that an attempt comes too soon, and when to try again.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
 
@@ -64,15 +65,15 @@ func TestFollowersAgree(t *testing.T) {
 			return err
 		}, verdicts{own: true, other: true}},
 		"a scope that is taken away": {func(f *fixture, _, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Scope = "read" })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Scope = "read" })
 			return err
 		}, verdicts{own: true, other: true}},
 		"a scope that is added": {func(f *fixture, _, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Scope += " more" })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Scope += " more" })
 			return err
 		}, verdicts{}},
 		"a scope that is taken away, then the others": {func(f *fixture, own, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Scope = "read" })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Scope = "read" })
 			return errors.Join(err, f.Logout(f.t.Context(), f.claimsOf(own), auth.LogoutOthers, auth.Client{}))
 		}, verdicts{own: true, other: true}},
 		"a deleted account": {func(f *fixture, own, _ auth.Tokens) error {
@@ -161,7 +162,7 @@ func TestRevocationsArePaged(t *testing.T) {
 	at := f.clock.Now()
 	store := func(n int, at time.Time) {
 		id := fmt.Sprintf("%05d", n)
-		f.commit(auth.AppendRevocation{Revocation: auth.Revocation{ID: id, Time: at, UserID: "u", SessionID: auth.SessionID(id), ExpiresAt: at.Add(24 * time.Hour)}})
+		f.commit(storage.AppendRevocation{Revocation: storage.Revocation{ID: id, Time: at, UserID: "u", SessionID: storage.SessionID(id), ExpiresAt: at.Add(24 * time.Hour)}})
 	}
 	for n := range 2100 {
 		store(n, at.Add(-time.Duration(n)*time.Second/4))
@@ -214,10 +215,10 @@ func TestRevocationsRefuse(t *testing.T) {
 		}
 	}
 	f.store.Close()
-	if _, err := f.Revocations(t.Context(), ""); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := f.Revocations(t.Context(), ""); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("an outage: %v", err)
 	}
-	if _, err := f.Ended(t.Context(), latchkey.Claims{Subject: "u1", SessionID: "s"}); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := f.Ended(t.Context(), latchkey.Claims{Subject: "u1", SessionID: "s"}); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("an outage of a look-up: %v", err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A knownNetwork is the client's network. It is known when the user has logged in from there
@@ -14,7 +16,7 @@ import (
 // strangers who guess do not keep the owner out there. Whoever guesses from there sees the
 // limit that a name has which nobody has.
 type knownNetwork struct {
-	mark  Mark // what says so; without ID: nothing is remembered
+	mark  storage.Mark // what says so; without ID: nothing is remembered
 	known bool
 	where string
 }
@@ -28,7 +30,7 @@ const (
 
 // knownNetwork looks up whether the client's network is known to the user. For nobody it
 // does the same.
-func (s *Service) knownNetwork(ctx context.Context, user User, c Client) (knownNetwork, error) {
+func (s *Service) knownNetwork(ctx context.Context, user storage.User, c Client) (knownNetwork, error) {
 	if s.Limits == nil || c.Address == "" {
 		return knownNetwork{}, nil
 	}
@@ -36,24 +38,24 @@ func (s *Service) knownNetwork(ctx context.Context, user User, c Client) (knownN
 	// "home" is what the version before called it: its known networks stay known.
 	id := s.markID("home", fmt.Sprintf("%s %d %s", user.ID, user.EpochAt.UnixMicro(), n.where))
 	mark, err := s.Store.Mark(ctx, id)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return knownNetwork{}, fmt.Errorf("reading known network: %w", err)
 	}
 	n.known = err == nil && s.Now().Before(mark.ExpiresAt)
-	n.mark = Mark{ID: id, ExpiresAt: mark.ExpiresAt}
+	n.mark = storage.Mark{ID: id, ExpiresAt: mark.ExpiresAt}
 	return n, nil
 }
 
 // remember is what makes the network known from now on.
-func (n knownNetwork) remember(now time.Time) []Change {
+func (n knownNetwork) remember(now time.Time) []storage.Change {
 	if n.mark.ID == "" || n.known && n.mark.ExpiresAt.Sub(now) > knownFor-knownGrain {
 		return nil
 	}
-	return []Change{PutMark{Mark{n.mark.ID, now.Add(knownFor)}}}
+	return []storage.Change{storage.PutMark{Mark: storage.Mark{ID: n.mark.ID, ExpiresAt: now.Add(knownFor)}}}
 }
 
 // stayKnown is what keeps the network known to a user whose epoch moves, if it was.
-func (s *Service) stayKnown(ctx context.Context, before, after User, c Client) ([]Change, error) {
+func (s *Service) stayKnown(ctx context.Context, before, after storage.User, c Client) ([]storage.Change, error) {
 	n, err := s.knownNetwork(ctx, before, c)
 	if err != nil || !n.known {
 		return nil, err
@@ -62,12 +64,12 @@ func (s *Service) stayKnown(ctx context.Context, before, after User, c Client) (
 }
 
 // becomeKnown is what makes the client's network known to the user.
-func (s *Service) becomeKnown(ctx context.Context, user User, c Client) ([]Change, error) {
+func (s *Service) becomeKnown(ctx context.Context, user storage.User, c Client) ([]storage.Change, error) {
 	n, err := s.knownNetwork(ctx, user, c)
 	return n.remember(s.Now()), err
 }
 
 // markID names a mark: a MAC of what it is about.
-func (s *Service) markID(kind, what string) MarkID {
-	return MarkID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("ticket", kind, what)[:16]))
+func (s *Service) markID(kind, what string) storage.MarkID {
+	return storage.MarkID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("ticket", kind, what)[:16]))
 }

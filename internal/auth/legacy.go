@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
 
@@ -16,14 +17,14 @@ import (
 // legacyClaims are those of that system, with sid and jti, and with the epoch and rights
 // number by which revocations end them. Tokens that system has minted go by iat.
 type legacyClaims struct {
-	ExpiresAt int64      `json:"exp"`
-	IssuedAt  int64      `json:"iat"`
-	Subject   UserID     `json:"sub"`
-	User      legacyUser `json:"user"`
-	SessionID SessionID  `json:"sid"`
-	ID        string     `json:"jti"`
-	Epoch     int64      `json:"epoch"`
-	Rights    int64      `json:"rights"`
+	ExpiresAt int64             `json:"exp"`
+	IssuedAt  int64             `json:"iat"`
+	Subject   storage.UserID    `json:"sub"`
+	User      legacyUser        `json:"user"`
+	SessionID storage.SessionID `json:"sid"`
+	ID        string            `json:"jti"`
+	Epoch     int64             `json:"epoch"`
+	Rights    int64             `json:"rights"`
 }
 
 type legacyUser struct {
@@ -32,7 +33,7 @@ type legacyUser struct {
 	Scope    string `json:"scope"`
 }
 
-func (s *Service) legacyClaims(u User, session Session, now time.Time) legacyClaims {
+func (s *Service) legacyClaims(u storage.User, session storage.Session, now time.Time) legacyClaims {
 	return legacyClaims{
 		ExpiresAt: now.Add(s.AccessTokenTTL).Unix(), IssuedAt: now.Unix(), Subject: u.ID, SessionID: session.ID, ID: newID(), Epoch: session.Epoch, Rights: u.Rights,
 		User: legacyUser{Username: s.tokenUsername(u), Name: u.Name, Scope: granted(session.Scope, s.scopeOf(u))},
@@ -48,29 +49,29 @@ func (s *Service) legacyMe(ctx context.Context, c latchkey.Claims) (Identity, er
 		return Identity{}, err
 	}
 	if user.ID == "" {
-		return Identity{ID: UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
+		return Identity{ID: storage.UserID(c.Subject), Username: c.Username, Scope: c.Scope}, nil
 	}
 	return s.identity(user, ""), nil
 }
 
 // legacyBearer finds the user of a token without session; without ID: somebody who
 // was never imported. ErrInvalidToken.
-func (s *Service) legacyBearer(ctx context.Context, c latchkey.Claims) (User, error) {
+func (s *Service) legacyBearer(ctx context.Context, c latchkey.Claims) (storage.User, error) {
 	switch _, err := s.Store.Mark(ctx, s.endedToken(c)); {
 	case err == nil:
-		return User{}, ErrInvalidToken
-	case !errors.Is(err, ErrNotFound):
-		return User{}, fmt.Errorf("reading ended token: %w", err)
+		return storage.User{}, ErrInvalidToken
+	case !errors.Is(err, storage.ErrNotFound):
+		return storage.User{}, fmt.Errorf("reading ended token: %w", err)
 	}
-	user, err := s.Store.User(ctx, UserID(c.Subject))
-	if errors.Is(err, ErrNotFound) {
-		return User{}, s.neverDeleted(ctx, UserID(c.Subject))
+	user, err := s.Store.User(ctx, storage.UserID(c.Subject))
+	if errors.Is(err, storage.ErrNotFound) {
+		return storage.User{}, s.neverDeleted(ctx, storage.UserID(c.Subject))
 	}
 	if err != nil {
-		return User{}, fmt.Errorf("reading user: %w", err)
+		return storage.User{}, fmt.Errorf("reading user: %w", err)
 	}
 	if user.Disabled || !user.EpochAt.IsZero() && !c.IssuedAt.After(user.EpochAt.Add(legacySkew)) {
-		return User{}, ErrInvalidToken
+		return storage.User{}, ErrInvalidToken
 	}
 	return user, nil
 }
@@ -80,7 +81,7 @@ func (s *Service) legacyBearer(ctx context.Context, c latchkey.Claims) (User, er
 const legacySkew = 10 * time.Second
 
 // neverDeleted is ErrInvalidToken when there was a user of the id.
-func (s *Service) neverDeleted(ctx context.Context, id UserID) error {
+func (s *Service) neverDeleted(ctx context.Context, id storage.UserID) error {
 	deleted, err := s.Store.UserDeleted(ctx, id)
 	if err == nil && deleted {
 		return ErrInvalidToken
@@ -101,15 +102,15 @@ func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scop
 			return err
 		}
 		now := s.Now()
-		e := c.event(EventLogout, Outcome(scope), now)
-		e.UserID = UserID(claims.Subject)
-		changes := []Change{AppendEvent{e}, PutMark{Mark{s.endedToken(claims), claims.ExpiresAt}}}
+		e := c.event(storage.EventLogout, storage.Outcome(scope), now)
+		e.UserID = storage.UserID(claims.Subject)
+		changes := []storage.Change{storage.AppendEvent{Event: e}, storage.PutMark{Mark: storage.Mark{ID: s.endedToken(claims), ExpiresAt: claims.ExpiresAt}}}
 		if user.ID != "" && scope != LogoutThis {
 			ended := user
-			ended.moveEpoch(now)
+			moveEpoch(&ended, now)
 			changes = append(changes, s.changed(user, ended, "", now)...)
 		} else {
-			alone := s.revoked(Revocation{UserID: UserID(claims.Subject), SessionID: SessionID(revocation.SessionOf(claims))}, now)
+			alone := s.revoked(storage.Revocation{UserID: storage.UserID(claims.Subject), SessionID: storage.SessionID(revocation.SessionOf(claims))}, now)
 			if end := claims.ExpiresAt.Add(revocationLeeway); end.After(alone.Revocation.ExpiresAt) {
 				alone.Revocation.ExpiresAt = end
 			}
@@ -121,6 +122,6 @@ func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scop
 
 // endedToken is the mark that says that a token without session has ended. Such a token
 // has no id either; two of one user and second are as good as one.
-func (s *Service) endedToken(c latchkey.Claims) MarkID {
+func (s *Service) endedToken(c latchkey.Claims) storage.MarkID {
 	return s.markID("ended", fmt.Sprintf("%s %d %d", c.Subject, c.IssuedAt.Unix(), c.ExpiresAt.Unix()))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // Limits are what stands against guessing and against mail bombs. What counts is failures,
@@ -82,7 +83,7 @@ func (s *Service) loginAttempt(account string, n knownNetwork, c Client) limit.A
 // confirmAttempt is an attempt of a user who is signed in. It counts apart from logins
 // and from the address: whoever guesses there must not keep the owner, who is signed in,
 // from changing the password.
-func (s *Service) confirmAttempt(user User, c Client) limit.Attempt {
+func (s *Service) confirmAttempt(user storage.User, c Client) limit.Attempt {
 	a := s.signedIn(c)
 	if s.Limits != nil {
 		a.Hold = s.buckets("account", "signed in "+string(user.ID), s.Limits.Account)
@@ -111,7 +112,7 @@ func (s *Service) codeAttempt(r TicketRequest) limit.Attempt {
 
 // goodLink is an attempt with a link that opens its ticket: nobody can guess it, and no
 // failure is in its way. There is one at a time for each ticket.
-func (s *Service) goodLink(t Ticket, c Client) limit.Attempt {
+func (s *Service) goodLink(t storage.Ticket, c Client) limit.Attempt {
 	a := s.signedIn(c)
 	if s.Limits != nil {
 		a.Hold = s.buckets("ticket", string(t.ID), limit.Limit{Free: 1, First: time.Second, Longest: time.Second, Fade: 30 * time.Second})
@@ -168,7 +169,7 @@ func (s *Service) mailAttempt(emailKey string, c Client) limit.Attempt {
 
 // notified makes the attempt one that tells the user by mail: as such it counts apart
 // from requests that anybody can make.
-func (s *Service) notified(a limit.Attempt, user User) limit.Attempt {
+func (s *Service) notified(a limit.Attempt, user storage.User) limit.Attempt {
 	if s.Limits != nil && s.SendsMail && user.Email != "" {
 		a.Hold = append(a.Hold, s.bucket("notice to", string(user.ID), s.Limits.Mail))
 	}
@@ -251,7 +252,7 @@ func prefix(address string, bits int) (string, bool) {
 // accountOf names the account that a login means: the user, however addressed,
 // or what was typed, in the form in which names are looked up. Failures count for
 // the password that was guessed at: whoever has set a new one begins anew.
-func accountOf(user User, typed string) string {
+func accountOf(user storage.User, typed string) string {
 	if user.ID != "" {
 		return "id " + string(user.ID) + " " + base64.RawStdEncoding.EncodeToString(hashSecret([]byte(user.PasswordHash)))
 	}

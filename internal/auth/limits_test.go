@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func limits(c *auth.Config) { l := auth.DefaultLimits; c.Limits = &l }
@@ -404,12 +405,12 @@ func TestLimitsFaultIsNoPass(t *testing.T) {
 		hashBy(f.Hasher, func(hash func()) { hashes++; hash() })
 		broken.fault = func(op string) error {
 			if op == operation {
-				return fmt.Errorf("%w: locked", auth.ErrUnavailable)
+				return fmt.Errorf("%w: locked", storage.ErrUnavailable)
 			}
 			return nil
 		}
 		for _, guess := range []string{password, "wrong password"} {
-			if _, err := f.login("ada", guess); !errors.Is(err, auth.ErrUnavailable) || hashes != 0 {
+			if _, err := f.login("ada", guess); !errors.Is(err, storage.ErrUnavailable) || hashes != 0 {
 				t.Errorf("%s fails: got %v after %d hashes, want ErrUnavailable after none", operation, err, hashes)
 			}
 		}
@@ -1019,13 +1020,13 @@ func TestKnownNetworksAreForgotten(t *testing.T) {
 
 // markCounter counts the marks that are stored.
 type markCounter struct {
-	auth.Store
+	storage.Store
 	n int
 }
 
-func (c *markCounter) Commit(ctx context.Context, changes ...auth.Change) error {
+func (c *markCounter) Commit(ctx context.Context, changes ...storage.Change) error {
 	for _, change := range changes {
-		if _, ok := change.(auth.PutMark); ok {
+		if _, ok := change.(storage.PutMark); ok {
 			c.n++
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
+
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A LinkState says what a link of a mail is good for now.
@@ -24,12 +26,12 @@ type Link struct {
 
 // LookAtLink says what the token of a link is good for, for one of the purposes.
 // It changes nothing: programs that look into mails open links.
-func (s *Service) LookAtLink(ctx context.Context, token string, purposes ...Purpose) (Link, error) {
+func (s *Service) LookAtLink(ctx context.Context, token string, purposes ...storage.Purpose) (Link, error) {
 	id, secret, ok := parseSecret(token)
 	if !ok {
 		return Link{}, nil
 	}
-	c := credential{id: TicketID(id), secret: secret}
+	c := credential{id: storage.TicketID(id), secret: secret}
 	for _, p := range purposes {
 		used, err := s.marked(ctx, s.usedID(p, c.id, hashSecret(secret)))
 		if err != nil || used {
@@ -52,8 +54,8 @@ func (s *Service) LookAtLink(ctx context.Context, token string, purposes ...Purp
 }
 
 // redeemable reports whether the ticket still has a use. ErrInvalidTicket.
-func (s *Service) redeemable(ctx context.Context, t Ticket) error {
-	if t.Purpose != PurposeRegister {
+func (s *Service) redeemable(ctx context.Context, t storage.Ticket) error {
+	if t.Purpose != storage.PurposeRegister {
 		_, err := s.owner(ctx, t)
 		return err
 	}
@@ -64,9 +66,9 @@ func (s *Service) redeemable(ctx context.Context, t Ticket) error {
 }
 
 // marked reports whether there is a mark of the id that has not expired.
-func (s *Service) marked(ctx context.Context, id MarkID) (bool, error) {
+func (s *Service) marked(ctx context.Context, id storage.MarkID) (bool, error) {
 	mark, err := s.Store.Mark(ctx, id)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) {
 		return false, nil
 	}
 	return s.Now().Before(mark.ExpiresAt), wrap("reading mark", err)
@@ -75,10 +77,10 @@ func (s *Service) marked(ctx context.Context, id MarkID) (bool, error) {
 // used is the mark that says, until its link expires, that a ticket was redeemed. Its id
 // is a MAC of the purpose and the hash of the secret, so that only the same link finds it,
 // on the page that it was for.
-func (s *Service) used(t Ticket) Mark {
-	return Mark{s.usedID(t.Purpose, t.ID, t.SecretHash), t.LinkUntil}
+func (s *Service) used(t storage.Ticket) storage.Mark {
+	return storage.Mark{ID: s.usedID(t.Purpose, t.ID, t.SecretHash), ExpiresAt: t.LinkUntil}
 }
 
-func (s *Service) usedID(purpose Purpose, id TicketID, secretHash []byte) MarkID {
-	return MarkID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("used", string(purpose), string(id), string(secretHash))[:16]))
+func (s *Service) usedID(purpose storage.Purpose, id storage.TicketID, secretHash []byte) storage.MarkID {
+	return storage.MarkID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("used", string(purpose), string(id), string(secretHash))[:16]))
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func TestAccessTokenIsOfRFC9068(t *testing.T) {
@@ -110,16 +111,16 @@ func TestLoginOpensASessionAndWritesAnEvent(t *testing.T) {
 	}
 	device := "curl/8 \uFFFD\uFFFD" + strings.Repeat("x", 256-9)
 	session := f.session(tokens)
-	want := auth.Session{
-		ID: sessionID(tokens), UserID: "u1", Seed: session.Seed, ClientID: "latchkey", Proof: auth.Proof{AMR: []string{"pwd"}, ACR: "1", At: start}, Device: device, Address: "192.0.2.7",
+	want := storage.Session{
+		ID: sessionID(tokens), UserID: "u1", Seed: session.Seed, ClientID: "latchkey", Proof: storage.Proof{AMR: []string{"pwd"}, ACR: "1", At: start}, Device: device, Address: "192.0.2.7",
 		CreatedAt: start, LastUsedAt: start, ExpiresAt: start.Add(90 * 24 * time.Hour),
 	}
 	if diff := cmp.Diff(want, session); diff != "" {
 		t.Errorf("session (-want +got):\n%s", diff)
 	}
 	events := f.events()
-	wantEvent := auth.Event{
-		ID: events[len(events)-1].ID, Time: start, Kind: auth.EventLogin, Outcome: auth.OutcomeOK, UserID: "u1",
+	wantEvent := storage.Event{
+		ID: events[len(events)-1].ID, Time: start, Kind: storage.EventLogin, Outcome: storage.OutcomeOK, UserID: "u1",
 		SessionID: session.ID, RequestID: "r1", Address: "192.0.2.7", Device: device, Count: 1,
 	}
 	if diff := cmp.Diff(wantEvent, events[len(events)-1]); diff != "" {
@@ -204,18 +205,18 @@ func TestUsersLogInByTheirNamesInAnySpelling(t *testing.T) {
 func TestRefusalsLookAlike(t *testing.T) {
 	for name, c := range map[string]struct {
 		login, password string
-		outcome         auth.Outcome
-		user            auth.UserID
+		outcome         storage.Outcome
+		user            storage.UserID
 	}{
-		"unknown username":                 {"grace", password, auth.OutcomeUnknownUser, ""},
-		"unknown e-mail address":           {"grace@example.com", password, auth.OutcomeUnknownUser, ""},
-		"a name that nobody can have":      {"no spaces", password, auth.OutcomeUnknownUser, ""},
-		"an address's look-alike":          {"ada＠example.com", password, auth.OutcomeUnknownUser, ""},
-		"wrong password":                   {"ada", "wrong", auth.OutcomeWrongPassword, "u1"},
-		"wrong password, by e-mail":        {"ada@example.com", "wrong", auth.OutcomeWrongPassword, "u1"},
-		"disabled user, right password":    {"dora", password, auth.OutcomeDisabledUser, "u2"},
-		"disabled user, wrong password":    {"dora", "wrong", auth.OutcomeWrongPassword, "u2"},
-		"user that never had any password": {"nobody", password, auth.OutcomeWrongPassword, "u3"},
+		"unknown username":                 {"grace", password, storage.OutcomeUnknownUser, ""},
+		"unknown e-mail address":           {"grace@example.com", password, storage.OutcomeUnknownUser, ""},
+		"a name that nobody can have":      {"no spaces", password, storage.OutcomeUnknownUser, ""},
+		"an address's look-alike":          {"ada＠example.com", password, storage.OutcomeUnknownUser, ""},
+		"wrong password":                   {"ada", "wrong", storage.OutcomeWrongPassword, "u1"},
+		"wrong password, by e-mail":        {"ada@example.com", "wrong", storage.OutcomeWrongPassword, "u1"},
+		"disabled user, right password":    {"dora", password, storage.OutcomeDisabledUser, "u2"},
+		"disabled user, wrong password":    {"dora", "wrong", storage.OutcomeWrongPassword, "u2"},
+		"user that never had any password": {"nobody", password, storage.OutcomeWrongPassword, "u3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, withCost(t, costly))
@@ -285,13 +286,13 @@ func TestStoreFailureIsNoRefusal(t *testing.T) {
 			f.add(auth.NewUser{ID: "u2", Username: "weak", Password: password})
 			broken := &faulty{fault: func(operation string) error {
 				if operation == c.operation {
-					return auth.ErrUnavailable
+					return storage.ErrUnavailable
 				}
 				return nil
 			}}
 			f.Service = f.service(withStore(broken), withCost(t, passhash.Argon2{Memory: 16, Time: 1, Threads: 1}))
 			tokens, err := f.login(c.login, c.password)
-			if !errors.Is(err, auth.ErrUnavailable) || errors.Is(err, auth.ErrInvalidCredentials) {
+			if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, auth.ErrInvalidCredentials) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
 			if tokens != (auth.Tokens{}) {
@@ -316,7 +317,7 @@ func TestFailedLoginLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Service = f.service(withCost(t, passhash.Argon2{Memory: 16, Time: 1, Threads: 1})) // wants to replace the hash
-	if _, err := f.login("ada", password); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := f.login("ada", password); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 	var sessions int
@@ -336,13 +337,13 @@ func TestClosedDatabaseIsUnavailable(t *testing.T) {
 	f := fixtureOn(t, tempDatabase(t))
 	f.addAda()
 	f.store.Close()
-	if _, err := f.login("ada", password); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := f.login("ada", password); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Login: got %v, want ErrUnavailable", err)
 	}
-	if err := f.Ready(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
+	if err := f.Ready(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Ready: got %v, want ErrUnavailable", err)
 	}
-	if _, err := f.Me(t.Context(), latchkey.Claims{Subject: "u1", SessionID: "s"}); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := f.Me(t.Context(), latchkey.Claims{Subject: "u1", SessionID: "s"}); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Me: got %v, want ErrUnavailable", err)
 	}
 }

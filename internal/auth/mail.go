@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A Mailer delivers messages. It renders them: the domain says what is to be
@@ -76,13 +77,13 @@ const noticeFor = 3 * 24 * time.Hour
 
 // A queuedMail is what the outbox seals.
 type queuedMail struct {
-	UserID  UserID
+	UserID  storage.UserID
 	Message Message
 }
 
 // mail is the change that queues a message, so that it is stored with what it tells of or
 // not at all.
-func (s *Service) mail(user UserID, m Message, c Client, now time.Time) (Change, error) {
+func (s *Service) mail(user storage.UserID, m Message, c Client, now time.Time) (storage.Change, error) {
 	m.ID, m.At = newID(), now
 	m.Device, m.Address = shorten(c.Device, maxDevice), c.Address
 	doc, err := json.Marshal(queuedMail{user, m})
@@ -94,11 +95,11 @@ func (s *Service) mail(user UserID, m Message, c Client, now time.Time) (Change,
 		useful = m.LinkFor
 	}
 	sealed, err := s.outbox.Seal(m.ID, doc, now.Add(useful), now)
-	return QueueMail{sealed}, err
+	return storage.QueueMail{Mail: sealed}, err
 }
 
 // commit stores changes and says so to whoever delivers mail.
-func (s *Service) commit(ctx context.Context, changes []Change) error {
+func (s *Service) commit(ctx context.Context, changes []storage.Change) error {
 	err := s.Store.Commit(ctx, changes...)
 	if err == nil && queuesMail(changes) {
 		s.outbox.Queued()
@@ -106,8 +107,8 @@ func (s *Service) commit(ctx context.Context, changes []Change) error {
 	return err
 }
 
-func queuesMail(changes []Change) bool {
-	return slices.ContainsFunc(changes, func(c Change) bool { _, ok := c.(QueueMail); return ok })
+func queuesMail(changes []storage.Change) bool {
+	return slices.ContainsFunc(changes, func(c storage.Change) bool { _, ok := c.(storage.QueueMail); return ok })
 }
 
 // Deliver delivers the mail that is due, see [outbox.Outbox.Deliver].
@@ -126,8 +127,8 @@ func (q mailQueue) DueMails(ctx context.Context, now time.Time, limit int) ([]ou
 
 // ClaimMail claims a mail for this process.
 func (q mailQueue) ClaimMail(ctx context.Context, mail outbox.Mail) error {
-	err := q.Store.Commit(ctx, DeferMail{mail})
-	if errors.Is(err, ErrConflict) {
+	err := q.Store.Commit(ctx, storage.DeferMail{Mail: mail})
+	if errors.Is(err, storage.ErrConflict) {
 		return outbox.ErrClaimed
 	}
 	return err
@@ -137,15 +138,15 @@ func (q mailQueue) ClaimMail(ctx context.Context, mail outbox.Mail) error {
 func (q mailQueue) MailTried(ctx context.Context, mail outbox.Mail, doc []byte, outcome outbox.Outcome) error {
 	var queued queuedMail
 	_ = json.Unmarshal(doc, &queued) // or else nobody knows whose it was
-	e := Event{ID: eventID(), Time: q.Now(), Kind: EventMail, Outcome: mailOutcomes[outcome], UserID: queued.UserID, RequestID: mail.ID}
+	e := storage.Event{ID: eventID(), Time: q.Now(), Kind: storage.EventMail, Outcome: mailOutcomes[outcome], UserID: queued.UserID, RequestID: mail.ID}
 	if outcome == outbox.Delayed {
-		return q.Store.Commit(ctx, AppendEvent{e})
+		return q.Store.Commit(ctx, storage.AppendEvent{Event: e})
 	}
-	return q.Store.Commit(ctx, DeleteMail{mail}, AppendEvent{e})
+	return q.Store.Commit(ctx, storage.DeleteMail{Mail: mail}, storage.AppendEvent{Event: e})
 }
 
-var mailOutcomes = map[outbox.Outcome]Outcome{
-	outbox.Delivered: OutcomeOK, outbox.Delayed: OutcomeFailed, outbox.Undeliverable: OutcomeUndeliverable, outbox.GivenUp: OutcomeGivenUp,
+var mailOutcomes = map[outbox.Outcome]storage.Outcome{
+	outbox.Delivered: storage.OutcomeOK, outbox.Delayed: storage.OutcomeFailed, outbox.Undeliverable: storage.OutcomeUndeliverable, outbox.GivenUp: storage.OutcomeGivenUp,
 }
 
 // Send sends a queued message.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 const publicURL = "https://auth.example.com"
@@ -91,7 +92,7 @@ func (f *fixture) verify(token string) error {
 }
 
 // wantOutcome looks at the last event of the kind.
-func (f *fixture) wantOutcome(kind auth.EventKind, want auth.Outcome) {
+func (f *fixture) wantOutcome(kind storage.EventKind, want storage.Outcome) {
 	f.t.Helper()
 	events := f.events()
 	for i := len(events) - 1; i >= 0; i-- {
@@ -126,7 +127,7 @@ func TestMailIsErasedOnceDelivered(t *testing.T) {
 	if again := f.mails(); len(again) != 0 {
 		t.Errorf("it came again: %+v", again)
 	}
-	f.wantOutcome(auth.EventMail, auth.OutcomeOK)
+	f.wantOutcome(storage.EventMail, storage.OutcomeOK)
 }
 
 func TestQueuedMailIsSealed(t *testing.T) {
@@ -143,7 +144,7 @@ func TestQueuedMailIsSealed(t *testing.T) {
 	if err := other.Deliver(t.Context()); err == nil || !strings.Contains(err.Error(), "master key") {
 		t.Errorf("under another key: %v", err)
 	}
-	f.wantOutcome(auth.EventMail, auth.OutcomeUndeliverable)
+	f.wantOutcome(storage.EventMail, storage.OutcomeUndeliverable)
 }
 
 // A mail server that is away delays mail and loses none.
@@ -172,7 +173,7 @@ func TestMailIsTriedAgainWithGrowingWaits(t *testing.T) {
 	if got, want := fmt.Sprint(waits), "[1m0s 2m0s 4m0s 8m0s]"; got != want {
 		t.Errorf("waits %s, want %s", got, want)
 	}
-	f.wantOutcome(auth.EventMail, auth.OutcomeFailed)
+	f.wantOutcome(storage.EventMail, storage.OutcomeFailed)
 	away = false
 	m := f.mail(auth.MessageVerify, "ada@example.com")
 	if err := f.verify(token(t, m)); err != nil {
@@ -264,7 +265,7 @@ func TestUselessMailIsGivenUp(t *testing.T) {
 	if err := f.Deliver(t.Context()); err == nil || !strings.Contains(err.Error(), "given up") || len(box.all) != 0 {
 		t.Errorf("Deliver: %v; sent %+v", err, box.all)
 	}
-	f.wantOutcome(auth.EventMail, auth.OutcomeGivenUp)
+	f.wantOutcome(storage.EventMail, storage.OutcomeGivenUp)
 }
 
 func TestRefusedMailIsNotTriedAgain(t *testing.T) {
@@ -278,7 +279,7 @@ func TestRefusedMailIsNotTriedAgain(t *testing.T) {
 	if tries != 1 {
 		t.Errorf("%d tries, want 1", tries)
 	}
-	f.wantOutcome(auth.EventMail, auth.OutcomeUndeliverable)
+	f.wantOutcome(storage.EventMail, storage.OutcomeUndeliverable)
 }
 
 // A process that dies while it delivers leaves the mail to another one, and no
@@ -293,7 +294,7 @@ func TestMailOutlivesItsProcess(t *testing.T) {
 		t.Fatalf("got %v, %v; want one mail", due, err)
 	}
 	due[0].DueAt = f.clock.Now().Add(time.Minute)
-	f.commit(auth.DeferMail{Mail: due[0]}) // as Deliver claims it
+	f.commit(storage.DeferMail{Mail: due[0]}) // as Deliver claims it
 	if early := f.mails(); len(early) != 0 {
 		t.Errorf("taken from a process that may be alive: %+v", early)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // outages ends the waits of all requests when a write fails for want of the store.
@@ -18,7 +19,7 @@ type outages struct {
 }
 
 // errOutage is why a wait has ended.
-var errOutage = fmt.Errorf("%w: a write has just failed", ErrUnavailable)
+var errOutage = fmt.Errorf("%w: a write has just failed", storage.ErrUnavailable)
 
 // watch returns a context that ends with the next outage, for its cause is errOutage
 // then, and what is to be called when the wait is over.
@@ -49,11 +50,11 @@ func (o *outages) announce() {
 
 // announcing is a store whose failed writes are outages.
 type announcing struct {
-	Store
+	storage.Store
 	*outages
 }
 
-func (a announcing) Commit(ctx context.Context, changes ...Change) error {
+func (a announcing) Commit(ctx context.Context, changes ...storage.Change) error {
 	return a.tell(a.Store.Commit(ctx, changes...))
 }
 
@@ -74,7 +75,7 @@ func (a announcingCounters) Settle(ctx context.Context, given, kept, counted []l
 
 // tell announces an outage if the error is one, and returns it.
 func (o *outages) tell(err error) error {
-	if errors.Is(err, ErrUnavailable) {
+	if errors.Is(err, storage.ErrUnavailable) {
 		o.announce()
 	}
 	return err

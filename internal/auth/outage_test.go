@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // TestAnOutageEndsEveryWait: whatever a request waits for, it is told within two
@@ -53,7 +54,7 @@ func TestAnOutageEndsEveryWait(t *testing.T) {
 						return nil
 					}
 					time.Sleep(750 * time.Millisecond)
-					return fmt.Errorf("%w: locked", auth.ErrUnavailable)
+					return fmt.Errorf("%w: locked", storage.ErrUnavailable)
 				}
 				var all sync.WaitGroup
 				var unavailable atomic.Int32
@@ -65,7 +66,7 @@ func TestAnOutageEndsEveryWait(t *testing.T) {
 							return // too many wait: this one does not, and writes nothing
 						}
 						unavailable.Add(1)
-						if took := time.Since(began); !errors.Is(err, auth.ErrUnavailable) || took > 2*time.Second {
+						if took := time.Since(began); !errors.Is(err, storage.ErrUnavailable) || took > 2*time.Second {
 							t.Errorf("request %d: %v after %v", i, err, took)
 						}
 					})

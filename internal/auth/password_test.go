@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func b64(n int) string { return base64.RawStdEncoding.EncodeToString(make([]byte, n)) }
@@ -18,12 +19,12 @@ func b64(n int) string { return base64.RawStdEncoding.EncodeToString(make([]byte
 func TestPlantedHashIsRefusedAndNotAllocated(t *testing.T) {
 	f := newFixture(t)
 	f.addAda()
-	f.update("u1", func(u *auth.User) { u.PasswordHash = "$argon2id$v=19$m=4194304,t=1,p=1$" + b64(16) + "$" + b64(32) })
+	f.update("u1", func(u *storage.User) { u.PasswordHash = "$argon2id$v=19$m=4194304,t=1,p=1$" + b64(16) + "$" + b64(32) })
 	var err error
 	if n := allocated(func() { _, err = f.login("ada", password) }); n > 1<<20 {
 		t.Errorf("%d bytes were allocated", n)
 	}
-	if err == nil || errors.Is(err, auth.ErrUnavailable) || errors.Is(err, auth.ErrInvalidCredentials) {
+	if err == nil || errors.Is(err, storage.ErrUnavailable) || errors.Is(err, auth.ErrInvalidCredentials) {
 		t.Errorf("got %v, want a fault of our own", err)
 	}
 }
@@ -62,7 +63,7 @@ func TestHashReplacementYieldsToOthers(t *testing.T) {
 	login := f.service(withStore(racing), withCost(t, passhash.Argon2{Memory: 16, Time: 1, Threads: 1}))
 	racing.after = func(string) {
 		racing.after = nil
-		if _, err := f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Scope = "changed" }); err != nil {
+		if _, err := f.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Scope = "changed" }); err != nil {
 			t.Error(err)
 		}
 	}

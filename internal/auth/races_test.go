@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // TestChangesStarveNobody has a bearer token, which may be a stolen one, change the
@@ -72,7 +73,7 @@ func (f *fixture) storm(n int, change func(n int) error) (end func()) {
 				}
 				if err := change(i); errors.Is(err, auth.ErrInvalidToken) {
 					return
-				} else if err != nil && !errors.Is(err, auth.ErrConflict) {
+				} else if err != nil && !errors.Is(err, storage.ErrConflict) {
 					f.t.Error(err)
 					return
 				}
@@ -94,7 +95,7 @@ func TestALogoutOfNobodyElseMovesNothing(t *testing.T) {
 	if after := f.user("u1"); after.Epoch != before.Epoch || after.SignInVersion != before.SignInVersion {
 		t.Errorf("the epoch went from %d to %d", before.Epoch, after.Epoch)
 	}
-	f.wantOutcome(auth.EventLogout, auth.Outcome(auth.LogoutOthers))
+	f.wantOutcome(storage.EventLogout, storage.OutcomeOthers)
 	other := f.mustLogin("ada", password)
 	if err := f.Logout(t.Context(), f.claimsOf(own), auth.LogoutOthers, auth.Client{}); err != nil {
 		t.Fatal(err)
@@ -171,7 +172,7 @@ func TestLostLoginGoesByTheUserAsTheyAreNow(t *testing.T) {
 		f := newFixture(t, open(&mailbox{}))
 		f.addAda()
 		meanwhile(f, func() error {
-			f.update("u1", func(u *auth.User) { u.EmailVerified = false; u.Epoch++ })
+			f.update("u1", func(u *storage.User) { u.EmailVerified = false; u.Epoch++ })
 			return nil
 		})
 		if _, err := f.login("ada", password); !errors.Is(err, auth.ErrEmailNotVerified) {

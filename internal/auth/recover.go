@@ -6,23 +6,24 @@ import (
 	"fmt"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // ForgotPassword mails a link and a code to set a new password to the owner of
 // the address, and nothing where there is none. The account stays as it is.
 // *InvalidError, *LimitError, ErrNoMail.
 func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) error {
-	return s.requestMail(ctx, email, EventForgot, c, func(key string) (UserID, []Change, error) {
+	return s.requestMail(ctx, email, storage.EventForgot, c, func(key string) (storage.UserID, []storage.Change, error) {
 		u, err := s.Store.UserByEmail(ctx, key)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return "", nil, fmt.Errorf("looking up user: %w", err)
 		}
 		if err != nil || u.Disabled {
 			// What is written tells nobody by its time that there is no account.
-			return "", []Change{PutTicket{s.lost(Ticket{Purpose: PurposeReset}, key, s.Now())}}, nil
+			return "", []storage.Change{storage.PutTicket{Ticket: s.lost(storage.Ticket{Purpose: storage.PurposeReset}, key, s.Now())}}, nil
 		}
-		t := Ticket{Purpose: PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}
-		changes, err := s.mailTicket(t, nil, key, Message{Kind: MessageReset, Name: u.greeting(u.Email)}, c, s.Now())
+		t := storage.Ticket{Purpose: storage.PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}
+		changes, err := s.mailTicket(t, nil, key, Message{Kind: MessageReset, Name: greeting(u, u.Email)}, c, s.Now())
 		return u.ID, changes, err
 	})
 }
@@ -32,12 +33,12 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 // password that is refused leaves the ticket good. ErrInvalidTicket.
 func (s *Service) ResetPassword(ctx context.Context, r TicketRequest, password string) error {
 	hash := "" // made once, whoever changes the user meanwhile
-	return s.redeem(ctx, r, EventPasswordReset, []Purpose{PurposeReset, PurposeInvite}, func(t Ticket) ([]Change, error) {
+	return s.redeem(ctx, r, storage.EventPasswordReset, []storage.Purpose{storage.PurposeReset, storage.PurposeInvite}, func(t storage.Ticket) ([]storage.Change, error) {
 		u, err := s.owner(ctx, t)
 		if err != nil {
 			return nil, err
 		}
-		e := r.Client.event(EventPasswordReset, OutcomeOK, s.Now())
+		e := r.Client.event(storage.EventPasswordReset, storage.OutcomeOK, s.Now())
 		e.UserID = u.ID
 		if err := s.checkPassword(password, u); err != nil {
 			return nil, s.recordRefused(ctx, e, err)
@@ -52,13 +53,13 @@ func (s *Service) ResetPassword(ctx context.Context, r TicketRequest, password s
 }
 
 // resetTo is what a reset by the ticket makes of the user.
-func (s *Service) resetTo(ctx context.Context, u User, t Ticket, hash string, e Event, c Client) ([]Change, error) {
+func (s *Service) resetTo(ctx context.Context, u storage.User, t storage.Ticket, hash string, e storage.Event, c Client) ([]storage.Change, error) {
 	reset := u
 	reset.PasswordHash, reset.PendingEmail = hash, ""
 	reset.EmailVerified = true // whoever reads its mail has the link
-	reset.moveEpoch(e.Time)
-	changes := append(s.changed(u, reset, "", e.Time), AppendEvent{e})
-	if t.Purpose == PurposeReset {
+	moveEpoch(&reset, e.Time)
+	changes := append(s.changed(u, reset, "", e.Time), storage.AppendEvent{Event: e})
+	if t.Purpose == storage.PurposeReset {
 		notice, err := s.notice(reset, MessagePasswordChanged, c)
 		if err != nil {
 			return nil, err
@@ -72,12 +73,12 @@ func (s *Service) resetTo(ctx context.Context, u User, t Ticket, hash string, e 
 
 // notice tells the owner what has happened, where mail is sent and there is an
 // address.
-func (s *Service) notice(u User, kind MessageKind, c Client) ([]Change, error) {
+func (s *Service) notice(u storage.User, kind MessageKind, c Client) ([]storage.Change, error) {
 	if !s.SendsMail || u.Email == "" {
 		return nil, nil
 	}
-	mail, err := s.mail(u.ID, Message{Kind: kind, To: u.Email, Name: u.greeting(u.Email)}, c, s.Now())
-	return []Change{mail}, err
+	mail, err := s.mail(u.ID, Message{Kind: kind, To: u.Email, Name: greeting(u, u.Email)}, c, s.Now())
+	return []storage.Change{mail}, err
 }
 
 // ChangeEmail asks for another address of the bearer, who proves the password
@@ -90,7 +91,7 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 		return err
 	}
 	if !s.SendsMail {
-		return s.refuseClosed(ctx, EventEmailChange, user, c, ErrNoMail)
+		return s.refuseClosed(ctx, storage.EventEmailChange, user, c, ErrNoMail)
 	}
 	wanted, err := s.newUser(NewUser{Email: email})
 	if err != nil {
@@ -100,13 +101,13 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 	if err != nil {
 		return err
 	}
-	place, err := s.confirm(ctx, user, password, EventEmailChange, c)
+	place, err := s.confirm(ctx, user, password, storage.EventEmailChange, c)
 	if err != nil {
 		return err
 	}
 	defer place.Release()
 	if err := s.count(ctx, s.notified(s.mailAttempt(key, c), user)); err != nil {
-		return s.recordLimited(ctx, c, EventEmailChange, user, err)
+		return s.recordLimited(ctx, c, storage.EventEmailChange, user, err)
 	}
 	proved := user
 	return retry("storing change of address", func() error {
@@ -123,29 +124,29 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 }
 
 // changeEmail is what the store is to make of the wish.
-func (s *Service) changeEmail(ctx context.Context, user User, email, key string, c Client) ([]Change, error) {
+func (s *Service) changeEmail(ctx context.Context, user storage.User, email, key string, c Client) ([]storage.Change, error) {
 	holder, err := s.Store.UserByEmail(ctx, key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("looking up user: %w", err)
 	}
-	before, err := s.Store.Ticket(ctx, s.ticketID(PurposeVerify, key))
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	before, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeVerify, key))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("reading ticket: %w", err)
 	}
 	now := s.Now()
-	e := c.event(EventEmailChange, OutcomeOK, now)
+	e := c.event(storage.EventEmailChange, storage.OutcomeOK, now)
 	e.UserID = user.ID
-	t := Ticket{Purpose: PurposeVerify, Email: email, UserID: user.ID, Bound: bound(user)}
+	t := storage.Ticket{Purpose: storage.PurposeVerify, Email: email, UserID: user.ID, Bound: bound(user)}
 	m := Message{Kind: MessageConfirm, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	switch {
 	case holder.ID == user.ID && (holder.EmailVerified || holder.Email != email):
 		return nil, invalid("email", "is your address already")
 	case holder.ID != "" && holder.ID != user.ID:
-		e.Outcome = OutcomeTaken
-		t = Ticket{Purpose: PurposeReset, Email: holder.Email, UserID: holder.ID, Bound: bound(holder)}
-		m = Message{Kind: MessageTaken, Name: holder.greeting(holder.Email)}
+		e.Outcome = storage.OutcomeTaken
+		t = storage.Ticket{Purpose: storage.PurposeReset, Email: holder.Email, UserID: holder.ID, Bound: bound(holder)}
+		m = Message{Kind: MessageTaken, Name: greeting(holder, holder.Email)}
 	}
-	changes := []Change{AppendEvent{e}}
+	changes := []storage.Change{storage.AppendEvent{Event: e}}
 	if !holder.Disabled {
 		mailed, err := s.mailTicket(t, nil, key, m, c, now)
 		if err != nil {
@@ -164,7 +165,7 @@ func (s *Service) changeEmail(ctx context.Context, user User, email, key string,
 	if user.Email == email || user.Email == "" {
 		return changes, nil
 	}
-	m = Message{Kind: MessageEmailChanging, To: user.Email, Name: user.greeting(user.Email), NewEmail: email}
+	m = Message{Kind: MessageEmailChanging, To: user.Email, Name: greeting(user, user.Email), NewEmail: email}
 	notice, err := s.mail(user.ID, m, c, now)
 	return append(changes, notice), err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func (f *fixture) forgot(email string) auth.Message {
@@ -56,7 +57,7 @@ func TestRecovery(t *testing.T) {
 		if err := f.ResetPassword(t.Context(), r, password); !errors.Is(err, auth.ErrInvalidTicket) {
 			t.Errorf("%s again: %v, want ErrInvalidTicket", way, err)
 		}
-		f.wantOutcome(auth.EventPasswordReset, auth.OutcomeWrongTicket)
+		f.wantOutcome(storage.EventPasswordReset, storage.OutcomeWrongTicket)
 	}
 }
 
@@ -66,7 +67,7 @@ func TestForgottenByNobody(t *testing.T) {
 	if err := f.ForgotPassword(t.Context(), "nobody@example.com", auth.Client{}); err != nil || len(f.mails()) != 0 {
 		t.Errorf("got %v, or a mail was sent", err)
 	}
-	f.wantOutcome(auth.EventForgot, auth.OutcomeUnknownUser)
+	f.wantOutcome(storage.EventForgot, storage.OutcomeUnknownUser)
 	wantInvalid(t, f.ForgotPassword(t.Context(), "ada", auth.Client{}), "email")
 }
 
@@ -91,7 +92,7 @@ func TestWhatVoidsAReset(t *testing.T) {
 		"a password change":      func(f *fixture, tokens auth.Tokens) { f.mustChange(tokens, password, otherPassword) },
 		"an operator's password": func(f *fixture, _ auth.Tokens) { f.SetPassword(f.t.Context(), "ada", otherPassword) },
 		"another address": func(f *fixture, _ auth.Tokens) {
-			f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Email = "new@example.com" })
+			f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Email = "new@example.com" })
 		},
 		"being disabled": func(f *fixture, _ auth.Tokens) { f.Disable(f.t.Context(), "ada", true) },
 		"deletion": func(f *fixture, tokens auth.Tokens) {
@@ -487,7 +488,7 @@ func TestInvitation(t *testing.T) {
 	if mails := f.mails(); len(mails) != 0 {
 		t.Errorf("a notice for a first password: %+v", mails)
 	}
-	if _, err := f.Invite(t.Context(), auth.NewUser{Email: "ada@example.com"}); !errors.Is(err, auth.ErrTaken) {
+	if _, err := f.Invite(t.Context(), auth.NewUser{Email: "ada@example.com"}); !errors.Is(err, storage.ErrTaken) {
 		t.Errorf("inviting a user: %v, want ErrTaken", err)
 	}
 	_, err = f.Invite(t.Context(), auth.NewUser{Username: "bob"})
@@ -523,7 +524,7 @@ func TestRecoveryOutages(t *testing.T) {
 	for _, operation := range []string{"Commit", "Ticket", "UserByEmail"} {
 		broken.fault = func(op string) error {
 			if op == operation {
-				return fmt.Errorf("%w: disk full", auth.ErrUnavailable)
+				return fmt.Errorf("%w: disk full", storage.ErrUnavailable)
 			}
 			return nil
 		}
@@ -538,7 +539,7 @@ func TestRecoveryOutages(t *testing.T) {
 		}
 		errs["verify"] = f.verify(token(t, v))
 		for name, err := range errs {
-			if !errors.Is(err, auth.ErrUnavailable) {
+			if !errors.Is(err, storage.ErrUnavailable) {
 				t.Errorf("%s fails: %s says %v, want ErrUnavailable", operation, name, err)
 			}
 		}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A refreshToken is <session>.<number>.<MAC>. Its number says what it is: the live one of
@@ -18,7 +20,7 @@ import (
 // made of a key of the service and the session's seed: the store alone cannot make it, and
 // nobody can make up a token that was ever given out.
 type refreshToken struct {
-	session SessionID
+	session storage.SessionID
 	number  int64
 	mac     []byte
 	chain   []byte // the secret of a token of the version before, see chain.go
@@ -31,7 +33,7 @@ func parseRefreshToken(token string) (t refreshToken, ok bool) {
 	}
 	if strings.Count(token, ".") == 1 {
 		id, secret, ok := parseSecret(token)
-		return refreshToken{session: SessionID(id), chain: secret}, ok
+		return refreshToken{session: storage.SessionID(id), chain: secret}, ok
 	}
 	id, rest, _ := strings.Cut(token, ".")
 	number, mac, ok := strings.Cut(rest, ".")
@@ -40,7 +42,7 @@ func parseRefreshToken(token string) (t refreshToken, ok bool) {
 		return refreshToken{}, false
 	}
 	secret, ok := decodeSecret(mac)
-	return refreshToken{session: SessionID(id), number: n, mac: secret}, ok
+	return refreshToken{session: storage.SessionID(id), number: n, mac: secret}, ok
 }
 
 // newSeed returns the seed of a new session.
@@ -51,12 +53,12 @@ func newSeed() []byte {
 }
 
 // refreshToken is the live one of the session.
-func (s *Service) refreshToken(session Session) string {
+func (s *Service) refreshToken(session storage.Session) string {
 	mac := s.refreshMAC(session, session.Refreshes)
 	return string(session.ID) + "." + strconv.FormatInt(session.Refreshes, 10) + "." + base64.RawURLEncoding.EncodeToString(mac)
 }
 
-func (s *Service) refreshMAC(session Session, number int64) []byte {
+func (s *Service) refreshMAC(session storage.Session, number int64) []byte {
 	mac := hmac.New(sha256.New, s.RefreshKey)
 	fmt.Fprintf(mac, "refresh\x00%s\x00%d\x00", session.ID, number)
 	mac.Write(session.Seed)
@@ -73,21 +75,21 @@ const (
 	tokenSpent                      // spent before that
 )
 
-func (s *Service) stateOf(session Session, t refreshToken, now time.Time) tokenState {
+func (s *Service) stateOf(session storage.Session, t refreshToken, now time.Time) tokenState {
 	if t.chain != nil {
 		return s.chainState(session, t.chain, now)
 	}
 	if len(session.Seed) == 0 || !hmac.Equal(t.mac, s.refreshMAC(session, t.number)) {
 		return tokenWrong
 	}
-	return session.stateOfNumber(t.number, now)
+	return stateOfNumber(session, t.number, now)
 }
 
-func (s Session) stateOfNumber(number int64, now time.Time) tokenState {
+func stateOfNumber(s storage.Session, number int64, now time.Time) tokenState {
 	switch {
 	case number == s.Refreshes:
 		return tokenLive
-	case number == s.Refreshes-1 && s.justRefreshed(now):
+	case number == s.Refreshes-1 && justRefreshed(s, now):
 		return tokenRepeated
 	case number < s.Refreshes:
 		return tokenSpent
@@ -95,7 +97,7 @@ func (s Session) stateOfNumber(number int64, now time.Time) tokenState {
 	return tokenWrong
 }
 
-func (s Session) justRefreshed(now time.Time) bool {
+func justRefreshed(s storage.Session, now time.Time) bool {
 	return now.Sub(s.LastUsedAt).Abs() <= RefreshGrace
 }
 
@@ -112,7 +114,7 @@ func (s *Service) Refresh(ctx context.Context, token string, c Client) (tokens T
 	}
 	err = retry("refreshing session", func() error {
 		session, user, err := s.Store.SessionUser(ctx, t.session)
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, storage.ErrNotFound) {
 			return s.refuseUnissued(ctx, c)
 		}
 		if err != nil {
@@ -127,14 +129,14 @@ func (s *Service) Refresh(ctx context.Context, token string, c Client) (tokens T
 	return tokens, nil
 }
 
-func (s *Service) refresh(ctx context.Context, session Session, user User, t refreshToken, c Client) (Tokens, error) {
+func (s *Service) refresh(ctx context.Context, session storage.Session, user storage.User, t refreshToken, c Client) (Tokens, error) {
 	now := s.Now()
-	if !session.alive(user, now, s.SessionIdle) {
+	if !alive(session, user, now, s.SessionIdle) {
 		return Tokens{}, s.refuseDead(ctx, session, c)
 	}
 	state, err := s.searchedState(ctx, session, t, c)
 	if err != nil {
-		return Tokens{}, s.recordLimited(ctx, c, EventRefresh, User{}, err)
+		return Tokens{}, s.recordLimited(ctx, c, storage.EventRefresh, storage.User{}, err)
 	}
 	switch state {
 	case tokenLive:
@@ -148,7 +150,7 @@ func (s *Service) refresh(ctx context.Context, session Session, user User, t ref
 }
 
 // spend makes the next token the live one.
-func (s *Service) spend(ctx context.Context, session Session, user User, c Client, now time.Time) (Tokens, error) {
+func (s *Service) spend(ctx context.Context, session storage.Session, user storage.User, c Client, now time.Time) (Tokens, error) {
 	if len(session.Seed) == 0 { // of the version before
 		session.Seed = newSeed()
 	}
@@ -158,8 +160,8 @@ func (s *Service) spend(ctx context.Context, session Session, user User, c Clien
 	if err != nil {
 		return Tokens{}, err
 	}
-	e := sessionEvent(c, EventRefresh, OutcomeOK, session, now)
-	err = s.Store.Commit(ctx, RefreshSession{session}, CheckEpoch{user.ID, user.Epoch}, AppendEvent{e})
+	e := sessionEvent(c, storage.EventRefresh, storage.OutcomeOK, session, now)
+	err = s.Store.Commit(ctx, storage.RefreshSession{Session: session}, storage.CheckEpoch{UserID: user.ID, Epoch: user.Epoch}, storage.AppendEvent{Event: e})
 	if err != nil {
 		return Tokens{}, wrap("storing refresh", err)
 	}
@@ -167,20 +169,20 @@ func (s *Service) spend(ctx context.Context, session Session, user User, c Clien
 }
 
 // repeat gives the successor of a token that was spent a moment ago again.
-func (s *Service) repeat(ctx context.Context, session Session, user User, t refreshToken, c Client, now time.Time) (Tokens, error) {
+func (s *Service) repeat(ctx context.Context, session storage.Session, user storage.User, t refreshToken, c Client, now time.Time) (Tokens, error) {
 	access, err := s.mint(ctx, user, session, now)
 	if err != nil {
 		return Tokens{}, err
 	}
-	e := sessionEvent(c, EventRefresh, OutcomeRepeated, session, now)
-	if err := s.Store.Commit(ctx, CheckEpoch{user.ID, user.Epoch}, AppendEvent{e}); err != nil {
+	e := sessionEvent(c, storage.EventRefresh, storage.OutcomeRepeated, session, now)
+	if err := s.Store.Commit(ctx, storage.CheckEpoch{UserID: user.ID, Epoch: user.Epoch}, storage.AppendEvent{Event: e}); err != nil {
 		return Tokens{}, wrap("repeating a refresh", err)
 	}
 	return Tokens{access, s.AccessTokenTTL, s.successor(session, t)}, nil
 }
 
 // successor is the token that followed one that was spent a moment ago.
-func (s *Service) successor(session Session, t refreshToken) string {
+func (s *Service) successor(session storage.Session, t refreshToken) string {
 	if session.Refreshes == 0 { // of the version before, and so is its successor
 		return formatSecret(string(session.ID), follow(hmac.New(sha256.New, s.RefreshKey), session.ID, t.chain))
 	}
@@ -189,8 +191,8 @@ func (s *Service) successor(session Session, t refreshToken) string {
 
 // refuseDead records that the session is not alive, which no limit stands against, and
 // returns the error that does not say so.
-func (s *Service) refuseDead(ctx context.Context, session Session, c Client) error {
-	e := sessionEvent(c, EventRefresh, OutcomeDeadSession, session, s.Now())
+func (s *Service) refuseDead(ctx context.Context, session storage.Session, c Client) error {
+	e := sessionEvent(c, storage.EventRefresh, storage.OutcomeDeadSession, session, s.Now())
 	if err := s.recordRepeated(ctx, "dead session "+string(session.ID), e); err != nil {
 		return err
 	}
@@ -200,25 +202,25 @@ func (s *Service) refuseDead(ctx context.Context, session Session, c Client) err
 // refuseUnissued counts a token of no session, and refuses it. *LimitError.
 func (s *Service) refuseUnissued(ctx context.Context, c Client) error {
 	if err := s.countUnissued(ctx, c); err != nil {
-		return s.recordLimited(ctx, c, EventRefresh, User{}, err)
+		return s.recordLimited(ctx, c, storage.EventRefresh, storage.User{}, err)
 	}
-	return s.refuseWrong(ctx, Session{}, c)
+	return s.refuseWrong(ctx, storage.Session{}, c)
 }
 
 // refuseWrong records a token that nobody was given, and returns ErrInvalidToken. Only
 // these are limited: nobody can guess a good token.
-func (s *Service) refuseWrong(ctx context.Context, session Session, c Client) error {
-	e := sessionEvent(c, EventRefresh, OutcomeWrongToken, session, s.Now())
-	if err := s.Store.Commit(ctx, AppendEvent{e}); err != nil {
+func (s *Service) refuseWrong(ctx context.Context, session storage.Session, c Client) error {
+	e := sessionEvent(c, storage.EventRefresh, storage.OutcomeWrongToken, session, s.Now())
+	if err := s.Store.Commit(ctx, storage.AppendEvent{Event: e}); err != nil {
 		return fmt.Errorf("recording wrong token: %w", err)
 	}
 	return ErrInvalidToken
 }
 
 // endReused ends a session one of whose spent tokens has come again.
-func (s *Service) endReused(ctx context.Context, session Session, c Client, now time.Time) error {
-	err := s.Store.Commit(ctx, s.ending(session, sessionEvent(c, EventRefresh, OutcomeReused, session, now))...)
-	if errors.Is(err, ErrConflict) { // somebody else has ended it
+func (s *Service) endReused(ctx context.Context, session storage.Session, c Client, now time.Time) error {
+	err := s.Store.Commit(ctx, s.ending(session, sessionEvent(c, storage.EventRefresh, storage.OutcomeReused, session, now))...)
+	if errors.Is(err, storage.ErrConflict) { // somebody else has ended it
 		return s.refuseDead(ctx, session, c)
 	}
 	if err != nil {
@@ -239,28 +241,28 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Clie
 		session, user, err := s.Store.SessionUser(ctx, t.session)
 		now := s.Now()
 		switch {
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, storage.ErrNotFound):
 			return nil
 		case err != nil:
 			return fmt.Errorf("reading session: %w", err)
-		case !session.alive(user, now, s.SessionIdle):
+		case !alive(session, user, now, s.SessionIdle):
 			return nil
 		}
 		state, err := s.searchedState(ctx, session, t, c)
 		if err != nil {
-			return s.recordLimited(ctx, c, EventLogout, User{}, err)
+			return s.recordLimited(ctx, c, storage.EventLogout, storage.User{}, err)
 		}
 		if state != tokenWrong {
 			return s.endByOwner(ctx, session, c, now)
 		}
-		e := sessionEvent(c, EventLogout, OutcomeWrongToken, session, now)
-		return wrap("recording wrong token", s.Store.Commit(ctx, AppendEvent{e}))
+		e := sessionEvent(c, storage.EventLogout, storage.OutcomeWrongToken, session, now)
+		return wrap("recording wrong token", s.Store.Commit(ctx, storage.AppendEvent{Event: e}))
 	})
 }
 
 // searchedState is stateOf, also for tokens of the version before that were spent long
 // ago. A wrong one counts. *LimitError.
-func (s *Service) searchedState(ctx context.Context, session Session, t refreshToken, c Client) (tokenState, error) {
+func (s *Service) searchedState(ctx context.Context, session storage.Session, t refreshToken, c Client) (tokenState, error) {
 	state := s.stateOf(session, t, s.Now())
 	switch {
 	case state != tokenWrong:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func (f *fixture) mustRefresh(token string) auth.Tokens {
@@ -21,13 +22,13 @@ func (f *fixture) mustRefresh(token string) auth.Tokens {
 	return tokens
 }
 
-func (f *fixture) wantRefused(saying, token string, why auth.Outcome) {
+func (f *fixture) wantRefused(saying, token string, why storage.Outcome) {
 	f.t.Helper()
 	if _, err := f.Refresh(f.t.Context(), token, auth.Client{}); !errors.Is(err, auth.ErrInvalidToken) {
 		f.t.Errorf("%s: Refresh says %v, want ErrInvalidToken", saying, err)
 	}
 	events := f.events()
-	if last := events[len(events)-1]; last.Kind != auth.EventRefresh || last.Outcome != why {
+	if last := events[len(events)-1]; last.Kind != storage.EventRefresh || last.Outcome != why {
 		f.t.Errorf("%s: the last event is %s %s, want refresh %s", saying, last.Kind, last.Outcome, why)
 	}
 }
@@ -99,7 +100,7 @@ func TestGraceGoesByNoClock(t *testing.T) {
 	first := f.mustLogin("ada", password)
 	f.mustRefresh(first.RefreshToken)
 	f.clock.Advance(-time.Hour)
-	f.wantRefused("a spent token, after the clock was set back", first.RefreshToken, auth.OutcomeReused)
+	f.wantRefused("a spent token, after the clock was set back", first.RefreshToken, storage.OutcomeReused)
 }
 
 // TestReuseOfASessionThatEndsMeanwhile is refused like any other.
@@ -114,13 +115,13 @@ func TestReuseOfASessionThatEndsMeanwhile(t *testing.T) {
 	session.EndedAt = f.clock.Now()
 	store.fault = func(operation string) error {
 		if operation == "Commit" && session.ID != "" {
-			end := auth.EndSession{Session: session}
+			end := storage.EndSession{Session: session}
 			session.ID = ""
 			return f.store.Commit(t.Context(), end)
 		}
 		return nil
 	}
-	f.wantRefused("a spent token", first.RefreshToken, auth.OutcomeDeadSession)
+	f.wantRefused("a spent token", first.RefreshToken, storage.OutcomeDeadSession)
 }
 
 func TestRefreshRotates(t *testing.T) {
@@ -148,7 +149,7 @@ func TestRefreshReadsTheUserAnew(t *testing.T) {
 	f := newFixture(t)
 	f.addAda()
 	tokens := f.mustLogin("ada", password)
-	if _, err := f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Scope = "read" }); err != nil {
+	if _, err := f.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Scope = "read" }); err != nil {
 		t.Fatal(err)
 	}
 	tokens = f.mustRefresh(tokens.RefreshToken)
@@ -158,7 +159,7 @@ func TestRefreshReadsTheUserAnew(t *testing.T) {
 	if _, err := f.Disable(t.Context(), "ada", true); err != nil {
 		t.Fatal(err)
 	}
-	f.wantRefused("a disabled user", tokens.RefreshToken, auth.OutcomeDeadSession)
+	f.wantRefused("a disabled user", tokens.RefreshToken, storage.OutcomeDeadSession)
 }
 
 // A second tab, or an answer that got lost, gets the same successor for ten
@@ -173,9 +174,9 @@ func TestSpentRefreshTokens(t *testing.T) {
 		t.Error("the repeat got another successor")
 	}
 	f.clock.Advance(time.Microsecond)
-	f.wantRefused("a token spent long ago", first.RefreshToken, auth.OutcomeReused)
+	f.wantRefused("a token spent long ago", first.RefreshToken, storage.OutcomeReused)
 	f.wantAlive("after the reuse", second, false)
-	f.wantRefused("the successor", second.RefreshToken, auth.OutcomeDeadSession)
+	f.wantRefused("the successor", second.RefreshToken, storage.OutcomeDeadSession)
 }
 
 func TestATokenSpentLongAgoEndsTheSession(t *testing.T) {
@@ -187,7 +188,7 @@ func TestATokenSpentLongAgoEndsTheSession(t *testing.T) {
 		tokens = f.mustRefresh(tokens.RefreshToken)
 	}
 	// Two rotations back is too far even within the grace time.
-	f.wantRefused("the first token", first.RefreshToken, auth.OutcomeReused)
+	f.wantRefused("the first token", first.RefreshToken, storage.OutcomeReused)
 	f.wantAlive("after the reuse", tokens, false)
 }
 
@@ -228,7 +229,7 @@ func TestMadeUpRefreshTokensEndNothing(t *testing.T) {
 		"a very long session id":     strings.Repeat("a", 70_000) + ".1." + mac,
 		"a session id with a quote":  `x' OR '1'='1.1.` + mac,
 	} {
-		f.wantRefused(saying, token, auth.OutcomeWrongToken)
+		f.wantRefused(saying, token, storage.OutcomeWrongToken)
 	}
 	f.wantAlive("after all of them", tokens, true)
 	f.mustRefresh(tokens.RefreshToken)
@@ -243,9 +244,9 @@ func TestSessionsOutliveNeitherIdlenessNorTheirEnd(t *testing.T) {
 		f.clock.Advance(20 * 24 * time.Hour)
 		busy = f.mustRefresh(busy.RefreshToken)
 	}
-	f.wantRefused("30 days idle", idle.RefreshToken, auth.OutcomeDeadSession)
+	f.wantRefused("30 days idle", idle.RefreshToken, storage.OutcomeDeadSession)
 	f.clock.Advance(10 * 24 * time.Hour)
-	f.wantRefused("90 days old", busy.RefreshToken, auth.OutcomeDeadSession)
+	f.wantRefused("90 days old", busy.RefreshToken, storage.OutcomeDeadSession)
 }
 
 // TestRefreshRace has 50 clients spend one token at once, half of them through
@@ -294,11 +295,11 @@ func TestRefreshFaultIsNoRefusal(t *testing.T) {
 	for _, operation := range []string{"SessionUser", "Commit"} {
 		broken.fault = func(op string) error {
 			if op == operation {
-				return fmt.Errorf("%w: disk full", auth.ErrUnavailable)
+				return fmt.Errorf("%w: disk full", storage.ErrUnavailable)
 			}
 			return nil
 		}
-		if _, err := f.Refresh(t.Context(), tokens.RefreshToken, auth.Client{}); !errors.Is(err, auth.ErrUnavailable) {
+		if _, err := f.Refresh(t.Context(), tokens.RefreshToken, auth.Client{}); !errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("%s fails: Refresh says %v, want ErrUnavailable", operation, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // Registration says who may create an account.
@@ -38,7 +39,7 @@ type RegisterRequest struct {
 // *InvalidError, *LimitError, ErrRegistrationClosed.
 func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, error) {
 	if s.Registration != RegistrationOpen {
-		return nil, s.refuseClosed(ctx, EventRegister, User{}, r.Client, ErrRegistrationClosed)
+		return nil, s.refuseClosed(ctx, storage.EventRegister, storage.User{}, r.Client, ErrRegistrationClosed)
 	}
 	if r.Email == "" {
 		return nil, invalid("email", "must not be empty")
@@ -56,11 +57,11 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 	}
 	reservation, err := s.reserve(ctx, s.mailAttempt(key, r.Client))
 	if err != nil {
-		return nil, s.recordLimited(ctx, r.Client, EventRegister, User{}, err)
+		return nil, s.recordLimited(ctx, r.Client, storage.EventRegister, storage.User{}, err)
 	}
 	defer reservation.Release()
 	if u.PasswordHash, err = s.hashNew(ctx, r.Password, u); err != nil {
-		return nil, s.recordRefused(ctx, r.Client.event(EventRegister, OutcomeOK, s.Now()), err)
+		return nil, s.recordRefused(ctx, r.Client.event(storage.EventRegister, storage.OutcomeOK, s.Now()), err)
 	}
 	if err := reservation.Failed(ctx); err != nil { // it counts, whatever becomes of it
 		return nil, err
@@ -73,32 +74,32 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 
 // refuseClosed records that somebody has asked for what is not to be had here, and
 // returns why. *LimitError.
-func (s *Service) refuseClosed(ctx context.Context, kind EventKind, user User, c Client, why error) error {
+func (s *Service) refuseClosed(ctx context.Context, kind storage.EventKind, user storage.User, c Client, why error) error {
 	if err := s.count(ctx, s.closedAttempt(c)); err != nil {
 		return s.recordLimited(ctx, c, kind, user, err)
 	}
-	e := c.event(kind, OutcomeClosed, s.Now())
+	e := c.event(kind, storage.OutcomeClosed, s.Now())
 	e.UserID = user.ID
-	if err := s.Store.Commit(ctx, AppendEvent{e}); err != nil {
+	if err := s.Store.Commit(ctx, storage.AppendEvent{Event: e}); err != nil {
 		return wrap("recording what is not to be had", err)
 	}
 	return why
 }
 
 // registerNow creates the account and opens its first session.
-func (s *Service) registerNow(ctx context.Context, u User, c Client) (*Tokens, error) {
+func (s *Service) registerNow(ctx context.Context, u storage.User, c Client) (*Tokens, error) {
 	now := s.Now()
-	proof := Proof{AMR: []string{amrPassword}, ACR: acrOneProof, At: now}
+	proof := storage.Proof{AMR: []string{amrPassword}, ACR: acrOneProof, At: now}
 	session, tokens, err := s.newSession(ctx, u, proof, directGrant(), c, now)
 	if err != nil {
 		return nil, err
 	}
-	err = s.Store.Commit(ctx, CreateUser{u}, CreateSession{session}, AppendEvent{sessionEvent(c, EventRegister, OutcomeOK, session, now)})
-	if errors.Is(err, ErrTaken) {
-		if err := s.Store.Commit(ctx, AppendEvent{c.event(EventRegister, OutcomeTaken, now)}); err != nil {
+	err = s.Store.Commit(ctx, storage.CreateUser{User: u}, storage.CreateSession{Session: session}, storage.AppendEvent{Event: sessionEvent(c, storage.EventRegister, storage.OutcomeOK, session, now)})
+	if errors.Is(err, storage.ErrTaken) {
+		if err := s.Store.Commit(ctx, storage.AppendEvent{Event: c.event(storage.EventRegister, storage.OutcomeTaken, now)}); err != nil {
 			return nil, fmt.Errorf("recording refused registration: %w", err)
 		}
-		return nil, ErrTaken
+		return nil, storage.ErrTaken
 	}
 	if err != nil {
 		return nil, fmt.Errorf("storing account: %w", err)
@@ -108,27 +109,27 @@ func (s *Service) registerNow(ctx context.Context, u User, c Client) (*Tokens, e
 
 // registerByMail does the same work whether the address has an account or not,
 // but for the mail: whoever is disabled gets none.
-func (s *Service) registerByMail(ctx context.Context, u User, key string, c Client) error {
+func (s *Service) registerByMail(ctx context.Context, u storage.User, key string, c Client) error {
 	owner, err := s.Store.UserByEmail(ctx, key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("looking up user: %w", err)
 	}
-	before, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	before, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeRegister, key))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("reading ticket: %w", err)
 	}
 	now := s.Now()
-	e := c.event(EventRegister, OutcomeOK, now)
-	t := Ticket{Purpose: PurposeRegister, Email: u.Email, Name: u.Name, PasswordHash: u.PasswordHash}
+	e := c.event(storage.EventRegister, storage.OutcomeOK, now)
+	t := storage.Ticket{Purpose: storage.PurposeRegister, Email: u.Email, Name: u.Name, PasswordHash: u.PasswordHash}
 	m := Message{Kind: MessageVerify, Again: before.ID != "" && now.Before(before.LinkUntil)}
-	var changes []Change
-	if owner.holds() || owner.Disabled {
-		e.UserID, e.Outcome = owner.ID, OutcomeTaken
+	var changes []storage.Change
+	if holds(owner) || owner.Disabled {
+		e.UserID, e.Outcome = owner.ID, storage.OutcomeTaken
 		// The registration is kept all the same, with secrets that nobody learns:
 		// see registering.
-		changes = append(changes, PutTicket{s.lost(t, key, now)})
-		t = Ticket{Purpose: PurposeReset, Email: owner.Email, UserID: owner.ID, Bound: bound(owner)}
-		m = Message{Kind: MessageTaken, Name: owner.greeting(owner.Email)}
+		changes = append(changes, storage.PutTicket{Ticket: s.lost(t, key, now)})
+		t = storage.Ticket{Purpose: storage.PurposeReset, Email: owner.Email, UserID: owner.ID, Bound: bound(owner)}
+		m = Message{Kind: MessageTaken, Name: greeting(owner, owner.Email)}
 	}
 	if !owner.Disabled { // whoever was locked out gets no link to a new password
 		mailed, err := s.mailTicket(t, nil, key, m, c, now)
@@ -137,11 +138,11 @@ func (s *Service) registerByMail(ctx context.Context, u User, key string, c Clie
 		}
 		changes = append(changes, mailed...)
 	}
-	return wrap("storing registration", s.commit(ctx, append(changes, AppendEvent{e})))
+	return wrap("storing registration", s.commit(ctx, append(changes, storage.AppendEvent{Event: e})))
 }
 
 // lost is the ticket with secrets that nobody has been told.
-func (s *Service) lost(t Ticket, key string, now time.Time) Ticket {
+func (s *Service) lost(t storage.Ticket, key string, now time.Time) storage.Ticket {
 	t, _, _ = s.issue(t, key, now)
 	return t
 }
@@ -149,13 +150,13 @@ func (s *Service) lost(t Ticket, key string, now time.Time) Ticket {
 // holds reports whether the account keeps its address when somebody registers
 // it: whoever has not proved it does not, except for accounts that an operator
 // has made for somebody who is yet to choose a password.
-func (u User) holds() bool { return u.ID != "" && (u.EmailVerified || u.PasswordHash == "") }
+func holds(u storage.User) bool { return u.ID != "" && (u.EmailVerified || u.PasswordHash == "") }
 
 // VerifyAddress proves the address that a link or code was mailed to: of a
 // registration, whose account begins by it, or of an account. ErrInvalidTicket.
 func (s *Service) VerifyAddress(ctx context.Context, r TicketRequest) error {
-	return s.redeem(ctx, r, EventVerify, []Purpose{PurposeRegister, PurposeVerify}, func(t Ticket) ([]Change, error) {
-		if t.Purpose == PurposeRegister {
+	return s.redeem(ctx, r, storage.EventVerify, []storage.Purpose{storage.PurposeRegister, storage.PurposeVerify}, func(t storage.Ticket) ([]storage.Change, error) {
+		if t.Purpose == storage.PurposeRegister {
 			return s.beginAccount(ctx, t, r.Client)
 		}
 		return s.proveAddress(ctx, t, r.Client)
@@ -165,7 +166,7 @@ func (s *Service) VerifyAddress(ctx context.Context, r TicketRequest) error {
 // beginAccount creates the account of a registration. One that holds the address
 // without having proved it goes, with its sessions: whoever registered somebody
 // else's address before them gains nothing.
-func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) ([]Change, error) {
+func (s *Service) beginAccount(ctx context.Context, t storage.Ticket, c Client) ([]storage.Change, error) {
 	key, err := EmailKey(t.Email)
 	if err != nil {
 		return nil, err
@@ -179,26 +180,26 @@ func (s *Service) beginAccount(ctx context.Context, t Ticket, c Client) ([]Chang
 		return nil, err
 	}
 	u.PasswordHash = t.PasswordHash
-	e := c.event(EventVerify, OutcomeOK, now)
+	e := c.event(storage.EventVerify, storage.OutcomeOK, now)
 	e.UserID = u.ID
 	holder, err := s.Store.UserByEmail(ctx, key)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return []Change{CreateUser{u}, AppendEvent{e}}, nil
+	case errors.Is(err, storage.ErrNotFound):
+		return []storage.Change{storage.CreateUser{User: u}, storage.AppendEvent{Event: e}}, nil
 	case err != nil:
 		return nil, fmt.Errorf("looking up user: %w", err)
-	case holder.holds() || holder.Disabled:
+	case holds(holder) || holder.Disabled:
 		return nil, ErrInvalidTicket
 	}
-	gone := c.event(EventUserDeleted, OutcomeReplaced, now)
+	gone := c.event(storage.EventUserDeleted, storage.OutcomeReplaced, now)
 	gone.UserID = holder.ID
 	credentials, err := s.deletedCredentials(ctx, holder)
-	return append(credentials, ReplaceUser{holder, u}, s.revokedUser(holder, now), AppendEvent{e}, AppendEvent{gone}), err
+	return append(credentials, storage.ReplaceUser{Old: holder, New: u}, s.revokedUser(holder, now), storage.AppendEvent{Event: e}, storage.AppendEvent{Event: gone}), err
 }
 
 // proveAddress makes a pending address the user's own, or notes that the present
 // one is proved.
-func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) ([]Change, error) {
+func (s *Service) proveAddress(ctx context.Context, t storage.Ticket, c Client) ([]storage.Change, error) {
 	u, err := s.owner(ctx, t)
 	if err != nil {
 		return nil, err
@@ -208,7 +209,7 @@ func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) ([]Chang
 		return nil, err
 	}
 	switch holder, err := s.Store.UserByEmail(ctx, key); {
-	case err != nil && !errors.Is(err, ErrNotFound):
+	case err != nil && !errors.Is(err, storage.ErrNotFound):
 		return nil, fmt.Errorf("looking up user: %w", err)
 	case err == nil && holder.ID != u.ID:
 		return nil, ErrInvalidTicket
@@ -223,13 +224,13 @@ func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) ([]Chang
 		return nil, ErrInvalidTicket
 	}
 	proved.EmailVerified = true
-	e := c.event(EventVerify, OutcomeOK, now)
+	e := c.event(storage.EventVerify, storage.OutcomeOK, now)
 	e.UserID = u.ID
-	changes := append(s.changed(u, proved, "", now), AppendEvent{e})
+	changes := append(s.changed(u, proved, "", now), storage.AppendEvent{Event: e})
 	if proved.Email == u.Email || u.Email == "" || !s.SendsMail {
 		return changes, nil
 	}
-	m := Message{Kind: MessageEmailChanged, To: u.Email, Name: u.greeting(u.Email), NewEmail: proved.Email}
+	m := Message{Kind: MessageEmailChanged, To: u.Email, Name: greeting(u, u.Email), NewEmail: proved.Email}
 	mail, err := s.mail(u.ID, m, c, now)
 	return append(changes, mail), err
 }
@@ -237,7 +238,7 @@ func (s *Service) proveAddress(ctx context.Context, t Ticket, c Client) ([]Chang
 // ResendVerification mails a fresh link and code to an address that is yet to be
 // proved, and nothing to any other. *InvalidError, *LimitError, ErrNoMail.
 func (s *Service) ResendVerification(ctx context.Context, email string, c Client) error {
-	return s.requestMail(ctx, email, EventVerifyMail, c, func(key string) (UserID, []Change, error) {
+	return s.requestMail(ctx, email, storage.EventVerifyMail, c, func(key string) (storage.UserID, []storage.Change, error) {
 		t, m, err := s.unproved(ctx, key)
 		if err != nil || t.Purpose == "" {
 			return "", nil, err
@@ -252,25 +253,25 @@ func (s *Service) ResendVerification(ctx context.Context, email string, c Client
 
 // unproved finds what an address is yet to be proved for; a ticket without
 // purpose is nothing.
-func (s *Service) unproved(ctx context.Context, key string) (Ticket, Message, error) {
+func (s *Service) unproved(ctx context.Context, key string) (storage.Ticket, Message, error) {
 	u, err := s.Store.UserByEmail(ctx, key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Ticket{}, Message{}, fmt.Errorf("looking up user: %w", err)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return storage.Ticket{}, Message{}, fmt.Errorf("looking up user: %w", err)
 	}
-	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeRegister, key))
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
+	t, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeRegister, key))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return storage.Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
 	}
 	registered := err == nil && !s.Now().Add(LinkLifetime).After(t.ExpiresAt) && s.Registration == RegistrationOpen
 	switch {
 	case u.EmailVerified || u.Disabled:
-		return Ticket{}, Message{}, nil
+		return storage.Ticket{}, Message{}, nil
 	case u.ID != "" && registered:
 		// Which of the two passwords is the owner's of the mailbox, nobody knows: a new
 		// one is, whoever asks.
-		return Ticket{Purpose: PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageReset}, nil
+		return storage.Ticket{Purpose: storage.PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageReset}, nil
 	case u.ID != "":
-		return Ticket{Purpose: PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm}, nil
+		return storage.Ticket{Purpose: storage.PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm}, nil
 	case registered:
 		return t, Message{Kind: MessageVerify}, nil
 	}
@@ -278,17 +279,17 @@ func (s *Service) unproved(ctx context.Context, key string) (Ticket, Message, er
 }
 
 // pendingChange finds the change to an address that somebody has asked for.
-func (s *Service) pendingChange(ctx context.Context, key string) (Ticket, Message, error) {
-	t, err := s.Store.Ticket(ctx, s.ticketID(PurposeVerify, key))
-	if errors.Is(err, ErrNotFound) {
-		return Ticket{}, Message{}, nil
+func (s *Service) pendingChange(ctx context.Context, key string) (storage.Ticket, Message, error) {
+	t, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeVerify, key))
+	if errors.Is(err, storage.ErrNotFound) {
+		return storage.Ticket{}, Message{}, nil
 	}
 	if err != nil {
-		return Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
+		return storage.Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
 	}
 	u, err := s.owner(ctx, t)
 	if errors.Is(err, ErrInvalidTicket) || err == nil && t.Email != u.PendingEmail {
-		return Ticket{}, Message{}, nil
+		return storage.Ticket{}, Message{}, nil
 	}
 	return t, Message{Kind: MessageConfirm}, err
 }
@@ -296,34 +297,34 @@ func (s *Service) pendingChange(ctx context.Context, key string) (Ticket, Messag
 // requestMail is what requests have in common that anybody may make and that may
 // send a mail: they count, they are recorded, and they look alike. prepare returns
 // whom it is about and what is particular.
-func (s *Service) requestMail(ctx context.Context, email string, kind EventKind, c Client, prepare func(key string) (UserID, []Change, error)) error {
+func (s *Service) requestMail(ctx context.Context, email string, kind storage.EventKind, c Client, prepare func(key string) (storage.UserID, []storage.Change, error)) error {
 	if !s.SendsMail {
-		return s.refuseClosed(ctx, kind, User{}, c, ErrNoMail)
+		return s.refuseClosed(ctx, kind, storage.User{}, c, ErrNoMail)
 	}
 	key, err := EmailKey(email)
 	if err != nil {
 		return err
 	}
 	if err := s.count(ctx, s.mailAttempt(key, c)); err != nil {
-		return s.recordLimited(ctx, c, kind, User{}, err)
+		return s.recordLimited(ctx, c, kind, storage.User{}, err)
 	}
 	return retry("storing a request for mail", func() error {
 		user, changes, err := prepare(key)
 		if err != nil {
 			return err
 		}
-		e := c.event(kind, OutcomeOK, s.Now())
+		e := c.event(kind, storage.OutcomeOK, s.Now())
 		e.UserID = user
 		if !queuesMail(changes) {
-			e.Outcome = OutcomeUnknownUser
+			e.Outcome = storage.OutcomeUnknownUser
 		}
-		return s.commit(ctx, append(changes, AppendEvent{e}))
+		return s.commit(ctx, append(changes, storage.AppendEvent{Event: e}))
 	})
 }
 
 // mailTicket gives a ticket fresh secrets, and queues the mail that tells them. It takes
 // the place of the ticket with the hash; nil: of whatever is there.
-func (s *Service) mailTicket(t Ticket, replaces []byte, key string, m Message, c Client, now time.Time) ([]Change, error) {
+func (s *Service) mailTicket(t storage.Ticket, replaces []byte, key string, m Message, c Client, now time.Time) ([]storage.Change, error) {
 	t, m.Link, m.Code = s.issue(t, key, now)
 	m.To, m.LinkFor = t.Email, t.LinkUntil.Sub(now)
 	if m.Code != "" {
@@ -331,7 +332,7 @@ func (s *Service) mailTicket(t Ticket, replaces []byte, key string, m Message, c
 	}
 	mail, err := s.mail(t.UserID, m, c, now)
 	if len(replaces) > 0 {
-		return []Change{ReplaceTicket{replaces, t}, mail}, err
+		return []storage.Change{storage.ReplaceTicket{Old: replaces, Ticket: t}, mail}, err
 	}
-	return []Change{PutTicket{t}, mail}, err
+	return []storage.Change{storage.PutTicket{Ticket: t}, mail}, err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 const otherPassword = "another battery staple"
@@ -19,13 +20,13 @@ func TestAccountsBeginWhenTheAddressIsProved(t *testing.T) {
 		f := newFixture(t, open(&mailbox{}))
 		f.register("Ada@Example.com", password)
 		m := f.mail(auth.MessageVerify, "Ada@example.com")
-		if _, err := f.store.UserByEmail(t.Context(), "ada@example.com"); !errors.Is(err, auth.ErrNotFound) {
+		if _, err := f.store.UserByEmail(t.Context(), "ada@example.com"); !errors.Is(err, storage.ErrNotFound) {
 			t.Fatalf("before that: %v, want ErrNotFound", err)
 		}
 		if _, err := f.login("ada@example.com", password); !errors.Is(err, auth.ErrEmailNotVerified) {
 			t.Errorf("login before that: %v, want ErrEmailNotVerified", err)
 		}
-		f.wantOutcome(auth.EventLogin, auth.OutcomeUnverified)
+		f.wantOutcome(storage.EventLogin, storage.OutcomeUnverified)
 		if _, err := f.login("ada@example.com", otherPassword); !errors.Is(err, auth.ErrInvalidCredentials) {
 			t.Errorf("login with another password: %v, want ErrInvalidCredentials", err)
 		}
@@ -44,7 +45,7 @@ func TestAccountsBeginWhenTheAddressIsProved(t *testing.T) {
 		if err := f.VerifyAddress(t.Context(), r); !errors.Is(err, auth.ErrInvalidTicket) {
 			t.Errorf("%s again: %v, want ErrInvalidTicket", way, err)
 		}
-		f.wantOutcome(auth.EventVerify, auth.OutcomeWrongTicket)
+		f.wantOutcome(storage.EventVerify, storage.OutcomeWrongTicket)
 	}
 }
 
@@ -56,7 +57,7 @@ func TestRegistrationIsFor(t *testing.T) {
 		if !errors.Is(err, auth.ErrRegistrationClosed) || len(f.mails()) != 0 {
 			t.Errorf("%s: %v, want ErrRegistrationClosed", mode, err)
 		}
-		f.wantOutcome(auth.EventRegister, auth.OutcomeClosed)
+		f.wantOutcome(storage.EventRegister, storage.OutcomeClosed)
 	}
 }
 
@@ -91,7 +92,7 @@ func TestTakenAddressesDoNotShow(t *testing.T) {
 	f.addAda()
 	f.register("ADA@example.com", otherPassword)
 	m := f.mail(auth.MessageTaken, "ada@example.com")
-	f.wantOutcome(auth.EventRegister, auth.OutcomeTaken)
+	f.wantOutcome(storage.EventRegister, storage.OutcomeTaken)
 	f.register("free@example.com", otherPassword)
 	f.mails()
 	for _, email := range []string{"ada@example.com", "free@example.com"} {
@@ -231,10 +232,10 @@ func TestRegisterWithoutVerification(t *testing.T) {
 	if who, err := f.me(*tokens); err != nil || who.Email != "ada@example.com" || who.EmailVerified {
 		t.Errorf("who it is: %+v, %v", who, err)
 	}
-	if _, err := f.Register(t.Context(), r); !errors.Is(err, auth.ErrTaken) {
+	if _, err := f.Register(t.Context(), r); !errors.Is(err, storage.ErrTaken) {
 		t.Errorf("again: %v, want ErrTaken", err)
 	}
-	f.wantOutcome(auth.EventRegister, auth.OutcomeTaken)
+	f.wantOutcome(storage.EventRegister, storage.OutcomeTaken)
 	f.mustLogin("ada@example.com", password)
 }
 
@@ -243,17 +244,17 @@ func TestWithoutMailNothingIsPromised(t *testing.T) {
 	f := newFixture(t)
 	f.addAda()
 	claims := f.claimsOf(f.mustLogin("ada", password))
-	for kind, ask := range map[auth.EventKind]func() error{
-		auth.EventForgot:     func() error { return f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}) },
-		auth.EventVerifyMail: func() error { return f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}) },
-		auth.EventEmailChange: func() error {
+	for kind, ask := range map[storage.EventKind]func() error{
+		storage.EventForgot:     func() error { return f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}) },
+		storage.EventVerifyMail: func() error { return f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}) },
+		storage.EventEmailChange: func() error {
 			return f.ChangeEmail(t.Context(), claims, password, "new@example.com", auth.Client{})
 		},
 	} {
 		if err := ask(); !errors.Is(err, auth.ErrNoMail) {
 			t.Errorf("%s: %v, want ErrNoMail", kind, err)
 		}
-		f.wantOutcome(kind, auth.OutcomeClosed)
+		f.wantOutcome(kind, storage.OutcomeClosed)
 	}
 }
 
@@ -458,7 +459,7 @@ func TestRegisterRace(t *testing.T) {
 	f := fixtureOn(t, path, open(box))
 	loose := func(c *auth.Config) { c.Registration = auth.RegistrationOpen }
 	one, two := reopen(t, f, path, loose), reopen(t, f, path, loose)
-	won := winners(t, one, two, auth.ErrTaken, func(s *auth.Service, _ int) error {
+	won := winners(t, one, two, storage.ErrTaken, func(s *auth.Service, _ int) error {
 		_, err := s.Register(t.Context(), auth.RegisterRequest{Email: "ada@example.com", Password: password})
 		return err
 	})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // repeats coalesces refusals that a client can cause as fast as it sends requests:
@@ -18,14 +20,14 @@ type repeats struct {
 }
 
 type repeated struct {
-	written time.Time // when one of the key was written last
-	latest  Event     // of the others since; its Count is their number
+	written time.Time     // when one of the key was written last
+	latest  storage.Event // of the others since; its Count is their number
 }
 
 // A pendingEvent is to be written now.
 type pendingEvent struct {
 	key   string
-	event Event
+	event storage.Event
 }
 
 const (
@@ -34,12 +36,12 @@ const (
 	// maxRepeated bounds the keys in memory; beyond it all events of a kind have one.
 	maxRepeated = 10_000
 	// repeatedTogether is how many events are written in one commit.
-	repeatedTogether = MaxChanges
+	repeatedTogether = storage.MaxChanges
 )
 
 // add takes the event in and returns what is to be written now: it, if it is the first
 // of its key, and what is due of others.
-func (r *repeats) add(key string, e Event) []pendingEvent {
+func (r *repeats) add(key string, e storage.Event) []pendingEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	due := r.due(e.Time)
@@ -65,7 +67,7 @@ func (r *repeats) remember(key string, written time.Time) *repeated {
 	return known
 }
 
-func (k *repeated) add(e Event) {
+func (k *repeated) add(e storage.Event) {
 	e.Count = k.latest.Count + max(1, e.Count)
 	k.latest = e
 }
@@ -90,7 +92,7 @@ func (r *repeats) sweep(now time.Time, silent time.Duration) []pendingEvent {
 			delete(r.byKey, key)
 		default:
 			due = append(due, pendingEvent{key, known.latest})
-			known.latest, known.written = Event{}, now
+			known.latest, known.written = storage.Event{}, now
 		}
 	}
 	return due
@@ -111,7 +113,7 @@ func (r *repeats) putBack(pending []pendingEvent) {
 }
 
 // recordRepeated records an event that may come again at any rate, see repeats.
-func (s *Service) recordRepeated(ctx context.Context, key string, e Event) error {
+func (s *Service) recordRepeated(ctx context.Context, key string, e storage.Event) error {
 	return s.writeRepeated(ctx, s.repeats.add(key, e))
 }
 
@@ -131,9 +133,9 @@ func (s *Service) RecordRepeats(ctx context.Context, all bool) error {
 func (s *Service) writeRepeated(ctx context.Context, pending []pendingEvent) error {
 	for len(pending) > 0 {
 		some := pending[:min(len(pending), repeatedTogether)]
-		changes := make([]Change, len(some))
+		changes := make([]storage.Change, len(some))
 		for i, p := range some {
-			changes[i] = AppendEvent{p.event}
+			changes[i] = storage.AppendEvent{Event: p.event}
 		}
 		if err := s.Store.Commit(ctx, changes...); err != nil {
 			s.repeats.putBack(pending)
@@ -146,12 +148,12 @@ func (s *Service) writeRepeated(ctx context.Context, pending []pendingEvent) err
 
 // recordLimited records an attempt that was turned away unchecked, and returns why. Those
 // at one limit are coalesced.
-func (s *Service) recordLimited(ctx context.Context, c Client, kind EventKind, user User, why error) error {
+func (s *Service) recordLimited(ctx context.Context, c Client, kind storage.EventKind, user storage.User, why error) error {
 	var limit *LimitError
 	if !errors.As(why, &limit) {
 		return why
 	}
-	e := c.event(kind, OutcomeLimited, s.Now())
+	e := c.event(kind, storage.OutcomeLimited, s.Now())
 	e.UserID = user.ID
 	if err := s.recordRepeated(ctx, string(kind)+" "+limit.Key, e); err != nil {
 		return err

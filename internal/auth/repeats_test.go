@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // counted are the counts of the lines with the kind and outcome, in their order.
-func (f *fixture) counted(kind auth.EventKind, outcome auth.Outcome) []int64 {
+func (f *fixture) counted(kind storage.EventKind, outcome storage.Outcome) []int64 {
 	f.t.Helper()
 	var counts []int64
 	for _, e := range f.events() {
@@ -21,7 +22,7 @@ func (f *fixture) counted(kind auth.EventKind, outcome auth.Outcome) []int64 {
 	return counts
 }
 
-func (f *fixture) wantCounted(saying string, kind auth.EventKind, outcome auth.Outcome, want ...int64) {
+func (f *fixture) wantCounted(saying string, kind storage.EventKind, outcome storage.Outcome, want ...int64) {
 	f.t.Helper()
 	if got := f.counted(kind, outcome); fmt.Sprint(got) != fmt.Sprint(want) {
 		f.t.Errorf("%s: the lines count %v, want %v", saying, got, want)
@@ -36,7 +37,7 @@ func TestRefusalsByLimitAreCoalesced(t *testing.T) {
 	for range 1005 { // five are looked at
 		f.try("ada", "wrong password", "192.0.2.1")
 	}
-	f.wantCounted("at first", auth.EventLogin, auth.OutcomeLimited, 1)
+	f.wantCounted("at first", storage.EventLogin, storage.OutcomeLimited, 1)
 	if n := len(f.events()); n != 7 {
 		t.Errorf("%d events, want the user, five failures and one limit", n)
 	}
@@ -47,10 +48,10 @@ func TestRefusalsByLimitAreCoalesced(t *testing.T) {
 		}
 	}
 	record(false)
-	f.wantCounted("before the minute is over", auth.EventLogin, auth.OutcomeLimited, 1)
+	f.wantCounted("before the minute is over", storage.EventLogin, storage.OutcomeLimited, 1)
 	f.clock.Advance(time.Minute)
 	record(false)
-	f.wantCounted("after a minute", auth.EventLogin, auth.OutcomeLimited, 1, 999)
+	f.wantCounted("after a minute", storage.EventLogin, storage.OutcomeLimited, 1, 999)
 	events := f.events()
 	if last := events[len(events)-1]; last.UserID != "u1" || last.Address != "192.0.2.1" {
 		t.Errorf("the line is %+v, want user and address", last)
@@ -59,16 +60,16 @@ func TestRefusalsByLimitAreCoalesced(t *testing.T) {
 	for range 50 {
 		f.try("ada", "wrong password", "192.0.2.1")
 	}
-	f.wantCounted("going on", auth.EventLogin, auth.OutcomeLimited, 1, 999)
+	f.wantCounted("going on", storage.EventLogin, storage.OutcomeLimited, 1, 999)
 	record(true)
-	f.wantCounted("at the end", auth.EventLogin, auth.OutcomeLimited, 1, 999, 50)
+	f.wantCounted("at the end", storage.EventLogin, storage.OutcomeLimited, 1, 999, 50)
 	record(true)
-	f.wantCounted("again", auth.EventLogin, auth.OutcomeLimited, 1, 999, 50)
+	f.wantCounted("again", storage.EventLogin, storage.OutcomeLimited, 1, 999, 50)
 	f.clock.Advance(2 * time.Minute)
 	record(false)
 	f.clock.Advance(-2 * time.Minute)
 	f.try("ada", "wrong password", "192.0.2.1")
-	f.wantCounted("later", auth.EventLogin, auth.OutcomeLimited, 1, 999, 50, 1)
+	f.wantCounted("later", storage.EventLogin, storage.OutcomeLimited, 1, 999, 50, 1)
 }
 
 // TestOtherRefusalsAreCoalesced: no limit stands against these.
@@ -83,17 +84,17 @@ func TestOtherRefusalsAreCoalesced(t *testing.T) {
 		if _, err := f.Refresh(t.Context(), dead.RefreshToken, auth.Client{}); !errors.Is(err, auth.ErrInvalidToken) {
 			t.Fatal(err)
 		}
-		if err := f.EndSession(t.Context(), f.claimsOf(alive), "nobody's", auth.Client{}); !errors.Is(err, auth.ErrNotFound) {
+		if err := f.EndSession(t.Context(), f.claimsOf(alive), "nobody's", auth.Client{}); !errors.Is(err, storage.ErrNotFound) {
 			t.Fatal(err)
 		}
 	}
-	f.wantCounted("refreshes", auth.EventRefresh, auth.OutcomeDeadSession, 1)
-	f.wantCounted("ends", auth.EventLogout, auth.OutcomeDeadSession, 1)
+	f.wantCounted("refreshes", storage.EventRefresh, storage.OutcomeDeadSession, 1)
+	f.wantCounted("ends", storage.EventLogout, storage.OutcomeDeadSession, 1)
 	if err := f.RecordRepeats(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	f.wantCounted("refreshes", auth.EventRefresh, auth.OutcomeDeadSession, 1, 99)
-	f.wantCounted("ends", auth.EventLogout, auth.OutcomeDeadSession, 1, 99)
+	f.wantCounted("refreshes", storage.EventRefresh, storage.OutcomeDeadSession, 1, 99)
+	f.wantCounted("ends", storage.EventLogout, storage.OutcomeDeadSession, 1, 99)
 }
 
 // TestRefusalsAreNotLostToAFault of the store: they are written when it is there again.
@@ -106,18 +107,18 @@ func TestRefusalsAreNotLostToAFault(t *testing.T) {
 	}
 	broken.fault = func(op string) error {
 		if op == "Commit" {
-			return fmt.Errorf("%w: full", auth.ErrUnavailable)
+			return fmt.Errorf("%w: full", storage.ErrUnavailable)
 		}
 		return nil
 	}
-	if err := f.RecordRepeats(t.Context(), true); !errors.Is(err, auth.ErrUnavailable) {
+	if err := f.RecordRepeats(t.Context(), true); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 	broken.fault = nil
 	if err := f.RecordRepeats(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	f.wantCounted("in the end", auth.EventLogin, auth.OutcomeLimited, 1, 9)
+	f.wantCounted("in the end", storage.EventLogin, storage.OutcomeLimited, 1, 9)
 }
 
 // TestRefusalsOfManyKeysAreBounded: so many keys are remembered, and what there is
@@ -127,12 +128,12 @@ func TestRefusalsOfManyKeysAreBounded(t *testing.T) {
 	r := new(auth.Repeats)
 	written := 0
 	for i := range 2 * keys {
-		written += r.Add(fmt.Sprint(i), auth.Event{Time: start, Kind: auth.EventLogin})
+		written += r.Add(fmt.Sprint(i), storage.Event{Time: start, Kind: storage.EventLogin})
 	}
 	if written != keys+1 || r.Keys() != keys+1 {
 		t.Errorf("%d are written and %d keys remembered, want %d of each", written, r.Keys(), keys+1)
 	}
-	r.Add("x", auth.Event{Time: start.Add(time.Minute), Kind: auth.EventLogin})
+	r.Add("x", storage.Event{Time: start.Add(time.Minute), Kind: storage.EventLogin})
 	if r.Keys() != 2 { // it, and the one with a number
 		t.Errorf("%d keys are remembered after a minute, want 2", r.Keys())
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
 
@@ -25,9 +26,9 @@ const leastRevocation = 24 * time.Hour
 
 // revoked completes a revocation of now. It is forgotten when the last token it speaks of
 // has expired.
-func (s *Service) revoked(r Revocation, now time.Time) AppendRevocation {
+func (s *Service) revoked(r storage.Revocation, now time.Time) storage.AppendRevocation {
 	r.ID, r.Time, r.ExpiresAt = eventID(), now, now.Add(s.revocationLife())
-	return AppendRevocation{r}
+	return storage.AppendRevocation{Revocation: r}
 }
 
 func (s *Service) revocationLife() time.Duration {
@@ -79,7 +80,7 @@ func (s *Service) Revocations(ctx context.Context, after string) (revocation.Pag
 // store and after a restored backup.
 type feedPlace struct {
 	began  time.Time
-	cursor Cursor
+	cursor storage.Cursor
 }
 
 func (p feedPlace) String() string {
@@ -98,7 +99,7 @@ func parseFeedPlace(text string) (feedPlace, bool) {
 	if !ok || err != nil || us < 0 {
 		return feedPlace{}, false
 	}
-	return feedPlace{time.UnixMicro(us), Cursor(cursor)}, true
+	return feedPlace{time.UnixMicro(us), storage.Cursor(cursor)}, true
 }
 
 // Ended reports whether a token has ended by what the store knows now of its session and
@@ -108,7 +109,7 @@ func (s *Service) Ended(ctx context.Context, c latchkey.Claims) (bool, error) {
 	if c.SessionID == "" && c.Epoch < 0 {
 		_, err = s.legacyBearer(ctx, c)
 	} else {
-		var user User
+		var user storage.User
 		_, user, err = s.bearer(ctx, c)
 		if err == nil && c.Epoch >= 0 && c.Rights < user.Rights {
 			err = ErrInvalidToken
@@ -122,21 +123,21 @@ func (s *Service) Ended(ctx context.Context, c latchkey.Claims) (bool, error) {
 
 // changed is the changes that store what became of a user, with what has ended by it. The
 // survivor is a session whose tokens go on; empty: none.
-func (s *Service) changed(before, after User, survivor SessionID, now time.Time) []Change {
+func (s *Service) changed(before, after storage.User, survivor storage.SessionID, now time.Time) []storage.Change {
 	if takesAway(before, after) {
 		after.Rights++
 	}
 	after.UpdatedAt = now
-	changes := []Change{UpdateUser{before, after}}
+	changes := []storage.Change{storage.UpdateUser{Old: before, New: after}}
 	if after.Epoch == before.Epoch && after.Rights == before.Rights {
 		return changes
 	}
-	return append(changes, s.revoked(Revocation{UserID: after.ID, Epoch: after.Epoch, Rights: after.Rights, Survivor: survivor}, now))
+	return append(changes, s.revoked(storage.Revocation{UserID: after.ID, Epoch: after.Epoch, Rights: after.Rights, Survivor: survivor}, now))
 }
 
 // takesAway reports whether a scope, a role or an attribute is gone, or an attribute says
 // something else: tokens of before say what does not hold any more.
-func takesAway(before, after User) bool {
+func takesAway(before, after storage.User) bool {
 	for scope := range strings.FieldsSeq(before.Scope) {
 		if !hasScope(after.Scope, scope) {
 			return true
@@ -160,25 +161,25 @@ func takesAway(before, after User) bool {
 const credentialsPage = 10
 
 // deletion is the changes that delete a user with all credentials, and end the tokens.
-func (s *Service) deletion(ctx context.Context, u User, now time.Time) ([]Change, error) {
+func (s *Service) deletion(ctx context.Context, u storage.User, now time.Time) ([]storage.Change, error) {
 	credentials, err := s.deletedCredentials(ctx, u)
-	return append(credentials, DeleteUser{u}, s.revokedUser(u, now)), err
+	return append(credentials, storage.DeleteUser{User: u}, s.revokedUser(u, now)), err
 }
 
 // deletedCredentials is the changes that delete the credentials of a user who goes.
-func (s *Service) deletedCredentials(ctx context.Context, u User) ([]Change, error) {
+func (s *Service) deletedCredentials(ctx context.Context, u storage.User) ([]storage.Change, error) {
 	credentials, err := s.Store.UserCredentials(ctx, u.ID, credentialsPage)
 	if err != nil {
 		return nil, fmt.Errorf("reading credentials: %w", err)
 	}
-	var changes []Change
+	var changes []storage.Change
 	for _, c := range credentials {
-		changes = append(changes, DeleteCredential{c})
+		changes = append(changes, storage.DeleteCredential{Credential: c})
 	}
 	return changes, nil
 }
 
 // revokedUser ends the tokens of a user who is deleted.
-func (s *Service) revokedUser(u User, now time.Time) Change {
-	return s.revoked(Revocation{UserID: u.ID, Epoch: u.Epoch + 1, Rights: u.Rights}, now)
+func (s *Service) revokedUser(u storage.User, now time.Time) storage.Change {
+	return s.revoked(storage.Revocation{UserID: u.ID, Epoch: u.Epoch + 1, Rights: u.Rights}, now)
 }

@@ -8,9 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
-func (f *fixture) revocations() []auth.Revocation {
+func (f *fixture) revocations() []storage.Revocation {
 	f.t.Helper()
 	all, _, err := f.store.Revocations(f.t.Context(), time.Time{}, "", 100)
 	if err != nil {
@@ -21,24 +22,24 @@ func (f *fixture) revocations() []auth.Revocation {
 
 // TestWhatEndsIsStored, in the commit that ends it, for as long as tokens of it live.
 func TestWhatEndsIsStored(t *testing.T) {
-	type ended = func(own, other auth.SessionID) []auth.Revocation
+	type ended = func(own, other storage.SessionID) []storage.Revocation
 	user := func(epoch, rights int64) ended {
-		return func(auth.SessionID, auth.SessionID) []auth.Revocation {
-			return []auth.Revocation{{UserID: "u1", Epoch: epoch, Rights: rights}}
+		return func(storage.SessionID, storage.SessionID) []storage.Revocation {
+			return []storage.Revocation{{UserID: "u1", Epoch: epoch, Rights: rights}}
 		}
 	}
-	others := func(own, _ auth.SessionID) []auth.Revocation {
-		return []auth.Revocation{{UserID: "u1", Epoch: 1, Survivor: own}}
+	others := func(own, _ storage.SessionID) []storage.Revocation {
+		return []storage.Revocation{{UserID: "u1", Epoch: 1, Survivor: own}}
 	}
-	nothing := func(auth.SessionID, auth.SessionID) []auth.Revocation { return nil }
+	nothing := func(storage.SessionID, storage.SessionID) []storage.Revocation { return nil }
 	for name, c := range map[string]struct {
 		end  func(f *fixture, own, other auth.Tokens) error
 		want ended
 	}{
 		"logout": {func(f *fixture, own, _ auth.Tokens) error {
 			return f.Logout(f.t.Context(), f.claimsOf(own), auth.LogoutThis, auth.Client{})
-		}, func(own, _ auth.SessionID) []auth.Revocation {
-			return []auth.Revocation{{UserID: "u1", SessionID: own}}
+		}, func(own, _ storage.SessionID) []storage.Revocation {
+			return []storage.Revocation{{UserID: "u1", SessionID: own}}
 		}},
 		"logout of the others": {func(f *fixture, own, _ auth.Tokens) error {
 			return f.Logout(f.t.Context(), f.claimsOf(own), auth.LogoutOthers, auth.Client{})
@@ -48,21 +49,21 @@ func TestWhatEndsIsStored(t *testing.T) {
 		}, user(1, 0)},
 		"logout by a refresh token": {func(f *fixture, _, other auth.Tokens) error {
 			return f.LogoutByRefreshToken(f.t.Context(), other.RefreshToken, auth.Client{})
-		}, func(_, other auth.SessionID) []auth.Revocation {
-			return []auth.Revocation{{UserID: "u1", SessionID: other}}
+		}, func(_, other storage.SessionID) []storage.Revocation {
+			return []storage.Revocation{{UserID: "u1", SessionID: other}}
 		}},
 		"another session": {func(f *fixture, own, other auth.Tokens) error {
 			return f.EndSession(f.t.Context(), f.claimsOf(own), sessionID(other), auth.Client{})
-		}, func(_, other auth.SessionID) []auth.Revocation {
-			return []auth.Revocation{{UserID: "u1", SessionID: other}}
+		}, func(_, other storage.SessionID) []storage.Revocation {
+			return []storage.Revocation{{UserID: "u1", SessionID: other}}
 		}},
 		"reuse": {func(f *fixture, _, other auth.Tokens) error {
 			f.mustRefresh(other.RefreshToken)
 			f.clock.Advance(time.Minute)
-			f.wantRefused("reuse", other.RefreshToken, auth.OutcomeReused)
+			f.wantRefused("reuse", other.RefreshToken, storage.OutcomeReused)
 			return nil
-		}, func(_, other auth.SessionID) []auth.Revocation {
-			return []auth.Revocation{{UserID: "u1", SessionID: other}}
+		}, func(_, other storage.SessionID) []storage.Revocation {
+			return []storage.Revocation{{UserID: "u1", SessionID: other}}
 		}},
 		"a changed password": {func(f *fixture, own, _ auth.Tokens) error {
 			return f.ChangePassword(f.t.Context(), f.claimsOf(own), password, otherPassword, auth.Client{})
@@ -81,34 +82,34 @@ func TestWhatEndsIsStored(t *testing.T) {
 		}, nothing},
 		"a deleted user": {func(f *fixture, _, _ auth.Tokens) error { return f.DeleteUser(f.t.Context(), "u1") }, user(1, 0)},
 		"a scope that is taken away": {func(f *fixture, own, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Scope = "write admin" })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Scope = "write admin" })
 			f.wantAlive("the session", own, true)
 			return err
 		}, user(0, 1)},
 		"a scope that is added": {func(f *fixture, _, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Scope = "write admin read" })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Scope = "write admin read" })
 			return err
 		}, nothing},
 		"a role that is taken away": {func(f *fixture, own, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Roles = []string{"auditor", "chief"} })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Roles = []string{"auditor", "chief"} })
 			f.wantAlive("the session", own, true)
 			return err
 		}, user(0, 1)},
 		"a role that is added": {func(f *fixture, _, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Roles = []string{"clerk", "chief", "auditor"} })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Roles = []string{"clerk", "chief", "auditor"} })
 			return err
 		}, nothing},
 		"an attribute that is taken away": {func(f *fixture, own, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { delete(u.Attributes, "plan") })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { delete(u.Attributes, "plan") })
 			f.wantAlive("the session", own, true)
 			return err
 		}, user(0, 1)},
 		"an attribute that changes": {func(f *fixture, _, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Attributes["plan"] = "free" })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Attributes["plan"] = "free" })
 			return err
 		}, user(0, 1)},
 		"an attribute that is added": {func(f *fixture, _, _ auth.Tokens) error {
-			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *auth.User) { u.Attributes["tenant"] = "ulm" })
+			_, err := f.UpdateUser(f.t.Context(), "ada", func(u *storage.User) { u.Attributes["tenant"] = "ulm" })
 			return err
 		}, nothing},
 		"another name": {func(f *fixture, own, _ auth.Tokens) error {
@@ -126,7 +127,7 @@ func TestWhatEndsIsStored(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := f.revocations()
-			ignored := cmpopts.IgnoreFields(auth.Revocation{}, "ID", "Time", "ExpiresAt")
+			ignored := cmpopts.IgnoreFields(storage.Revocation{}, "ID", "Time", "ExpiresAt")
 			if diff := cmp.Diff(c.want(sessionID(own), sessionID(other)), got, ignored, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("revocations (-want +got):\n%s", diff)
 			}
@@ -149,7 +150,7 @@ func TestTokensSayByWhatTheyEnd(t *testing.T) {
 	if err := f.Logout(t.Context(), f.claimsOf(own), auth.LogoutOthers, auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Scope = "read" }); err != nil {
+	if _, err := f.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Scope = "read" }); err != nil {
 		t.Fatal(err)
 	}
 	for name, tokens := range map[string]auth.Tokens{"refreshed": f.mustRefresh(own.RefreshToken), "new": f.mustLogin("ada", password)} {

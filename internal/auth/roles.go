@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -135,7 +136,7 @@ func sizeInToken(text string) int {
 }
 
 // scopeOf is what a user may do: the user's own scope, and that of each role.
-func (s *Service) scopeOf(u User) string {
+func (s *Service) scopeOf(u storage.User) string {
 	if len(u.Roles) == 0 || len(s.Roles) == 0 {
 		return u.Scope
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func withRoles(table auth.RoleTable) func(*auth.Config) {
@@ -88,8 +89,8 @@ func TestRolesAndAttributesOfAUser(t *testing.T) {
 	u := f.add(auth.NewUser{
 		ID: "u1", Username: "ada", Roles: []string{"clerk", "auditor", "clerk"}, Attributes: map[string]string{"tenant": `Ulm "1"`, "plan": "pro"}, Password: password,
 	})
-	want := auth.User{Roles: []string{"auditor", "clerk"}, Attributes: map[string]string{"tenant": `Ulm "1"`, "plan": "pro"}}
-	for saying, got := range map[string]auth.User{"returned": u, "stored": f.user("u1")} {
+	want := storage.User{Roles: []string{"auditor", "clerk"}, Attributes: map[string]string{"tenant": `Ulm "1"`, "plan": "pro"}}
+	for saying, got := range map[string]storage.User{"returned": u, "stored": f.user("u1")} {
 		if diff := cmp.Diff(want.Roles, got.Roles) + cmp.Diff(want.Attributes, got.Attributes); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", saying, diff)
 		}
@@ -98,7 +99,7 @@ func TestRolesAndAttributesOfAUser(t *testing.T) {
 	if err != nil || !strings.Contains(string(doc), `"roles":["auditor","clerk"]`) || !strings.Contains(string(doc), `"attributes":{"plan":"pro","tenant":"Ulm \"1\""}`) {
 		t.Errorf("as JSON %s, %v", doc, err)
 	}
-	updated, err := f.UpdateUser(t.Context(), "ada", func(u *auth.User) {
+	updated, err := f.UpdateUser(t.Context(), "ada", func(u *storage.User) {
 		u.Roles = []string{"clerk"}
 		u.Attributes["plan"] = "free"
 		delete(u.Attributes, "tenant")
@@ -106,7 +107,7 @@ func TestRolesAndAttributesOfAUser(t *testing.T) {
 	if err != nil || updated.Rights != 1 || cmp.Diff([]string{"clerk"}, updated.Roles)+cmp.Diff(map[string]string{"plan": "free"}, updated.Attributes) != "" {
 		t.Errorf("updated to %v %v, rights %d, %v", updated.Roles, updated.Attributes, updated.Rights, err)
 	}
-	_, err = f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Roles, u.Attributes = []string{}, map[string]string{} })
+	_, err = f.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Roles, u.Attributes = []string{}, map[string]string{} })
 	if u := f.user("u1"); err != nil || len(u.Roles) != 0 || len(u.Attributes) != 0 {
 		t.Errorf("emptied to %v %v, %v", u.Roles, u.Attributes, err)
 	}
@@ -206,7 +207,7 @@ func FuzzAttributes(f *testing.F) {
 		}
 		for name, value := range taken {
 			claims := auth.TokenClaims{"x": auth.ClaimSource("attributes." + name)}
-			doc, err := auth.EncodeClaims(map[string]string{"sub": "u1"}, claims, auth.User{Attributes: taken})
+			doc, err := auth.EncodeClaims(map[string]string{"sub": "u1"}, claims, storage.User{Attributes: taken})
 			if err != nil {
 				t.Fatal(err)
 			}

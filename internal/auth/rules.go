@@ -8,21 +8,22 @@ import (
 	"unicode"
 
 	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // checkPassword says which rule a new password of the user breaks, and how to do
 // better. *InvalidError, ErrUnavailable.
-func (s *Service) checkPassword(chosen string, u User) error {
+func (s *Service) checkPassword(chosen string, u storage.User) error {
 	err := s.Passwords.Check(chosen, ownWords(u))
 	var broken password.RuleError
 	if err == nil || errors.As(err, &broken) {
 		return invalidMember("password", err)
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 }
 
 // ownWords are what everybody knows of the user: no password holds one of them.
-func ownWords(u User) []string {
+func ownWords(u storage.User) []string {
 	own := strings.FieldsFunc(u.Name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	local, _, _ := strings.Cut(u.Email, "@")
 	own = append(own, u.Email, local, u.Name, u.Username)
@@ -30,7 +31,7 @@ func ownWords(u User) []string {
 }
 
 // hashNew checks a new password of the user and hashes it.
-func (s *Service) hashNew(ctx context.Context, password string, u User) (string, error) {
+func (s *Service) hashNew(ctx context.Context, password string, u storage.User) (string, error) {
 	if err := s.checkPassword(password, u); err != nil {
 		return "", err
 	}
@@ -39,12 +40,12 @@ func (s *Service) hashNew(ctx context.Context, password string, u User) (string,
 
 // recordRefused records that the rules refused a new password, and returns why. No limit
 // stands against it: those of one network are coalesced.
-func (s *Service) recordRefused(ctx context.Context, e Event, why error) error {
+func (s *Service) recordRefused(ctx context.Context, e storage.Event, why error) error {
 	var refused *InvalidError
 	if !errors.As(why, &refused) {
 		return why
 	}
-	e.Outcome = OutcomeWeakPassword
+	e.Outcome = storage.OutcomeWeakPassword
 	if err := s.recordRepeated(ctx, "weak password "+string(e.Kind)+" "+string(e.UserID)+" "+network(e.Address), e); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	passwords "github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func TestPasswordRulesAreTheOperators(t *testing.T) {
@@ -42,7 +43,7 @@ func TestPasswordRulesAreTheOperators(t *testing.T) {
 	}
 	// What cannot be looked up is not taken.
 	broken = true
-	if _, err := f.AddUser(t.Context(), auth.NewUser{Username: "ada", Password: password}); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := f.AddUser(t.Context(), auth.NewUser{Username: "ada", Password: password}); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("without the breach folder: %v, want ErrUnavailable", err)
 	}
 	broken = false
@@ -82,15 +83,15 @@ func TestRefusedPasswordsAreRecorded(t *testing.T) {
 	}
 	_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
 	client := auth.Client{Address: "192.0.2.7", Device: "laptop/1.0", RequestID: "r1"}
-	for kind, attempt := range map[auth.EventKind]func() error{
-		auth.EventRegister: func() error {
+	for kind, attempt := range map[storage.EventKind]func() error{
+		storage.EventRegister: func() error {
 			_, err := f.Register(t.Context(), auth.RegisterRequest{Email: "new@example.com", Password: "short", Client: client})
 			return err
 		},
-		auth.EventPasswordReset: func() error {
+		storage.EventPasswordReset: func() error {
 			return f.ResetPassword(t.Context(), auth.TicketRequest{Token: ticket, Client: client}, "short")
 		},
-		auth.EventPasswordSet: func() error {
+		storage.EventPasswordSet: func() error {
 			return f.ChangePassword(t.Context(), f.claimsOf(tokens), password, "short", client)
 		},
 	} {
@@ -98,9 +99,9 @@ func TestRefusedPasswordsAreRecorded(t *testing.T) {
 		if refused := (*auth.InvalidError)(nil); !errors.As(err, &refused) {
 			t.Errorf("%s: got %v, want a refusal", kind, err)
 		}
-		f.wantOutcome(kind, auth.OutcomeWeakPassword)
+		f.wantOutcome(kind, storage.OutcomeWeakPassword)
 		e := f.events()[len(f.events())-1]
-		if known := kind != auth.EventRegister; e.Address != client.Address || e.Device != client.Device || e.RequestID != "r1" || (e.UserID == "u1") != known {
+		if known := kind != storage.EventRegister; e.Address != client.Address || e.Device != client.Device || e.RequestID != "r1" || (e.UserID == "u1") != known {
 			t.Errorf("%s: got %+v", kind, e)
 		}
 	}
@@ -135,10 +136,10 @@ func TestSessionLifetimesAreTheOperators(t *testing.T) {
 		f.clock.Advance(59 * time.Minute)
 		busy = f.mustRefresh(busy.RefreshToken)
 	}
-	f.wantRefused("idle for an hour", idle.RefreshToken, auth.OutcomeDeadSession)
+	f.wantRefused("idle for an hour", idle.RefreshToken, storage.OutcomeDeadSession)
 	f.wantAlive("before its end", busy, true)
 	f.clock.Advance(4 * time.Minute)
-	f.wantRefused("three hours old", busy.RefreshToken, auth.OutcomeDeadSession)
+	f.wantRefused("three hours old", busy.RefreshToken, storage.OutcomeDeadSession)
 	f.clock.Advance(25 * time.Hour)
 	if err := f.Purge(t.Context()); err != nil {
 		t.Fatal(err)

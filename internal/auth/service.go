@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // Lifetimes that apply unless the configuration says otherwise.
@@ -40,7 +41,7 @@ const ClientID = "latchkey"
 
 // Config is what a Service needs.
 type Config struct {
-	Store  Store            // required
+	Store  storage.Store    // required
 	Signer Signer           // required
 	Hasher *password.Hasher // required
 	// RefreshKey makes refresh tokens: 32 bytes, the same in all processes that share
@@ -88,6 +89,12 @@ type Config struct {
 	EventRetention time.Duration
 
 	Now func() time.Time // nil: time.Now
+}
+
+// A Signer turns claims into a signed compact JWS.
+type Signer interface {
+	// Sign signs the claims, a JSON object, under the given "typ" header.
+	Sign(ctx context.Context, typ string, claims []byte) (string, error)
 }
 
 // Service holds the rules. Its methods may be called concurrently.
@@ -164,7 +171,7 @@ func (s *Service) Ready(ctx context.Context) error { return s.Store.Ping(ctx) }
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.Now()
 	// A while after their end, so that mail which nobody took is recorded as such.
-	return s.Store.Purge(ctx, Moments{Expired: now.Add(-expiredKept), Events: now.Add(-s.EventRetention), Counts: now.Add(-countRetention)})
+	return s.Store.Purge(ctx, storage.Moments{Expired: now.Add(-expiredKept), Events: now.Add(-s.EventRetention), Counts: now.Add(-countRetention)})
 }
 
 // Retries of a commit that has lost to another one.
@@ -183,11 +190,11 @@ func retry(doing string, f func() error) error {
 	end := time.Now().Add(retryFor)
 	for pause := time.Millisecond; ; pause = min(2*pause, longestPause) {
 		err := f()
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, storage.ErrConflict) {
 			return err
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, ErrConflict)
+			return fmt.Errorf("%s: %w: %w", doing, storage.ErrUnavailable, storage.ErrConflict)
 		}
 		time.Sleep(rand.N(pause)) // those it loses to may rest
 	}

@@ -7,14 +7,8 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
-
-// A Proof says that somebody has shown to be a user: by what, and when.
-type Proof struct {
-	AMR []string // how, RFC 8176: "pwd"
-	ACR string   // how sure that is
-	At  time.Time
-}
 
 // A Grant is what a token is minted for.
 type Grant struct {
@@ -23,40 +17,14 @@ type Grant struct {
 	Scope string
 }
 
-// A Session is one sign-in on one device: the family of its refresh tokens.
-type Session struct {
-	ID     SessionID
-	UserID UserID
-	// Epoch is that of the user when the session began, or when its user ended all the
-	// others from it.
-	Epoch int64
-	Proof Proof
-	// ClientID and Scope are those of the grant.
-	ClientID string
-	Scope    string
-	// Seed makes the refresh tokens, together with a key that the store does not know.
-	Seed []byte
-	// Refreshes is the number of the live refresh token: how many were spent before.
-	Refreshes int64
-	// Chain is what is left of a session of the version before, see chain.go.
-	Chain Chain
-
-	Device     string // the User-Agent, shortened
-	Address    string // the client's address
-	CreatedAt  time.Time
-	LastUsedAt time.Time // when it began or was refreshed last
-	ExpiresAt  time.Time
-	EndedAt    time.Time // zero: not ended
-}
-
 // alive reports whether the session may still be used by its user at now, when it ends
 // after so long without use.
-func (s Session) alive(u User, now time.Time, idle time.Duration) bool {
-	return s.UserID == u.ID && !u.Disabled && s.Epoch >= u.Epoch && s.living(now, idle)
+func alive(s storage.Session, u storage.User, now time.Time, idle time.Duration) bool {
+	return s.UserID == u.ID && !u.Disabled && s.Epoch >= u.Epoch && living(s, now, idle)
 }
 
 // living is alive as far as the session itself says.
-func (s Session) living(now time.Time, idle time.Duration) bool {
+func living(s storage.Session, now time.Time, idle time.Duration) bool {
 	return s.EndedAt.IsZero() && now.Before(s.ExpiresAt) && now.Sub(s.LastUsedAt) < idle
 }
 
@@ -84,7 +52,7 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Tokens, error) {
 			return tokens, err
 		}
 	}
-	return Tokens{}, fmt.Errorf("logging in: %w: %w", ErrUnavailable, errOtherCredentials)
+	return Tokens{}, fmt.Errorf("logging in: %w: %w", storage.ErrUnavailable, errOtherCredentials)
 }
 
 // errOtherCredentials: what was checked of the user does not hold any more.
@@ -115,7 +83,7 @@ func (s *Service) openSession(ctx context.Context, a authenticated, g Grant, c C
 			return err
 		}
 		tokens = minted
-		changes := []Change{CreateSession{session}, AppendEvent{sessionEvent(c, EventLogin, OutcomeOK, session, session.CreatedAt)}}
+		changes := []storage.Change{storage.CreateSession{Session: session}, storage.AppendEvent{Event: sessionEvent(c, storage.EventLogin, storage.OutcomeOK, session, session.CreatedAt)}}
 		changes = append(changes, a.network.remember(session.CreatedAt)...)
 		changes = append(changes, boundToEpoch(user, a.strongerHash, session.CreatedAt))
 		return wrap("storing session", s.Store.Commit(ctx, changes...))
@@ -128,38 +96,38 @@ func (s *Service) openSession(ctx context.Context, a authenticated, g Grant, c C
 }
 
 // boundToEpoch binds a commit to the epoch of the user, and stores a stronger hash.
-func boundToEpoch(user User, strongerHash string, now time.Time) Change {
+func boundToEpoch(user storage.User, strongerHash string, now time.Time) storage.Change {
 	if strongerHash == "" {
-		return CheckEpoch{user.ID, user.Epoch}
+		return storage.CheckEpoch{UserID: user.ID, Epoch: user.Epoch}
 	}
 	better := user
 	better.PasswordHash, better.UpdatedAt = strongerHash, now
-	return UpdateUser{user, better}
+	return storage.UpdateUser{Old: user, New: better}
 }
 
 // stillAuthenticated reads the user again. errOtherCredentials.
-func (s *Service) stillAuthenticated(ctx context.Context, a authenticated) (User, error) {
+func (s *Service) stillAuthenticated(ctx context.Context, a authenticated) (storage.User, error) {
 	user, err := s.Store.User(ctx, a.user.ID)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return User{}, errOtherCredentials
+	case errors.Is(err, storage.ErrNotFound):
+		return storage.User{}, errOtherCredentials
 	case err != nil:
-		return User{}, fmt.Errorf("reading user: %w", err)
+		return storage.User{}, fmt.Errorf("reading user: %w", err)
 	case !sameCredentials(a.user, user) || user.Disabled || s.awaitsVerification(user):
-		return User{}, errOtherCredentials
+		return storage.User{}, errOtherCredentials
 	}
 	return user, nil
 }
 
 // newSession returns a session that begins now, and its tokens.
-func (s *Service) newSession(ctx context.Context, user User, p Proof, g Grant, c Client, now time.Time) (Session, Tokens, error) {
-	session := Session{
-		ID: SessionID(newID()), UserID: user.ID, Epoch: user.Epoch, Proof: p, ClientID: g.ClientID, Scope: g.Scope, Seed: newSeed(),
+func (s *Service) newSession(ctx context.Context, user storage.User, p storage.Proof, g Grant, c Client, now time.Time) (storage.Session, Tokens, error) {
+	session := storage.Session{
+		ID: storage.SessionID(newID()), UserID: user.ID, Epoch: user.Epoch, Proof: p, ClientID: g.ClientID, Scope: g.Scope, Seed: newSeed(),
 		Device: shorten(c.Device, maxDevice), Address: c.Address, CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(s.SessionLifetime),
 	}
 	access, err := s.mint(ctx, user, session, now)
 	if err != nil {
-		return Session{}, Tokens{}, err
+		return storage.Session{}, Tokens{}, err
 	}
 	return session, Tokens{access, s.AccessTokenTTL, s.refreshToken(session)}, nil
 }
@@ -177,51 +145,51 @@ const (
 // endSurplus ends the user's oldest sessions when there are too many. It is done after
 // the login and apart from it, as far as it can be: logins that meet here end the same
 // ones, and leave the rest to the next one.
-func (s *Service) endSurplus(ctx context.Context, user User, c Client) {
+func (s *Service) endSurplus(ctx context.Context, user storage.User, c Client) {
 	for range triesToEnd {
 		unended, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 2*maxSessions)
 		if err != nil || len(unended) <= maxSessions {
 			return
 		}
-		var changes []Change
+		var changes []storage.Change
 		for _, session := range unended[max(maxSessions, len(unended)-endedAtOnce):] {
-			changes = append(changes, s.ending(session, sessionEvent(c, EventLogout, OutcomeTooMany, session, s.Now()))...)
+			changes = append(changes, s.ending(session, sessionEvent(c, storage.EventLogout, storage.OutcomeTooMany, session, s.Now()))...)
 		}
-		if err := s.Store.Commit(ctx, changes...); !errors.Is(err, ErrConflict) {
+		if err := s.Store.Commit(ctx, changes...); !errors.Is(err, storage.ErrConflict) {
 			return
 		}
 	}
 }
 
 // ending is the changes that end a session by what the event tells.
-func (s *Service) ending(session Session, e Event) []Change {
+func (s *Service) ending(session storage.Session, e storage.Event) []storage.Change {
 	session.EndedAt = e.Time
-	return []Change{EndSession{session}, s.revoked(Revocation{UserID: session.UserID, SessionID: session.ID}, e.Time), AppendEvent{e}}
+	return []storage.Change{storage.EndSession{Session: session}, s.revoked(storage.Revocation{UserID: session.UserID, SessionID: session.ID}, e.Time), storage.AppendEvent{Event: e}}
 }
 
-func sessionEvent(c Client, kind EventKind, outcome Outcome, session Session, now time.Time) Event {
+func sessionEvent(c Client, kind storage.EventKind, outcome storage.Outcome, session storage.Session, now time.Time) storage.Event {
 	e := c.event(kind, outcome, now)
 	e.UserID, e.SessionID = session.UserID, session.ID
 	return e
 }
 
 // bearer finds the living session and the user of verified claims; ErrInvalidToken.
-func (s *Service) bearer(ctx context.Context, c latchkey.Claims) (Session, User, error) {
-	session, user, err := s.Store.SessionUser(ctx, SessionID(c.SessionID))
+func (s *Service) bearer(ctx context.Context, c latchkey.Claims) (storage.Session, storage.User, error) {
+	session, user, err := s.Store.SessionUser(ctx, storage.SessionID(c.SessionID))
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return Session{}, User{}, ErrInvalidToken
+	case errors.Is(err, storage.ErrNotFound):
+		return storage.Session{}, storage.User{}, ErrInvalidToken
 	case err != nil:
-		return Session{}, User{}, fmt.Errorf("reading session: %w", err)
-	case string(user.ID) != c.Subject || !session.alive(user, s.Now(), s.SessionIdle):
-		return Session{}, User{}, ErrInvalidToken
+		return storage.Session{}, storage.User{}, fmt.Errorf("reading session: %w", err)
+	case string(user.ID) != c.Subject || !alive(session, user, s.Now(), s.SessionIdle):
+		return storage.Session{}, storage.User{}, ErrInvalidToken
 	}
 	return session, user, nil
 }
 
 // bearerWith is bearer for whoever has proved the credentials of the user as it was
 // before. ErrInvalidCredentials when they were changed meanwhile: what was proved is void.
-func (s *Service) bearerWith(ctx context.Context, c latchkey.Claims, before User) (Session, User, error) {
+func (s *Service) bearerWith(ctx context.Context, c latchkey.Claims, before storage.User) (storage.Session, storage.User, error) {
 	session, user, err := s.bearer(ctx, c)
 	if err == nil && !sameCredentials(before, user) {
 		err = ErrInvalidCredentials

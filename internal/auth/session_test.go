@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 var errNoKey = errors.New("no key")
@@ -35,7 +36,7 @@ func TestMeIsWhatTheStoreKnowsNow(t *testing.T) {
 	f := newFixture(t)
 	f.addAda()
 	tokens := f.mustLogin("ada", password)
-	if _, err := f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Name, u.Scope = "Ada King", "read" }); err != nil {
+	if _, err := f.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Name, u.Scope = "Ada King", "read" }); err != nil {
 		t.Fatal(err)
 	}
 	got, err := f.me(tokens)
@@ -255,7 +256,7 @@ func TestPurgeDeletesWhatHasOutlivedItsUse(t *testing.T) {
 	if err := f.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.store.SessionUser(t.Context(), sessionID(old)); !errors.Is(err, auth.ErrNotFound) {
+	if _, _, err := f.store.SessionUser(t.Context(), sessionID(old)); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("expired session: got %v, want ErrNotFound", err)
 	}
 	if _, _, err := f.store.SessionUser(t.Context(), sessionID(young)); err != nil {

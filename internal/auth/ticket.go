@@ -15,51 +15,8 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
-
-// A TicketID names the one ticket that an address can have for a purpose. It is
-// a MAC of both: whoever knows an address can find its ticket, and a new ticket
-// takes the place of the one before.
-type TicketID string
-
-// A Purpose says what a ticket is good for.
-type Purpose string
-
-const (
-	// PurposeRegister creates the account that the ticket describes.
-	PurposeRegister Purpose = "register"
-	// PurposeVerify proves an address of an existing account.
-	PurposeVerify Purpose = "verify"
-	// PurposeReset and PurposeInvite set a new or first password.
-	PurposeReset  Purpose = "reset"
-	PurposeInvite Purpose = "invite"
-)
-
-// A Ticket is a one-time secret that was mailed to somebody: a link with 256
-// bits, and mostly a short code as well. It is told apart by its SecretHash, and
-// all of it that changes is Tries.
-type Ticket struct {
-	ID         TicketID
-	Purpose    Purpose
-	Email      string // the address it was mailed to, and so proves
-	SecretHash []byte // SHA-256 of the link's secret
-	CodeMAC    []byte // of the code, under a key of the service; empty: no code
-	Tries      int64  // wrong codes so far
-
-	// UserID is the account; empty for PurposeRegister, which has Name and
-	// PasswordHash of the account to come.
-	UserID       UserID
-	Name         string
-	PasswordHash string
-	// Bound is what the user was when the ticket was given: with another password
-	// or address it is void.
-	Bound []byte
-
-	CreatedAt time.Time
-	LinkUntil time.Time
-	CodeUntil time.Time
-	ExpiresAt time.Time // nobody has a use for it after that
-}
 
 // How long links and codes work.
 const (
@@ -79,7 +36,7 @@ var ErrInvalidTicket = errors.New("link or code is not valid")
 // A credential is what somebody presents: the token of a link, or a code with
 // the address that it was mailed to.
 type credential struct {
-	id     TicketID
+	id     storage.TicketID
 	secret []byte // of a link
 	code   string // canonical; empty: it is a link
 }
@@ -129,8 +86,8 @@ func parseCode(typed string) (string, bool) {
 }
 
 // ticketID finds the ticket of an address, given by its [EmailKey].
-func (s *Service) ticketID(purpose Purpose, emailKey string) TicketID {
-	return TicketID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("ticket", string(purpose), emailKey)[:16]))
+func (s *Service) ticketID(purpose storage.Purpose, emailKey string) storage.TicketID {
+	return storage.TicketID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("ticket", string(purpose), emailKey)[:16]))
 }
 
 // ticketMAC is a MAC over the parts, none of which can hold the separator.
@@ -142,7 +99,7 @@ func (s *Service) ticketMAC(parts ...string) []byte {
 
 // issue completes a ticket with fresh secrets and returns what goes into the
 // mail.
-func (s *Service) issue(t Ticket, emailKey string, now time.Time) (_ Ticket, link, code string) {
+func (s *Service) issue(t storage.Ticket, emailKey string, now time.Time) (_ storage.Ticket, link, code string) {
 	secret := make([]byte, 32)
 	rand.Read(secret) // never fails, crypto/rand
 	t.ID = s.ticketID(t.Purpose, emailKey)
@@ -150,9 +107,9 @@ func (s *Service) issue(t Ticket, emailKey string, now time.Time) (_ Ticket, lin
 	kept := t.ExpiresAt
 	t.LinkUntil, t.ExpiresAt = now.Add(LinkLifetime), now.Add(LinkLifetime)
 	switch t.Purpose {
-	case PurposeRegister:
+	case storage.PurposeRegister:
 		t.ExpiresAt = cmp.Or(kept, now.Add(registrationKept)) // another mail does not prolong it
-	case PurposeInvite:
+	case storage.PurposeInvite:
 		t.LinkUntil, t.ExpiresAt = now.Add(InviteLifetime), now.Add(InviteLifetime)
 		return t, s.link(t, secret), ""
 	}
@@ -163,26 +120,26 @@ func (s *Service) issue(t Ticket, emailKey string, now time.Time) (_ Ticket, lin
 
 // codeMAC binds a code to its ticket. A bare hash of 8 letters would fall
 // offline.
-func (s *Service) codeMAC(t Ticket, code string) []byte {
+func (s *Service) codeMAC(t storage.Ticket, code string) []byte {
 	return s.ticketMAC("code", string(t.ID), string(t.SecretHash), code)
 }
 
 // pages are the paths of the pages that links open.
-var pages = map[Purpose]string{
-	PurposeRegister: "/verify",
-	PurposeVerify:   "/verify",
-	PurposeReset:    "/reset",
-	PurposeInvite:   "/accept",
+var pages = map[storage.Purpose]string{
+	storage.PurposeRegister: "/verify",
+	storage.PurposeVerify:   "/verify",
+	storage.PurposeReset:    "/reset",
+	storage.PurposeInvite:   "/accept",
 }
 
 // link is built from the configured public URL only, whatever a request says.
-func (s *Service) link(t Ticket, secret []byte) string {
+func (s *Service) link(t storage.Ticket, secret []byte) string {
 	return strings.TrimSuffix(s.PublicURL, "/") + pages[t.Purpose] + "?token=" + formatSecret(string(t.ID), secret)
 }
 
 // presented reads what a request holds: a token, or an address with a code, for
 // each of the purposes. A malformed address is an *InvalidError.
-func (s *Service) presented(r TicketRequest, purposes []Purpose) ([]credential, error) {
+func (s *Service) presented(r TicketRequest, purposes []storage.Purpose) ([]credential, error) {
 	switch {
 	case r.Token != "" && (r.Email != "" || r.Code != ""):
 		return nil, invalid("token", "goes without an address and a code")
@@ -191,7 +148,7 @@ func (s *Service) presented(r TicketRequest, purposes []Purpose) ([]credential, 
 		if !ok {
 			return nil, ErrInvalidTicket
 		}
-		return []credential{{id: TicketID(id), secret: secret}}, nil
+		return []credential{{id: storage.TicketID(id), secret: secret}}, nil
 	case r.Email == "" && r.Code == "":
 		return nil, invalid("token", "is missing; give it, or the address and the code")
 	case r.Code == "":
@@ -225,7 +182,7 @@ type TicketRequest struct {
 // the ticket: of any number who present it, one succeeds. Whatever use refuses
 // leaves the ticket as it was. ErrInvalidTicket when there is none, or when use
 // says so; that is recorded, and the try counted. *LimitError.
-func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, purposes []Purpose, use func(Ticket) ([]Change, error)) error {
+func (s *Service) redeem(ctx context.Context, r TicketRequest, kind storage.EventKind, purposes []storage.Purpose, use func(storage.Ticket) ([]storage.Change, error)) error {
 	credentials, err := s.presented(r, purposes)
 	if err != nil && !errors.Is(err, ErrInvalidTicket) {
 		return err
@@ -236,10 +193,10 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 	}
 	reservation, err := s.reserve(ctx, attempt)
 	if err != nil {
-		return s.recordLimited(ctx, r.Client, kind, User{}, err)
+		return s.recordLimited(ctx, r.Client, kind, storage.User{}, err)
 	}
 	defer reservation.Release()
-	refuse := func(tickets []Ticket) error {
+	refuse := func(tickets []storage.Ticket) error {
 		if good { // nobody guesses a link that was good when we looked
 			return s.refuseGoodLink(ctx, r.Client, kind, tickets)
 		}
@@ -264,9 +221,9 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 		if err != nil {
 			return err
 		}
-		err = s.commit(ctx, append(changes, TakeTicket{t}, PutMark{s.used(t)}))
-		if errors.Is(err, ErrTaken) { // somebody has the address since it was looked up
-			return ErrConflict
+		err = s.commit(ctx, append(changes, storage.TakeTicket{Ticket: t}, storage.PutMark{Mark: s.used(t)}))
+		if errors.Is(err, storage.ErrTaken) { // somebody has the address since it was looked up
+			return storage.ErrConflict
 		}
 		return err
 	})
@@ -278,18 +235,18 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind EventKind, p
 }
 
 // redeemed is the ticket that is presented and good.
-func (s *Service) redeemed(tickets []Ticket, credentials []credential, purposes []Purpose) (Ticket, bool) {
+func (s *Service) redeemed(tickets []storage.Ticket, credentials []credential, purposes []storage.Purpose) (storage.Ticket, bool) {
 	for i, t := range tickets {
 		if slices.Contains(purposes, t.Purpose) && s.opens(t, credentials[i], s.Now()) {
 			return t, true
 		}
 	}
-	return Ticket{}, false
+	return storage.Ticket{}, false
 }
 
 // ticketAttempt is what the request is held to, and whether it is a good link for one of
 // the purposes.
-func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credentials []credential, purposes []Purpose) (a limit.Attempt, good bool, err error) {
+func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credentials []credential, purposes []storage.Purpose) (a limit.Attempt, good bool, err error) {
 	if r.Code != "" {
 		return s.codeAttempt(r), false, nil
 	}
@@ -305,8 +262,8 @@ func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credential
 
 // refuseGoodLink records a link that was good and is void, or used by now. No limit stands
 // against it. ErrInvalidTicket.
-func (s *Service) refuseGoodLink(ctx context.Context, c Client, kind EventKind, tickets []Ticket) error {
-	e := c.event(kind, OutcomeWrongTicket, s.Now())
+func (s *Service) refuseGoodLink(ctx context.Context, c Client, kind storage.EventKind, tickets []storage.Ticket) error {
+	e := c.event(kind, storage.OutcomeWrongTicket, s.Now())
 	e.UserID = tickets[0].UserID
 	if err := s.recordRepeated(ctx, "void link "+string(tickets[0].ID)+" "+network(c.Address), e); err != nil {
 		return err
@@ -316,27 +273,27 @@ func (s *Service) refuseGoodLink(ctx context.Context, c Client, kind EventKind, 
 
 // refuseTicket counts a wrong code against the tickets it was tried on, records
 // the refusal, and returns ErrInvalidTicket.
-func (s *Service) refuseTicket(ctx context.Context, c Client, kind EventKind, tickets []Ticket, credentials []credential) error {
-	e := c.event(kind, OutcomeWrongTicket, s.Now())
-	var changes []Change
+func (s *Service) refuseTicket(ctx context.Context, c Client, kind storage.EventKind, tickets []storage.Ticket, credentials []credential) error {
+	e := c.event(kind, storage.OutcomeWrongTicket, s.Now())
+	var changes []storage.Change
 	for i, t := range tickets {
 		if credentials[i].code != "" && len(t.CodeMAC) > 0 && t.Tries < MaxCodeTries {
-			changes = append(changes, CountTry{t})
+			changes = append(changes, storage.CountTry{Ticket: t})
 		}
 		e.UserID = cmp.Or(e.UserID, t.UserID)
 	}
-	if err := s.Store.Commit(ctx, append(changes, AppendEvent{e})...); err != nil {
+	if err := s.Store.Commit(ctx, append(changes, storage.AppendEvent{Event: e})...); err != nil {
 		return wrap("recording wrong link or code", err)
 	}
 	return ErrInvalidTicket
 }
 
 // tickets reads what is presented, in its order; zero where there is none.
-func (s *Service) tickets(ctx context.Context, credentials []credential) ([]Ticket, error) {
-	all := make([]Ticket, len(credentials))
+func (s *Service) tickets(ctx context.Context, credentials []credential) ([]storage.Ticket, error) {
+	all := make([]storage.Ticket, len(credentials))
 	for i, c := range credentials {
 		t, err := s.Store.Ticket(ctx, c.id)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return nil, fmt.Errorf("reading ticket: %w", err)
 		}
 		all[i] = t
@@ -345,7 +302,7 @@ func (s *Service) tickets(ctx context.Context, credentials []credential) ([]Tick
 }
 
 // opens reports whether the credential is the ticket's and still good.
-func (s *Service) opens(t Ticket, c credential, now time.Time) bool {
+func (s *Service) opens(t storage.Ticket, c credential, now time.Time) bool {
 	if c.code != "" {
 		return len(t.CodeMAC) > 0 && t.Tries < MaxCodeTries && now.Before(t.CodeUntil) &&
 			subtle.ConstantTimeCompare(s.codeMAC(t, c.code), t.CodeMAC) == 1
@@ -354,19 +311,19 @@ func (s *Service) opens(t Ticket, c credential, now time.Time) bool {
 }
 
 // bound is what of a user a ticket depends on.
-func bound(u User) []byte { return hashSecret([]byte(u.PasswordHash + "\x00" + u.Email)) }
+func bound(u storage.User) []byte { return hashSecret([]byte(u.PasswordHash + "\x00" + u.Email)) }
 
 // owner reads the user of a ticket; ErrInvalidTicket when that is not the user
 // to whom it was given any more.
-func (s *Service) owner(ctx context.Context, t Ticket) (User, error) {
+func (s *Service) owner(ctx context.Context, t storage.Ticket) (storage.User, error) {
 	u, err := s.Store.User(ctx, t.UserID)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return User{}, ErrInvalidTicket
+	case errors.Is(err, storage.ErrNotFound):
+		return storage.User{}, ErrInvalidTicket
 	case err != nil:
-		return User{}, fmt.Errorf("reading user: %w", err)
+		return storage.User{}, fmt.Errorf("reading user: %w", err)
 	case u.Disabled || subtle.ConstantTimeCompare(bound(u), t.Bound) == 0:
-		return User{}, ErrInvalidTicket
+		return storage.User{}, ErrInvalidTicket
 	}
 	return u, nil
 }

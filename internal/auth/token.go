@@ -6,31 +6,33 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // accessClaims are the claims of RFC 9068 section 2.2, with the session as sid (as in
 // OpenID Connect) and the username (as in RFC 7662). The epoch and the rights number say
 // by which revocations the token has ended.
 type accessClaims struct {
-	Issuer    string    `json:"iss"`
-	Subject   UserID    `json:"sub"`
-	Audience  string    `json:"aud"`
-	ExpiresAt int64     `json:"exp"`
-	IssuedAt  int64     `json:"iat"`
-	ID        string    `json:"jti"`
-	ClientID  string    `json:"client_id"`
-	SessionID SessionID `json:"sid"`
-	Scope     string    `json:"scope"`
-	Username  string    `json:"username"`
-	AuthTime  int64     `json:"auth_time"`
-	AMR       []string  `json:"amr,omitempty"`
-	ACR       string    `json:"acr,omitempty"`
-	Epoch     int64     `json:"epoch"`
-	Rights    int64     `json:"rights"`
+	Issuer    string            `json:"iss"`
+	Subject   storage.UserID    `json:"sub"`
+	Audience  string            `json:"aud"`
+	ExpiresAt int64             `json:"exp"`
+	IssuedAt  int64             `json:"iat"`
+	ID        string            `json:"jti"`
+	ClientID  string            `json:"client_id"`
+	SessionID storage.SessionID `json:"sid"`
+	Scope     string            `json:"scope"`
+	Username  string            `json:"username"`
+	AuthTime  int64             `json:"auth_time"`
+	AMR       []string          `json:"amr,omitempty"`
+	ACR       string            `json:"acr,omitempty"`
+	Epoch     int64             `json:"epoch"`
+	Rights    int64             `json:"rights"`
 }
 
 // mint signs an access token of the session.
-func (s *Service) mint(ctx context.Context, u User, session Session, now time.Time) (string, error) {
+func (s *Service) mint(ctx context.Context, u storage.User, session storage.Session, now time.Time) (string, error) {
 	typ, claims := s.claims(u, session, now)
 	doc, err := encodeClaims(claims, s.TokenClaims, u)
 	if err != nil {
@@ -44,7 +46,7 @@ func (s *Service) mint(ctx context.Context, u User, session Session, now time.Ti
 }
 
 // claims are those of every token, with the "typ" of its header.
-func (s *Service) claims(u User, session Session, now time.Time) (typ string, claims any) {
+func (s *Service) claims(u storage.User, session storage.Session, now time.Time) (typ string, claims any) {
 	if s.Legacy {
 		return "JWT", s.legacyClaims(u, session, now)
 	}

@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // NewUser is what an operator gives to add a user.
 type NewUser struct {
-	ID       UserID // empty: a new random one
-	Username string // empty: the id, for those who have an e-mail address to log in with
+	ID       storage.UserID // empty: a new random one
+	Username string         // empty: the id, for those who have an e-mail address to log in with
 	Email    string
 	// EmailUnverified: the owner is yet to prove the address; nobody vouches for it.
 	EmailUnverified bool
@@ -30,34 +31,34 @@ type NewUser struct {
 }
 
 // AddUser creates a user. *InvalidError, ErrTaken.
-func (s *Service) AddUser(ctx context.Context, n NewUser) (User, error) {
+func (s *Service) AddUser(ctx context.Context, n NewUser) (storage.User, error) {
 	u, err := s.newUser(n)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	if n.Password != "" {
 		if u.PasswordHash, err = s.hashNew(ctx, n.Password, u); err != nil {
-			return User{}, err
+			return storage.User{}, err
 		}
 	}
-	if err := s.Store.Commit(ctx, CreateUser{u}, AppendEvent{s.adminEvent(EventUserAdded, u)}); err != nil {
-		return User{}, fmt.Errorf("adding user %q: %w", u.Username, err)
+	if err := s.Store.Commit(ctx, storage.CreateUser{User: u}, storage.AppendEvent{Event: s.adminEvent(storage.EventUserAdded, u)}); err != nil {
+		return storage.User{}, fmt.Errorf("adding user %q: %w", u.Username, err)
 	}
 	u.Version, u.SignInVersion = 1, 1
 	return u, nil
 }
 
 // newUser checks every member but the password.
-func (s *Service) newUser(n NewUser) (User, error) {
+func (s *Service) newUser(n NewUser) (storage.User, error) {
 	n.Username, n.Email = identifier.Trim(n.Username), identifier.Trim(n.Email)
 	email, err := identifier.CleanEmail(n.Email)
 	if err != nil && n.Email != "" {
-		return User{}, invalidMember("email", err)
+		return storage.User{}, invalidMember("email", err)
 	}
 	if n.ID == "" {
-		n.ID = UserID(newID())
+		n.ID = storage.UserID(newID())
 	} else if err := checkID(n.ID); err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	if n.Username == "" && email != "" {
 		// Nothing personal, and nobody else's.
@@ -67,25 +68,25 @@ func (s *Service) newUser(n NewUser) (User, error) {
 		}
 	}
 	if _, err := UsernameKey(n.Username); err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	if err := checkName(n.Name); err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	scope, err := CleanScope(n.Scope)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	roles, err := CleanRoles(n.Roles)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	attributes, err := CleanAttributes(n.Attributes)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	now := s.Now()
-	return User{
+	return storage.User{
 		ID: n.ID, Username: n.Username, Email: email, EmailVerified: email != "" && !n.EmailUnverified, Name: n.Name, Scope: scope,
 		Roles: roles, Attributes: attributes, CreatedAt: now, UpdatedAt: now,
 	}, nil
@@ -95,7 +96,7 @@ func checkName(name string) error { return invalidMember("name", identifier.Chec
 
 // checkID holds ids to visible ASCII: they become "sub", the principalId of a
 // policy and the value of a header.
-func checkID(id UserID) error {
+func checkID(id storage.UserID) error {
 	if len(id) > maxUserID || strings.ContainsFunc(string(id), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return invalid("id", "must be at most %d visible ASCII characters without spaces", maxUserID)
 	}
@@ -103,27 +104,27 @@ func checkID(id UserID) error {
 }
 
 // UserByLogin finds a user by username or e-mail address; ErrNotFound.
-func (s *Service) UserByLogin(ctx context.Context, login string) (User, error) {
+func (s *Service) UserByLogin(ctx context.Context, login string) (storage.User, error) {
 	return s.userByLogin(ctx, login)
 }
 
-func (s *Service) userByLogin(ctx context.Context, login string) (User, error) {
+func (s *Service) userByLogin(ctx context.Context, login string) (storage.User, error) {
 	return FindUser(ctx, s.Store, login)
 }
 
 // FindUser finds a user by username or e-mail address. ErrNotFound also for names
 // that nobody can have.
-func FindUser(ctx context.Context, store Store, login string) (User, error) {
+func FindUser(ctx context.Context, store storage.Store, login string) (storage.User, error) {
 	if strings.Contains(login, "@") {
 		key, err := EmailKey(login)
 		if err != nil {
-			return User{}, ErrNotFound
+			return storage.User{}, storage.ErrNotFound
 		}
 		return store.UserByEmail(ctx, key)
 	}
 	key, err := UsernameKey(login)
 	if err != nil {
-		return User{}, ErrNotFound
+		return storage.User{}, storage.ErrNotFound
 	}
 	return store.UserByUsername(ctx, key)
 }
@@ -131,32 +132,32 @@ func FindUser(ctx context.Context, store Store, login string) (User, error) {
 // NamedUser finds the user whom an operator names: by id, username or e-mail
 // address. ErrNotFound; [ErrAmbiguous] where the text is the id of one user and the
 // username of another.
-func NamedUser(ctx context.Context, store Store, text string) (User, error) {
+func NamedUser(ctx context.Context, store storage.Store, text string) (storage.User, error) {
 	u, err := FindUser(ctx, store, text)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return User{}, err
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return storage.User{}, err
 	}
-	byID, idErr := store.User(ctx, UserID(text))
+	byID, idErr := store.User(ctx, storage.UserID(text))
 	switch {
-	case errors.Is(idErr, ErrNotFound):
+	case errors.Is(idErr, storage.ErrNotFound):
 		return u, err
 	case idErr != nil:
-		return User{}, idErr
+		return storage.User{}, idErr
 	case err == nil && u.ID != byID.ID:
-		return User{}, ErrAmbiguous
+		return storage.User{}, ErrAmbiguous
 	}
 	return byID, nil
 }
 
 // NamedUser is the function of that name on the service's store.
-func (s *Service) NamedUser(ctx context.Context, text string) (User, error) {
+func (s *Service) NamedUser(ctx context.Context, text string) (storage.User, error) {
 	return NamedUser(ctx, s.Store, text)
 }
 
 // UpdateUser changes a user and keeps trying while others change it too. Only the address,
 // the name, scope, roles and attributes may be changed this way: ids and usernames stay.
-func (s *Service) UpdateUser(ctx context.Context, named string, change func(*User)) (User, error) {
-	return s.update(ctx, named, EventUserUpdated, func(u *User) error {
+func (s *Service) UpdateUser(ctx context.Context, named string, change func(*storage.User)) (storage.User, error) {
+	return s.update(ctx, named, storage.EventUserUpdated, func(u *storage.User) error {
 		changed := *u
 		changed.Roles, changed.Attributes = slices.Clone(u.Roles), maps.Clone(u.Attributes)
 		change(&changed)
@@ -172,18 +173,18 @@ func (s *Service) UpdateUser(ctx context.Context, named string, change func(*Use
 }
 
 // SetPassword gives a user a new password and ends the user's sessions.
-func (s *Service) SetPassword(ctx context.Context, named, password string) (User, error) {
+func (s *Service) SetPassword(ctx context.Context, named, password string) (storage.User, error) {
 	u, err := s.NamedUser(ctx, named)
 	if err != nil {
-		return User{}, fmt.Errorf("user %q: %w", named, err)
+		return storage.User{}, fmt.Errorf("user %q: %w", named, err)
 	}
 	hash, err := s.hashNew(ctx, password, u)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
-	return s.update(ctx, named, EventPasswordSet, func(u *User) error {
+	return s.update(ctx, named, storage.EventPasswordSet, func(u *storage.User) error {
 		u.PasswordHash, u.PendingEmail = hash, ""
-		u.moveEpoch(s.Now())
+		moveEpoch(u, s.Now())
 		return nil
 	})
 }
@@ -191,47 +192,47 @@ func (s *Service) SetPassword(ctx context.Context, named, password string) (User
 // Invite creates a user who chooses a password by a link in a mail, or mails
 // another link to one who has not done so yet. *InvalidError; ErrTaken when the
 // address, the id or the username is somebody else's; ErrNoMail.
-func (s *Service) Invite(ctx context.Context, n NewUser) (User, error) {
+func (s *Service) Invite(ctx context.Context, n NewUser) (storage.User, error) {
 	if !s.SendsMail {
-		return User{}, ErrNoMail
+		return storage.User{}, ErrNoMail
 	}
 	n.EmailUnverified = true
 	u, err := s.newUser(n)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	if u.Email == "" {
-		return User{}, invalid("email", "must not be empty: the link goes there")
+		return storage.User{}, invalid("email", "must not be empty: the link goes there")
 	}
 	key, err := EmailKey(u.Email)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
 	now := s.Now()
 	u, change, err := s.invited(ctx, u, n, key, now)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
-	t := Ticket{Purpose: PurposeInvite, Email: u.Email, UserID: u.ID, Bound: bound(u)}
+	t := storage.Ticket{Purpose: storage.PurposeInvite, Email: u.Email, UserID: u.ID, Bound: bound(u)}
 	mailed, err := s.mailTicket(t, nil, key, Message{Kind: MessageInvite}, Client{}, now)
 	if err != nil {
-		return User{}, err
+		return storage.User{}, err
 	}
-	changes := append(mailed, AppendEvent{s.adminEvent(EventUserInvited, u)})
+	changes := append(mailed, storage.AppendEvent{Event: s.adminEvent(storage.EventUserInvited, u)})
 	return u, wrap("storing invitation", s.commit(ctx, append(changes, change...)))
 }
 
 // invited is the user who is to be invited: a new one, or one who was before and has not
 // chosen a password. ErrTaken.
-func (s *Service) invited(ctx context.Context, u User, n NewUser, key string, now time.Time) (User, []Change, error) {
+func (s *Service) invited(ctx context.Context, u storage.User, n NewUser, key string, now time.Time) (storage.User, []storage.Change, error) {
 	there, err := s.Store.UserByEmail(ctx, key)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return u, []Change{CreateUser{u}}, nil
+	case errors.Is(err, storage.ErrNotFound):
+		return u, []storage.Change{storage.CreateUser{User: u}}, nil
 	case err != nil:
-		return User{}, nil, fmt.Errorf("looking up user: %w", err)
+		return storage.User{}, nil, fmt.Errorf("looking up user: %w", err)
 	case there.PasswordHash != "" || there.Disabled:
-		return User{}, nil, ErrTaken
+		return storage.User{}, nil, storage.ErrTaken
 	}
 	again := there // what is said now counts, what is not said stays
 	again.Name, again.Scope = cmp.Or(u.Name, there.Name), cmp.Or(u.Scope, there.Scope)
@@ -242,7 +243,7 @@ func (s *Service) invited(ctx context.Context, u User, n NewUser, key string, no
 	maps.Copy(attributes, there.Attributes)
 	maps.Copy(attributes, u.Attributes)
 	if again.Attributes, err = CleanAttributes(attributes); err != nil {
-		return User{}, nil, err
+		return storage.User{}, nil, err
 	}
 	if named := identifier.Trim(n.Username); named != "" {
 		again.Username = named
@@ -252,25 +253,25 @@ func (s *Service) invited(ctx context.Context, u User, n NewUser, key string, no
 
 // Disable stops a user from logging in and ends the user's sessions, or lets
 // the user log in again.
-func (s *Service) Disable(ctx context.Context, named string, disabled bool) (User, error) {
-	kind := EventEnabled
+func (s *Service) Disable(ctx context.Context, named string, disabled bool) (storage.User, error) {
+	kind := storage.EventEnabled
 	if disabled {
-		kind = EventDisabled
+		kind = storage.EventDisabled
 	}
-	return s.update(ctx, named, kind, func(u *User) error {
+	return s.update(ctx, named, kind, func(u *storage.User) error {
 		u.Disabled = disabled
 		if disabled {
-			u.moveEpoch(s.Now())
+			moveEpoch(u, s.Now())
 		}
 		return nil
 	})
 }
 
 // EndSessions ends all of a user's sessions.
-func (s *Service) EndSessions(ctx context.Context, named string) (User, error) {
-	logout := Event{Kind: EventLogout, Outcome: Outcome(LogoutAll)}
-	return s.change(ctx, named, logout, func(u *User) error {
-		u.moveEpoch(s.Now())
+func (s *Service) EndSessions(ctx context.Context, named string) (storage.User, error) {
+	logout := storage.Event{Kind: storage.EventLogout, Outcome: storage.OutcomeAll}
+	return s.change(ctx, named, logout, func(u *storage.User) error {
+		moveEpoch(u, s.Now())
 		return nil
 	})
 }
@@ -311,10 +312,10 @@ func (s *Service) EndAllSessions(ctx context.Context, tell func(users int)) erro
 }
 
 // endAll ends a user's sessions, and takes the tickets of the user's addresses.
-func (s *Service) endAll(ctx context.Context, id UserID) error {
+func (s *Service) endAll(ctx context.Context, id storage.UserID) error {
 	return retry(fmt.Sprintf("ending sessions of user %q", id), func() error {
 		u, err := s.Store.User(ctx, id)
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, storage.ErrNotFound) {
 			return nil // deleted, with all sessions
 		}
 		if err != nil {
@@ -322,23 +323,23 @@ func (s *Service) endAll(ctx context.Context, id UserID) error {
 		}
 		now := s.Now()
 		ended := u
-		ended.moveEpoch(now)
+		moveEpoch(&ended, now)
 		changes := append(s.changed(u, ended, "", now),
-			AppendEvent{Event{ID: eventID(), Time: now, Kind: EventLogout, Outcome: Outcome(LogoutAll), UserID: u.ID}})
+			storage.AppendEvent{Event: storage.Event{ID: eventID(), Time: now, Kind: storage.EventLogout, Outcome: storage.OutcomeAll, UserID: u.ID}})
 		tickets, err := s.ticketsOf(ctx, u)
 		if err != nil {
 			return err
 		}
 		for _, t := range tickets {
-			changes = append(changes, TakeTicket{t})
+			changes = append(changes, storage.TakeTicket{Ticket: t})
 		}
 		return s.Store.Commit(ctx, changes...)
 	})
 }
 
 // ticketsOf finds the tickets that were mailed to the user's addresses.
-func (s *Service) ticketsOf(ctx context.Context, u User) ([]Ticket, error) {
-	var all []Ticket
+func (s *Service) ticketsOf(ctx context.Context, u storage.User) ([]storage.Ticket, error) {
+	var all []storage.Ticket
 	for _, email := range []string{u.Email, u.PendingEmail} {
 		key, err := EmailKey(email)
 		if err != nil { // there is none
@@ -346,10 +347,10 @@ func (s *Service) ticketsOf(ctx context.Context, u User) ([]Ticket, error) {
 		}
 		for purpose := range pages {
 			t, err := s.Store.Ticket(ctx, s.ticketID(purpose, key))
-			if err != nil && !errors.Is(err, ErrNotFound) {
+			if err != nil && !errors.Is(err, storage.ErrNotFound) {
 				return nil, fmt.Errorf("reading ticket: %w", err)
 			}
-			known := slices.ContainsFunc(all, func(other Ticket) bool { return other.ID == t.ID })
+			known := slices.ContainsFunc(all, func(other storage.Ticket) bool { return other.ID == t.ID })
 			if err == nil && !known {
 				all = append(all, t)
 			}
@@ -360,29 +361,29 @@ func (s *Service) ticketsOf(ctx context.Context, u User) ([]Ticket, error) {
 
 // DeleteUser deletes a user with all sessions. The username and the address are
 // free then; the id is never given to anybody else.
-func (s *Service) DeleteUser(ctx context.Context, id UserID) error {
+func (s *Service) DeleteUser(ctx context.Context, id storage.UserID) error {
 	doing := fmt.Sprintf("deleting user %q", id)
 	return retry(doing, func() error {
 		u, err := s.Store.User(ctx, id)
 		if err != nil {
 			return fmt.Errorf("user %q: %w", id, err)
 		}
-		e := s.adminEvent(EventUserDeleted, u)
+		e := s.adminEvent(storage.EventUserDeleted, u)
 		changes, err := s.deletion(ctx, u, e.Time)
 		if err != nil {
 			return err
 		}
-		return wrap(doing, s.Store.Commit(ctx, append(changes, AppendEvent{e})...))
+		return wrap(doing, s.Store.Commit(ctx, append(changes, storage.AppendEvent{Event: e})...))
 	})
 }
 
-func (s *Service) update(ctx context.Context, named string, kind EventKind, edit func(*User) error) (User, error) {
-	return s.change(ctx, named, Event{Kind: kind, Outcome: OutcomeOK}, edit)
+func (s *Service) update(ctx context.Context, named string, kind storage.EventKind, edit func(*storage.User) error) (storage.User, error) {
+	return s.change(ctx, named, storage.Event{Kind: kind, Outcome: storage.OutcomeOK}, edit)
 }
 
 // change edits the user whom [NamedUser] finds, records the event, and keeps trying
 // while others change the user too.
-func (s *Service) change(ctx context.Context, named string, e Event, edit func(*User) error) (changed User, err error) {
+func (s *Service) change(ctx context.Context, named string, e storage.Event, edit func(*storage.User) error) (changed storage.User, err error) {
 	doing := fmt.Sprintf("updating user %q", named)
 	err = retry(doing, func() error {
 		u, err := s.NamedUser(ctx, named)
@@ -394,7 +395,7 @@ func (s *Service) change(ctx context.Context, named string, e Event, edit func(*
 			return err
 		}
 		e.ID, e.Time, e.UserID = eventID(), s.Now(), u.ID
-		if err := s.Store.Commit(ctx, append(s.changed(u, edited, "", e.Time), AppendEvent{e})...); err != nil {
+		if err := s.Store.Commit(ctx, append(s.changed(u, edited, "", e.Time), storage.AppendEvent{Event: e})...); err != nil {
 			return wrap(doing, err)
 		}
 		changed, err = s.Store.User(ctx, u.ID)
@@ -403,23 +404,25 @@ func (s *Service) change(ctx context.Context, named string, e Event, edit func(*
 	return changed, err
 }
 
-func (s *Service) adminEvent(kind EventKind, u User) Event {
-	return Event{ID: eventID(), Time: s.Now(), Kind: kind, Outcome: OutcomeOK, UserID: u.ID}
+func (s *Service) adminEvent(kind storage.EventKind, u storage.User) storage.Event {
+	return storage.Event{ID: eventID(), Time: s.Now(), Kind: kind, Outcome: storage.OutcomeOK, UserID: u.ID}
 }
 
 // usersPage is how many users are read at a time.
 const usersPage = 500
 
 // Users yields every user.
-func (s *Service) Users(ctx context.Context) iter.Seq2[User, error] { return AllUsers(ctx, s.Store) }
+func (s *Service) Users(ctx context.Context) iter.Seq2[storage.User, error] {
+	return AllUsers(ctx, s.Store)
+}
 
 // AllUsers yields every user of a store, by id, for those who need no service.
-func AllUsers(ctx context.Context, store Store) iter.Seq2[User, error] {
-	return func(yield func(User, error) bool) {
-		for after := Cursor(""); ; {
+func AllUsers(ctx context.Context, store storage.Store) iter.Seq2[storage.User, error] {
+	return func(yield func(storage.User, error) bool) {
+		for after := storage.Cursor(""); ; {
 			page, next, err := store.Users(ctx, after, usersPage)
 			if err != nil {
-				yield(User{}, fmt.Errorf("reading users: %w", err))
+				yield(storage.User{}, fmt.Errorf("reading users: %w", err))
 				return
 			}
 			for _, u := range page {
@@ -448,20 +451,20 @@ type ImportRecord struct {
 const clockSkew = 24 * time.Hour
 
 // ImportedUser returns the user of the record, with the event that says where it comes
-// from, for a [Loader]. It applies the rules of users and stores nothing. *InvalidError.
-func (s *Service) ImportedUser(r ImportRecord) (LoadedUser, error) {
+// from, for a [storage.Loader]. It applies the rules of users and stores nothing. *InvalidError.
+func (s *Service) ImportedUser(r ImportRecord) (storage.LoadedUser, error) {
 	u, err := s.newUser(r.NewUser)
 	if err != nil {
-		return LoadedUser{}, err
+		return storage.LoadedUser{}, err
 	}
 	u.PasswordHash, u.Disabled = r.PasswordHash, r.Disabled
 	if !r.CreatedAt.IsZero() {
 		if r.CreatedAt.Unix() <= 0 || r.CreatedAt.After(s.Now().Add(clockSkew)) {
-			return LoadedUser{}, invalid("created_at", "must lie after 1970 and not in the future")
+			return storage.LoadedUser{}, invalid("created_at", "must lie after 1970 and not in the future")
 		}
 		u.CreatedAt = r.CreatedAt.UTC().Truncate(time.Microsecond) // as stores keep it
 	}
-	return LoadedUser{u, s.adminEvent(EventImported, u)}, nil
+	return storage.LoadedUser{User: u, Event: s.adminEvent(storage.EventImported, u)}, nil
 }
 
 // AddImported creates the user of a record. *InvalidError, ErrTaken.
@@ -470,5 +473,5 @@ func (s *Service) AddImported(ctx context.Context, r ImportRecord) error {
 	if err != nil {
 		return err
 	}
-	return s.Store.Commit(ctx, CreateUser{u.User}, AppendEvent{u.Event})
+	return s.Store.Commit(ctx, storage.CreateUser{User: u.User}, storage.AppendEvent{Event: u.Event})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	passwords "github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func TestPasswordRules(t *testing.T) {
@@ -52,7 +53,7 @@ func TestPasswordRules(t *testing.T) {
 				if added != 0 || set != 0 {
 					t.Errorf("%d and %d hashes' worth of memory was taken, want none", added, set)
 				}
-				if _, err := f.UserByLogin(t.Context(), "ada"); !errors.Is(err, auth.ErrNotFound) {
+				if _, err := f.UserByLogin(t.Context(), "ada"); !errors.Is(err, storage.ErrNotFound) {
 					t.Errorf("the user is there: %v", err)
 				}
 				return
@@ -149,7 +150,7 @@ func TestMembersOfAUserAreChecked(t *testing.T) {
 		"attributes of 2 KB":   {func(n *auth.NewUser) { n.Attributes = attributesOf(8, 256) }, "attributes"},
 		"id with a space":      {func(n *auth.NewUser) { n.ID = "u 1" }, "id"},
 		"id with a line break": {func(n *auth.NewUser) { n.ID = "u1\n" }, "id"},
-		"id of 129":            {func(n *auth.NewUser) { n.ID = auth.UserID(strings.Repeat("1", 129)) }, "id"},
+		"id of 129":            {func(n *auth.NewUser) { n.ID = storage.UserID(strings.Repeat("1", 129)) }, "id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -193,7 +194,7 @@ func TestNamesBelongToOneUser(t *testing.T) {
 	} {
 		f := newFixture(t)
 		f.addAda()
-		if _, err := f.AddUser(t.Context(), second); !errors.Is(err, auth.ErrTaken) {
+		if _, err := f.AddUser(t.Context(), second); !errors.Is(err, storage.ErrTaken) {
 			t.Errorf("same %s: got %v, want ErrTaken", name, err)
 		}
 	}
@@ -203,8 +204,8 @@ func TestUpdateChangesProfileAndScopeAlone(t *testing.T) {
 	f := newFixture(t)
 	before := f.addAda()
 	f.clock.Advance(time.Minute)
-	got, err := f.UpdateUser(t.Context(), "ada@example.com", func(u *auth.User) {
-		*u = auth.User{
+	got, err := f.UpdateUser(t.Context(), "ada@example.com", func(u *storage.User) {
+		*u = storage.User{
 			ID: "u9", Username: "eve", Email: "ada@example.org", Name: "Ada King", Scope: " admin  read ",
 			PasswordHash: "x", Disabled: true, Epoch: 7, EpochAt: start.Add(time.Hour), Rights: 7, Version: 77, SignInVersion: 77,
 		}
@@ -221,11 +222,11 @@ func TestUpdateChangesProfileAndScopeAlone(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answered (-want +got):\n%s", diff)
 	}
-	_, err = f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Email = "nonsense" })
+	_, err = f.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Email = "nonsense" })
 	wantInvalid(t, err, "email")
 	f.add(auth.NewUser{Username: "grace", Email: "grace@example.com"})
-	_, err = f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Email = "Grace@Example.com" })
-	if !errors.Is(err, auth.ErrTaken) {
+	_, err = f.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Email = "Grace@Example.com" })
+	if !errors.Is(err, storage.ErrTaken) {
 		t.Errorf("another user's address: got %v, want ErrTaken", err)
 	}
 	if diff := cmp.Diff(want, f.user("u1")); diff != "" {
@@ -249,7 +250,7 @@ func TestConcurrentUpdatesLoseNothing(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range updates {
 		all.Go(func() {
-			_, err := services[i%2].UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Scope += fmt.Sprintf(" s%d", i) })
+			_, err := services[i%2].UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Scope += fmt.Sprintf(" s%d", i) })
 			if err != nil {
 				t.Errorf("update %d: %v", i, err)
 			}
@@ -275,14 +276,14 @@ func TestUpdatesGiveUpAtLast(t *testing.T) {
 				return nil
 			}
 			tries++
-			return auth.ErrConflict
+			return storage.ErrConflict
 		}}
 		f := newFixture(t)
 		f.addAda()
 		f.Service = f.service(withStore(broken))
 		began := time.Now()
-		_, err := f.UpdateUser(t.Context(), "ada", func(*auth.User) {})
-		if took := time.Since(began); !errors.Is(err, auth.ErrConflict) || took < 4*time.Second || took > 6*time.Second || tries > 1000 {
+		_, err := f.UpdateUser(t.Context(), "ada", func(*storage.User) {})
+		if took := time.Since(began); !errors.Is(err, storage.ErrConflict) || took < 4*time.Second || took > 6*time.Second || tries > 1000 {
 			t.Errorf("got %v after %d tries in %v, want ErrConflict after 5 s", err, tries, took)
 		}
 	})
@@ -292,11 +293,11 @@ func TestUnknownUsersCannotBeChanged(t *testing.T) {
 	f := newFixture(t)
 	for name, change := range map[string]func() error{
 		"UserByLogin": func() error { _, err := f.UserByLogin(t.Context(), "ada"); return err },
-		"UpdateUser":  func() error { _, err := f.UpdateUser(t.Context(), "ada", func(*auth.User) {}); return err },
+		"UpdateUser":  func() error { _, err := f.UpdateUser(t.Context(), "ada", func(*storage.User) {}); return err },
 		"SetPassword": func() error { _, err := f.SetPassword(t.Context(), "ada@example.com", password); return err },
 		"Disable":     func() error { _, err := f.Disable(t.Context(), "a b", true); return err },
 	} {
-		if err := change(); !errors.Is(err, auth.ErrNotFound) {
+		if err := change(); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("%s: got %v, want ErrNotFound", name, err)
 		}
 	}
@@ -304,10 +305,10 @@ func TestUnknownUsersCannotBeChanged(t *testing.T) {
 
 func TestUsersYieldsEveryPage(t *testing.T) {
 	f := newFixture(t)
-	var want []auth.UserID
+	var want []storage.UserID
 	var records []auth.ImportRecord
 	for i := range 1201 {
-		id := auth.UserID(fmt.Sprintf("u%04d", i))
+		id := storage.UserID(fmt.Sprintf("u%04d", i))
 		want = append(want, id)
 		records = append(records, auth.ImportRecord{NewUser: auth.NewUser{ID: id, Username: string(id)}})
 	}
@@ -315,7 +316,7 @@ func TestUsersYieldsEveryPage(t *testing.T) {
 	if err := f.importAll(records...); err != nil {
 		t.Fatal(err)
 	}
-	var got []auth.UserID
+	var got []storage.UserID
 	for u, err := range f.Users(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
@@ -328,7 +329,7 @@ func TestUsersYieldsEveryPage(t *testing.T) {
 	pages := 0
 	broken := &faulty{fault: func(string) error {
 		if pages++; pages > 1 {
-			return auth.ErrUnavailable
+			return storage.ErrUnavailable
 		}
 		return nil
 	}}
@@ -339,7 +340,7 @@ func TestUsersYieldsEveryPage(t *testing.T) {
 			n++
 		}
 	}
-	if n != 500 || !errors.Is(last, auth.ErrUnavailable) {
+	if n != 500 || !errors.Is(last, storage.ErrUnavailable) {
 		t.Errorf("with a broken second page: %d users, then %v; want 500, then ErrUnavailable", n, last)
 	}
 	for range f.service(withStore(broken)).Users(t.Context()) {
@@ -373,7 +374,7 @@ func TestOperatorsEndSessionsAndDelete(t *testing.T) {
 	if u, err := f.EndSessions(t.Context(), "ada@example.com"); err != nil || u.ID != "u1" {
 		t.Fatalf("got %+v, %v", u, err)
 	}
-	f.wantOutcome(auth.EventLogout, auth.Outcome(auth.LogoutAll))
+	f.wantOutcome(storage.EventLogout, storage.OutcomeAll)
 	if _, err := f.me(ada); !errors.Is(err, auth.ErrInvalidToken) {
 		t.Errorf("the session goes on: %v", err)
 	}
@@ -384,14 +385,14 @@ func TestOperatorsEndSessionsAndDelete(t *testing.T) {
 	if err := f.DeleteUser(t.Context(), "u1"); err != nil {
 		t.Fatal(err)
 	}
-	f.wantOutcome(auth.EventUserDeleted, auth.OutcomeOK)
+	f.wantOutcome(storage.EventUserDeleted, storage.OutcomeOK)
 	if _, err := f.me(ada); !errors.Is(err, auth.ErrInvalidToken) {
 		t.Errorf("a deleted user's session goes on: %v", err)
 	}
 	if _, err := f.Refresh(t.Context(), ada.RefreshToken, auth.Client{}); !errors.Is(err, auth.ErrInvalidToken) {
 		t.Errorf("a deleted user refreshes: %v", err)
 	}
-	if err := f.DeleteUser(t.Context(), "u1"); !errors.Is(err, auth.ErrNotFound) {
+	if err := f.DeleteUser(t.Context(), "u1"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("deleting again: %v", err)
 	}
 	if u := f.add(auth.NewUser{Username: "ada", Email: "ada@example.com"}); u.ID == "u1" {
@@ -437,7 +438,7 @@ func TestAllSessionsEnd(t *testing.T) {
 	racing.after = func(op string) {
 		if op == "Users" && !raced {
 			raced = true
-			if _, err := f.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Name = "Ada" }); err != nil {
+			if _, err := f.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Name = "Ada" }); err != nil {
 				t.Error(err)
 			}
 		}
@@ -467,7 +468,7 @@ func TestAllSessionsEnd(t *testing.T) {
 	}
 	ended := 0
 	for _, e := range f.events() {
-		if e.Kind == auth.EventLogout && e.Outcome == auth.Outcome(auth.LogoutAll) {
+		if e.Kind == storage.EventLogout && e.Outcome == storage.OutcomeAll {
 			ended++
 		}
 	}
@@ -489,15 +490,15 @@ func TestCredentialsGoWithTheirUser(t *testing.T) {
 	} {
 		f := newFixture(t)
 		f.addAda()
-		keys := []auth.CredentialKey{"passkey 1", "passkey 2"}
+		keys := []storage.CredentialKey{"passkey 1", "passkey 2"}
 		for _, key := range keys {
-			f.commit(auth.CreateCredential{Credential: auth.Credential{Key: key, UserID: "u1", CreatedAt: start}})
+			f.commit(storage.CreateCredential{Credential: storage.Credential{Key: key, UserID: "u1", CreatedAt: start}})
 		}
 		if err := end(f); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for _, key := range keys {
-			if _, err := f.store.Credential(t.Context(), key); !errors.Is(err, auth.ErrNotFound) {
+			if _, err := f.store.Credential(t.Context(), key); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("%s: %s: got %v, want ErrNotFound", name, key, err)
 			}
 		}

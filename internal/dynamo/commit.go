@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A write is one guarded write of a transaction, or a check. In its expressions #Name is
@@ -123,8 +123,8 @@ func checkSizes(writes []write) error {
 }
 
 // Commit carries out the changes by one TransactWriteItems.
-func (s *Store) Commit(ctx context.Context, changes ...auth.Change) error {
-	if err := auth.CheckChanges(changes); err != nil || len(changes) == 0 {
+func (s *Store) Commit(ctx context.Context, changes ...storage.Change) error {
+	if err := storage.CheckChanges(changes); err != nil || len(changes) == 0 {
 		return err
 	}
 	return s.transact(ctx, func(ctx context.Context) ([]write, error) { return s.plan(ctx, changes) })

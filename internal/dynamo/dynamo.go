@@ -25,17 +25,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 var (
-	_ auth.Store     = (*Store)(nil)
-	_ auth.Loader    = (*Store)(nil)
-	_ auth.Marked    = (*Store)(nil)
+	_ storage.Store  = (*Store)(nil)
+	_ storage.Loader = (*Store)(nil)
+	_ storage.Marked = (*Store)(nil)
 	_ limit.Counters = (*Store)(nil)
 	_ keyring.Store  = (*Store)(nil)
 	_ transfer.Store = (*Store)(nil)
@@ -182,12 +182,12 @@ func expires(ctx context.Context, client *dynamodb.Client, table string) (bool, 
 // unavailable marks every error that is not one of the ports' own. A table that is
 // missing ([ErrNoTable]), a right ([RightError]) and a mistake in a request are among them.
 func unavailable(err error) error {
-	for _, own := range []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrUnavailable, auth.ErrChanges, keyring.ErrExists} {
+	for _, own := range []error{storage.ErrNotFound, storage.ErrTaken, storage.ErrConflict, storage.ErrUnavailable, storage.ErrChanges, keyring.ErrExists} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 }
 
 // reading bounds what a read takes.
@@ -272,4 +272,4 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Close() error { return nil }
 
 // Purge leaves it to DynamoDB to delete what has expired.
-func (s *Store) Purge(context.Context, auth.Moments) error { return nil }
+func (s *Store) Purge(context.Context, storage.Moments) error { return nil }

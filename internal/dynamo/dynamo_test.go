@@ -13,13 +13,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // TestOutcome: what the reasons of a cancelled transaction mean.
 func TestOutcome(t *testing.T) {
-	writes := []write{{refusal: auth.ErrTaken}, {}, {refusal: auth.ErrConflict}, {refusal: errStale}}
+	writes := []write{{refusal: storage.ErrTaken}, {}, {refusal: storage.ErrConflict}, {refusal: errStale}}
 	fault := errors.New("fault")
 	canceled := func(codes ...string) error {
 		err := &types.TransactionCanceledException{}
@@ -34,12 +34,12 @@ func TestOutcome(t *testing.T) {
 		want  error // nil: that itself
 		again bool
 	}{
-		"the first change":               {canceled(failed, no, no, no), auth.ErrTaken, false},
-		"a later one":                    {canceled(no, no, failed, no), auth.ErrConflict, false},
-		"several: the first one decides": {canceled(failed, no, failed, failed), auth.ErrTaken, false},
+		"the first change":               {canceled(failed, no, no, no), storage.ErrTaken, false},
+		"a later one":                    {canceled(no, no, failed, no), storage.ErrConflict, false},
+		"several: the first one decides": {canceled(failed, no, failed, failed), storage.ErrTaken, false},
 		"what was read":                  {canceled(no, no, no, failed), errStale, false},
 		"others":                         {canceled(no, conflict, no, no), nil, true},
-		"others, and a refusal":          {canceled(conflict, no, failed, no), auth.ErrConflict, false},
+		"others, and a refusal":          {canceled(conflict, no, failed, no), storage.ErrConflict, false},
 		"throttling":                     {canceled(no, no, "ThrottlingError", no), nil, true},
 		"throughput":                     {canceled("ProvisionedThroughputExceeded", no, no, no), nil, true},
 		"a mistake":                      {canceled(no, "ValidationError", no, no), nil, false},
@@ -62,8 +62,8 @@ func TestOutcome(t *testing.T) {
 // TestPlaces: sort keys have the order of what they stand for.
 func TestPlaces(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
-	session := func(epoch int64, after time.Duration, id auth.SessionID) string {
-		return listedKey(auth.Session{ID: id, UserID: "u", Epoch: epoch, CreatedAt: at.Add(after)}).sort
+	session := func(epoch int64, after time.Duration, id storage.SessionID) string {
+		return listedKey(storage.Session{ID: id, UserID: "u", Epoch: epoch, CreatedAt: at.Add(after)}).sort
 	}
 	for name, places := range map[string][]string{
 		"sessions": {
@@ -90,11 +90,11 @@ func FuzzCursors(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		shard, id, err := parseMember(auth.Cursor(text))
+		shard, id, err := parseMember(storage.Cursor(text))
 		if err == nil && text != "" && (shard < 0 || !strings.HasSuffix(text, " "+id)) {
 			t.Errorf("%q is shard %d, id %q", text, shard, id)
 		}
-		if isPlace(auth.Cursor(text)) {
+		if isPlace(storage.Cursor(text)) {
 			if _, err := time.Parse(time.DateOnly, dayOf(text)); err != nil {
 				t.Errorf("%q: %v", text, err)
 			}
@@ -118,13 +118,13 @@ func TestOneUnit(t *testing.T) {
 	const id = "01JD3ZQ8N0V5R5M3C4T6W8XY2A"
 	at := time.Now()
 	device := strings.Repeat("x", 256)
-	u := auth.User{
+	u := storage.User{
 		ID: id, Username: "ada.lovelace", Email: "ada.lovelace@mail.example.com", Name: "Ada Lovelace", Scope: "orders:read orders:write profile",
 		Roles: []string{"clerk", "chief"}, CreatedAt: at, UpdatedAt: at, EpochAt: at,
 		PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 	}
-	session := auth.Session{
-		ID: id, UserID: id, Epoch: 3, Proof: auth.Proof{AMR: []string{"pwd"}, ACR: "1", At: at}, ClientID: "latchkey", Scope: u.Scope,
+	session := storage.Session{
+		ID: id, UserID: id, Epoch: 3, Proof: storage.Proof{AMR: []string{"pwd"}, ACR: "1", At: at}, ClientID: "latchkey", Scope: u.Scope,
 		Seed: make([]byte, 32), Device: device, Address: "2001:db8:1234:5678:9abc:def0:1234:5678",
 		CreatedAt: at, LastUsedAt: at, ExpiresAt: at,
 	}
@@ -139,10 +139,10 @@ func TestOneUnit(t *testing.T) {
 	for name, it := range map[string]item{
 		"profile": profileItem(u, 1), "sign-in": signInItem(u, 1), "deleted id": deletedItem(id), "name": nameItem(emailKey(u.Email), id),
 		"member": newItem(memberKey(id)), "session": sessionItem(session), "session's place": listedItem(session),
-		"ticket": ticketItem(auth.Ticket{ID: auth.TicketID(mac), Purpose: auth.PurposeRegister, Email: u.Email, SecretHash: make([]byte, 32), CodeMAC: make([]byte, 32), Name: u.Name, PasswordHash: u.PasswordHash, Bound: make([]byte, 32), CreatedAt: at, LinkUntil: at, CodeUntil: at, ExpiresAt: at}),
-		"mark":   markItem(auth.Mark{ID: auth.MarkID(mac), ExpiresAt: at}), "mail's place": queuedItem(outbox.Mail{ID: id, DueAt: at, GiveUpAt: at}),
-		"event":      line(auth.Event{ID: id, Time: at, Kind: auth.EventLogin, Outcome: auth.OutcomeOK, UserID: id, SessionID: id, RequestID: id, Address: session.Address, Device: device, Count: 1}),
-		"revocation": line(auth.Revocation{ID: id, Time: at, UserID: id, SessionID: id, ExpiresAt: at}),
+		"ticket": ticketItem(storage.Ticket{ID: storage.TicketID(mac), Purpose: storage.PurposeRegister, Email: u.Email, SecretHash: make([]byte, 32), CodeMAC: make([]byte, 32), Name: u.Name, PasswordHash: u.PasswordHash, Bound: make([]byte, 32), CreatedAt: at, LinkUntil: at, CodeUntil: at, ExpiresAt: at}),
+		"mark":   markItem(storage.Mark{ID: storage.MarkID(mac), ExpiresAt: at}), "mail's place": queuedItem(outbox.Mail{ID: id, DueAt: at, GiveUpAt: at}),
+		"event":      line(storage.Event{ID: id, Time: at, Kind: storage.EventLogin, Outcome: storage.OutcomeOK, UserID: id, SessionID: id, RequestID: id, Address: session.Address, Device: device, Count: 1}),
+		"revocation": line(storage.Revocation{ID: id, Time: at, UserID: id, SessionID: id, ExpiresAt: at}),
 	} {
 		t.Logf("%s: %d bytes", name, it.size())
 		if n := it.size(); n > 1024 {

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awsaccess"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // TestMissingRights: the action and the table are those that AWS names, otherwise those
@@ -86,7 +86,7 @@ func TestNoCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.StoreKind(t.Context()); !errors.Is(err, auth.ErrUnavailable) || !strings.Contains(err.Error(), "set AWS_PROFILE") {
+	if _, err := s.StoreKind(t.Context()); !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), "set AWS_PROFILE") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -23,15 +23,15 @@ type exportPlace struct {
 	Key      []string `json:",omitempty"` // of the last item that was read
 }
 
-func (p exportPlace) cursor() auth.Cursor {
+func (p exportPlace) cursor() storage.Cursor {
 	text, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // it has an encoding
 	}
-	return auth.Cursor(text)
+	return storage.Cursor(text)
 }
 
-func parseExportPlace(c auth.Cursor) (p exportPlace, err error) {
+func parseExportPlace(c storage.Cursor) (p exportPlace, err error) {
 	if c == "" {
 		return p, nil
 	}
@@ -42,7 +42,7 @@ func parseExportPlace(c auth.Cursor) (p exportPlace, err error) {
 }
 
 // Export scans the table. It is the only method that does, beside Erase.
-func (s *Store) Export(ctx context.Context, after auth.Cursor, limit int) ([]transfer.Record, auth.Cursor, error) {
+func (s *Store) Export(ctx context.Context, after storage.Cursor, limit int) ([]transfer.Record, storage.Cursor, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	at, err := parseExportPlace(after)
@@ -131,7 +131,7 @@ func recordOf(it item, profiles map[key]item) (r transfer.Record, err error) {
 			return nil, nil
 		}
 		if (&reader{it: it}).flag("Deleted") {
-			return transfer.DeletedUser{ID: auth.UserID(rest)}, nil
+			return transfer.DeletedUser{ID: storage.UserID(rest)}, nil
 		}
 		return wholeUser(profiles[key{at.partition, profileKey("").sort}], it)
 	case "credential":
@@ -147,11 +147,11 @@ func recordOf(it item, profiles map[key]item) (r transfer.Record, err error) {
 		r, err = transfer.Count{Key: rest, Count: state.Count}, readErr
 	case "events":
 		if rest != "" { // otherwise it is a day
-			return readLine[auth.Event](it)
+			return readLine[storage.Event](it)
 		}
 	case "revocations":
 		if rest != "" {
-			return readLine[auth.Revocation](it)
+			return readLine[storage.Revocation](it)
 		}
 	case signingKeys:
 		r, err = readSigningKey(it)
@@ -182,7 +182,7 @@ func readLine[T any](it item) (transfer.Record, error) {
 // sessionsOf are the sessions among items whose user is there: those of a deleted one stay
 // until they expire.
 func (s *Store) sessionsOf(ctx context.Context, items []item) ([]transfer.Record, error) {
-	var all []auth.Session
+	var all []storage.Session
 	var keys []key
 	for _, it := range items {
 		if kind, _, _ := strings.Cut(it.key().partition, "#"); kind != "session" {

@@ -13,17 +13,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // Events returns events by time and id.
-func (s *Store) Events(ctx context.Context, since time.Time, after auth.Cursor, limit int) ([]auth.Event, auth.Cursor, error) {
-	return lines[auth.Event](ctx, s, s.events, since, after, limit)
+func (s *Store) Events(ctx context.Context, since time.Time, after storage.Cursor, limit int) ([]storage.Event, storage.Cursor, error) {
+	return lines[storage.Event](ctx, s, s.events, since, after, limit)
 }
 
 // Revocations returns revocations by time and id.
-func (s *Store) Revocations(ctx context.Context, since time.Time, after auth.Cursor, limit int) ([]auth.Revocation, auth.Cursor, error) {
-	return lines[auth.Revocation](ctx, s, s.revocations, since, after, limit)
+func (s *Store) Revocations(ctx context.Context, since time.Time, after storage.Cursor, limit int) ([]storage.Revocation, storage.Cursor, error) {
+	return lines[storage.Revocation](ctx, s, s.revocations, since, after, limit)
 }
 
 // beginDay returns over how many shards a day is spread. The first line of a day stores
@@ -62,7 +62,7 @@ func (s *Store) beginDay(ctx context.Context, f feed, day string) (int, error) {
 
 // lines returns the lines of a feed that follow since or the cursor, and the place of the
 // last one.
-func lines[T any](ctx context.Context, s *Store, f feed, since time.Time, cursor auth.Cursor, limit int) ([]T, auth.Cursor, error) {
+func lines[T any](ctx context.Context, s *Store, f feed, since time.Time, cursor storage.Cursor, limit int) ([]T, storage.Cursor, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	first := rising(since)
@@ -91,7 +91,7 @@ func lines[T any](ctx context.Context, s *Store, f feed, since time.Time, cursor
 			if err := json.Unmarshal([]byte(r.text("Line")), &line); err != nil {
 				return nil, "", unavailable(fmt.Errorf("line %s of %s: %w", it.key().sort, f.name, err))
 			}
-			all, cursor = append(all, line), auth.Cursor(it.key().sort)
+			all, cursor = append(all, line), storage.Cursor(it.key().sort)
 		}
 	}
 	return all, cursor, nil

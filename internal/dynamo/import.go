@@ -9,9 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -41,23 +41,23 @@ func (s *Store) itemsOf(ctx context.Context, r transfer.Record) ([]item, error) 
 		return itemsOfUser(r), nil
 	case transfer.DeletedUser:
 		return []item{deletedItem(r.ID)}, nil
-	case auth.Credential:
+	case storage.Credential:
 		return []item{credentialItem(r), heldItem(r)}, nil
-	case auth.Session:
+	case storage.Session:
 		items := []item{sessionItem(r)}
 		if r.EndedAt.IsZero() {
 			items = append(items, listedItem(r))
 		}
 		return items, nil
-	case auth.Ticket:
+	case storage.Ticket:
 		return []item{ticketItem(r)}, nil
-	case auth.Mark:
+	case storage.Mark:
 		return []item{markItem(r)}, nil
 	case outbox.Mail:
 		return []item{mailItem(r), queuedItem(r)}, nil
-	case auth.Event:
+	case storage.Event:
 		return s.lineItem(ctx, s.events, eventLine(r), s.eventExpires(r))
-	case auth.Revocation:
+	case storage.Revocation:
 		return s.lineItem(ctx, s.revocations, revocationLine(r), r.ExpiresAt)
 	case transfer.Count:
 		return []item{countItem(r)}, nil
@@ -66,7 +66,7 @@ func (s *Store) itemsOf(ctx context.Context, r transfer.Record) ([]item, error) 
 		id.number("Number", r.Number)
 		return []item{signingItem(r), id}, nil
 	}
-	return nil, fmt.Errorf("%w: %T is no record", auth.ErrChanges, r)
+	return nil, fmt.Errorf("%w: %T is no record", storage.ErrChanges, r)
 }
 
 func itemsOfUser(u transfer.User) []item {
@@ -137,7 +137,7 @@ func (s *Store) PutHold(ctx context.Context, was string, h transfer.Hold) error 
 	}
 	it, err := s.get(ctx, holdKey)
 	if err == nil && (&reader{it: it}).text("Hold") != holdText(h) { // otherwise an attempt whose answer was lost has done it
-		err = auth.ErrConflict
+		err = storage.ErrConflict
 	}
 	return err
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // An item is one as DynamoDB has it, or the values of an expression. What is empty has
@@ -232,5 +232,5 @@ func sizeOf(v types.AttributeValue) int {
 
 // tooLarge is the error of an item, or of the values of an update, that no table takes.
 func tooLarge(what string, bytes, most int) error {
-	return fmt.Errorf("%w: %s has %d bytes, DynamoDB takes %d", auth.ErrChanges, what, bytes, most)
+	return fmt.Errorf("%w: %s has %d bytes, DynamoDB takes %d", storage.ErrChanges, what, bytes, most)
 }

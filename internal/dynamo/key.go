@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // The attributes that DynamoDB itself goes by.
@@ -42,21 +42,21 @@ const (
 	credentialItems = "credential#"
 )
 
-func userPartition(id auth.UserID) string { return "user#" + string(id) }
-func profileKey(id auth.UserID) key       { return key{userPartition(id), userItems + "profile"} }
-func signInKey(id auth.UserID) key        { return key{userPartition(id), userItems + "sign-in"} }
-func usernameKey(name string) key         { return key{"username#" + name, "name"} }
-func emailKey(name string) key            { return key{"email#" + name, "name"} }
-func sessionKey(id auth.SessionID) key    { return key{"session#" + string(id), "session"} }
-func credentialKey(k auth.CredentialKey) key {
+func userPartition(id storage.UserID) string { return "user#" + string(id) }
+func profileKey(id storage.UserID) key       { return key{userPartition(id), userItems + "profile"} }
+func signInKey(id storage.UserID) key        { return key{userPartition(id), userItems + "sign-in"} }
+func usernameKey(name string) key            { return key{"username#" + name, "name"} }
+func emailKey(name string) key               { return key{"email#" + name, "name"} }
+func sessionKey(id storage.SessionID) key    { return key{"session#" + string(id), "session"} }
+func credentialKey(k storage.CredentialKey) key {
 	return key{"credential#" + string(k), "credential"}
 }
-func ticketKey(id auth.TicketID) key { return key{"ticket#" + string(id), "ticket"} }
-func markKey(id auth.MarkID) key     { return key{"mark#" + string(id), "mark"} }
-func mailKey(id string) key          { return key{"mail#" + id, "mail"} }
-func countKey(name string) key       { return key{"count#" + name, "count"} }
-func keyIDKey(id string) key         { return key{"key#" + id, "key"} }
-func signingKey(number int64) key    { return key{signingKeys, fmt.Sprintf("%019d", number)} }
+func ticketKey(id storage.TicketID) key { return key{"ticket#" + string(id), "ticket"} }
+func markKey(id storage.MarkID) key     { return key{"mark#" + string(id), "mark"} }
+func mailKey(id string) key             { return key{"mail#" + id, "mail"} }
+func countKey(name string) key          { return key{"count#" + name, "count"} }
+func keyIDKey(id string) key            { return key{"key#" + id, "key"} }
+func signingKey(number int64) key       { return key{signingKeys, fmt.Sprintf("%019d", number)} }
 
 // signingKeys is the partition of all of them: there are few, and each process reads
 // them every ten seconds.
@@ -64,12 +64,12 @@ const signingKeys = "keys"
 
 // listedKey is where a session stands in the list of its user: the highest epoch first,
 // and of one epoch those that began last.
-func listedKey(s auth.Session) key {
+func listedKey(s storage.Session) key {
 	return key{userPartition(s.UserID), fmt.Sprintf("%s%s%s#%s", sessionItems, falling(s.Epoch), falling(micros(s.CreatedAt)), s.ID)}
 }
 
 // heldKey is where a credential stands in the list of its user: by its key.
-func heldKey(c auth.Credential) key {
+func heldKey(c storage.Credential) key {
 	return key{userPartition(c.UserID), credentialItems + string(c.Key)}
 }
 
@@ -89,7 +89,9 @@ const (
 func userShard(n int) string { return "users#" + strconv.Itoa(n) }
 func mailShard(n int) string { return "mails#" + strconv.Itoa(n) }
 
-func memberKey(id auth.UserID) key { return key{userShard(shard(string(id), userShards)), string(id)} }
+func memberKey(id storage.UserID) key {
+	return key{userShard(shard(string(id), userShards)), string(id)}
+}
 
 // queuedKey is where a mail stands in the queue.
 func queuedKey(m outbox.Mail) key {
@@ -124,7 +126,7 @@ func dayOf(place string) string {
 }
 
 // isPlace reports whether a cursor is of a feed.
-func isPlace(c auth.Cursor) bool {
+func isPlace(c storage.Cursor) bool {
 	digits, _, ok := strings.Cut(string(c), "#")
 	_, err := strconv.ParseUint(digits, 10, 63)
 	return ok && err == nil && len(digits) == 16

@@ -3,14 +3,14 @@ package dynamo
 import (
 	"context"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // kindKey is where the mark of the table is.
 var kindKey = key{storePartition, "kind"}
 
 // StoreKind returns the mark. Where there is none it looks for keys and users.
-func (s *Store) StoreKind(ctx context.Context) (auth.StoreKind, error) {
+func (s *Store) StoreKind(ctx context.Context) (storage.StoreKind, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	it, err := s.get(ctx, kindKey)
@@ -18,7 +18,7 @@ func (s *Store) StoreKind(ctx context.Context) (auth.StoreKind, error) {
 		return "", err
 	}
 	if mark := (&reader{it: it}).text("Kind"); mark != "" {
-		kind, err := auth.ParseStoreKind(mark)
+		kind, err := storage.ParseStoreKind(mark)
 		return kind, unavailable(err)
 	}
 	for n := range userShards + 1 {
@@ -31,7 +31,7 @@ func (s *Store) StoreKind(ctx context.Context) (auth.StoreKind, error) {
 			return "", err
 		}
 		if len(first) > 0 {
-			return auth.UnmarkedStore, nil
+			return storage.UnmarkedStore, nil
 		}
 	}
 	return "", nil
@@ -39,17 +39,17 @@ func (s *Store) StoreKind(ctx context.Context) (auth.StoreKind, error) {
 
 // MarkStore stores the mark in the place of another. To mark an empty table, it looks
 // first: no program writes to one before it is marked.
-func (s *Store) MarkStore(ctx context.Context, was, kind auth.StoreKind) error {
+func (s *Store) MarkStore(ctx context.Context, was, kind storage.StoreKind) error {
 	mark := newItem(kindKey)
 	mark.text("Kind", string(kind))
 	return s.transact(ctx, func(ctx context.Context) ([]write, error) {
-		if was != "" && was != auth.UnmarkedStore {
-			return []write{putting(mark, "#Kind = :was", item{":was": textOf(string(was))}, auth.ErrConflict)}, nil
+		if was != "" && was != storage.UnmarkedStore {
+			return []write{putting(mark, "#Kind = :was", item{":was": textOf(string(was))}, storage.ErrConflict)}, nil
 		}
 		found, err := s.StoreKind(ctx)
 		if err == nil && found != was {
-			err = auth.ErrConflict
+			err = storage.ErrConflict
 		}
-		return []write{creating(mark, auth.ErrConflict)}, err
+		return []write{creating(mark, storage.ErrConflict)}, err
 	})
 }

@@ -5,14 +5,14 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // loaders is how many users come in at the same time, each by a transaction of its own.
 const loaders = 8
 
 // LoadUsers creates users with their events, as far as their ids and names are free.
-func (s *Store) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool, error) {
+func (s *Store) LoadUsers(ctx context.Context, users []storage.LoadedUser) ([]bool, error) {
 	stored := make([]bool, len(users))
 	errs := make([]error, len(users))
 	next := make(chan int)
@@ -45,9 +45,9 @@ func each(ctx context.Context, n int, to chan<- int) error {
 	return nil
 }
 
-func (s *Store) loadUser(ctx context.Context, u auth.LoadedUser) (bool, error) {
-	err := s.Commit(ctx, auth.CreateUser{User: u.User}, auth.AppendEvent{Event: u.Event})
-	if errors.Is(err, auth.ErrTaken) {
+func (s *Store) loadUser(ctx context.Context, u storage.LoadedUser) (bool, error) {
+	err := s.Commit(ctx, storage.CreateUser{User: u.User}, storage.AppendEvent{Event: u.Event})
+	if errors.Is(err, storage.ErrTaken) {
 		return false, nil
 	}
 	return err == nil, err

@@ -13,7 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // get reads one item; nil when it is not there.
@@ -119,20 +120,20 @@ func after(s string) string { return s + "\x00" }
 func end(s string) string   { return s + "\U0010ffff" }
 
 // User returns the user with the id.
-func (s *Store) User(ctx context.Context, id auth.UserID) (auth.User, error) {
+func (s *Store) User(ctx context.Context, id storage.UserID) (storage.User, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	return s.user(ctx, id)
 }
 
 // user reads both items by one query: they stand side by side.
-func (s *Store) user(ctx context.Context, id auth.UserID) (auth.User, error) {
+func (s *Store) user(ctx context.Context, id storage.UserID) (storage.User, error) {
 	if !profileKey(id).fits() {
-		return auth.User{}, auth.ErrNotFound
+		return storage.User{}, storage.ErrNotFound
 	}
 	items, err := s.every(ctx, list{partition: userPartition(id), first: userItems, last: end(userItems)})
 	if err != nil {
-		return auth.User{}, err
+		return storage.User{}, err
 	}
 	var profile, signIn item
 	for _, it := range items {
@@ -148,17 +149,17 @@ func (s *Store) user(ctx context.Context, id auth.UserID) (auth.User, error) {
 }
 
 // UserByUsername returns the user with the username key.
-func (s *Store) UserByUsername(ctx context.Context, name string) (auth.User, error) {
-	return s.userByName(ctx, usernameKey(name), func(u auth.User) bool {
-		key, err := auth.UsernameKey(u.Username)
+func (s *Store) UserByUsername(ctx context.Context, name string) (storage.User, error) {
+	return s.userByName(ctx, usernameKey(name), func(u storage.User) bool {
+		key, err := identifier.UsernameKey(u.Username)
 		return err == nil && key == name
 	})
 }
 
 // UserByEmail returns the user with the e-mail key.
-func (s *Store) UserByEmail(ctx context.Context, name string) (auth.User, error) {
-	return s.userByName(ctx, emailKey(name), func(u auth.User) bool {
-		key, err := auth.EmailKey(u.Email)
+func (s *Store) UserByEmail(ctx context.Context, name string) (storage.User, error) {
+	return s.userByName(ctx, emailKey(name), func(u storage.User) bool {
+		key, err := identifier.EmailKey(u.Email)
 		return err == nil && key == name
 	})
 }
@@ -166,28 +167,28 @@ func (s *Store) UserByEmail(ctx context.Context, name string) (auth.User, error)
 // userByName reads the guard item of a name, and then a user: nobody's when nobody has
 // the name, so that it costs the same reads. A name that changes hands in between is read
 // again.
-func (s *Store) userByName(ctx context.Context, at key, has func(auth.User) bool) (auth.User, error) {
+func (s *Store) userByName(ctx context.Context, at key, has func(storage.User) bool) (storage.User, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	for range 3 {
 		guard, err := s.get(ctx, at)
 		if err != nil {
-			return auth.User{}, err
+			return storage.User{}, err
 		}
-		id := auth.UserID((&reader{it: guard}).text("UserID"))
+		id := storage.UserID((&reader{it: guard}).text("UserID"))
 		if id == "" {
-			return s.user(ctx, auth.UserID("nobody "+at.partition))
+			return s.user(ctx, storage.UserID("nobody "+at.partition))
 		}
 		u, err := s.user(ctx, id)
-		if err != nil && !errors.Is(err, auth.ErrNotFound) || err == nil && has(u) {
+		if err != nil && !errors.Is(err, storage.ErrNotFound) || err == nil && has(u) {
 			return u, err
 		}
 	}
-	return auth.User{}, auth.ErrNotFound
+	return storage.User{}, storage.ErrNotFound
 }
 
 // UserDeleted reports whether there was a user of that id.
-func (s *Store) UserDeleted(ctx context.Context, id auth.UserID) (bool, error) {
+func (s *Store) UserDeleted(ctx context.Context, id storage.UserID) (bool, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	it, err := s.get(ctx, signInKey(id))
@@ -195,16 +196,16 @@ func (s *Store) UserDeleted(ctx context.Context, id auth.UserID) (bool, error) {
 }
 
 // SessionUser returns a session and its user.
-func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+func (s *Store) SessionUser(ctx context.Context, id storage.SessionID) (storage.Session, storage.User, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	session, err := one(ctx, s, sessionKey(id), readSession)
 	if err != nil {
-		return auth.Session{}, auth.User{}, err
+		return storage.Session{}, storage.User{}, err
 	}
 	u, err := s.user(ctx, session.UserID)
 	if err != nil {
-		return auth.Session{}, auth.User{}, err
+		return storage.Session{}, storage.User{}, err
 	}
 	return session, u, nil
 }
@@ -217,35 +218,35 @@ func one[T any](ctx context.Context, s *Store, at key, read func(item) (T, error
 	case err != nil:
 		return none, err
 	case len(it) == 0:
-		return none, auth.ErrNotFound
+		return none, storage.ErrNotFound
 	}
 	v, err := read(it)
 	return v, unavailable(err)
 }
 
 // Ticket returns the ticket with the id.
-func (s *Store) Ticket(ctx context.Context, id auth.TicketID) (auth.Ticket, error) {
+func (s *Store) Ticket(ctx context.Context, id storage.TicketID) (storage.Ticket, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	return one(ctx, s, ticketKey(id), readTicket)
 }
 
 // Mark returns the mark with the id.
-func (s *Store) Mark(ctx context.Context, id auth.MarkID) (auth.Mark, error) {
+func (s *Store) Mark(ctx context.Context, id storage.MarkID) (storage.Mark, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	return one(ctx, s, markKey(id), readMark)
 }
 
 // UserSessions returns a user's sessions: those that the list names, as they are.
-func (s *Store) UserSessions(ctx context.Context, id auth.UserID, epoch int64, limit int) ([]auth.Session, error) {
+func (s *Store) UserSessions(ctx context.Context, id storage.UserID, epoch int64, limit int) ([]storage.Session, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	if !profileKey(id).fits() {
 		return nil, nil
 	}
 	l := list{partition: userPartition(id), first: sessionItems, last: end(sessionItems + falling(epoch)), limit: limit}
-	var sessions []auth.Session
+	var sessions []storage.Session
 	for !l.done && len(sessions) < limit {
 		places, err := s.more(ctx, &l)
 		if err != nil {
@@ -263,13 +264,13 @@ func (s *Store) UserSessions(ctx context.Context, id auth.UserID, epoch int64, l
 
 // listed reads the sessions of some places, and whether their user is there: who is
 // deleted leaves them behind.
-func (s *Store) listed(ctx context.Context, id auth.UserID, epoch int64, places []item) ([]auth.Session, error) {
+func (s *Store) listed(ctx context.Context, id storage.UserID, epoch int64, places []item) ([]storage.Session, error) {
 	if len(places) == 0 {
 		return nil, nil
 	}
 	keys := []key{signInKey(id)}
 	for _, it := range places {
-		keys = append(keys, sessionKey(auth.SessionID((&reader{it: it}).text("ID"))))
+		keys = append(keys, sessionKey(storage.SessionID((&reader{it: it}).text("ID"))))
 	}
 	found, err := s.getAll(ctx, keys)
 	if err != nil {
@@ -279,7 +280,7 @@ func (s *Store) listed(ctx context.Context, id auth.UserID, epoch int64, places 
 	if len(signIn.it) == 0 || signIn.flag("Deleted") {
 		return nil, nil
 	}
-	var sessions []auth.Session
+	var sessions []storage.Session
 	for _, at := range keys[1:] {
 		if len(found[at]) == 0 {
 			continue
@@ -296,19 +297,19 @@ func (s *Store) listed(ctx context.Context, id auth.UserID, epoch int64, places 
 }
 
 // latestFirst is the order of UserSessions, of sessions that were kept meanwhile, too.
-func latestFirst(a, b auth.Session) int {
+func latestFirst(a, b storage.Session) int {
 	return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // Users returns users shard by shard, and by id there.
-func (s *Store) Users(ctx context.Context, cursor auth.Cursor, limit int) ([]auth.User, auth.Cursor, error) {
+func (s *Store) Users(ctx context.Context, cursor storage.Cursor, limit int) ([]storage.User, storage.Cursor, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	n, id, err := parseMember(cursor)
 	if err != nil {
 		return nil, "", unavailable(err)
 	}
-	var users []auth.User
+	var users []storage.User
 	for ; n < userShards && len(users) < limit; n, id = n+1, "" {
 		l := list{partition: userShard(n), first: after(id), last: end(""), limit: limit - len(users)}
 		for !l.done && len(users) < limit {
@@ -330,20 +331,20 @@ func (s *Store) Users(ctx context.Context, cursor auth.Cursor, limit int) ([]aut
 }
 
 // members reads the users of some places of the list.
-func (s *Store) members(ctx context.Context, members []item) ([]auth.User, error) {
+func (s *Store) members(ctx context.Context, members []item) ([]storage.User, error) {
 	var keys []key
 	for _, it := range members {
-		id := auth.UserID(it.key().sort)
+		id := storage.UserID(it.key().sort)
 		keys = append(keys, profileKey(id), signInKey(id))
 	}
 	found, err := s.getAll(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	var users []auth.User
+	var users []storage.User
 	for i := 0; i < len(keys); i += 2 {
 		u, err := readUser(found[keys[i]], found[keys[i+1]])
-		if errors.Is(err, auth.ErrNotFound) {
+		if errors.Is(err, storage.ErrNotFound) {
 			continue // deleted since
 		}
 		if err != nil {
@@ -354,11 +355,11 @@ func (s *Store) members(ctx context.Context, members []item) ([]auth.User, error
 	return users, nil
 }
 
-func memberCursor(shard int, id string) auth.Cursor {
-	return auth.Cursor(fmt.Sprintf("%d %s", shard, id))
+func memberCursor(shard int, id string) storage.Cursor {
+	return storage.Cursor(fmt.Sprintf("%d %s", shard, id))
 }
 
-func parseMember(c auth.Cursor) (shard int, id string, err error) {
+func parseMember(c storage.Cursor) (shard int, id string, err error) {
 	if c == "" {
 		return 0, "", nil
 	}

@@ -3,16 +3,16 @@ package dynamo
 import (
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // margin is how long what has expired stays at least: for clocks that are behind, and
 // for whoever still reports it.
 const margin = 24 * time.Hour
 
-func profileFields(f *fields, u *auth.User) {
+func profileFields(f *fields, u *storage.User) {
 	text(f, "ID", &u.ID)
 	text(f, "Username", &u.Username)
 	text(f, "Email", &u.Email)
@@ -25,7 +25,7 @@ func profileFields(f *fields, u *auth.User) {
 	f.number("Version", &u.Version)
 }
 
-func signInFields(f *fields, u *auth.User) {
+func signInFields(f *fields, u *storage.User) {
 	text(f, "PasswordHash", &u.PasswordHash)
 	f.flag("Disabled", &u.Disabled)
 	f.flag("EmailVerified", &u.EmailVerified)
@@ -37,18 +37,18 @@ func signInFields(f *fields, u *auth.User) {
 	f.number("Version", &u.SignInVersion)
 }
 
-func profileItem(u auth.User, version int64) item {
+func profileItem(u storage.User, version int64) item {
 	u.Version = version
 	return written(profileKey(u.ID), profileFields, u)
 }
 
-func signInItem(u auth.User, version int64) item {
+func signInItem(u storage.User, version int64) item {
 	u.SignInVersion = version
 	return written(signInKey(u.ID), signInFields, u)
 }
 
 // deletedItem takes the place of a sign-in: the id stays known.
-func deletedItem(id auth.UserID) item {
+func deletedItem(id storage.UserID) item {
 	it := newItem(signInKey(id))
 	it.flag("Deleted", true)
 	return it
@@ -56,17 +56,17 @@ func deletedItem(id auth.UserID) item {
 
 // readUser makes a user of the two items; ErrNotFound when one is missing, as of a
 // deleted user.
-func readUser(profile, signIn item) (auth.User, error) {
+func readUser(profile, signIn item) (storage.User, error) {
 	if len(profile) == 0 || len(signIn) == 0 || (&reader{it: signIn}).flag("Deleted") {
-		return auth.User{}, auth.ErrNotFound
+		return storage.User{}, storage.ErrNotFound
 	}
 	u, err := readAs(profile, profileFields)
 	if err != nil {
-		return auth.User{}, err
+		return storage.User{}, err
 	}
 	updated := u.UpdatedAt // of the one item, and then of the other
 	if err := readInto(signIn, signInFields, &u); err != nil {
-		return auth.User{}, err
+		return storage.User{}, err
 	}
 	if updated.After(u.UpdatedAt) {
 		u.UpdatedAt = updated
@@ -75,13 +75,13 @@ func readUser(profile, signIn item) (auth.User, error) {
 }
 
 // nameItem is the guard by which a name is unique, and the way from it to the user.
-func nameItem(at key, id auth.UserID) item {
+func nameItem(at key, id storage.UserID) item {
 	it := newItem(at)
 	it.text("UserID", string(id))
 	return it
 }
 
-func sessionFields(f *fields, s *auth.Session) {
+func sessionFields(f *fields, s *storage.Session) {
 	text(f, "ID", &s.ID)
 	text(f, "UserID", &s.UserID)
 	f.number("Epoch", &s.Epoch)
@@ -105,23 +105,23 @@ func sessionFields(f *fields, s *auth.Session) {
 	f.moment("EndedAt", &s.EndedAt)
 }
 
-func sessionItem(s auth.Session) item {
+func sessionItem(s storage.Session) item {
 	it := written(sessionKey(s.ID), sessionFields, s)
 	it.expires(s.ExpiresAt, margin)
 	return it
 }
 
-func readSession(it item) (auth.Session, error) { return readAs(it, sessionFields) }
+func readSession(it item) (storage.Session, error) { return readAs(it, sessionFields) }
 
 // listedItem is a session's place in the list of its user.
-func listedItem(s auth.Session) item {
+func listedItem(s storage.Session) item {
 	it := newItem(listedKey(s))
 	it.text("ID", string(s.ID))
 	it.expires(s.ExpiresAt, margin)
 	return it
 }
 
-func ticketFields(f *fields, t *auth.Ticket) {
+func ticketFields(f *fields, t *storage.Ticket) {
 	text(f, "ID", &t.ID)
 	text(f, "Purpose", &t.Purpose)
 	text(f, "Email", &t.Email)
@@ -138,26 +138,26 @@ func ticketFields(f *fields, t *auth.Ticket) {
 	f.moment("ExpiresAt", &t.ExpiresAt)
 }
 
-func ticketItem(t auth.Ticket) item {
+func ticketItem(t storage.Ticket) item {
 	it := written(ticketKey(t.ID), ticketFields, t)
 	it.expires(t.ExpiresAt, margin)
 	return it
 }
 
-func readTicket(it item) (auth.Ticket, error) { return readAs(it, ticketFields) }
+func readTicket(it item) (storage.Ticket, error) { return readAs(it, ticketFields) }
 
-func markFields(f *fields, m *auth.Mark) {
+func markFields(f *fields, m *storage.Mark) {
 	text(f, "ID", &m.ID)
 	f.moment("ExpiresAt", &m.ExpiresAt)
 }
 
-func markItem(m auth.Mark) item {
+func markItem(m storage.Mark) item {
 	it := written(markKey(m.ID), markFields, m)
 	it.expires(m.ExpiresAt, margin)
 	return it
 }
 
-func readMark(it item) (auth.Mark, error) { return readAs(it, markFields) }
+func readMark(it item) (storage.Mark, error) { return readAs(it, markFields) }
 
 // mailMargin is how long a mail stays that is of no use any more: the outbox tells of it
 // before it erases it.

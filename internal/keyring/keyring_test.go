@@ -17,9 +17,10 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 )
 
 const (
@@ -467,7 +468,7 @@ type failing struct {
 
 func (s *failing) Keys(ctx context.Context) ([]keyring.Record, error) {
 	if s.broken {
-		return nil, auth.ErrUnavailable
+		return nil, storage.ErrUnavailable
 	}
 	return s.Store.Keys(ctx)
 }
@@ -489,10 +490,10 @@ func TestKeysAtHandSurviveAnOutage(t *testing.T) {
 	}
 	f.clock.Advance(time.Hour)
 	f.wantPublished(k, second.ID)
-	if _, err := k.Rotate(t.Context(), latchkey.ES256, keyring.AtOnce); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := k.Rotate(t.Context(), latchkey.ES256, keyring.AtOnce); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Rotate: got %v, want the store's error", err)
 	}
-	if _, err := keyring.Open(t.Context(), keyring.Config{Store: store}); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := keyring.Open(t.Context(), keyring.Config{Store: store}); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Open: got %v, want the store's error", err)
 	}
 	store.broken = false

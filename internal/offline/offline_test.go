@@ -22,10 +22,10 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
 	"github.com/latchkey-auth/latchkey/internal/offline"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 )
 
 const (

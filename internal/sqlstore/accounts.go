@@ -4,43 +4,44 @@ import (
 	"context"
 	"database/sql"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // User returns the user with the id.
-func (s *Store) User(ctx context.Context, id auth.UserID) (auth.User, error) {
+func (s *Store) User(ctx context.Context, id storage.UserID) (storage.User, error) {
 	return s.oneUser(ctx, s.stmts.user, string(id))
 }
 
 // UserByUsername returns the user with the username key.
-func (s *Store) UserByUsername(ctx context.Context, key string) (auth.User, error) {
+func (s *Store) UserByUsername(ctx context.Context, key string) (storage.User, error) {
 	return s.oneUser(ctx, s.stmts.userByUsername, key)
 }
 
 // UserByEmail returns the user with the e-mail key.
-func (s *Store) UserByEmail(ctx context.Context, key string) (auth.User, error) {
+func (s *Store) UserByEmail(ctx context.Context, key string) (storage.User, error) {
 	return s.oneUser(ctx, s.stmts.userByEmail, key)
 }
 
 // Reads are not tied to ctx: they are short, and watching it costs the driver a
 // goroutine each.
-func (s *Store) oneUser(ctx context.Context, stmt *statement, key string) (auth.User, error) {
+func (s *Store) oneUser(ctx context.Context, stmt *statement, key string) (storage.User, error) {
 	u, err := scanUser(stmt.row(context.WithoutCancel(ctx), key))
 	return u, unavailable(err)
 }
 
 // UserDeleted reports whether there was a user of that id.
-func (s *Store) UserDeleted(ctx context.Context, id auth.UserID) (bool, error) {
+func (s *Store) UserDeleted(ctx context.Context, id storage.UserID) (bool, error) {
 	var n int
 	err := s.stmts.deletedUser.row(context.WithoutCancel(ctx), string(id)).Scan(&n)
 	return n > 0, unavailable(err)
 }
 
 // Users returns users by id, which is their cursor.
-func (s *Store) Users(ctx context.Context, after auth.Cursor, limit int) ([]auth.User, auth.Cursor, error) {
+func (s *Store) Users(ctx context.Context, after storage.Cursor, limit int) ([]storage.User, storage.Cursor, error) {
 	users, err := collect(ctx, s.stmts.users, scanUser, string(after), limit)
 	if len(users) > 0 {
-		after = auth.Cursor(users[len(users)-1].ID)
+		after = storage.Cursor(users[len(users)-1].ID)
 	}
 	return users, after, err
 }
@@ -58,25 +59,25 @@ func collect[T any](ctx context.Context, stmt *statement, scan func(row) (T, err
 	return all, nil
 }
 
-func (a *application) checkEpoch(c auth.CheckEpoch) error {
-	return a.found(a.stmts.epoch, auth.ErrConflict, string(c.UserID), c.Epoch)
+func (a *application) checkEpoch(c storage.CheckEpoch) error {
+	return a.found(a.stmts.epoch, storage.ErrConflict, string(c.UserID), c.Epoch)
 }
 
-func (a *application) createUser(u auth.User) error {
+func (a *application) createUser(u storage.User) error {
 	args, err := profileArgs(u)
 	if err != nil {
 		return err
 	}
-	if err := a.one(a.stmts.insertUser, auth.ErrTaken, args...); err != nil {
+	if err := a.one(a.stmts.insertUser, storage.ErrTaken, args...); err != nil {
 		return err
 	}
 	if err := a.stillFree(u.ID); err != nil {
 		return err
 	}
-	return a.insertSignIns([]auth.User{u})
+	return a.insertSignIns([]storage.User{u})
 }
 
-func (a *application) insertSignIns(users []auth.User) error {
+func (a *application) insertSignIns(users []storage.User) error {
 	for len(users) > 0 {
 		stmt, n := a.stmts.insertSignIn, 1
 		if len(users) >= many {
@@ -96,10 +97,10 @@ func (a *application) insertSignIns(users []auth.User) error {
 
 // updateUser and deleteUser begin with the sign-in, as every commit does that begins a
 // session: those who lock both in PostgreSQL lock them in one order.
-func (a *application) updateUser(c auth.UpdateUser) error {
+func (a *application) updateUser(c storage.UpdateUser) error {
 	if c.SignIn() {
 		args := append(signInArgs(c.New), c.Old.SignInVersion)
-		if err := a.one(a.stmts.updateSignIn, auth.ErrConflict, args...); err != nil {
+		if err := a.one(a.stmts.updateSignIn, storage.ErrConflict, args...); err != nil {
 			return err
 		}
 	}
@@ -110,11 +111,11 @@ func (a *application) updateUser(c auth.UpdateUser) error {
 	if err != nil {
 		return err
 	}
-	return a.one(a.stmts.updateUser, auth.ErrConflict, append(args, c.Old.Version)...)
+	return a.one(a.stmts.updateUser, storage.ErrConflict, append(args, c.Old.Version)...)
 }
 
-func (a *application) deleteUser(u auth.User) error {
-	if err := a.one(a.stmts.deleteSignIn, auth.ErrConflict, string(u.ID), u.SignInVersion); err != nil {
+func (a *application) deleteUser(u storage.User) error {
+	if err := a.one(a.stmts.deleteSignIn, storage.ErrConflict, string(u.ID), u.SignInVersion); err != nil {
 		return err
 	}
 	if err := a.run(a.stmts.deleteUser, string(u.ID)); err != nil {
@@ -123,7 +124,7 @@ func (a *application) deleteUser(u auth.User) error {
 	return a.run(a.stmts.insertDeletedUser, string(u.ID))
 }
 
-func (a *application) replaceUser(c auth.ReplaceUser) error {
+func (a *application) replaceUser(c storage.ReplaceUser) error {
 	if err := a.deleteUser(c.Old); err != nil {
 		return err
 	}
@@ -131,14 +132,14 @@ func (a *application) replaceUser(c auth.ReplaceUser) error {
 }
 
 // profileArgs are $1 to $11 of insertUser and updateUser.
-func profileArgs(u auth.User) ([]any, error) {
-	usernameKey, err := auth.UsernameKey(u.Username)
+func profileArgs(u storage.User) ([]any, error) {
+	usernameKey, err := identifier.UsernameKey(u.Username)
 	if err != nil {
 		return nil, err
 	}
 	var emailKey sql.NullString
 	if u.Email != "" {
-		if emailKey.String, err = auth.EmailKey(u.Email); err != nil {
+		if emailKey.String, err = identifier.EmailKey(u.Email); err != nil {
 			return nil, err
 		}
 		emailKey.Valid = true
@@ -149,7 +150,7 @@ func profileArgs(u auth.User) ([]any, error) {
 
 // signInArgs are $1 to $9 of updateSignIn, and all of a row of insertSignIns but the
 // version.
-func signInArgs(u auth.User) []any {
+func signInArgs(u storage.User) []any {
 	return []any{string(u.ID), u.PasswordHash, u.Disabled, u.EmailVerified, u.PendingEmail, u.Epoch, micros(u.EpochAt),
 		u.Rights, micros(u.UpdatedAt)}
 }

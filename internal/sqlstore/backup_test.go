@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // TestBackup copies a database while commits go on: the copy is one moment of it.
@@ -57,7 +57,7 @@ func TestBackup(t *testing.T) {
 		}
 		c := open(t, to, false)
 		users, _, err := c.Users(t.Context(), "", 1<<20)
-		if err != nil || len(users) != info.Users || info.Kind != auth.ProductionStore {
+		if err != nil || len(users) != info.Users || info.Kind != storage.ProductionStore {
 			t.Fatalf("the copy has %d users, %v; Backup says %+v", len(users), err, info)
 		}
 		if events, _, err := c.Events(t.Context(), time.Time{}, "", 1<<20); err != nil || len(events) != len(users) {
@@ -82,8 +82,8 @@ func TestBackupLeavesNothingBehindWhenItFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s := open(t, path, true)
 	for i := range 200 {
-		e := auth.Event{Kind: auth.EventKind(strings.Repeat("x", 200)), ID: fmt.Sprint(i)}
-		if err := s.Commit(t.Context(), auth.AppendEvent{Event: e}); err != nil {
+		e := storage.Event{Kind: storage.EventKind(strings.Repeat("x", 200)), ID: fmt.Sprint(i)}
+		if err := s.Commit(t.Context(), storage.AppendEvent{Event: e}); err != nil {
 			t.Fatal(err)
 		}
 	}

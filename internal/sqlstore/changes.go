@@ -6,19 +6,19 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // Commit carries out the changes: all of them, or nothing. It is not tied to ctx:
 // whoever hangs up must not take back that a guess was wrong.
-func (s *Store) Commit(ctx context.Context, changes ...auth.Change) error {
-	if err := auth.CheckChanges(changes); err != nil || len(changes) == 0 {
+func (s *Store) Commit(ctx context.Context, changes ...storage.Change) error {
+	if err := storage.CheckChanges(changes); err != nil || len(changes) == 0 {
 		return err
 	}
 	c := newCommit(nil)
-	others := make([]auth.Change, 0, len(changes))
+	others := make([]storage.Change, 0, len(changes))
 	for _, change := range changes {
-		if e, ok := change.(auth.AppendEvent); ok {
+		if e, ok := change.(storage.AppendEvent); ok {
 			c.events = append(c.events, e.Event)
 		} else {
 			others = append(others, change)
@@ -49,7 +49,7 @@ type application struct {
 	batch *batch  // PostgreSQL
 }
 
-func (a *application) changes(changes []auth.Change) error {
+func (a *application) changes(changes []storage.Change) error {
 	if refreshed, check, rest, ok := boundRefresh(changes); ok {
 		if err := a.refreshBound(refreshed, check); err != nil {
 			return err
@@ -68,52 +68,52 @@ func (a *application) changes(changes []auth.Change) error {
 }
 
 // change carries out one change. The table in docs/design.md says what each one is.
-func (a *application) change(change auth.Change) error {
+func (a *application) change(change storage.Change) error {
 	switch c := change.(type) {
-	case auth.CheckEpoch:
+	case storage.CheckEpoch:
 		return a.checkEpoch(c)
-	case auth.CreateUser:
+	case storage.CreateUser:
 		return a.createUser(c.User)
-	case auth.UpdateUser:
+	case storage.UpdateUser:
 		return a.updateUser(c)
-	case auth.DeleteUser:
+	case storage.DeleteUser:
 		return a.deleteUser(c.User)
-	case auth.ReplaceUser:
+	case storage.ReplaceUser:
 		return a.replaceUser(c)
-	case auth.CreateCredential:
+	case storage.CreateCredential:
 		return a.createCredential(c.Credential)
-	case auth.UpdateCredential:
+	case storage.UpdateCredential:
 		return a.updateCredential(c.Credential)
-	case auth.DeleteCredential:
-		return a.one(a.stmts.deleteCredential, auth.ErrConflict, string(c.Credential.Key), c.Credential.Version)
-	case auth.CreateSession:
+	case storage.DeleteCredential:
+		return a.one(a.stmts.deleteCredential, storage.ErrConflict, string(c.Credential.Key), c.Credential.Version)
+	case storage.CreateSession:
 		return a.createSession(c.Session)
-	case auth.RefreshSession:
+	case storage.RefreshSession:
 		return a.refreshSession(c.Session)
-	case auth.KeepSession:
-		return a.one(a.stmts.keepSession, auth.ErrConflict, string(c.Session.ID), c.Session.Epoch)
-	case auth.EndSession:
-		return a.one(a.stmts.endSession, auth.ErrConflict, string(c.Session.ID), micros(c.Session.EndedAt))
-	case auth.PutTicket:
+	case storage.KeepSession:
+		return a.one(a.stmts.keepSession, storage.ErrConflict, string(c.Session.ID), c.Session.Epoch)
+	case storage.EndSession:
+		return a.one(a.stmts.endSession, storage.ErrConflict, string(c.Session.ID), micros(c.Session.EndedAt))
+	case storage.PutTicket:
 		return a.run(a.stmts.putTicket, ticketArgs(c.Ticket)...)
-	case auth.ReplaceTicket:
-		return a.one(a.stmts.replaceTicket, auth.ErrConflict, append(ticketArgs(c.Ticket), blob(c.Old))...)
-	case auth.TakeTicket:
-		return a.one(a.stmts.takeTicket, auth.ErrConflict, string(c.Ticket.ID), blob(c.Ticket.SecretHash), c.Ticket.Tries)
-	case auth.CountTry:
-		return a.one(a.stmts.countTry, auth.ErrConflict, string(c.Ticket.ID), blob(c.Ticket.SecretHash), c.Ticket.Tries)
-	case auth.PutMark:
+	case storage.ReplaceTicket:
+		return a.one(a.stmts.replaceTicket, storage.ErrConflict, append(ticketArgs(c.Ticket), blob(c.Old))...)
+	case storage.TakeTicket:
+		return a.one(a.stmts.takeTicket, storage.ErrConflict, string(c.Ticket.ID), blob(c.Ticket.SecretHash), c.Ticket.Tries)
+	case storage.CountTry:
+		return a.one(a.stmts.countTry, storage.ErrConflict, string(c.Ticket.ID), blob(c.Ticket.SecretHash), c.Ticket.Tries)
+	case storage.PutMark:
 		return a.run(a.stmts.putMark, string(c.Mark.ID), micros(c.Mark.ExpiresAt))
-	case auth.QueueMail:
+	case storage.QueueMail:
 		return a.queueMail(c.Mail)
-	case auth.DeferMail:
-		return a.one(a.stmts.deferMail, auth.ErrConflict, c.Mail.ID, c.Mail.Attempts, micros(c.Mail.DueAt))
-	case auth.DeleteMail:
+	case storage.DeferMail:
+		return a.one(a.stmts.deferMail, storage.ErrConflict, c.Mail.ID, c.Mail.Attempts, micros(c.Mail.DueAt))
+	case storage.DeleteMail:
 		return a.run(a.stmts.deleteMail, c.Mail.ID)
-	case auth.AppendRevocation:
+	case storage.AppendRevocation:
 		return a.appendRevocation(c.Revocation)
 	}
-	return fmt.Errorf("%w: %T is not known to the store", auth.ErrChanges, change)
+	return fmt.Errorf("%w: %T is not known to the store", storage.ErrChanges, change)
 }
 
 // stmt is a prepared statement in the transaction.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -26,13 +26,13 @@ var tables = []table{
 	keyed("deleted_users", `SELECT id FROM deleted_users WHERE id > $1 ORDER BY id LIMIT $2`,
 		scanDeletedUser, func(u transfer.DeletedUser) string { return string(u.ID) }),
 	keyed("credentials", `SELECT key, user_id, data, created_at, version FROM credentials WHERE key > $1 ORDER BY key LIMIT $2`,
-		scanCredential, func(c auth.Credential) string { return string(c.Key) }),
+		scanCredential, func(c storage.Credential) string { return string(c.Key) }),
 	keyed("sessions", `SELECT `+sessionColumns+` FROM sessions WHERE id > $1 ORDER BY id LIMIT $2`,
-		scanSession, func(s auth.Session) string { return string(s.ID) }),
+		scanSession, func(s storage.Session) string { return string(s.ID) }),
 	keyed("tickets", selectTickets+` WHERE id > $1 ORDER BY id LIMIT $2`,
-		scanTicket, func(t auth.Ticket) string { return string(t.ID) }),
+		scanTicket, func(t storage.Ticket) string { return string(t.ID) }),
 	keyed("marks", `SELECT id, expires_at FROM marks WHERE id > $1 ORDER BY id LIMIT $2`,
-		scanMark, func(m auth.Mark) string { return string(m.ID) }),
+		scanMark, func(m storage.Mark) string { return string(m.ID) }),
 	keyed("mails", `SELECT id, sealed, created_at, due_at, give_up_at, attempts FROM mails WHERE id > $1 ORDER BY id LIMIT $2`,
 		scanMail, mailID),
 	keyed("counts", `SELECT key, empty_at, last_at, reserved FROM counts WHERE key > $1 ORDER BY key LIMIT $2`,
@@ -54,9 +54,9 @@ func keyed[T any](name, text string, scan func(row) (T, error), key func(T) stri
 }
 
 // timed reads a list by time.
-func timed[T any](list func(s *Store, ctx context.Context, since time.Time, after auth.Cursor, limit int) ([]T, auth.Cursor, error)) func(context.Context, *Store, string, int) ([]transfer.Record, string, error) {
+func timed[T any](list func(s *Store, ctx context.Context, since time.Time, after storage.Cursor, limit int) ([]T, storage.Cursor, error)) func(context.Context, *Store, string, int) ([]transfer.Record, string, error) {
 	return func(ctx context.Context, s *Store, after string, limit int) ([]transfer.Record, string, error) {
-		all, next, err := list(s, ctx, time.Time{}, auth.Cursor(after), limit)
+		all, next, err := list(s, ctx, time.Time{}, storage.Cursor(after), limit)
 		if len(all) < limit {
 			next = ""
 		}
@@ -98,7 +98,7 @@ func scanCount(r row) (transfer.Count, error) {
 }
 
 // Export reads table by table. The cursor is the number of the table and the place in it.
-func (s *Store) Export(ctx context.Context, after auth.Cursor, limit int) ([]transfer.Record, auth.Cursor, error) {
+func (s *Store) Export(ctx context.Context, after storage.Cursor, limit int) ([]transfer.Record, storage.Cursor, error) {
 	n, place := 0, ""
 	if after != "" {
 		digits, rest, ok := strings.Cut(string(after), " ")
@@ -118,7 +118,7 @@ func (s *Store) Export(ctx context.Context, after auth.Cursor, limit int) ([]tra
 	if n == len(tables) {
 		return page, "", nil
 	}
-	return page, auth.Cursor(fmt.Sprint(n, " ", next)), nil
+	return page, storage.Cursor(fmt.Sprint(n, " ", next)), nil
 }
 
 // Size counts the rows. PostgreSQL has to read them for that: there it is as many as there
@@ -161,11 +161,11 @@ func (s *Store) PutHold(ctx context.Context, was string, h transfer.Hold) error 
 		case was == "" && h.ID == "":
 			return nil
 		case was == "":
-			return a.one(s.rare(`INSERT INTO store_hold (number, id, hold) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`), auth.ErrConflict, h.ID, h.Encode())
+			return a.one(s.rare(`INSERT INTO store_hold (number, id, hold) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`), storage.ErrConflict, h.ID, h.Encode())
 		case h.ID == "":
-			return a.one(s.rare(`DELETE FROM store_hold WHERE number = 1 AND id = $1`), auth.ErrConflict, was)
+			return a.one(s.rare(`DELETE FROM store_hold WHERE number = 1 AND id = $1`), storage.ErrConflict, was)
 		}
-		return a.one(s.rare(`UPDATE store_hold SET id = $2, hold = $3 WHERE number = 1 AND id = $1`), auth.ErrConflict, was, h.ID, h.Encode())
+		return a.one(s.rare(`UPDATE store_hold SET id = $2, hold = $3 WHERE number = 1 AND id = $1`), storage.ErrConflict, was, h.ID, h.Encode())
 	})
 }
 

@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // Statements whose plans matter.
@@ -50,7 +50,7 @@ func HeaderState(first, second [48]byte) bool {
 }
 
 // Remembers reports whether a look-up of the session would spare the query.
-func (s *Store) Remembers(id auth.SessionID) bool {
+func (s *Store) Remembers(id storage.SessionID) bool {
 	state, ok := s.sessions.index.state()
 	_, known := s.sessions.get(id, state)
 	return ok && known
@@ -58,7 +58,7 @@ func (s *Store) Remembers(id auth.SessionID) bool {
 
 // Known reports whether a look-up of the session was remembered, whatever has been
 // written since.
-func (s *Store) Known(id auth.SessionID) bool {
+func (s *Store) Known(id storage.SessionID) bool {
 	s.sessions.mu.RLock()
 	defer s.sessions.mu.RUnlock()
 	_, ok := s.sessions.known[id]
@@ -88,7 +88,7 @@ func (s *Store) Gather(n int) (begin func()) {
 }
 
 // SessionUserBySQL is SessionUser by database/sql, in PostgreSQL.
-func (s *Store) SessionUserBySQL(ctx context.Context, id auth.SessionID) error {
+func (s *Store) SessionUserBySQL(ctx context.Context, id storage.SessionID) error {
 	var found sessionUser
 	return s.postgres.plain.QueryRowContext(ctx, selectSessionUser, string(id)).
 		Scan(append(sessionFields(&found.session), userFields(&found.user)...)...)

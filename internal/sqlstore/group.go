@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 const (
@@ -34,8 +34,8 @@ type group struct {
 type commit struct {
 	apply func(*application) error // all but the events
 	// events of a group are inserted together.
-	events  []auth.Event
-	changes []auth.Change // what apply carries out, as far as it touches sessions or users
+	events  []storage.Event
+	changes []storage.Change // what apply carries out, as far as it touches sessions or users
 	// refusable: apply is refused often, with an error that is no fault. It must leave
 	// what others have done in the transaction.
 	refusable bool
@@ -122,7 +122,7 @@ func (s *Store) work(ctx context.Context) {
 		}
 		together = len(commits) > 1
 		outcomes, shown := s.carryOut(ctx, commits)
-		var changes []auth.Change
+		var changes []storage.Change
 		for i, err := range outcomes {
 			if err == nil {
 				changes = append(changes, commits[i].changes...)
@@ -170,7 +170,7 @@ func (s *Store) carryOut(ctx context.Context, commits []*commit) ([]error, shown
 func (s *Store) atOnce(ctx context.Context, commits []*commit, outcomes []error) (all shown, refused bool, err error) {
 	all, err = s.transactShown(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		a := &application{ctx: ctx, stmts: &s.stmts, tx: tx}
-		var events []auth.Event
+		var events []storage.Event
 		for i, c := range commits {
 			if c.refusable {
 				refused, outcomes[i] = a.alone(c.apply)
@@ -227,7 +227,7 @@ func (c *commit) whole(a *application) error {
 func (a *application) safely(apply func(*application) error) (spoilt bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			spoilt, err = true, fmt.Errorf("%w: panic: %v", auth.ErrUnavailable, v)
+			spoilt, err = true, fmt.Errorf("%w: panic: %v", storage.ErrUnavailable, v)
 		}
 	}()
 	err = apply(a)
@@ -241,7 +241,7 @@ func (a *application) alone(apply func(*application) error) (spoilt bool, outcom
 		return true, err
 	}
 	failed, outcome := a.safely(apply)
-	if errors.Is(outcome, auth.ErrUnavailable) {
+	if errors.Is(outcome, storage.ErrUnavailable) {
 		return true, outcome
 	}
 	if failed {

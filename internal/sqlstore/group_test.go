@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // lock takes the write lock in another connection and returns what gives it
@@ -55,9 +55,9 @@ func TestCommitsOfAGroupKeepTheirOwnOutcomes(t *testing.T) {
 	for i := range n {
 		started.Add(1)
 		done.Go(func() {
-			changes := []auth.Change{create(fmt.Sprint("user-", i)), event(fmt.Sprint(i))}
+			changes := []storage.Change{create(fmt.Sprint("user-", i)), event(fmt.Sprint(i))}
 			if i%2 == 1 {
-				changes = append(changes, auth.CreateUser{User: auth.User{ID: "other", Username: "TAKEN"}})
+				changes = append(changes, storage.CreateUser{User: storage.User{ID: "other", Username: "TAKEN"}})
 			}
 			started.Done()
 			outcomes[i] = s.Commit(t.Context(), changes...)
@@ -67,11 +67,11 @@ func TestCommitsOfAGroupKeepTheirOwnOutcomes(t *testing.T) {
 	unlock()
 	done.Wait()
 	for i, err := range outcomes {
-		_, found := s.User(t.Context(), auth.UserID(fmt.Sprint("user-", i)))
+		_, found := s.User(t.Context(), storage.UserID(fmt.Sprint("user-", i)))
 		switch {
 		case i%2 == 0 && (err != nil || found != nil):
 			t.Errorf("commit %d: %v, its user: %v; want both there", i, err, found)
-		case i%2 == 1 && (!errors.Is(err, auth.ErrTaken) || !errors.Is(found, auth.ErrNotFound)):
+		case i%2 == 1 && (!errors.Is(err, storage.ErrTaken) || !errors.Is(found, storage.ErrNotFound)):
 			t.Errorf("commit %d: %v, its user: %v; want ErrTaken and nothing stored", i, err, found)
 		}
 	}
@@ -165,7 +165,7 @@ func TestRefusedCommitsSpoilNoTake(t *testing.T) {
 				}
 				return
 			}
-			if err := s.Commit(t.Context(), event(fmt.Sprint(i)), auth.CheckEpoch{UserID: "nobody"}); !errors.Is(err, auth.ErrConflict) {
+			if err := s.Commit(t.Context(), event(fmt.Sprint(i)), storage.CheckEpoch{UserID: "nobody"}); !errors.Is(err, storage.ErrConflict) {
 				t.Errorf("commit: %v", err)
 			}
 		})
@@ -225,7 +225,7 @@ func TestAllWhoWaitAreAnsweredTogether(t *testing.T) {
 	begin()
 	done.Wait()
 	for i, err := range outcomes {
-		if !errors.Is(err, auth.ErrUnavailable) || err != outcomes[0] {
+		if !errors.Is(err, storage.ErrUnavailable) || err != outcomes[0] {
 			t.Fatalf("commit %d: %v, want the ErrUnavailable of all", i, err)
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -83,26 +83,26 @@ func rowsToStore(all []transfer.Record) ([]*rowsOf, error) {
 			signIns.add(signIn)
 		case transfer.DeletedUser:
 			deleted.add([]any{string(r.ID)})
-		case auth.Credential:
+		case storage.Credential:
 			credentials.add([]any{string(r.Key), string(r.UserID), blob(r.Data), micros(r.CreatedAt), r.Version})
-		case auth.Session:
+		case storage.Session:
 			sessions.add(sessionArgs(r))
-		case auth.Ticket:
+		case storage.Ticket:
 			tickets.add(ticketArgs(r))
-		case auth.Mark:
+		case storage.Mark:
 			marks.add([]any{string(r.ID), micros(r.ExpiresAt)})
 		case outbox.Mail:
 			mails.add(mailArgs(r))
-		case auth.Event:
+		case storage.Event:
 			events.add(eventArgs(r))
-		case auth.Revocation:
+		case storage.Revocation:
 			revocations.add(revocationArgs(r))
 		case transfer.Count:
 			counts.add([]any{r.Key, micros(r.Empty), micros(r.Last), r.Reserved})
 		case keyring.Record:
 			keys.add(keyArgs(r))
 		default:
-			return nil, fmt.Errorf("%w: %T is no record", auth.ErrChanges, r)
+			return nil, fmt.Errorf("%w: %T is no record", storage.ErrChanges, r)
 		}
 	}
 	return []*rowsOf{users, signIns, deleted, credentials, sessions, tickets, marks, mails, events, revocations, counts, keys}, nil

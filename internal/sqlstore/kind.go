@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // kindTable has one row. It is made with the first migration, or by Mark, and is
@@ -21,8 +21,8 @@ const kindTable = `CREATE TABLE IF NOT EXISTS store_kind (kind TEXT NOT NULL)`
 
 // An Info is what a database tells of itself.
 type Info struct {
-	Kind   auth.StoreKind // empty: nothing is in it yet
-	Schema int            // number of the last migration
+	Kind   storage.StoreKind // empty: nothing is in it yet
+	Schema int               // number of the last migration
 	Users  int
 }
 
@@ -44,7 +44,7 @@ func Inspect(ctx context.Context, path string) (Info, error) {
 
 // HasUser reports whether the database at the path has a user of the id. It changes
 // nothing.
-func HasUser(ctx context.Context, path string, id auth.UserID) (bool, error) {
+func HasUser(ctx context.Context, path string, id storage.UserID) (bool, error) {
 	n := 0
 	err := lookAt(ctx, path, func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE id = $1`, string(id)).Scan(&n)
@@ -53,7 +53,7 @@ func HasUser(ctx context.Context, path string, id auth.UserID) (bool, error) {
 }
 
 // Mark sets the kind of the database at the path.
-func Mark(ctx context.Context, path string, kind auth.StoreKind) error {
+func Mark(ctx context.Context, path string, kind storage.StoreKind) error {
 	return withFile(ctx, path, func(db *sql.DB) error {
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
@@ -67,7 +67,7 @@ func Mark(ctx context.Context, path string, kind auth.StoreKind) error {
 	})
 }
 
-func mark(ctx context.Context, tx *sql.Tx, kind auth.StoreKind) error {
+func mark(ctx context.Context, tx *sql.Tx, kind storage.StoreKind) error {
 	for _, text := range []string{kindTable, `DELETE FROM store_kind`} {
 		if _, err := tx.ExecContext(ctx, text); err != nil {
 			return err
@@ -148,7 +148,7 @@ type querier interface {
 }
 
 // StoreKind returns the mark.
-func (s *Store) StoreKind(ctx context.Context) (auth.StoreKind, error) {
+func (s *Store) StoreKind(ctx context.Context) (storage.StoreKind, error) {
 	if s.postgres != nil {
 		return s.postgres.kind(ctx)
 	}
@@ -157,7 +157,7 @@ func (s *Store) StoreKind(ctx context.Context) (auth.StoreKind, error) {
 }
 
 // MarkStore marks the database anew when its kind is was.
-func (s *Store) MarkStore(ctx context.Context, was, kind auth.StoreKind) error {
+func (s *Store) MarkStore(ctx context.Context, was, kind storage.StoreKind) error {
 	if s.postgres != nil {
 		return s.postgres.mark(ctx, was, kind)
 	}
@@ -166,13 +166,13 @@ func (s *Store) MarkStore(ctx context.Context, was, kind auth.StoreKind) error {
 	})
 }
 
-func remark(ctx context.Context, tx *sql.Tx, catalogue string, was, kind auth.StoreKind) error {
+func remark(ctx context.Context, tx *sql.Tx, catalogue string, was, kind storage.StoreKind) error {
 	found, err := kindOf(ctx, tx, catalogue)
 	switch {
 	case err != nil:
 		return unavailable(err)
 	case found != was:
-		return auth.ErrConflict
+		return storage.ErrConflict
 	}
 	return unavailable(mark(ctx, tx, kind))
 }
@@ -196,7 +196,7 @@ func inCatalogue(ctx context.Context, db querier, catalogue string) ([]string, e
 }
 
 // kindOf returns the database's kind; empty when nothing is in it yet.
-func kindOf(ctx context.Context, db querier, catalogue string) (auth.StoreKind, error) {
+func kindOf(ctx context.Context, db querier, catalogue string) (storage.StoreKind, error) {
 	tables, err := inCatalogue(ctx, db, catalogue)
 	if err != nil {
 		return "", err
@@ -205,17 +205,17 @@ func kindOf(ctx context.Context, db querier, catalogue string) (auth.StoreKind, 
 	case !slices.Contains(tables, "migrations"):
 		return "", nil
 	case !slices.Contains(tables, "store_kind"):
-		return auth.UnmarkedStore, nil
+		return storage.UnmarkedStore, nil
 	}
 	var kind string
 	err = db.QueryRowContext(ctx, `SELECT kind FROM store_kind`).Scan(&kind)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return auth.UnmarkedStore, nil
+		return storage.UnmarkedStore, nil
 	case err != nil:
 		return "", err
 	}
-	return auth.ParseStoreKind(kind)
+	return storage.ParseStoreKind(kind)
 }
 
 // patiently repeats f while others hold the database. SQLite does not wait for

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // execute runs statements on a database as another program would.
@@ -53,23 +53,23 @@ func snapshot(t *testing.T, dir string) string {
 // also where the schema is an older one.
 func TestOtherKindIsRefusedUntouched(t *testing.T) {
 	for _, c := range []struct {
-		found, want auth.StoreKind
+		found, want storage.StoreKind
 		refused     bool
 	}{
-		{auth.ProductionStore, auth.ProductionStore, false},
-		{auth.ProductionStore, "", false},
-		{auth.ProductionStore, auth.LocalStore, true},
-		{auth.LocalStore, auth.LocalStore, false},
-		{auth.LocalStore, "", false},
-		{auth.LocalStore, auth.ProductionStore, true},
-		{auth.UnmarkedStore, auth.ProductionStore, false},
-		{auth.UnmarkedStore, "", false},
-		{auth.UnmarkedStore, auth.LocalStore, true},
+		{storage.ProductionStore, storage.ProductionStore, false},
+		{storage.ProductionStore, "", false},
+		{storage.ProductionStore, storage.LocalStore, true},
+		{storage.LocalStore, storage.LocalStore, false},
+		{storage.LocalStore, "", false},
+		{storage.LocalStore, storage.ProductionStore, true},
+		{storage.UnmarkedStore, storage.ProductionStore, false},
+		{storage.UnmarkedStore, "", false},
+		{storage.UnmarkedStore, storage.LocalStore, true},
 	} {
 		t.Run(fmt.Sprintf("%s for %q", c.found, c.want), func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "latchkey.db")
-			if c.found == auth.UnmarkedStore {
+			if c.found == storage.UnmarkedStore {
 				schema, err := os.ReadFile("migrations/0001_accounts.sql")
 				if err != nil {
 					t.Fatal(err)
@@ -95,7 +95,7 @@ func TestOtherKindIsRefusedUntouched(t *testing.T) {
 				}
 				return
 			}
-			var other *auth.KindError
+			var other *storage.KindError
 			if !errors.As(err, &other) || other.Found != c.found || other.Want != c.want {
 				t.Fatalf("got %v, want a KindError", err)
 			}
@@ -113,12 +113,12 @@ func TestNewDatabaseIsMarkedOnce(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "latchkey.db")
 		var all sync.WaitGroup
 		var mu sync.Mutex
-		got := make(map[auth.StoreKind]int)
+		got := make(map[storage.StoreKind]int)
 		for i := range 8 {
-			kind := []auth.StoreKind{auth.ProductionStore, auth.LocalStore}[i%2]
+			kind := []storage.StoreKind{storage.ProductionStore, storage.LocalStore}[i%2]
 			all.Go(func() {
 				s, err := sqlstore.OpenKind(t.Context(), path, true, kind)
-				var other *auth.KindError
+				var other *storage.KindError
 				if errors.As(err, &other) {
 					return
 				}
@@ -133,7 +133,7 @@ func TestNewDatabaseIsMarkedOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if len(got) != 1 || got[auth.ProductionStore]+got[auth.LocalStore] != 4 {
+		if len(got) != 1 || got[storage.ProductionStore]+got[storage.LocalStore] != 4 {
 			t.Errorf("it was opened as %v, want four times as one kind", got)
 		}
 	}
@@ -141,24 +141,24 @@ func TestNewDatabaseIsMarkedOnce(t *testing.T) {
 
 func TestMark(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
-	if err := sqlstore.Mark(t.Context(), path, auth.LocalStore); !errors.Is(err, sqlstore.ErrNoDatabase) {
+	if err := sqlstore.Mark(t.Context(), path, storage.LocalStore); !errors.Is(err, sqlstore.ErrNoDatabase) {
 		t.Errorf("no database: got %v", err)
 	}
 	s := open(t, path, true)
 	if err := s.Commit(t.Context(), create("u")); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != auth.ProductionStore || info.Users != 1 || info.Schema < 1 {
+	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != storage.ProductionStore || info.Users != 1 || info.Schema < 1 {
 		t.Errorf("got %+v, %v; want production, one user", info, err)
 	}
-	for id, want := range map[auth.UserID]bool{"u": true, "v": false} {
+	for id, want := range map[storage.UserID]bool{"u": true, "v": false} {
 		if there, err := sqlstore.HasUser(t.Context(), path, id); err != nil || there != want {
 			t.Errorf("HasUser(%s) = %v, %v; want %v", id, there, err, want)
 		}
 	}
 	execute(t, path, `DROP TABLE store_kind`)
-	for _, kind := range []auth.StoreKind{auth.UnmarkedStore, auth.LocalStore, auth.ProductionStore} {
-		if kind != auth.UnmarkedStore {
+	for _, kind := range []storage.StoreKind{storage.UnmarkedStore, storage.LocalStore, storage.ProductionStore} {
+		if kind != storage.UnmarkedStore {
 			if err := sqlstore.Mark(t.Context(), path, kind); err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +173,7 @@ func TestMark(t *testing.T) {
 // is a change.
 func TestALookLeavesTheLog(t *testing.T) {
 	dir := t.TempDir()
-	s, err := sqlstore.OpenKind(t.Context(), filepath.Join(dir, "latchkey.db"), true, auth.ProductionStore)
+	s, err := sqlstore.OpenKind(t.Context(), filepath.Join(dir, "latchkey.db"), true, storage.ProductionStore)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,11 +200,11 @@ func TestALookLeavesTheLog(t *testing.T) {
 		return all.String()
 	}
 	before, path := read(), filepath.Join(killed, "latchkey.db")
-	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != auth.ProductionStore {
+	if info, err := sqlstore.Inspect(t.Context(), path); err != nil || info.Kind != storage.ProductionStore {
 		t.Errorf("got %+v, %v", info, err)
 	}
-	var other *auth.KindError
-	if _, err := sqlstore.OpenKind(t.Context(), path, true, auth.LocalStore); !errors.As(err, &other) {
+	var other *storage.KindError
+	if _, err := sqlstore.OpenKind(t.Context(), path, true, storage.LocalStore); !errors.As(err, &other) {
 		t.Errorf("got %v, want a KindError", err)
 	}
 	if read() != before {

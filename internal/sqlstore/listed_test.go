@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // withSessions is a store with one user, "u", who has as many sessions, numbered from 1
@@ -77,7 +77,7 @@ func TestListReadsWhatItShows(t *testing.T) {
 	for _, c := range []struct {
 		epoch       int64
 		limit, want int
-		first, last auth.SessionID
+		first, last storage.SessionID
 	}{
 		{8, 100, 100, "s29999", "s29702"},
 		{7, 10_050, 10_050, "s29999", "s600"},
@@ -96,7 +96,7 @@ func TestListReadsWhatItShows(t *testing.T) {
 // TestLookUpsScanNothing: no look-up reads more rows than it returns.
 func TestLookUpsScanNothing(t *testing.T) {
 	s := withSessions(t, 1000, `7, 0`)
-	others := make([]auth.LoadedUser, 1000)
+	others := make([]storage.LoadedUser, 1000)
 	for i := range others {
 		others[i].User, others[i].Event = create(fmt.Sprint("user", i)).User, event(fmt.Sprint(i)).Event
 	}

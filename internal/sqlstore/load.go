@@ -5,14 +5,14 @@ import (
 	"database/sql"
 	"slices"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // loadAtOnce is how many users one transaction takes in: others wait for no more.
 const loadAtOnce = 1000
 
 // LoadUsers creates users with their events, as far as their ids and names are free.
-func (s *Store) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool, error) {
+func (s *Store) LoadUsers(ctx context.Context, users []storage.LoadedUser) ([]bool, error) {
 	stored := make([]bool, 0, len(users))
 	for chunk := range slices.Chunk(users, loadAtOnce) {
 		some, err := s.loadUsers(ctx, chunk)
@@ -24,7 +24,7 @@ func (s *Store) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool,
 	return stored, ctx.Err()
 }
 
-func (s *Store) loadUsers(ctx context.Context, users []auth.LoadedUser) (stored []bool, err error) {
+func (s *Store) loadUsers(ctx context.Context, users []storage.LoadedUser) (stored []bool, err error) {
 	if s.postgres != nil {
 		return s.loadIntoPostgres(users)
 	}
@@ -32,8 +32,8 @@ func (s *Store) loadUsers(ctx context.Context, users []auth.LoadedUser) (stored 
 		a := &application{ctx: ctx, stmts: &s.stmts, tx: tx}
 		insert := a.stmt(s.stmts.insertUser)
 		stored = make([]bool, len(users))
-		var created []auth.User
-		var events []auth.Event
+		var created []storage.User
+		var events []storage.Event
 		for i, u := range users {
 			args, err := profileArgs(u.User)
 			if err != nil {

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // TestLoadLeavesNoHalfUsers: when the sign-in of a user cannot be stored, neither are the
@@ -17,11 +17,11 @@ func TestLoadLeavesNoHalfUsers(t *testing.T) {
 	if _, err := s.Write().ExecContext(t.Context(), refuse); err != nil {
 		t.Fatal(err)
 	}
-	users := make([]auth.LoadedUser, 1200)
+	users := make([]storage.LoadedUser, 1200)
 	for i := range users {
 		users[i].User, users[i].Event = create(fmt.Sprint("user-", i)).User, event(fmt.Sprint("user-", i)).Event
 	}
-	if _, err := s.LoadUsers(t.Context(), users); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := s.LoadUsers(t.Context(), users); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 	if _, err := s.Write().ExecContext(t.Context(), `DROP TRIGGER refuse`); err != nil {

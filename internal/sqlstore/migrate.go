@@ -12,14 +12,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // migrate brings the schema forward, each step in a transaction of its own: a
 // process killed between two steps, or in one, goes on from there at its next
 // start. Schemas never go backward. A new database is marked with the kind in the
 // first step, so that none is ever seen without.
-func (s *Store) migrate(ctx context.Context, kind auth.StoreKind) error {
+func (s *Store) migrate(ctx context.Context, kind storage.StoreKind) error {
 	steps, err := migrationSteps("")
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func migrationSteps(variant string) ([]string, error) {
 
 const migrationsTable = `CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)`
 
-func (s *Store) step(ctx context.Context, version int, text string, kind auth.StoreKind) error {
+func (s *Store) step(ctx context.Context, version int, text string, kind storage.StoreKind) error {
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, migrationsTable); err != nil {
 			return err

@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // migrated runs the first migrations on a database, as far as the schema, as the program
@@ -66,7 +66,7 @@ func TestSchemaOneIsBroughtForward(t *testing.T) {
 	if deleted, err := s.UserDeleted(t.Context(), "u9"); err != nil || !deleted {
 		t.Errorf("who was deleted before is known as such: %v, %v", deleted, err)
 	}
-	for id, alive := range map[auth.SessionID]bool{"s2": false, "s3": true} {
+	for id, alive := range map[storage.SessionID]bool{"s2": false, "s3": true} {
 		session, u, err := s.SessionUser(t.Context(), id)
 		if err != nil || session.Epoch == u.Epoch != alive || session.Epoch > u.Epoch {
 			t.Errorf("%s is of epoch %v, its user of %v, %v; want alive %v", id, session.Epoch, u.Epoch, err, alive)
@@ -74,8 +74,8 @@ func TestSchemaOneIsBroughtForward(t *testing.T) {
 	}
 	after := u
 	after.Name, after.Disabled = "Ada", true
-	if err := s.Commit(t.Context(), auth.UpdateUser{Old: u, New: after}, auth.PutTicket{Ticket: auth.Ticket{ID: "t"}},
-		auth.QueueMail{Mail: outbox.Mail{ID: "m"}}, event("x")); err != nil {
+	if err := s.Commit(t.Context(), storage.UpdateUser{Old: u, New: after}, storage.PutTicket{Ticket: storage.Ticket{ID: "t"}},
+		storage.QueueMail{Mail: outbox.Mail{ID: "m"}}, event("x")); err != nil {
 		t.Errorf("Commit: %v", err)
 	}
 	if got := events(t, s); len(got) != 3 {
@@ -132,50 +132,50 @@ func wantSchemaSix(t *testing.T, s *sqlstore.Store) {
 			t.Errorf("%s: %v (-want +got):\n%s", what, err, d)
 		}
 	}
-	ada := auth.User{
+	ada := storage.User{
 		ID: "u1", Username: "Ada", Email: "Ada@example.com", Name: "Ada L.", Scope: "read write", CreatedAt: june, Version: 7,
 		PasswordHash: "$argon2id$1", EmailVerified: true, PendingEmail: "new@example.com",
 		Epoch: july.UnixMicro(), EpochAt: july, SignInVersion: 1, UpdatedAt: july,
 	}
-	grace := auth.User{ID: "u2", Username: "Grace", CreatedAt: june, Version: 1, Disabled: true, SignInVersion: 1, UpdatedAt: june}
+	grace := storage.User{ID: "u2", Username: "Grace", CreatedAt: june, Version: 1, Disabled: true, SignInVersion: 1, UpdatedAt: june}
 	users, _, err := s.Users(t.Context(), "", 10)
-	check("users", []auth.User{ada, grace}, users, err)
+	check("users", []storage.User{ada, grace}, users, err)
 	byEmail, err := s.UserByEmail(t.Context(), "ada@example.com")
 	check("by e-mail", ada, byEmail, err)
-	live := auth.Session{
-		ID: "s1", UserID: "u1", Epoch: ada.Epoch, Proof: auth.Proof{At: june}, ClientID: "latchkey",
-		Chain:  auth.Chain{Hash: []byte{1, 2}, Previous: []byte{3, 4}, Rotations: 5},
+	live := storage.Session{
+		ID: "s1", UserID: "u1", Epoch: ada.Epoch, Proof: storage.Proof{At: june}, ClientID: "latchkey",
+		Chain:  storage.Chain{Hash: []byte{1, 2}, Previous: []byte{3, 4}, Rotations: 5},
 		Device: "curl", Address: "192.0.2.1", CreatedAt: june, LastUsedAt: july, ExpiresAt: later,
 	}
 	session, user, err := s.SessionUser(t.Context(), "s1")
 	check("session", live, session, err)
 	check("its user", ada, user, err)
 	ended, _, err := s.SessionUser(t.Context(), "s2")
-	check("ended session", auth.Session{
-		ID: "s2", UserID: "u1", Epoch: june.UnixMicro(), Proof: auth.Proof{At: june}, ClientID: "latchkey",
-		Chain: auth.Chain{Hash: []byte{5}}, CreatedAt: june, LastUsedAt: july, ExpiresAt: later, EndedAt: july,
+	check("ended session", storage.Session{
+		ID: "s2", UserID: "u1", Epoch: june.UnixMicro(), Proof: storage.Proof{At: june}, ClientID: "latchkey",
+		Chain: storage.Chain{Hash: []byte{5}}, CreatedAt: june, LastUsedAt: july, ExpiresAt: later, EndedAt: july,
 	}, ended, err)
 	listed, err := s.UserSessions(t.Context(), "u1", ada.Epoch, 10)
-	check("list of sessions", []auth.Session{live}, listed, err)
+	check("list of sessions", []storage.Session{live}, listed, err)
 	for _, purpose := range []string{"register", "verify", "reset", "invite"} {
-		ticket, err := s.Ticket(t.Context(), auth.TicketID(purpose))
-		check("ticket", auth.Ticket{
-			ID: auth.TicketID(purpose), Purpose: auth.Purpose(purpose), Email: "a@example.com", SecretHash: []byte{1}, CodeMAC: []byte{2},
+		ticket, err := s.Ticket(t.Context(), storage.TicketID(purpose))
+		check("ticket", storage.Ticket{
+			ID: storage.TicketID(purpose), Purpose: storage.Purpose(purpose), Email: "a@example.com", SecretHash: []byte{1}, CodeMAC: []byte{2},
 			Tries: 3, UserID: "u1", Name: "n", PasswordHash: "h", Bound: []byte{3}, CreatedAt: june, LinkUntil: july, CodeUntil: july, ExpiresAt: later,
 		}, ticket, err)
 	}
 	for _, purpose := range []string{"home", "ended", "used"} {
-		mark, err := s.Mark(t.Context(), auth.MarkID(purpose))
-		check("mark", auth.Mark{ID: auth.MarkID(purpose), ExpiresAt: later}, mark, err)
-		if _, err := s.Ticket(t.Context(), auth.TicketID(purpose)); err == nil {
+		mark, err := s.Mark(t.Context(), storage.MarkID(purpose))
+		check("mark", storage.Mark{ID: storage.MarkID(purpose), ExpiresAt: later}, mark, err)
+		if _, err := s.Ticket(t.Context(), storage.TicketID(purpose)); err == nil {
 			t.Errorf("ticket %q is still there", purpose)
 		}
 	}
 	mails, err := s.DueMails(t.Context(), later, 10)
 	check("mails", []outbox.Mail{{ID: "m1", Sealed: []byte{7}, CreatedAt: june, DueAt: july, GiveUpAt: later, Attempts: 2}}, mails, err)
-	var log []auth.Event
+	var log []storage.Event
 	for n := int64(1); n <= 12; n++ {
-		log = append(log, auth.Event{ID: fmt.Sprintf("%019d", n), Time: june, Kind: "login", Outcome: "ok", UserID: "u1", SessionID: "s1",
+		log = append(log, storage.Event{ID: fmt.Sprintf("%019d", n), Time: june, Kind: "login", Outcome: "ok", UserID: "u1", SessionID: "s1",
 			RequestID: fmt.Sprint("r", n), Address: "192.0.2.1", Device: "curl", Count: n})
 	}
 	check("events", log, events(t, s), nil)
@@ -201,16 +201,16 @@ func TestSchemaSixIsBroughtForward(t *testing.T) {
 	session.Refreshes, session.Seed = 1, []byte{9}
 	renamed := user
 	renamed.Username = "Lovelace"
-	if err := s.Commit(t.Context(), auth.CheckEpoch{UserID: "u1", Epoch: user.Epoch}, auth.RefreshSession{Session: session}); err != nil {
+	if err := s.Commit(t.Context(), storage.CheckEpoch{UserID: "u1", Epoch: user.Epoch}, storage.RefreshSession{Session: session}); err != nil {
 		t.Errorf("refreshing: %v", err)
 	}
-	if err := s.Commit(t.Context(), auth.UpdateUser{Old: user, New: renamed},
-		auth.TakeTicket{Ticket: auth.Ticket{ID: "reset", SecretHash: []byte{1}, Tries: 3}}); err != nil {
+	if err := s.Commit(t.Context(), storage.UpdateUser{Old: user, New: renamed},
+		storage.TakeTicket{Ticket: storage.Ticket{ID: "reset", SecretHash: []byte{1}, Tries: 3}}); err != nil {
 		t.Errorf("renaming: %v", err)
 	}
 	gone := renamed
 	gone.SignInVersion++
-	if err := s.Commit(t.Context(), auth.DeleteUser{User: gone}); err != nil {
+	if err := s.Commit(t.Context(), storage.DeleteUser{User: gone}); err != nil {
 		t.Errorf("deleting: %v", err)
 	}
 	if err := s.Ping(t.Context()); err != nil {

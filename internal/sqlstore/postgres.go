@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // How long PostgreSQL may take. A request that ends in an outage has to be told within two
@@ -45,9 +45,9 @@ type PostgresConfig struct {
 	// Create has a database in which there is nothing of latchkey yet get its tables;
 	// otherwise that is ErrNoDatabase. The database itself is never created.
 	Create bool
-	// Kind is what the database has to be for, an auth.KindError otherwise, and what a new one is
+	// Kind is what the database has to be for, an storage.KindError otherwise, and what a new one is
 	// marked with. Empty: any, and a new one is for production.
-	Kind auth.StoreKind
+	Kind storage.StoreKind
 	// Log gets a line when a pooler stands before the database; nil: none.
 	Log *slog.Logger
 }

@@ -7,16 +7,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/pgtest"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // BenchmarkPostgresDrivers is the processor time of one look-up of a session by the pool,
 // and by the driver for database/sql on the same pool.
 func BenchmarkPostgresDrivers(b *testing.B) {
 	s := openPostgres(b, pgtest.Database(b))
-	session := auth.Session{ID: "s", UserID: "u", Seed: make([]byte, 32), Device: "a browser", Address: "192.0.2.1", CreatedAt: time.Now()}
-	if err := s.Commit(b.Context(), create("u"), auth.CreateSession{Session: session}); err != nil {
+	session := storage.Session{ID: "s", UserID: "u", Seed: make([]byte, 32), Device: "a browser", Address: "192.0.2.1", CreatedAt: time.Now()}
+	if err := s.Commit(b.Context(), create("u"), storage.CreateSession{Session: session}); err != nil {
 		b.Fatal(err)
 	}
 	for name, look := range map[string]func() error{

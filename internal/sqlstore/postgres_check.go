@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/storecheck"
 )
 
@@ -28,7 +28,7 @@ func withPostgres(ctx context.Context, url string, f func(*sql.DB) error) error 
 
 // InspectPostgres reads the kind and the schema of a database, and whether it has the
 // user. It changes nothing; nor does it count users, of which there may be many.
-func InspectPostgres(ctx context.Context, url string, look auth.UserID) (info Info, has bool, err error) {
+func InspectPostgres(ctx context.Context, url string, look storage.UserID) (info Info, has bool, err error) {
 	err = withPostgres(ctx, url, func(db *sql.DB) error {
 		if info.Kind, err = kindOf(ctx, db, postgresCatalogue); err != nil || info.Kind == "" {
 			return err
@@ -44,9 +44,9 @@ func InspectPostgres(ctx context.Context, url string, look auth.UserID) (info In
 	return info, has, err
 }
 
-// MarkPostgres marks a database anew when its kind is was; auth.ErrConflict. The schema
+// MarkPostgres marks a database anew when its kind is was; storage.ErrConflict. The schema
 // stays what it is.
-func MarkPostgres(ctx context.Context, url string, was, kind auth.StoreKind) error {
+func MarkPostgres(ctx context.Context, url string, was, kind storage.StoreKind) error {
 	return withPostgres(ctx, url, func(db *sql.DB) error {
 		return (&postgres{plain: db}).mark(ctx, was, kind)
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A batch is statements that are sent in one round trip.
@@ -53,26 +53,26 @@ func (p *postgres) apply(stmts *statements, f func(*application) error) error {
 
 // inOneOrder has all commits lock their rows in one order, so that none wait for each
 // other in a circle: users first, because sessions refer to them.
-func inOneOrder(changes []auth.Change) []auth.Change {
+func inOneOrder(changes []storage.Change) []storage.Change {
 	if len(changes) < 2 {
 		return changes
 	}
-	place := func(c auth.Change) (rank int, key string) {
+	place := func(c storage.Change) (rank int, key string) {
 		switch c := c.(type) {
-		case auth.CheckEpoch:
+		case storage.CheckEpoch:
 			return 0, string(c.UserID)
-		case auth.CreateUser:
+		case storage.CreateUser:
 			return 0, string(c.User.ID)
-		case auth.UpdateUser:
+		case storage.UpdateUser:
 			return 0, string(c.Old.ID)
-		case auth.DeleteUser:
+		case storage.DeleteUser:
 			return 0, string(c.User.ID)
-		case auth.ReplaceUser:
+		case storage.ReplaceUser:
 			return 0, string(c.Old.ID)
 		}
 		return 1, string(c.Items()[0])
 	}
-	return slices.SortedStableFunc(slices.Values(changes), func(a, b auth.Change) int {
+	return slices.SortedStableFunc(slices.Values(changes), func(a, b storage.Change) int {
 		rank, key := place(a)
 		otherRank, otherKey := place(b)
 		return cmp.Or(cmp.Compare(rank, otherRank), cmp.Compare(key, otherKey))
@@ -148,7 +148,7 @@ func (t *transaction) commit() error {
 	case err == nil && tag.String() != "COMMIT":
 		return fmt.Errorf("commit was answered by %s", tag)
 	case err != nil && !refused(err):
-		return fmt.Errorf("%w: %w: %w", auth.ErrUnavailable, errUnknown, err)
+		return fmt.Errorf("%w: %w: %w", storage.ErrUnavailable, errUnknown, err)
 	}
 	return err
 }
@@ -184,7 +184,7 @@ func (p *postgres) each(text string, f func(row) error, args ...any) error {
 			return rows.Err()
 		})
 		if called && again(err) {
-			return fmt.Errorf("%w: %w", auth.ErrUnavailable, errors.New(err.Error()))
+			return fmt.Errorf("%w: %w", storage.ErrUnavailable, errors.New(err.Error()))
 		}
 		return err
 	})
@@ -250,7 +250,7 @@ func patient(f func() error) error {
 // stillFree has a user created only if nobody of that id was deleted while the insertion
 // of its row has waited for that: it does not see what was committed meanwhile. SQLite has
 // one writer.
-func (a *application) stillFree(ids ...auth.UserID) error {
+func (a *application) stillFree(ids ...storage.UserID) error {
 	if a.batch == nil {
 		return nil
 	}
@@ -264,7 +264,7 @@ func (a *application) stillFree(ids ...auth.UserID) error {
 
 // loadIntoPostgres inserts users in the order of their ids: loaders that have the same
 // users wait for each other, and not in a circle.
-func (s *Store) loadIntoPostgres(users []auth.LoadedUser) (stored []bool, err error) {
+func (s *Store) loadIntoPostgres(users []storage.LoadedUser) (stored []bool, err error) {
 	order := make([]int, len(users))
 	for i := range order {
 		order[i] = i
@@ -286,9 +286,9 @@ func (s *Store) loadIntoPostgres(users []auth.LoadedUser) (stored []bool, err er
 			return err
 		}
 		stored = make([]bool, len(users))
-		var created []auth.User
-		var events []auth.Event
-		var ids []auth.UserID
+		var created []storage.User
+		var events []storage.Event
+		var ids []storage.UserID
 		for n, i := range order {
 			if stored[i] = rows[n] > 0; stored[i] {
 				created, events, ids = append(created, users[i].User), append(events, users[i].Event), append(ids, users[i].User.ID)

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // Codes of PostgreSQL (its appendix A) that mean something here.
@@ -53,7 +53,7 @@ func isCode(err error, codes ...string) bool {
 
 // again reports whether nothing was carried out, and a repetition may be.
 func again(err error) bool {
-	if err == nil || errors.Is(err, auth.ErrUnavailable) {
+	if err == nil || errors.Is(err, storage.ErrUnavailable) {
 		return false
 	}
 	var connecting *pgconn.ConnectError
@@ -77,11 +77,11 @@ func refused(err error) bool {
 func ownError(err error) error {
 	switch {
 	case isCode(err, uniqueViolation):
-		return auth.ErrTaken
+		return storage.ErrTaken
 	case isCode(err, foreignKeyViolation):
-		return auth.ErrConflict // the user is gone
+		return storage.ErrConflict // the user is gone
 	case isCode(err, notText, tooLarge):
-		return fmt.Errorf("%w: %w", auth.ErrChanges, err)
+		return fmt.Errorf("%w: %w", storage.ErrChanges, err)
 	}
 	return nil
 }

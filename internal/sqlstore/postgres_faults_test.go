@@ -11,10 +11,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/pgtest"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // toldWithin is how long a request may take that ends in an outage.
@@ -24,7 +24,7 @@ const toldWithin = 2 * time.Second
 func wantOutage(t *testing.T, doing string, f func() error) {
 	t.Helper()
 	begun := time.Now()
-	if err := f(); !errors.Is(err, auth.ErrUnavailable) {
+	if err := f(); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("%s: got %v, want ErrUnavailable", doing, err)
 	}
 	if took := time.Since(begun); took > toldWithin {
@@ -42,7 +42,7 @@ func uses(t *testing.T, s *sqlstore.Store) map[string]func() error {
 		"Take":        func() error { _, err := s.Take(t.Context(), take); return err },
 		"Settle":      func() error { return s.Settle(t.Context(), nil, nil, take) },
 		"Ping":        func() error { return s.Ping(t.Context()) },
-		"Purge":       func() error { return s.Purge(t.Context(), auth.Moments{}) },
+		"Purge":       func() error { return s.Purge(t.Context(), storage.Moments{}) },
 		"StoreKind":   func() error { _, err := s.StoreKind(t.Context()); return err },
 	}
 }
@@ -66,12 +66,12 @@ func TestPostgresLostCommit(t *testing.T) {
 		name := fmt.Sprint("user", f)
 		w.atNextCommit(f)
 		wantOutage(t, name, func() error { return s.Commit(t.Context(), create(name), event(name)) })
-		if _, err := s.User(t.Context(), auth.UserID(name)); (err == nil) != carriedOut {
+		if _, err := s.User(t.Context(), storage.UserID(name)); (err == nil) != carriedOut {
 			t.Errorf("fault %d: after the outage got %v, carried out %v", f, err, carriedOut)
 		}
 		want := error(nil)
 		if carriedOut {
-			want = auth.ErrTaken
+			want = storage.ErrTaken
 		}
 		if err := s.Commit(t.Context(), create(name), event(name)); !errors.Is(err, want) {
 			t.Errorf("fault %d: repeated: got %v, want %v", f, err, want)
@@ -132,7 +132,7 @@ func TestPostgresLockIsWaitedFor(t *testing.T) {
 	other := connect(t, url)
 	run(t, other, `BEGIN`, `SELECT 1 FROM sessions WHERE id = 's' FOR UPDATE`)
 	session.EndedAt = time.Now()
-	end := func() error { return s.Commit(t.Context(), auth.EndSession{Session: session}, event("end")) }
+	end := func() error { return s.Commit(t.Context(), storage.EndSession{Session: session}, event("end")) }
 	wantOutage(t, "EndSession", end)
 	works(t, s)
 	run(t, other, `ROLLBACK`)
@@ -162,14 +162,14 @@ func TestPostgresFailures(t *testing.T) {
 	}
 	for _, code := range []string{"40001", "40P01", "55P03"} {
 		fail("nextval('tries') % 3 <> 0", code)
-		if err := s.Commit(t.Context(), auth.PutMark{Mark: auth.Mark{ID: "m"}}, event("after "+code)); err != nil {
+		if err := s.Commit(t.Context(), storage.PutMark{Mark: storage.Mark{ID: "m"}}, event("after "+code)); err != nil {
 			t.Errorf("%s twice: %v, want it to be begun again", code, err)
 		}
 		fail("TRUE", code)
 		wantOutage(t, code+" for ever", func() error { return s.Commit(t.Context(), create("ada"), event(code)) })
 		pgtest.Exec(t, url, `DROP TRIGGER fail ON events`)
 	}
-	if _, err := s.User(t.Context(), "ada"); !errors.Is(err, auth.ErrNotFound) {
+	if _, err := s.User(t.Context(), "ada"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("a user of a commit that has failed: %v", err)
 	}
 }
@@ -187,11 +187,11 @@ func waits(t *testing.T, conn *pgx.Conn) {
 
 // TestPostgresHoldsTheEpoch: what a commit has checked does not change before it ends.
 func TestPostgresHoldsTheEpoch(t *testing.T) {
-	for name, changes := range map[string]func(auth.Session) []auth.Change{
-		"a check": func(auth.Session) []auth.Change { return []auth.Change{auth.CheckEpoch{UserID: "u"}} },
-		"a refresh": func(session auth.Session) []auth.Change {
+	for name, changes := range map[string]func(storage.Session) []storage.Change{
+		"a check": func(storage.Session) []storage.Change { return []storage.Change{storage.CheckEpoch{UserID: "u"}} },
+		"a refresh": func(session storage.Session) []storage.Change {
 			session.Refreshes++
-			return []auth.Change{auth.RefreshSession{Session: session}, auth.CheckEpoch{UserID: "u"}}
+			return []storage.Change{storage.RefreshSession{Session: session}, storage.CheckEpoch{UserID: "u"}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,7 +201,7 @@ func TestPostgresHoldsTheEpoch(t *testing.T) {
 			other, looks := connect(t, url), connect(t, url)
 			run(t, other, `BEGIN`, `INSERT INTO marks (id, expires_at) VALUES ('m', 0)`)
 			done := make(chan error, 1)
-			commit := append(changes(session), auth.PutMark{Mark: auth.Mark{ID: "m"}}) // which waits for the other
+			commit := append(changes(session), storage.PutMark{Mark: storage.Mark{ID: "m"}}) // which waits for the other
 			go func() { done <- s.Commit(t.Context(), commit...) }()
 			waits(t, looks)
 			_, err := looks.Exec(t.Context(), `SELECT 1 FROM sign_ins FOR NO KEY UPDATE NOWAIT`)
@@ -223,9 +223,9 @@ func TestPostgresDeletedWhileWaiting(t *testing.T) {
 	for name, createUser := range map[string]func(*sqlstore.Store) error{
 		"CreateUser": func(s *sqlstore.Store) error { return s.Commit(t.Context(), create("u")) },
 		"LoadUsers": func(s *sqlstore.Store) error {
-			stored, err := s.LoadUsers(t.Context(), []auth.LoadedUser{{User: create("u").User}})
+			stored, err := s.LoadUsers(t.Context(), []storage.LoadedUser{{User: create("u").User}})
 			if err == nil && !stored[0] {
-				err = auth.ErrTaken
+				err = storage.ErrTaken
 			}
 			return err
 		},
@@ -240,10 +240,10 @@ func TestPostgresDeletedWhileWaiting(t *testing.T) {
 			go func() { done <- createUser(s) }()
 			waits(t, looks)
 			run(t, other, `COMMIT`)
-			if err := <-done; !errors.Is(err, auth.ErrTaken) {
+			if err := <-done; !errors.Is(err, storage.ErrTaken) {
 				t.Errorf("got %v, want ErrTaken", err)
 			}
-			if _, err := s.User(t.Context(), "u"); !errors.Is(err, auth.ErrNotFound) {
+			if _, err := s.User(t.Context(), "u"); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("the deleted user: got %v, want ErrNotFound", err)
 			}
 		})
@@ -256,16 +256,16 @@ func TestPostgresOppositeOrder(t *testing.T) {
 	url := pgtest.Database(t)
 	s, other := openPostgres(t, url), openPostgres(t, url)
 	signedIn(t, s)
-	second := auth.Session{ID: "second", UserID: "u"}
-	if err := s.Commit(t.Context(), auth.CreateSession{Session: second}); err != nil {
+	second := storage.Session{ID: "second", UserID: "u"}
+	if err := s.Commit(t.Context(), storage.CreateSession{Session: second}); err != nil {
 		t.Fatal(err)
 	}
-	a, b := auth.KeepSession{Session: auth.Session{ID: "s"}}, auth.KeepSession{Session: second}
+	a, b := storage.KeepSession{Session: storage.Session{ID: "s"}}, storage.KeepSession{Session: second}
 	var all sync.WaitGroup
 	for i := range 16 {
-		store, changes := s, []auth.Change{a, b}
+		store, changes := s, []storage.Change{a, b}
 		if i%2 == 1 {
-			store, changes = other, []auth.Change{b, a}
+			store, changes = other, []storage.Change{b, a}
 		}
 		all.Go(func() {
 			for range 4 {
@@ -292,9 +292,9 @@ func TestPostgresCrash(t *testing.T) {
 		all.Go(func() {
 			for n := 0; ; n++ {
 				id := fmt.Sprint(i, "-", n)
-				err := stores[i%2].Commit(t.Context(), event(id), auth.PutMark{Mark: auth.Mark{ID: auth.MarkID(id)}})
+				err := stores[i%2].Commit(t.Context(), event(id), storage.PutMark{Mark: storage.Mark{ID: storage.MarkID(id)}})
 				if err != nil {
-					if !errors.Is(err, auth.ErrUnavailable) {
+					if !errors.Is(err, storage.ErrUnavailable) {
 						t.Errorf("when the server was killed: %v", err)
 					}
 					return
@@ -322,7 +322,7 @@ func TestPostgresCrash(t *testing.T) {
 		if !there[id] {
 			t.Errorf("event %s was acknowledged and is lost", id)
 		}
-		if _, err := stores[1].Mark(t.Context(), auth.MarkID(id)); err != nil {
+		if _, err := stores[1].Mark(t.Context(), storage.MarkID(id)); err != nil {
 			t.Errorf("mark %s: %v", id, err)
 		}
 	}

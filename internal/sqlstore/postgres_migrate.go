@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // migrationLock is the advisory lock that is held while the schema is looked at and
@@ -61,7 +61,7 @@ func admit(ctx context.Context, db querier, cfg PostgresConfig, known int) (int,
 	case kind == "" && !cfg.Create:
 		return 0, ErrNoDatabase
 	case !kind.Serves(cfg.Kind):
-		return 0, &auth.KindError{Found: kind, Want: cfg.Kind}
+		return 0, &storage.KindError{Found: kind, Want: cfg.Kind}
 	case kind == "":
 		return 0, nil
 	}
@@ -74,7 +74,7 @@ func admit(ctx context.Context, db querier, cfg PostgresConfig, known int) (int,
 
 // stepPostgres carries out one migration. The first ones have none: no database on
 // PostgreSQL was ever without.
-func stepPostgres(ctx context.Context, tx *sql.Tx, version int, text string, kind auth.StoreKind) error {
+func stepPostgres(ctx context.Context, tx *sql.Tx, version int, text string, kind storage.StoreKind) error {
 	if text == "" {
 		return nil
 	}
@@ -85,7 +85,7 @@ func stepPostgres(ctx context.Context, tx *sql.Tx, version int, text string, kin
 		return err
 	}
 	if version == postgresBegins {
-		if err := mark(ctx, tx, cmp.Or(kind, auth.ProductionStore)); err != nil {
+		if err := mark(ctx, tx, cmp.Or(kind, storage.ProductionStore)); err != nil {
 			return err
 		}
 	}
@@ -94,7 +94,7 @@ func stepPostgres(ctx context.Context, tx *sql.Tx, version int, text string, kin
 }
 
 // kind is bounded in time by ctx: database/sql would begin again without an end of its own.
-func (p *postgres) kind(ctx context.Context) (kind auth.StoreKind, err error) {
+func (p *postgres) kind(ctx context.Context) (kind storage.StoreKind, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	err = patient(func() (err error) {
@@ -115,7 +115,7 @@ func lost(ctx context.Context, err error) error {
 }
 
 // mark has one at a time look at the mark and change it.
-func (p *postgres) mark(ctx context.Context, was, kind auth.StoreKind) error {
+func (p *postgres) mark(ctx context.Context, was, kind storage.StoreKind) error {
 	return unavailable(patient(func() error {
 		tx, err := p.plain.BeginTx(ctx, nil)
 		if err != nil {
@@ -129,7 +129,7 @@ func (p *postgres) mark(ctx context.Context, was, kind auth.StoreKind) error {
 			return err
 		}
 		if err := tx.Commit(); err != nil {
-			return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
+			return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 		}
 		return nil
 	}))

@@ -13,10 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/pgtest"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 )
 
 // openPostgres opens a database, as a process of its own would.
@@ -125,19 +125,19 @@ func TestPostgresHasTheSameSchema(t *testing.T) {
 func TestPostgresIsRefusedUntouched(t *testing.T) {
 	newer := `INSERT INTO migrations (version, applied_at) VALUES (9999, 0)`
 	for name, c := range map[string]struct {
-		made    auth.StoreKind // empty: nothing is in it
+		made    storage.StoreKind // empty: nothing is in it
 		execute string
 		want    sqlstore.PostgresConfig
 		refused func(error) bool // nil: it is not
 	}{
 		"nothing there":         {"", "", sqlstore.PostgresConfig{}, func(err error) bool { return errors.Is(err, sqlstore.ErrNoDatabase) }},
-		"production for any":    {auth.ProductionStore, "", sqlstore.PostgresConfig{}, nil},
-		"production for itself": {auth.ProductionStore, "", sqlstore.PostgresConfig{Kind: auth.ProductionStore}, nil},
-		"production for local":  {auth.ProductionStore, "", sqlstore.PostgresConfig{Kind: auth.LocalStore, Create: true}, isKindError},
-		"local for production":  {auth.LocalStore, "", sqlstore.PostgresConfig{Kind: auth.ProductionStore, Create: true}, isKindError},
-		"no mark for local":     {auth.ProductionStore, `DROP TABLE store_kind`, sqlstore.PostgresConfig{Kind: auth.LocalStore}, isKindError},
-		"no mark":               {auth.ProductionStore, `DROP TABLE store_kind`, sqlstore.PostgresConfig{Kind: auth.ProductionStore}, nil},
-		"a newer schema": {auth.ProductionStore, newer, sqlstore.PostgresConfig{}, func(err error) bool {
+		"production for any":    {storage.ProductionStore, "", sqlstore.PostgresConfig{}, nil},
+		"production for itself": {storage.ProductionStore, "", sqlstore.PostgresConfig{Kind: storage.ProductionStore}, nil},
+		"production for local":  {storage.ProductionStore, "", sqlstore.PostgresConfig{Kind: storage.LocalStore, Create: true}, isKindError},
+		"local for production":  {storage.LocalStore, "", sqlstore.PostgresConfig{Kind: storage.ProductionStore, Create: true}, isKindError},
+		"no mark for local":     {storage.ProductionStore, `DROP TABLE store_kind`, sqlstore.PostgresConfig{Kind: storage.LocalStore}, isKindError},
+		"no mark":               {storage.ProductionStore, `DROP TABLE store_kind`, sqlstore.PostgresConfig{Kind: storage.ProductionStore}, nil},
+		"a newer schema": {storage.ProductionStore, newer, sqlstore.PostgresConfig{}, func(err error) bool {
 			var e *sqlstore.NewerSchemaError
 			return errors.As(err, &e) && e.Found == 9999
 		}},
@@ -172,7 +172,7 @@ func TestPostgresIsRefusedUntouched(t *testing.T) {
 }
 
 func isKindError(err error) bool {
-	var e *auth.KindError
+	var e *storage.KindError
 	return errors.As(err, &e)
 }
 
@@ -203,13 +203,13 @@ func TestPostgresSaysWhatToGrant(t *testing.T) {
 func TestPostgresKeepsToItsTexts(t *testing.T) {
 	s := openPostgres(t, pgtest.Database(t))
 	for _, id := range []string{"a\x00b", "\xff", strings.Repeat("x", 1<<16)} {
-		if _, err := s.Ticket(t.Context(), auth.TicketID(id)); !errors.Is(err, auth.ErrNotFound) {
+		if _, err := s.Ticket(t.Context(), storage.TicketID(id)); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("Ticket(%.10q): got %v, want ErrNotFound", id, err)
 		}
 	}
 	for name, id := range map[string]string{"a NUL": "a\x00b", "no UTF-8": "\xff", "too long": longText()} {
-		err := s.Commit(t.Context(), auth.PutMark{Mark: auth.Mark{ID: auth.MarkID(id)}})
-		if !errors.Is(err, auth.ErrChanges) || errors.Is(err, auth.ErrUnavailable) {
+		err := s.Commit(t.Context(), storage.PutMark{Mark: storage.Mark{ID: storage.MarkID(id)}})
+		if !errors.Is(err, storage.ErrChanges) || errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("a key with %s: got %v, want ErrChanges", name, err)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // purgeAtOnce is how many rows a purge deletes in one transaction: others wait for
@@ -13,7 +13,7 @@ import (
 const purgeAtOnce = 1000
 
 // Purge deletes what nobody has a use for any more.
-func (s *Store) Purge(ctx context.Context, before auth.Moments) error {
+func (s *Store) Purge(ctx context.Context, before storage.Moments) error {
 	expired := micros(before.Expired)
 	for _, d := range []struct {
 		table, key, which string // key: the columns

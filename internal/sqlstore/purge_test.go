@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // old fills each table that is purged with rows of which most lie before 100 and a few
@@ -41,7 +41,7 @@ func TestPurge(t *testing.T) {
 	old(t, s, 3000)
 	before := s.Commits()
 	at := time.UnixMicro(100)
-	if err := s.Purge(t.Context(), auth.Moments{Expired: at, Events: at, Counts: at}); err != nil {
+	if err := s.Purge(t.Context(), storage.Moments{Expired: at, Events: at, Counts: at}); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.Commits() - before; n < 7*3 {
@@ -54,7 +54,7 @@ func TestPurge(t *testing.T) {
 		}
 	}
 	before = s.Commits()
-	if err := s.Purge(t.Context(), auth.Moments{Expired: at, Events: at, Counts: at}); err != nil {
+	if err := s.Purge(t.Context(), storage.Moments{Expired: at, Events: at, Counts: at}); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.Commits() - before; n > 0 {

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -87,7 +87,7 @@ func removeDatabase(path string) {
 }
 
 // sameKind refuses to put a database in the place of one of another kind.
-func sameKind(ctx context.Context, path string, kind auth.StoreKind) error {
+func sameKind(ctx context.Context, path string, kind storage.StoreKind) error {
 	there, err := Inspect(ctx, path)
 	if errors.Is(err, ErrNoDatabase) {
 		if _, err := os.Stat(path + "-wal"); err == nil {
@@ -99,7 +99,7 @@ func sameKind(ctx context.Context, path string, kind auth.StoreKind) error {
 		return fmt.Errorf("%w; if it is damaged, move it away and run this again", err)
 	}
 	if there.Kind != "" && !kind.Serves(there.Kind) && !there.Kind.Serves(kind) {
-		return &auth.KindError{Found: kind, Want: there.Kind}
+		return &storage.KindError{Found: kind, Want: there.Kind}
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (r *Restored) endAll(ctx context.Context, path string, tokens time.Duration
 			{`INSERT INTO revocations (time, id, user_id, session_id, epoch, rights, survivor, expires_at)
 				SELECT $1, 'restored ' || user_id, user_id, '', epoch, rights, '', $2 FROM sign_ins`, []any{micros(now), micros(now.Add(tokens))}, nil},
 			{`INSERT INTO events (time, id, kind, outcome, user_id, session_id, request_id, address, device, count)
-				SELECT $1, 'restored ' || user_id, $2, $3, user_id, '', '', '', '', 1 FROM sign_ins`, []any{micros(now), string(auth.EventLogout), string(auth.LogoutAll)}, nil},
+				SELECT $1, 'restored ' || user_id, $2, $3, user_id, '', '', '', '', 1 FROM sign_ins`, []any{micros(now), string(storage.EventLogout), string(storage.OutcomeAll)}, nil},
 			{`DELETE FROM tickets`, nil, &r.Tickets},
 			{`DELETE FROM mails`, nil, &r.Mails},
 			{`DELETE FROM store_hold`, nil, nil},

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -23,7 +23,7 @@ func backedUp(t *testing.T) (path, backup string) {
 	path, backup = filepath.Join(dir, "latchkey.db"), filepath.Join(dir, "backup.db")
 	s := open(t, path, true)
 	signedIn(t, s)
-	if err := s.Commit(t.Context(), auth.PutTicket{Ticket: auth.Ticket{ID: "reset"}}, auth.QueueMail{Mail: outbox.Mail{ID: "mail"}}); err != nil {
+	if err := s.Commit(t.Context(), storage.PutTicket{Ticket: storage.Ticket{ID: "reset"}}, storage.QueueMail{Mail: outbox.Mail{ID: "mail"}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := sqlstore.Backup(t.Context(), path, backup); err != nil {
@@ -44,7 +44,7 @@ func TestRestoreRevivesNothing(t *testing.T) {
 	}
 	moved := user
 	moved.Epoch, moved.PasswordHash = user.Epoch+3, "new"
-	if err := s.Commit(t.Context(), auth.UpdateUser{Old: user, New: moved}, create("late")); err != nil {
+	if err := s.Commit(t.Context(), storage.UpdateUser{Old: user, New: moved}, create("late")); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
@@ -64,7 +64,7 @@ func TestRestoreRevivesNothing(t *testing.T) {
 	if session.Epoch >= restored.Epoch || restored.Epoch <= moved.Epoch || restored.SignInVersion != user.SignInVersion+1 {
 		t.Errorf("the session is of epoch %d and tokens since of %d, the user's is %d", session.Epoch, moved.Epoch, restored.Epoch)
 	}
-	if _, err := s.Ticket(t.Context(), "reset"); !errors.Is(err, auth.ErrNotFound) {
+	if _, err := s.Ticket(t.Context(), "reset"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("the ticket: got %v, want ErrNotFound", err)
 	}
 	if due, err := s.DueMails(t.Context(), time.Now(), 10); err != nil || len(due) != 0 {
@@ -74,7 +74,7 @@ func TestRestoreRevivesNothing(t *testing.T) {
 	if err != nil || len(revoked) != 1 || revoked[0].UserID != "u" || revoked[0].Epoch != restored.Epoch || time.Until(revoked[0].ExpiresAt) < 59*time.Minute {
 		t.Errorf("revocations are %+v, %v", revoked, err)
 	}
-	if all := events(t, s); len(all) != 1 || all[0].Kind != auth.EventLogout || all[0].UserID != "u" {
+	if all := events(t, s); len(all) != 1 || all[0].Kind != storage.EventLogout || all[0].UserID != "u" {
 		t.Errorf("events are %+v", all)
 	}
 	before := open(t, r.Aside, false)

@@ -6,24 +6,24 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 type row interface{ Scan(dest ...any) error }
 
-func scanUser(r row) (auth.User, error) {
-	var u auth.User
+func scanUser(r row) (storage.User, error) {
+	var u storage.User
 	err := r.Scan(userFields(&u)...)
 	return u, err
 }
 
 // userFields is where userColumns go.
-func userFields(u *auth.User) []any {
+func userFields(u *storage.User) []any {
 	return userFieldsAt(u, later{&u.UpdatedAt}, later{&u.UpdatedAt})
 }
 
 // userFieldsAt is userFields with a place for the moment of change of each item.
-func userFieldsAt(u *auth.User, profileAt, signInAt sql.Scanner) []any {
+func userFieldsAt(u *storage.User, profileAt, signInAt sql.Scanner) []any {
 	return []any{
 		&u.ID, &u.Username, &u.Email, &u.Name, &u.Scope, decoded{&u.Roles}, decoded{&u.Attributes},
 		instant{&u.CreatedAt}, profileAt, &u.Version,
@@ -32,14 +32,14 @@ func userFieldsAt(u *auth.User, profileAt, signInAt sql.Scanner) []any {
 	}
 }
 
-func scanSession(r row) (auth.Session, error) {
-	var s auth.Session
+func scanSession(r row) (storage.Session, error) {
+	var s storage.Session
 	err := r.Scan(sessionFields(&s)...)
 	return s, err
 }
 
 // sessionFields is where sessionColumns go.
-func sessionFields(s *auth.Session) []any {
+func sessionFields(s *storage.Session) []any {
 	return []any{
 		&s.ID, &s.UserID, &s.Epoch, decoded{&s.Proof.AMR}, &s.Proof.ACR, instant{&s.Proof.At}, &s.ClientID, &s.Scope,
 		&s.Seed, &s.Refreshes, &s.Chain.Hash, &s.Chain.Previous, &s.Chain.Rotations, &s.Device, &s.Address,

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // sessions remembers look-ups. They hold for as long as nobody has committed what they
@@ -23,12 +23,12 @@ type sessions struct {
 
 	mu    sync.RWMutex
 	state indexState // in which all that is known is true
-	known map[auth.SessionID]sessionUser
+	known map[storage.SessionID]sessionUser
 }
 
 type sessionUser struct {
-	session auth.Session
-	user    auth.User
+	session storage.Session
+	user    storage.User
 }
 
 // indexState is one copy of the header: the number of commits, the end of the log
@@ -63,7 +63,7 @@ const (
 )
 
 // get returns what was read while the index was in the state.
-func (c *sessions) get(id auth.SessionID, state indexState) (sessionUser, bool) {
+func (c *sessions) get(id storage.SessionID, state indexState) (sessionUser, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	found, ok := c.known[id]
@@ -81,7 +81,7 @@ func (c *sessions) put(found sessionUser, state indexState) {
 		c.state, c.known = state, nil
 	}
 	if c.known == nil || len(c.known) >= maxSessions {
-		c.known = make(map[auth.SessionID]sessionUser)
+		c.known = make(map[storage.SessionID]sessionUser)
 	}
 	c.known[found.session.ID] = found
 }
@@ -95,7 +95,7 @@ type shown struct {
 
 // committed goes on to the state after a transaction of this process with the changes,
 // unless somebody else has committed since.
-func (c *sessions) committed(s shown, changes []auth.Change) {
+func (c *sessions) committed(s shown, changes []storage.Change) {
 	if !s.ok || s.after.commits() != s.before.commits()+1 {
 		return
 	}
@@ -111,15 +111,15 @@ func (c *sessions) committed(s shown, changes []auth.Change) {
 }
 
 // touch has what is known follow a change.
-func (c *sessions) touch(change auth.Change) {
+func (c *sessions) touch(change storage.Change) {
 	switch change := change.(type) {
-	case auth.UpdateUser, auth.DeleteUser, auth.ReplaceUser:
+	case storage.UpdateUser, storage.DeleteUser, storage.ReplaceUser:
 		c.known = nil // the user's sessions are among the others
-	case auth.KeepSession:
+	case storage.KeepSession:
 		delete(c.known, change.Session.ID)
-	case auth.EndSession:
+	case storage.EndSession:
 		delete(c.known, change.Session.ID)
-	case auth.RefreshSession:
+	case storage.RefreshSession:
 		found, ok := c.known[change.Session.ID]
 		if !ok {
 			return
@@ -132,7 +132,7 @@ func (c *sessions) touch(change auth.Change) {
 }
 
 // SessionUser returns a session with its user.
-func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+func (s *Store) SessionUser(ctx context.Context, id storage.SessionID) (storage.Session, storage.User, error) {
 	state, ok := s.sessions.index.state() // before reading: what is committed meanwhile shows
 	if ok {
 		if found, ok := s.sessions.get(id, state); ok {
@@ -142,7 +142,7 @@ func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessio
 	var found sessionUser
 	row := s.stmts.sessionUser.row(context.WithoutCancel(ctx), string(id))
 	if err := row.Scan(append(sessionFields(&found.session), userFields(&found.user)...)...); err != nil {
-		return auth.Session{}, auth.User{}, unavailable(err)
+		return storage.Session{}, storage.User{}, unavailable(err)
 	}
 	if ok {
 		s.sessions.put(found, state)
@@ -151,42 +151,42 @@ func (s *Store) SessionUser(ctx context.Context, id auth.SessionID) (auth.Sessio
 }
 
 // UserSessions returns a user's sessions.
-func (s *Store) UserSessions(ctx context.Context, id auth.UserID, epoch int64, limit int) ([]auth.Session, error) {
+func (s *Store) UserSessions(ctx context.Context, id storage.UserID, epoch int64, limit int) ([]storage.Session, error) {
 	return collect(ctx, s.stmts.userSessions, scanSession, string(id), epoch, limit)
 }
 
-func (a *application) createSession(s auth.Session) error {
-	return a.one(a.stmts.insertSession, auth.ErrTaken, sessionArgs(s)...)
+func (a *application) createSession(s storage.Session) error {
+	return a.one(a.stmts.insertSession, storage.ErrTaken, sessionArgs(s)...)
 }
 
 // sessionArgs are the values of sessionColumns.
-func sessionArgs(s auth.Session) []any {
+func sessionArgs(s storage.Session) []any {
 	return []any{string(s.ID), string(s.UserID), s.Epoch,
 		list(s.Proof.AMR), s.Proof.ACR, micros(s.Proof.At), s.ClientID, s.Scope, blob(s.Seed), s.Refreshes,
 		blob(s.Chain.Hash), blob(s.Chain.Previous), s.Chain.Rotations, s.Device, s.Address,
 		micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndedAt)}
 }
 
-func (a *application) refreshSession(s auth.Session) error {
-	return a.one(a.stmts.refreshSession, auth.ErrConflict, refreshArgs(s)...)
+func (a *application) refreshSession(s storage.Session) error {
+	return a.one(a.stmts.refreshSession, storage.ErrConflict, refreshArgs(s)...)
 }
 
 // refreshArgs are $1 to $7 of refreshSession and refreshBound.
-func refreshArgs(s auth.Session) []any {
+func refreshArgs(s storage.Session) []any {
 	return []any{string(s.ID), s.Refreshes, blob(s.Seed), micros(s.LastUsedAt), s.Device, s.Address, s.Refreshes - 1}
 }
 
 // boundRefresh finds a refresh that is bound to an epoch, the first two changes of most
 // commits, and returns what is left.
-func boundRefresh(changes []auth.Change) (s auth.Session, check auth.CheckEpoch, rest []auth.Change, ok bool) {
+func boundRefresh(changes []storage.Change) (s storage.Session, check storage.CheckEpoch, rest []storage.Change, ok bool) {
 	if len(changes) < 2 {
 		return s, check, changes, false
 	}
-	refresh, isRefresh := changes[0].(auth.RefreshSession)
-	check, isCheck := changes[1].(auth.CheckEpoch)
+	refresh, isRefresh := changes[0].(storage.RefreshSession)
+	check, isCheck := changes[1].(storage.CheckEpoch)
 	return refresh.Session, check, changes[2:], isRefresh && isCheck
 }
 
-func (a *application) refreshBound(s auth.Session, check auth.CheckEpoch) error {
-	return a.one(a.stmts.refreshBound, auth.ErrConflict, append(refreshArgs(s), string(check.UserID), check.Epoch)...)
+func (a *application) refreshBound(s storage.Session, check storage.CheckEpoch) error {
+	return a.one(a.stmts.refreshBound, storage.ErrConflict, append(refreshArgs(s), string(check.UserID), check.Epoch)...)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/trial"
 )
 
@@ -50,10 +50,10 @@ func TestSessionsAreNeverBehind(t *testing.T) {
 		}
 		after := u
 		after.Name = fmt.Sprint("name ", i)
-		changes := []auth.Change{auth.UpdateUser{Old: u, New: after}}
+		changes := []storage.Change{storage.UpdateUser{Old: u, New: after}}
 		if i%3 == 0 {
 			e.Refreshes++
-			changes = append(changes, auth.RefreshSession{Session: e})
+			changes = append(changes, storage.RefreshSession{Session: e})
 		}
 		if err := writer.Commit(t.Context(), changes...); err != nil {
 			t.Fatal(err)
@@ -67,10 +67,10 @@ func TestSessionsAreNeverBehind(t *testing.T) {
 		}
 	}
 	s.SessionUser(t.Context(), "s")
-	if err := other.Commit(t.Context(), auth.DeleteUser{User: u}); err != nil {
+	if err := other.Commit(t.Context(), storage.DeleteUser{User: u}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.SessionUser(t.Context(), "s"); !errors.Is(err, auth.ErrNotFound) {
+	if _, _, err := s.SessionUser(t.Context(), "s"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("after the deletion: %v, want ErrNotFound", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestSessionsUnderWrites(t *testing.T) {
 		u.Version = acknowledged.Load()
 		after := u
 		after.Name = fmt.Sprint(i)
-		if err := other.Commit(t.Context(), auth.UpdateUser{Old: u, New: after}); err != nil {
+		if err := other.Commit(t.Context(), storage.UpdateUser{Old: u, New: after}); err != nil {
 			t.Error(err)
 			break
 		}
@@ -155,7 +155,7 @@ func TestLinkedDatabase(t *testing.T) {
 	}
 	disabled := u
 	disabled.Disabled = true
-	if err := other.Commit(t.Context(), auth.UpdateUser{Old: u, New: disabled}); err != nil {
+	if err := other.Commit(t.Context(), storage.UpdateUser{Old: u, New: disabled}); err != nil {
 		t.Fatal(err)
 	}
 	if _, user, err := s.SessionUser(t.Context(), "s"); err != nil || !user.Disabled {
@@ -178,12 +178,12 @@ func TestSessionsAreNeverBehindAmongWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	handles := []*sqlstore.Store{open(t, path, true), open(t, path, false)}
 	const each = 4
-	var ids []auth.SessionID
+	var ids []storage.SessionID
 	for i := range each {
-		u := auth.User{ID: auth.UserID(fmt.Sprint("u", i)), Username: fmt.Sprint("user", i), CreatedAt: june}
-		id := auth.SessionID(fmt.Sprint("s", i))
-		e := auth.Session{ID: id, UserID: u.ID, CreatedAt: june, LastUsedAt: june, ExpiresAt: june.Add(time.Hour)}
-		if err := handles[0].Commit(t.Context(), auth.CreateUser{User: u}, auth.CreateSession{Session: e}); err != nil {
+		u := storage.User{ID: storage.UserID(fmt.Sprint("u", i)), Username: fmt.Sprint("user", i), CreatedAt: june}
+		id := storage.SessionID(fmt.Sprint("s", i))
+		e := storage.Session{ID: id, UserID: u.ID, CreatedAt: june, LastUsedAt: june, ExpiresAt: june.Add(time.Hour)}
+		if err := handles[0].Commit(t.Context(), storage.CreateUser{User: u}, storage.CreateSession{Session: e}); err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, id)
@@ -198,21 +198,21 @@ func TestSessionsAreNeverBehindAmongWriters(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				var change auth.Change
+				var change storage.Change
 				switch after := u; n % 3 {
 				case 0:
 					e.Refreshes++
-					change = auth.RefreshSession{Session: e}
+					change = storage.RefreshSession{Session: e}
 				case 1:
 					after.Epoch++
-					change = auth.UpdateUser{Old: u, New: after}
+					change = storage.UpdateUser{Old: u, New: after}
 					u = after
 				default:
 					e.Epoch = u.Epoch
-					change = auth.KeepSession{Session: e}
+					change = storage.KeepSession{Session: e}
 				}
 				err = s.Commit(t.Context(), change)
-				if errors.Is(err, auth.ErrConflict) {
+				if errors.Is(err, storage.ErrConflict) {
 					continue
 				}
 				if err != nil {
@@ -255,7 +255,7 @@ func TestOwnCommitsKeepWhatTheyDoNotTouch(t *testing.T) {
 	}
 	e.Refreshes++
 	e.LastUsedAt, e.Device = e.LastUsedAt.Add(time.Minute+time.Nanosecond), "another"
-	if err := s.Commit(t.Context(), auth.RefreshSession{Session: e}, auth.CheckEpoch{UserID: u.ID, Epoch: u.Epoch}); err != nil {
+	if err := s.Commit(t.Context(), storage.RefreshSession{Session: e}, storage.CheckEpoch{UserID: u.ID, Epoch: u.Epoch}); err != nil {
 		t.Fatal(err)
 	}
 	if !s.Remembers(e.ID) {
@@ -265,7 +265,7 @@ func TestOwnCommitsKeepWhatTheyDoNotTouch(t *testing.T) {
 	if err != nil || got.Refreshes != e.Refreshes || got.Device != "another" || !got.LastUsedAt.Equal(e.LastUsedAt.Truncate(time.Microsecond)) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if err := s.Commit(t.Context(), auth.EndSession{Session: e}); err != nil {
+	if err := s.Commit(t.Context(), storage.EndSession{Session: e}); err != nil {
 		t.Fatal(err)
 	}
 	if s.Remembers(e.ID) {

@@ -6,7 +6,7 @@
 // PostgreSQL (postgres.go) is a pool of connections, and any number of processes.
 //
 // SQLite is one file with a write-ahead log. Writers queue for one connection, readers have their own and never wait for
-// writers. A database that stays locked is auth.ErrUnavailable within patience; one that is full or unreadable at once. Opening one
+// writers. A database that stays locked is storage.ErrUnavailable within patience; one that is full or unreadable at once. Opening one
 // waits for ten seconds.
 package sqlstore
 
@@ -26,16 +26,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 var (
-	_ auth.Store     = (*Store)(nil)
-	_ auth.Loader    = (*Store)(nil)
-	_ auth.Marked    = (*Store)(nil)
+	_ storage.Store  = (*Store)(nil)
+	_ storage.Loader = (*Store)(nil)
+	_ storage.Marked = (*Store)(nil)
 	_ limit.Counters = (*Store)(nil)
 	_ keyring.Store  = (*Store)(nil)
 	_ transfer.Store = (*Store)(nil)
@@ -96,9 +96,9 @@ func Open(ctx context.Context, path string, create bool) (*Store, error) {
 }
 
 // OpenKind is Open for a database of one kind: a new one is marked with it, and
-// one of another is an [auth.KindError] before anything is done to it. In memory every
+// one of another is an [storage.KindError] before anything is done to it. In memory every
 // kind is the same.
-func OpenKind(ctx context.Context, path string, create bool, want auth.StoreKind) (*Store, error) {
+func OpenKind(ctx context.Context, path string, create bool, want storage.StoreKind) (*Store, error) {
 	s := &Store{patience: patience, queueWait: queueWait}
 	if path == Memory {
 		s.write = openDB(Memory)
@@ -196,14 +196,14 @@ func open(dsn string) *sql.DB {
 }
 
 // checkKind looks at a database that is there, and leaves it as it is.
-func checkKind(ctx context.Context, path string, want auth.StoreKind) error {
+func checkKind(ctx context.Context, path string, want storage.StoreKind) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return lookAt(ctx, path, func(db *sql.DB) error {
 		found, err := kindOf(ctx, db, sqliteCatalogue)
 		if err == nil && !found.Serves(want) {
-			err = &auth.KindError{Found: found, Want: want}
+			err = &storage.KindError{Found: found, Want: want}
 		}
 		return err
 	})
@@ -211,13 +211,13 @@ func checkKind(ctx context.Context, path string, want auth.StoreKind) error {
 
 // begin makes a database of a new file, and brings an older one up to date. It
 // looks at the kind again: another process may have made the database meanwhile.
-func (s *Store) begin(ctx context.Context, want auth.StoreKind) error {
-	if err := s.migrate(ctx, cmp.Or(want, auth.ProductionStore)); err != nil {
+func (s *Store) begin(ctx context.Context, want storage.StoreKind) error {
+	if err := s.migrate(ctx, cmp.Or(want, storage.ProductionStore)); err != nil {
 		return err
 	}
 	found, err := kindOf(ctx, s.write, sqliteCatalogue)
 	if err == nil && s.path != "" && !found.Serves(want) {
-		err = &auth.KindError{Found: found, Want: want}
+		err = &storage.KindError{Found: found, Want: want}
 	}
 	return err
 }
@@ -299,24 +299,24 @@ func (s *Store) inPlace() error {
 
 // unavailable marks every error that is not one of the port's own.
 func unavailable(err error) error {
-	for _, own := range []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrUnavailable, auth.ErrChanges, keyring.ErrExists, errGuard} {
+	for _, own := range []error{storage.ErrNotFound, storage.ErrTaken, storage.ErrConflict, storage.ErrUnavailable, storage.ErrChanges, keyring.ErrExists, errGuard} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}
 	}
 	if errors.Is(err, sql.ErrNoRows) {
-		return auth.ErrNotFound
+		return storage.ErrNotFound
 	}
 	if own := ownError(err); own != nil {
 		return own
 	}
 	switch code, _ := resultCode(err); code {
 	case sqliteUnique, sqlitePrimaryKey:
-		return auth.ErrTaken
+		return storage.ErrTaken
 	case sqliteForeignKey:
-		return auth.ErrConflict // the user is gone
+		return storage.ErrConflict // the user is gone
 	}
-	return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 }
 
 // Ping writes, because a full disk or a lock can still be read through. What it

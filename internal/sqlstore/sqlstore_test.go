@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func open(t *testing.T, path string, create bool) *sqlstore.Store {
@@ -26,14 +26,16 @@ func open(t *testing.T, path string, create bool) *sqlstore.Store {
 }
 
 // create is a user whose id is also the name, and event one without other members.
-func create(name string) auth.CreateUser {
-	return auth.CreateUser{User: auth.User{ID: auth.UserID(name), Username: name}}
+func create(name string) storage.CreateUser {
+	return storage.CreateUser{User: storage.User{ID: storage.UserID(name), Username: name}}
 }
 
-func event(id string) auth.AppendEvent { return auth.AppendEvent{Event: auth.Event{ID: id, Kind: "x"}} }
+func event(id string) storage.AppendEvent {
+	return storage.AppendEvent{Event: storage.Event{ID: id, Kind: "x"}}
+}
 
 // events are all of a store.
-func events(t *testing.T, s *sqlstore.Store) []auth.Event {
+func events(t *testing.T, s *sqlstore.Store) []storage.Event {
 	t.Helper()
 	all, _, err := s.Events(t.Context(), time.Time{}, "", 1<<20)
 	if err != nil {
@@ -43,9 +45,9 @@ func events(t *testing.T, s *sqlstore.Store) []auth.Event {
 }
 
 // signedIn stores a user "u" and a session "s", and returns them as they are read.
-func signedIn(t *testing.T, s *sqlstore.Store) (auth.User, auth.Session) {
+func signedIn(t *testing.T, s *sqlstore.Store) (storage.User, storage.Session) {
 	t.Helper()
-	if err := s.Commit(t.Context(), create("u"), auth.CreateSession{Session: auth.Session{ID: "s", UserID: "u"}}); err != nil {
+	if err := s.Commit(t.Context(), create("u"), storage.CreateSession{Session: storage.Session{ID: "s", UserID: "u"}}); err != nil {
 		t.Fatal(err)
 	}
 	e, u, err := s.SessionUser(t.Context(), "s")
@@ -127,17 +129,17 @@ func TestLockedDatabaseIsUnavailable(t *testing.T) {
 	s := open(t, path, true)
 	unlock := lock(t, path)
 	defer unlock()
-	if err := s.Commit(t.Context(), event("x")); !errors.Is(err, auth.ErrUnavailable) {
+	if err := s.Commit(t.Context(), event("x")); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Commit under a lock: got %v, want ErrUnavailable", err)
 	}
 	take := []limit.Take{{Key: "k", At: time.Now(), Fade: time.Minute}}
-	if taken, err := s.Take(t.Context(), take); taken || !errors.Is(err, auth.ErrUnavailable) {
+	if taken, err := s.Take(t.Context(), take); taken || !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Take under a lock: got %v, %v; want ErrUnavailable", taken, err)
 	}
-	if err := s.Settle(t.Context(), take, nil, nil); !errors.Is(err, auth.ErrUnavailable) {
+	if err := s.Settle(t.Context(), take, nil, nil); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Settle under a lock: got %v, want ErrUnavailable", err)
 	}
-	if err := s.Ping(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
+	if err := s.Ping(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Ping under a lock: got %v, want ErrUnavailable", err)
 	}
 	if _, _, err := s.Users(t.Context(), "", 1); err != nil {
@@ -176,10 +178,10 @@ func TestReplacedDatabaseIsUnavailable(t *testing.T) {
 			if s.Remembers("s") {
 				t.Error("another index says that nothing has changed")
 			}
-			if err := s.Commit(t.Context(), event("x")); !errors.Is(err, auth.ErrUnavailable) {
+			if err := s.Commit(t.Context(), event("x")); !errors.Is(err, storage.ErrUnavailable) {
 				t.Errorf("Commit: %v, want ErrUnavailable", err)
 			}
-			if err := s.Ping(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
+			if err := s.Ping(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
 				t.Errorf("Ping: %v, want ErrUnavailable", err)
 			}
 		})

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // Config is what a copy needs.
@@ -101,7 +101,7 @@ func (c *copying) begin(ctx context.Context) (err error) {
 
 // checkEmpty refuses a store in which there is something.
 func (c *copying) checkEmpty(ctx context.Context) error {
-	for after := auth.Cursor(""); ; {
+	for after := storage.Cursor(""); ; {
 		page, next, err := c.To.Export(ctx, after, pageSize)
 		if err != nil {
 			return fmt.Errorf("looking into %s: %w", c.ToName, err)
@@ -121,7 +121,7 @@ func (c *copying) holdBoth(ctx context.Context) error {
 	now, before := c.Now().UTC().Truncate(time.Microsecond), c.target.ID
 	c.source = Hold{ID: rand.Text(), Role: Source, Peer: c.ToName, Since: now}
 	c.target = Hold{ID: c.source.ID, Role: Target, Peer: c.FromName, Since: now, Totals: Totals{},
-		Leave: auth.Moments{Expired: now, Events: now.Add(-c.KeepEvents)}}
+		Leave: storage.Moments{Expired: now, Events: now.Add(-c.KeepEvents)}}
 	if err := c.To.PutHold(ctx, before, c.target); err != nil {
 		return fmt.Errorf("holding %s: %w", c.ToName, err)
 	}
@@ -188,7 +188,7 @@ func (c *copying) copy(ctx context.Context) error {
 }
 
 // page returns what has not expired.
-func (c *copying) page(ctx context.Context, s Store, after auth.Cursor) ([]Record, auth.Cursor, error) {
+func (c *copying) page(ctx context.Context, s Store, after storage.Cursor) ([]Record, storage.Cursor, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, "", context.Cause(ctx)
 	}
@@ -214,7 +214,7 @@ func (c *copying) verify(ctx context.Context) error {
 		name string
 	}{{c.To, c.ToName}, {c.From, c.FromName}} {
 		totals := Totals{}
-		for after := auth.Cursor(""); ; {
+		for after := storage.Cursor(""); ; {
 			c.Progress("verifying", done+totals.Records(), of)
 			page, next, err := c.page(ctx, s, after)
 			if err != nil {

@@ -8,15 +8,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // Ports are those of a whole store.
 type Ports interface {
-	auth.Store
-	auth.Loader
+	storage.Store
+	storage.Loader
 	limit.Counters
 	keyring.Store
 	Store
@@ -24,7 +24,7 @@ type Ports interface {
 
 // A Guard is a store that is not written to while it is held. Before a write it looks at
 // the hold, unless it has done so within [Bounds].Look, and refuses with
-// auth.ErrUnavailable. Reads go on.
+// storage.ErrUnavailable. Reads go on.
 //
 // Nothing but the look stands in the way of a write. A process that is stopped between the
 // two, for longer than Bounds, writes once more when it goes on. [Copy] reads the source
@@ -47,7 +47,7 @@ func NewGuard(s Ports, now func() time.Time) *Guard {
 	return &Guard{Ports: s, now: now, look: s.Bounds().Look}
 }
 
-// ErrHeld: the store is not to be written to. It comes with auth.ErrUnavailable.
+// ErrHeld: the store is not to be written to. It comes with storage.ErrUnavailable.
 var ErrHeld = errors.New("the store is read-only")
 
 // Look returns the hold, as it was within Bounds.Look. It goes on when ctx ends, as writes
@@ -69,7 +69,7 @@ func (g *Guard) Look(ctx context.Context) (Hold, error) {
 func (g *Guard) writable(ctx context.Context) error {
 	h, err := g.Look(ctx)
 	if err == nil && h.ID != "" {
-		err = fmt.Errorf("%w: %w: %s", auth.ErrUnavailable, ErrHeld, h)
+		err = fmt.Errorf("%w: %w: %s", storage.ErrUnavailable, ErrHeld, h)
 	}
 	return err
 }
@@ -81,7 +81,7 @@ func age(then, now time.Time) time.Duration {
 }
 
 // Commit is refused while the store is held, like all that follow.
-func (g *Guard) Commit(ctx context.Context, changes ...auth.Change) error {
+func (g *Guard) Commit(ctx context.Context, changes ...storage.Change) error {
 	if err := g.writable(ctx); err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (g *Guard) Commit(ctx context.Context, changes ...auth.Change) error {
 const loadAtOnce = 250
 
 // LoadUsers looks again and again: it may take long.
-func (g *Guard) LoadUsers(ctx context.Context, users []auth.LoadedUser) (stored []bool, err error) {
+func (g *Guard) LoadUsers(ctx context.Context, users []storage.LoadedUser) (stored []bool, err error) {
 	for chunk := range slices.Chunk(users, loadAtOnce) {
 		if err := g.writable(ctx); err != nil {
 			return nil, err
@@ -127,7 +127,7 @@ func (g *Guard) AddKey(ctx context.Context, r keyring.Record, replaced []keyring
 	return g.Ports.AddKey(ctx, r, replaced)
 }
 
-func (g *Guard) Purge(ctx context.Context, before auth.Moments) error {
+func (g *Guard) Purge(ctx context.Context, before storage.Moments) error {
 	if err := g.writable(ctx); err != nil {
 		return err
 	}

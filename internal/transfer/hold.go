@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A Role is what a held store is of the copy.
@@ -31,10 +31,10 @@ type Hold struct {
 
 	// Of a target: which records are left out, the place that the copy has reached in
 	// the source, and the totals of what was copied so far. All: that is everything.
-	Leave  auth.Moments `json:"leave,omitzero"`
-	Cursor auth.Cursor  `json:"cursor,omitempty"`
-	Totals Totals       `json:"totals,omitempty"`
-	All    bool         `json:"all,omitempty"`
+	Leave  storage.Moments `json:"leave,omitzero"`
+	Cursor storage.Cursor  `json:"cursor,omitempty"`
+	Totals Totals          `json:"totals,omitempty"`
+	All    bool            `json:"all,omitempty"`
 }
 
 // String says what a process that may not write has to tell.

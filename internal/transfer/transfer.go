@@ -16,10 +16,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A Store can be copied from and to. Every store is one, and storetest judges it.
@@ -28,7 +28,7 @@ type Store interface {
 	// begin: at first after "", and "" when there are no more. A page may be empty
 	// before the last one. A user comes before the sessions of that user. Sessions
 	// whose user is gone are left out. What others write meanwhile may be missing.
-	Export(ctx context.Context, after auth.Cursor, limit int) ([]Record, auth.Cursor, error)
+	Export(ctx context.Context, after storage.Cursor, limit int) ([]Record, storage.Cursor, error)
 	// Import stores records as they are, in the place of what has their keys. After an
 	// error some of them may be stored. It checks nothing: two users of one name are
 	// the caller's mistake.
@@ -41,7 +41,7 @@ type Store interface {
 	// Hold returns the hold on the store; zero: there is none.
 	Hold(ctx context.Context) (Hold, error)
 	// PutHold stores the hold in the place of the one whose ID is was; "": of none. The
-	// zero Hold deletes it. auth.ErrConflict when another one is stored.
+	// zero Hold deletes it. storage.ErrConflict when another one is stored.
 	PutHold(ctx context.Context, was string, h Hold) error
 	// Bounds are how long a process may take to notice a hold.
 	Bounds() Bounds
@@ -57,19 +57,19 @@ type Bounds struct {
 }
 
 // A Record is one thing that a store keeps: a [User], [DeletedUser], [Count],
-// auth.Credential, auth.Session, auth.Ticket, auth.Mark, outbox.Mail, auth.Event,
-// auth.Revocation or keyring.Record.
+// storage.Credential, storage.Session, storage.Ticket, storage.Mark, outbox.Mail, storage.Event,
+// storage.Revocation or keyring.Record.
 type Record any
 
 // A User is a user with a moment of change for each of the two items. The UpdatedAt of
-// auth.User follows from them, and is zero here.
+// storage.User follows from them, and is zero here.
 type User struct {
-	auth.User
+	storage.User
 	ProfileAt, SignInAt time.Time
 }
 
 // A DeletedUser is the id that nobody else is given.
-type DeletedUser struct{ ID auth.UserID }
+type DeletedUser struct{ ID storage.UserID }
 
 // A Count is a leaky bucket with its key.
 type Count struct {
@@ -106,19 +106,19 @@ func KindOf(r Record) Kind {
 		return Users
 	case DeletedUser:
 		return DeletedUsers
-	case auth.Credential:
+	case storage.Credential:
 		return Credentials
-	case auth.Session:
+	case storage.Session:
 		return Sessions
-	case auth.Ticket:
+	case storage.Ticket:
 		return Tickets
-	case auth.Mark:
+	case storage.Mark:
 		return Marks
 	case outbox.Mail:
 		return Mails
-	case auth.Event:
+	case storage.Event:
 		return Events
-	case auth.Revocation:
+	case storage.Revocation:
 		return Revocations
 	case Count:
 		return Counts
@@ -131,19 +131,19 @@ func KindOf(r Record) Kind {
 // Expired reports whether nobody has a use for the record any more. Some stores have
 // deleted it then and others have not, so that it is neither copied nor counted. Of the
 // moments it takes Expired and Events.
-func Expired(r Record, m auth.Moments) bool {
+func Expired(r Record, m storage.Moments) bool {
 	switch r := r.(type) {
-	case auth.Session:
+	case storage.Session:
 		return r.ExpiresAt.Before(m.Expired)
-	case auth.Ticket:
+	case storage.Ticket:
 		return r.ExpiresAt.Before(m.Expired)
-	case auth.Mark:
+	case storage.Mark:
 		return r.ExpiresAt.Before(m.Expired)
 	case outbox.Mail:
 		return r.GiveUpAt.Before(m.Expired)
-	case auth.Event:
+	case storage.Event:
 		return r.Time.Before(m.Events)
-	case auth.Revocation:
+	case storage.Revocation:
 		return r.ExpiresAt.Before(m.Expired)
 	case Count: // it has leaked out, and is as one that nobody has taken from
 		return r.Empty.Before(m.Expired)

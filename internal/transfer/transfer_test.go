@@ -11,11 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -25,20 +25,20 @@ var now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 func users(t *testing.T, s transfer.Store, n int) {
 	t.Helper()
 	records := []transfer.Record{
-		auth.Ticket{ID: "expired", ExpiresAt: now.Add(-time.Second)},
-		auth.Mark{ID: "expired", ExpiresAt: now.Add(-time.Second)},
-		auth.Event{ID: "expired", Time: now.Add(-91 * 24 * time.Hour)},
-		auth.Event{ID: "kept", Time: now.Add(-89 * 24 * time.Hour)},
-		auth.Revocation{ID: "expired", Time: now.Add(-time.Hour), ExpiresAt: now.Add(-time.Second)},
+		storage.Ticket{ID: "expired", ExpiresAt: now.Add(-time.Second)},
+		storage.Mark{ID: "expired", ExpiresAt: now.Add(-time.Second)},
+		storage.Event{ID: "expired", Time: now.Add(-91 * 24 * time.Hour)},
+		storage.Event{ID: "kept", Time: now.Add(-89 * 24 * time.Hour)},
+		storage.Revocation{ID: "expired", Time: now.Add(-time.Hour), ExpiresAt: now.Add(-time.Second)},
 		outbox.Mail{ID: "expired", GiveUpAt: now.Add(-time.Second)},
 		transfer.Count{Key: "leaked out", Count: limit.Count{Empty: now.Add(-time.Second)}},
 		keyring.Record{ID: "expired", Number: 1, ExpiresAt: now.Add(-time.Second)},
 		keyring.Record{ID: "active", Number: 2},
 	}
 	for i := range n {
-		id := auth.UserID(fmt.Sprint("id", i))
-		records = append(records, transfer.User{User: auth.User{ID: id, Username: fmt.Sprint("user", i), Version: 3, SignInVersion: 2, Epoch: 7}},
-			auth.Session{ID: auth.SessionID(id), UserID: id, ExpiresAt: now.Add(time.Hour), Refreshes: int64(i)})
+		id := storage.UserID(fmt.Sprint("id", i))
+		records = append(records, transfer.User{User: storage.User{ID: id, Username: fmt.Sprint("user", i), Version: 3, SignInVersion: 2, Epoch: 7}},
+			storage.Session{ID: storage.SessionID(id), UserID: id, ExpiresAt: now.Add(time.Hour), Refreshes: int64(i)})
 	}
 	if err := s.Import(t.Context(), records); err != nil {
 		t.Fatal(err)
@@ -113,11 +113,11 @@ func TestCopyKeepsTheSourceReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	guarded := transfer.NewGuard(from, nil)
-	err := guarded.Commit(t.Context(), auth.PutMark{Mark: auth.Mark{ID: "m"}})
-	if !errors.Is(err, auth.ErrUnavailable) || !errors.Is(err, transfer.ErrHeld) || !strings.Contains(err.Error(), "moved to dynamodb://b at 2026-11-28 12:00:00 UTC") {
+	err := guarded.Commit(t.Context(), storage.PutMark{Mark: storage.Mark{ID: "m"}})
+	if !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, transfer.ErrHeld) || !strings.Contains(err.Error(), "moved to dynamodb://b at 2026-11-28 12:00:00 UTC") {
 		t.Errorf("writing to what was moved: got %v", err)
 	}
-	if err := transfer.NewGuard(to, nil).Commit(t.Context(), auth.PutMark{Mark: auth.Mark{ID: "m"}}); err != nil {
+	if err := transfer.NewGuard(to, nil).Commit(t.Context(), storage.PutMark{Mark: storage.Mark{ID: "m"}}); err != nil {
 		t.Errorf("writing to what it was moved to: %v", err)
 	}
 	if _, err := transfer.Copy(t.Context(), config(from, new(storetest.Memory))); !errors.Is(err, transfer.ErrSource) {
@@ -126,7 +126,7 @@ func TestCopyKeepsTheSourceReadOnly(t *testing.T) {
 	if h, err := transfer.Open(t.Context(), from); err != nil || h.Peer != "dynamodb://b" {
 		t.Errorf("Open: %v, %v", h, err)
 	}
-	if err := guarded.Commit(t.Context(), auth.PutMark{Mark: auth.Mark{ID: "m"}}); err != nil {
+	if err := guarded.Commit(t.Context(), storage.PutMark{Mark: storage.Mark{ID: "m"}}); err != nil {
 		t.Errorf("writing to what was opened: %v", err)
 	}
 }
@@ -138,7 +138,7 @@ func failing(operation string, n int) func(string) error {
 			n--
 		}
 		if called == operation && n < 0 {
-			return fmt.Errorf("%w: %s fails", auth.ErrUnavailable, operation)
+			return fmt.Errorf("%w: %s fails", storage.ErrUnavailable, operation)
 		}
 		return nil
 	}
@@ -163,7 +163,7 @@ func TestCopyGoesOn(t *testing.T) {
 			s.Fail = failing(c.operation, c.n)
 			first, err := transfer.Copy(t.Context(), cfg)
 			s.Fail = nil
-			if !errors.Is(err, auth.ErrUnavailable) {
+			if !errors.Is(err, storage.ErrUnavailable) {
 				t.Fatalf("got %v, want ErrUnavailable", err)
 			}
 			before := hold(t, to)
@@ -190,7 +190,7 @@ func TestCopyBeginsAnew(t *testing.T) {
 	from, to := new(storetest.Memory), new(storetest.Memory)
 	users(t, from, 1200)
 	to.Fail = failing("Import", 2)
-	if _, err := transfer.Copy(t.Context(), config(from, to)); !errors.Is(err, auth.ErrUnavailable) {
+	if _, err := transfer.Copy(t.Context(), config(from, to)); !errors.Is(err, storage.ErrUnavailable) {
 		t.Fatalf("got %v, want ErrUnavailable", err)
 	}
 	to.Fail = nil
@@ -206,14 +206,14 @@ func TestCopyBeginsAnew(t *testing.T) {
 	if _, err := transfer.Open(t.Context(), to); !errors.Is(err, transfer.ErrTarget) {
 		t.Errorf("opening half a copy: got %v, want ErrTarget", err)
 	}
-	if err := from.Commit(t.Context(), auth.DeleteUser{User: auth.User{ID: "id0", SignInVersion: 2}}); err != nil {
+	if err := from.Commit(t.Context(), storage.DeleteUser{User: storage.User{ID: "id0", SignInVersion: 2}}); err != nil {
 		t.Fatal(err)
 	}
 	report, err := transfer.Copy(t.Context(), config(from, to))
 	if err != nil || report.Resumed != 0 {
 		t.Fatalf("the second copy goes on after %d records, %v", report.Resumed, err)
 	}
-	if _, err := to.User(t.Context(), "id0"); !errors.Is(err, auth.ErrNotFound) {
+	if _, err := to.User(t.Context(), "id0"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("a user who was deleted in between: got %v, want ErrNotFound", err)
 	}
 	if gone, err := to.UserDeleted(t.Context(), "id0"); err != nil || !gone {
@@ -262,10 +262,10 @@ func TestCopyRefuses(t *testing.T) {
 type writer struct {
 	*storetest.Memory
 	at      int
-	changes []auth.Change
+	changes []storage.Change
 }
 
-func (w *writer) Export(ctx context.Context, after auth.Cursor, limit int) ([]transfer.Record, auth.Cursor, error) {
+func (w *writer) Export(ctx context.Context, after storage.Cursor, limit int) ([]transfer.Record, storage.Cursor, error) {
 	page, next, err := w.Memory.Export(ctx, after, limit)
 	if w.at--; w.at == 0 {
 		err = w.Memory.Commit(ctx, w.changes...)
@@ -276,13 +276,13 @@ func (w *writer) Export(ctx context.Context, after auth.Cursor, limit int) ([]tr
 // TestLateWriteIsNoticed: whoever writes to the source after it was read makes the copy
 // fail.
 func TestLateWriteIsNoticed(t *testing.T) {
-	for name, change := range map[string]auth.Change{
-		"a session that ends":  auth.EndSession{Session: auth.Session{ID: "id0", EndedAt: now}},
-		"a user who is new":    auth.CreateUser{User: auth.User{ID: "zoe", Username: "zoe"}},
-		"a user who is gone":   auth.DeleteUser{User: auth.User{ID: "id0", SignInVersion: 2}},
-		"a refresh in between": auth.RefreshSession{Session: auth.Session{ID: "id0", Refreshes: 1}},
+	for name, change := range map[string]storage.Change{
+		"a session that ends":  storage.EndSession{Session: storage.Session{ID: "id0", EndedAt: now}},
+		"a user who is new":    storage.CreateUser{User: storage.User{ID: "zoe", Username: "zoe"}},
+		"a user who is gone":   storage.DeleteUser{User: storage.User{ID: "id0", SignInVersion: 2}},
+		"a refresh in between": storage.RefreshSession{Session: storage.Session{ID: "id0", Refreshes: 1}},
 	} {
-		from, to := &writer{new(storetest.Memory), 1, []auth.Change{change}}, new(storetest.Memory)
+		from, to := &writer{new(storetest.Memory), 1, []storage.Change{change}}, new(storetest.Memory)
 		users(t, from, 10)
 		if _, err := transfer.Copy(t.Context(), config(from, to)); !errors.Is(err, transfer.ErrDiffers) {
 			t.Errorf("%s: got %v, want ErrDiffers", name, err)
@@ -317,7 +317,7 @@ func TestGuardNoticesInTime(t *testing.T) {
 					return
 				case <-time.After(100 * time.Millisecond):
 				}
-				err := guarded.Commit(t.Context(), auth.PutMark{Mark: auth.Mark{ID: auth.MarkID(fmt.Sprint(i)), ExpiresAt: now.Add(time.Hour)}})
+				err := guarded.Commit(t.Context(), storage.PutMark{Mark: storage.Mark{ID: storage.MarkID(fmt.Sprint(i)), ExpiresAt: now.Add(time.Hour)}})
 				switch {
 				case err == nil:
 					last = time.Now()
@@ -357,7 +357,7 @@ func TestGuardLooks(t *testing.T) {
 	clock := now
 	g := transfer.NewGuard(s, func() time.Time { return clock })
 	for range 100 {
-		if err := g.Commit(t.Context(), auth.PutMark{Mark: auth.Mark{ID: "m"}}); err != nil {
+		if err := g.Commit(t.Context(), storage.PutMark{Mark: storage.Mark{ID: "m"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -376,8 +376,8 @@ func TestGuardLooks(t *testing.T) {
 		}
 	}
 	clock = clock.Add(time.Hour)
-	s.Fail = func(string) error { return fmt.Errorf("%w: away", auth.ErrUnavailable) }
-	if err := g.Ping(t.Context()); !errors.Is(err, auth.ErrUnavailable) || errors.Is(err, transfer.ErrHeld) {
+	s.Fail = func(string) error { return fmt.Errorf("%w: away", storage.ErrUnavailable) }
+	if err := g.Ping(t.Context()); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, transfer.ErrHeld) {
 		t.Errorf("when nobody can look: got %v, want ErrUnavailable", err)
 	}
 }
@@ -407,7 +407,7 @@ func TestGuardRefusesEveryWrite(t *testing.T) {
 			arguments = append(arguments, reflect.Zero(method.Type().In(n)))
 		}
 		if name == "LoadUsers" {
-			arguments[1] = reflect.ValueOf([]auth.LoadedUser{{}})
+			arguments[1] = reflect.ValueOf([]storage.LoadedUser{{}})
 		}
 		results := method.Call(arguments)
 		err, _ := results[len(results)-1].Interface().(error)
@@ -421,9 +421,9 @@ func TestGuardRefusesEveryWrite(t *testing.T) {
 func TestDigest(t *testing.T) {
 	one := transfer.Totals{}
 	for _, r := range []transfer.Record{
-		transfer.User{User: auth.User{ID: "u", Roles: []string{"a"}, Attributes: map[string]string{"b": "c", "d": "e"}, Disabled: true}, ProfileAt: now},
-		transfer.DeletedUser{ID: "d"}, auth.Credential{Key: "c", Data: []byte{1}}, auth.Session{ID: "s"}, auth.Ticket{ID: "t"}, auth.Mark{ID: "m"},
-		outbox.Mail{ID: "q"}, auth.Event{ID: "e"}, auth.Revocation{ID: "r"}, transfer.Count{Key: "n"}, keyring.Record{ID: "k"},
+		transfer.User{User: storage.User{ID: "u", Roles: []string{"a"}, Attributes: map[string]string{"b": "c", "d": "e"}, Disabled: true}, ProfileAt: now},
+		transfer.DeletedUser{ID: "d"}, storage.Credential{Key: "c", Data: []byte{1}}, storage.Session{ID: "s"}, storage.Ticket{ID: "t"}, storage.Mark{ID: "m"},
+		outbox.Mail{ID: "q"}, storage.Event{ID: "e"}, storage.Revocation{ID: "r"}, transfer.Count{Key: "n"}, keyring.Record{ID: "k"},
 	} {
 		one.Add(r)
 		value := reflect.New(reflect.TypeOf(r)).Elem()
@@ -441,7 +441,7 @@ func TestDigest(t *testing.T) {
 		t.Errorf("%d records of %d kinds", one.Records(), len(transfer.Kinds()))
 	}
 	a, b := transfer.Totals{}, transfer.Totals{}
-	x, y := auth.Mark{ID: "x"}, auth.Mark{ID: "y"}
+	x, y := storage.Mark{ID: "x"}, storage.Mark{ID: "y"}
 	for range 3 {
 		a.Add(x)
 	}
@@ -461,7 +461,7 @@ func TestDigest(t *testing.T) {
 	if d := a.Difference(b); d != "other content in 5 marks" {
 		t.Errorf("another one: %q", d)
 	}
-	empty, none := auth.Session{Seed: []byte{}, Proof: auth.Proof{AMR: []string{}}}, auth.Session{}
+	empty, none := storage.Session{Seed: []byte{}, Proof: storage.Proof{AMR: []string{}}}, storage.Session{}
 	if digest(empty) != digest(none) {
 		t.Error("an empty list is not the same as none")
 	}

@@ -6,11 +6,12 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	passwords "github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 	"github.com/latchkey-auth/latchkey/internal/userimport"
 )
 
@@ -90,7 +91,7 @@ func (f *fixture) add(n auth.NewUser) {
 	}
 }
 
-func (f *fixture) user(id auth.UserID) auth.User {
+func (f *fixture) user(id storage.UserID) storage.User {
 	f.t.Helper()
 	u, err := f.store.User(f.t.Context(), id)
 	if err != nil {
@@ -126,7 +127,7 @@ func (f *fixture) me(tokens auth.Tokens) (auth.Identity, error) {
 	return f.Me(f.t.Context(), claims)
 }
 
-func (f *fixture) events() []auth.Event {
+func (f *fixture) events() []storage.Event {
 	f.t.Helper()
 	events, _, err := f.store.Events(f.t.Context(), time.Time{}, "", 10_000)
 	if err != nil {

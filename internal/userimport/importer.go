@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A Row is one row of an import file and what became of it.
@@ -26,7 +27,7 @@ type Row struct {
 	// There: the user was there already, see Importer.
 	There bool
 
-	user auth.LoadedUser
+	user storage.LoadedUser
 }
 
 // fresh reports whether the user is yet to be created.
@@ -57,16 +58,16 @@ type Importer struct {
 type Rules interface {
 	// ImportedUser returns the user of the record and stores nothing. Its error says
 	// why there can be no such user.
-	ImportedUser(r auth.ImportRecord) (auth.LoadedUser, error)
+	ImportedUser(r auth.ImportRecord) (storage.LoadedUser, error)
 }
 
 // A Store takes in users, and knows who is there already.
 type Store interface {
-	auth.Loader
-	User(ctx context.Context, id auth.UserID) (auth.User, error)
-	UserByUsername(ctx context.Context, key string) (auth.User, error)
-	UserByEmail(ctx context.Context, key string) (auth.User, error)
-	UserDeleted(ctx context.Context, id auth.UserID) (bool, error)
+	storage.Loader
+	User(ctx context.Context, id storage.UserID) (storage.User, error)
+	UserByUsername(ctx context.Context, key string) (storage.User, error)
+	UserByEmail(ctx context.Context, key string) (storage.User, error)
+	UserDeleted(ctx context.Context, id storage.UserID) (bool, error)
 }
 
 // New returns an Importer. With dryRun it decides and reports, and creates nothing.
@@ -105,7 +106,7 @@ func (im *Importer) Take(ctx context.Context, rows []Row) error {
 // it.
 func (im *Importer) load(ctx context.Context, rows []Row) ([]*Row, error) {
 	var fresh, left []*Row
-	var users []auth.LoadedUser
+	var users []storage.LoadedUser
 	for i := range rows {
 		if r := &rows[i]; r.fresh() {
 			fresh, users = append(fresh, r), append(users, r.user)
@@ -130,7 +131,7 @@ func (im *Importer) load(ctx context.Context, rows []Row) ([]*Row, error) {
 type nameOf struct {
 	what string // as people say it: "username ada"
 	key  string
-	find func(Store, context.Context, string) (auth.User, error)
+	find func(Store, context.Context, string) (storage.User, error)
 }
 
 // names are the row's names that nobody else may have, the id first. A random id
@@ -138,8 +139,8 @@ type nameOf struct {
 func (r *Row) names() ([]nameOf, error) {
 	var names []nameOf
 	if r.Record.ID != "" {
-		names = append(names, nameOf{"id " + string(r.user.User.ID), string(r.user.User.ID), func(store Store, ctx context.Context, key string) (auth.User, error) {
-			return store.User(ctx, auth.UserID(key))
+		names = append(names, nameOf{"id " + string(r.user.User.ID), string(r.user.User.ID), func(store Store, ctx context.Context, key string) (storage.User, error) {
+			return store.User(ctx, storage.UserID(key))
 		}})
 	}
 	if r.Record.ID != "" || r.Record.Username != "" { // otherwise the username is the random id
@@ -147,7 +148,7 @@ func (r *Row) names() ([]nameOf, error) {
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, nameOf{"username " + r.user.User.Username, key, func(store Store, ctx context.Context, key string) (auth.User, error) {
+		names = append(names, nameOf{"username " + r.user.User.Username, key, func(store Store, ctx context.Context, key string) (storage.User, error) {
 			return store.UserByUsername(ctx, key)
 		}})
 	}
@@ -156,7 +157,7 @@ func (r *Row) names() ([]nameOf, error) {
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, nameOf{"e-mail address " + r.user.User.Email, key, func(store Store, ctx context.Context, key string) (auth.User, error) {
+		names = append(names, nameOf{"e-mail address " + r.user.User.Email, key, func(store Store, ctx context.Context, key string) (storage.User, error) {
 			return store.UserByEmail(ctx, key)
 		}})
 	}
@@ -194,7 +195,7 @@ func (im *Importer) look(ctx context.Context, r *Row) error {
 	}
 	for _, n := range names {
 		found, err := n.find(im.store, ctx, n.key)
-		if errors.Is(err, auth.ErrNotFound) {
+		if errors.Is(err, storage.ErrNotFound) {
 			continue
 		}
 		if err != nil {
@@ -218,7 +219,7 @@ func (im *Importer) look(ctx context.Context, r *Row) error {
 
 // is reports whether the user who was found by the name is the record's, or why
 // not.
-func is(r auth.ImportRecord, found auth.User, by nameOf) (bool, error) {
+func is(r auth.ImportRecord, found storage.User, by nameOf) (bool, error) {
 	if r.ID != "" && found.ID != r.ID {
 		return false, fmt.Errorf("%s belongs to another user already, with the id %s", by.what, found.ID)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/userimport"
 )
 
@@ -67,7 +68,7 @@ func TestDeletedUsersAreNotImportedAgain(t *testing.T) {
 			t.Errorf("dry run %v: outcomes (-want +got):\n%s", dryRun, diff)
 		}
 	}
-	if _, err := f.UserByLogin(t.Context(), "ada"); !errors.Is(err, auth.ErrNotFound) {
+	if _, err := f.UserByLogin(t.Context(), "ada"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("ada is back: %v", err)
 	}
 }
@@ -81,7 +82,7 @@ func TestEveryMemberOfARecordIsImported(t *testing.T) {
 	if diff := cmp.Diff([]string{"new", "new", "new"}, outcomes(rows)); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
-	want := []auth.User{
+	want := []storage.User{
 		{
 			ID: "2", Username: "2", Email: "grace@example.com", EmailVerified: true, Roles: []string{"auditor", "clerk"}, Attributes: map[string]string{"tenant": "ulm"},
 			CreatedAt: start, UpdatedAt: start, Version: 1, SignInVersion: 1,
@@ -93,7 +94,7 @@ func TestEveryMemberOfARecordIsImported(t *testing.T) {
 			CreatedAt: time.Date(2001, 2, 3, 2, 5, 6, 7e8, time.UTC), UpdatedAt: start, Version: 1, SignInVersion: 1,
 		},
 	}
-	var got []auth.User
+	var got []storage.User
 	for u, err := range f.Users(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
@@ -198,7 +199,7 @@ func TestImportIsTakenOnceWhereTheAnswerWasLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = userimport.New(f, lose, false).Take(t.Context(), []userimport.Row{{Line: 1, Record: record}})
-	if !errors.Is(err, auth.ErrUnavailable) {
+	if !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 	got := outcomes(take(t, f.importer(false), `{"username":"ada","password_hash":"`+someHash+`"}`, `{"username":"bob"}`))
@@ -214,10 +215,10 @@ type lossy struct {
 	userimport.Store
 }
 
-func (l *lossy) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool, error) {
+func (l *lossy) LoadUsers(ctx context.Context, users []storage.LoadedUser) ([]bool, error) {
 	stored, err := l.Store.LoadUsers(ctx, users)
 	if err == nil {
-		return nil, auth.ErrUnavailable
+		return nil, storage.ErrUnavailable
 	}
 	return stored, err
 }
@@ -246,7 +247,7 @@ type racing struct {
 	race func()
 }
 
-func (r *racing) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool, error) {
+func (r *racing) LoadUsers(ctx context.Context, users []storage.LoadedUser) ([]bool, error) {
 	r.race()
 	return r.Store.LoadUsers(ctx, users)
 }
@@ -257,7 +258,7 @@ func TestStoreFaultsEndAnImport(t *testing.T) {
 		f.add(auth.NewUser{Username: "ada"})
 		record := auth.ImportRecord{NewUser: auth.NewUser{Username: "ada"}}
 		err := userimport.New(f, &faulty{f.store, operation}, false).Take(t.Context(), []userimport.Row{{Line: 1, Record: record}})
-		if !errors.Is(err, auth.ErrUnavailable) {
+		if !errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("a fault in %s: got %v, want ErrUnavailable", operation, err)
 		}
 	}
@@ -273,19 +274,19 @@ func (f *faulty) fault(operation string) error {
 	if operation != f.operation {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", auth.ErrUnavailable, operation)
+	return fmt.Errorf("%w: %s", storage.ErrUnavailable, operation)
 }
 
-func (f *faulty) LoadUsers(ctx context.Context, users []auth.LoadedUser) ([]bool, error) {
+func (f *faulty) LoadUsers(ctx context.Context, users []storage.LoadedUser) ([]bool, error) {
 	if err := f.fault("LoadUsers"); err != nil {
 		return nil, err
 	}
 	return f.Store.LoadUsers(ctx, users)
 }
 
-func (f *faulty) UserByUsername(ctx context.Context, key string) (auth.User, error) {
+func (f *faulty) UserByUsername(ctx context.Context, key string) (storage.User, error) {
 	if err := f.fault("UserByUsername"); err != nil {
-		return auth.User{}, err
+		return storage.User{}, err
 	}
 	return f.Store.UserByUsername(ctx, key)
 }

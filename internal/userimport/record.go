@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/identifier"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -138,7 +139,7 @@ func ParseFields(fields map[string]string, keyBytes int) (auth.ImportRecord, err
 		}
 	}
 	r := auth.ImportRecord{NewUser: auth.NewUser{
-		ID: auth.UserID(fields["id"]), Username: identifier.Trim(fields["username"]), Email: identifier.Trim(fields["email"]), Name: fields["name"], Scope: fields["scope"],
+		ID: storage.UserID(fields["id"]), Username: identifier.Trim(fields["username"]), Email: identifier.Trim(fields["email"]), Name: fields["name"], Scope: fields["scope"],
 		Roles: strings.Fields(fields["roles"]),
 	}}
 	var err error

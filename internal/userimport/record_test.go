@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/userimport"
 )
 
@@ -71,7 +72,7 @@ func TestUsersOfTheOldSystemLogInWithTheirPasswords(t *testing.T) {
 					t.Fatal(err)
 				}
 				imported := f.user("1")
-				want := auth.User{
+				want := storage.User{
 					ID: "1", Username: "Ada", Name: "Ada L.", Scope: "read", CreatedAt: start, UpdatedAt: start,
 					Version: 1, SignInVersion: 1, PasswordHash: imported.PasswordHash,
 				}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // logout takes a bearer token with a scope, or a refresh token alone.
@@ -79,12 +80,12 @@ func (h *handler) deleteMe(w http.ResponseWriter, r *http.Request) error {
 }
 
 type sessionAnswer struct {
-	ID         auth.SessionID `json:"id"`
-	Device     string         `json:"device"`
-	Address    string         `json:"address"`
-	CreatedAt  time.Time      `json:"created_at"`
-	LastUsedAt time.Time      `json:"last_used_at"`
-	Current    bool           `json:"current"`
+	ID         storage.SessionID `json:"id"`
+	Device     string            `json:"device"`
+	Address    string            `json:"address"`
+	CreatedAt  time.Time         `json:"created_at"`
+	LastUsedAt time.Time         `json:"last_used_at"`
+	Current    bool              `json:"current"`
 }
 
 func (h *handler) sessions(w http.ResponseWriter, r *http.Request) error {
@@ -110,5 +111,5 @@ func (h *handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answerEmpty(w, h.Service.EndSession(r.Context(), claims, auth.SessionID(r.PathValue("id")), client(r)))
+	return answerEmpty(w, h.Service.EndSession(r.Context(), claims, storage.SessionID(r.PathValue("id")), client(r)))
 }

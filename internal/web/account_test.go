@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/trial"
 )
 
@@ -85,7 +85,7 @@ func TestAccountRoutesNeedABearer(t *testing.T) {
 func TestAccountOutages(t *testing.T) {
 	f := newFixture(t)
 	token := f.token()
-	f.store.set(auth.ErrUnavailable)
+	f.store.set(storage.ErrUnavailable)
 	for route, body := range accountRoutes {
 		method, path, _ := strings.Cut(route, " ")
 		a := f.send(method, path, body, fields{"Authorization": "Bearer " + token})

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // discovery is as much of OpenID Connect Discovery 1.0 section 3 and of RFC 8414
@@ -33,7 +33,7 @@ func (h *handler) discover(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(algorithms) == 0 || h.Service.PublicURL == "" {
-		return fmt.Errorf("no keys are published: %w", auth.ErrNotFound)
+		return fmt.Errorf("no keys are published: %w", storage.ErrNotFound)
 	}
 	w.Header().Set("Cache-Control", h.publicCache())
 	return writeJSON(w, http.StatusOK, discovery{

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -373,7 +373,7 @@ func TestRequestIDsAreOurs(t *testing.T) {
 		t.Errorf("request id is %q, want the gateway's, %q", got, given)
 	}
 	events, err := f.laterEvents()
-	if err != nil || len(events) != 1 || events[0].RequestID != given || events[0].Kind != auth.EventLogin {
+	if err != nil || len(events) != 1 || events[0].RequestID != given || events[0].Kind != storage.EventLogin {
 		t.Errorf("got events %+v, %v; want the login under %q", events, err, given)
 	}
 	given = ""
@@ -383,8 +383,8 @@ func TestRequestIDsAreOurs(t *testing.T) {
 }
 
 // laterEvents are those after the one that added the user.
-func (f *fixture) laterEvents() ([]auth.Event, error) {
+func (f *fixture) laterEvents() ([]storage.Event, error) {
 	f.Helper()
 	events, _, err := f.store.Events(f.Context(), time.Time{}, "", 10)
-	return slices.DeleteFunc(events, func(e auth.Event) bool { return e.Kind == auth.EventUserAdded }), err
+	return slices.DeleteFunc(events, func(e storage.Event) bool { return e.Kind == storage.EventUserAdded }), err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/httpauth"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // tokenAnswer is RFC 6749 section 5.1, with "token" for clients of the system
@@ -60,14 +61,14 @@ func writeTokens(w http.ResponseWriter, status int, t auth.Tokens) error {
 
 // meAnswer shows what the store knows now, not what the token said.
 type meAnswer struct {
-	ID            auth.UserID    `json:"id"`
-	Username      string         `json:"username"`
-	Name          string         `json:"name"`
-	Email         string         `json:"email,omitempty"`
-	EmailVerified bool           `json:"email_verified"`
-	PendingEmail  string         `json:"pending_email,omitempty"`
-	Scope         string         `json:"scope"`
-	SessionID     auth.SessionID `json:"session_id,omitempty"`
+	ID            storage.UserID    `json:"id"`
+	Username      string            `json:"username"`
+	Name          string            `json:"name"`
+	Email         string            `json:"email,omitempty"`
+	EmailVerified bool              `json:"email_verified"`
+	PendingEmail  string            `json:"pending_email,omitempty"`
+	Scope         string            `json:"scope"`
+	SessionID     storage.SessionID `json:"session_id,omitempty"`
 }
 
 // claims verifies the request's bearer token.

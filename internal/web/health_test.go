@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -35,7 +35,7 @@ func TestHealth(t *testing.T) {
 	}
 	want("/livez", 200, `{"status":"ok"}`+"\n")
 	want("/readyz", 200, `{"status":"ready"}`+"\n")
-	f.store.set(auth.ErrUnavailable)
+	f.store.set(storage.ErrUnavailable)
 	want("/livez", 200, `{"status":"ok"}`+"\n")     // a restart would not help
 	want("/readyz", 200, `{"status":"ready"}`+"\n") // the answer is a second old at most
 	f.clock.Advance(time.Second)
@@ -51,7 +51,7 @@ func TestHealth(t *testing.T) {
 
 // slow is a store whose ping takes as long as wait.
 type slow struct {
-	auth.Store
+	storage.Store
 	wait func()
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -101,7 +101,7 @@ func TestSecretsNeverReachALog(t *testing.T) {
 		f.send("POST", "/login", `{"username":"ada","password":"x","canary-member":"x"}`, nil) // is told what it sent
 	}
 	misuse()
-	f.store.set(fmt.Errorf("%w: disk full", auth.ErrUnavailable))
+	f.store.set(fmt.Errorf("%w: disk full", storage.ErrUnavailable))
 	misuse()
 	f.store.set(fmt.Errorf("a mistake of ours"))
 	misuse()
@@ -133,11 +133,11 @@ func TestSecretsNeverReachALog(t *testing.T) {
 
 // held is a store whose list of sessions is read when wait returns.
 type held struct {
-	auth.Store
+	storage.Store
 	wait func(context.Context)
 }
 
-func (s held) UserSessions(ctx context.Context, id auth.UserID, epoch int64, limit int) ([]auth.Session, error) {
+func (s held) UserSessions(ctx context.Context, id storage.UserID, epoch int64, limit int) ([]storage.Session, error) {
 	s.wait(ctx)
 	return s.Store.UserSessions(ctx, id, epoch, limit)
 }
@@ -204,7 +204,7 @@ func TestClientsThatGoAreNoFaultOfOurs(t *testing.T) {
 func TestNoLogsNeedBeGiven(t *testing.T) {
 	f := newFixture(t)
 	h := f.newHandler(quiet)
-	f.store.set(auth.ErrUnavailable)
+	f.store.set(storage.ErrUnavailable)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/readyz", nil))
 	if w.Code != http.StatusServiceUnavailable || f.log.String() != "" {

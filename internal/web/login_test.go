@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/trial"
 )
 
@@ -366,7 +367,7 @@ func TestLoginDuringAnOutageIsNoRefusal(t *testing.T) {
 		status           int
 		code, retryAfter string
 	}{
-		"store gone":      {fmt.Errorf("%w: disk I/O error", auth.ErrUnavailable), 503, "unavailable", "5"},
+		"store gone":      {fmt.Errorf("%w: disk I/O error", storage.ErrUnavailable), 503, "unavailable", "5"},
 		"hashing busy":    {auth.ErrBusy, 503, "busy", "2"},
 		"our own mistake": {errors.New("secret inner detail"), 500, "internal", ""},
 	} {

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 func TestMeShowsTheBearer(t *testing.T) {
@@ -178,7 +179,7 @@ func TestTokensCountInTheHeaderAlone(t *testing.T) {
 func TestMeDuringAnOutageIsNoRefusal(t *testing.T) {
 	f := newFixture(t)
 	token := f.token()
-	f.store.set(auth.ErrUnavailable)
+	f.store.set(storage.ErrUnavailable)
 	a := f.get("/me", bearer(token))
 	f.wantProblem(a, http.StatusServiceUnavailable, "unavailable")
 	if a.header.Get("Retry-After") == "" || a.header.Get("WWW-Authenticate") != "" {

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 //go:embed pages
@@ -49,7 +50,7 @@ type page struct {
 	done         string
 	used         string // of a link that was redeemed before, which showed doneTitle
 	ask          string // of the page without a link, where people may ask for one; empty: they may not
-	purposes     []auth.Purpose
+	purposes     []storage.Purpose
 	// another mails a new link to an address, and says nothing of it.
 	another func(s *auth.Service, ctx context.Context, email string, c auth.Client) error
 }
@@ -59,7 +60,7 @@ var (
 		title: "Confirm your address", text: "Press the button to confirm that this e-mail address is yours.",
 		button: "Confirm", doneTitle: "Address confirmed", done: "You can log in now.",
 		used:     "This address was confirmed by this link already. You can log in now.",
-		purposes: []auth.Purpose{auth.PurposeRegister, auth.PurposeVerify},
+		purposes: []storage.Purpose{storage.PurposeRegister, storage.PurposeVerify},
 		another:  (*auth.Service).ResendVerification,
 	}
 	resetPage = page{
@@ -67,14 +68,14 @@ var (
 		button: "Set password", needPassword: true, doneTitle: "New password set", done: "You are logged out everywhere. Log in with the new password.",
 		used:     "A password was set by this link before, and a link works once. Log in with that password, or ask for another mail.",
 		ask:      "Type the e-mail address of your account, and a link to set a new password goes there.",
-		purposes: []auth.Purpose{auth.PurposeReset},
+		purposes: []storage.Purpose{storage.PurposeReset},
 		another:  (*auth.Service).ForgotPassword,
 	}
 	acceptPage = page{
 		title: "Accept the invitation", text: "Choose a password for your account.",
 		button: "Set password", needPassword: true, doneTitle: "Your account is ready", done: "You can log in now.",
 		used:     "A password was set by this link before, and a link works once. Log in with that password, or ask for another mail.",
-		purposes: []auth.Purpose{auth.PurposeInvite},
+		purposes: []storage.Purpose{storage.PurposeInvite},
 		another:  (*auth.Service).ForgotPassword,
 	}
 )

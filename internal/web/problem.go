@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // A problem is an error answer (RFC 9457). Code is stable: programs may build
@@ -78,13 +79,13 @@ func problemOf(err error) problem {
 		return problem{Status: http.StatusForbidden, Code: "registration_closed", Detail: "This service does not let strangers register. Ask its operator for an account."}
 	case errors.Is(err, auth.ErrNoMail):
 		return problem{Status: http.StatusForbidden, Code: "mail_off", Detail: "This service sends no mail, and so cannot do this. Ask its operator."}
-	case errors.Is(err, auth.ErrTaken):
+	case errors.Is(err, storage.ErrTaken):
 		return problem{Status: http.StatusConflict, Code: "email_taken", Detail: "The e-mail address has an account. Log in, or ask for a new password."}
-	case errors.Is(err, auth.ErrNotFound):
+	case errors.Is(err, storage.ErrNotFound):
 		return problem{Status: http.StatusNotFound, Code: "not_found", Detail: "There is nothing at this path."}
 	case errors.Is(err, auth.ErrBusy):
 		return problem{Status: http.StatusServiceUnavailable, Code: "busy", Detail: "Too many passwords are being checked at this moment. Try again in a few seconds.", retryAfter: password.RetryAfterBusy}
-	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "The service cannot reach its data at this moment. Try again in a few seconds.", retryAfter: retryUnavailable}
 	}
 	return problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong on our side. The request id helps to find out what."}

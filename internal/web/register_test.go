@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // publicRoutes are those with a body that need no token, and a good one.
@@ -473,7 +474,7 @@ func TestLinkTokensStayOutOfTheLog(t *testing.T) {
 		f.post("/email/verify", `{"token":"`+token+`","x":"y"}`, nil)
 		f.post("/email/verify", `{"token":"`+token, nil)
 		f.submit(p.path+"?token="+token, p.filled(token))
-		f.store.set(fmt.Errorf("%w: disk full", auth.ErrUnavailable))
+		f.store.set(fmt.Errorf("%w: disk full", storage.ErrUnavailable))
 		f.submit(p.path, p.filled(token))
 		_, secret, _ := strings.Cut(token, ".")
 		if len(f.lines("request")) < 7 || strings.Contains(f.log.String(), secret) || strings.Contains(f.log.String(), "some other battery") {
@@ -566,7 +567,7 @@ func TestPagesEscapeWhatTheyShow(t *testing.T) {
 				t.Errorf("%q: got %d %s, want the page of any other dead link", hostile, a.status, a.body)
 			}
 			// A store that fails leaves the form with what was sent.
-			f.store.set(fmt.Errorf("%w: disk full", auth.ErrUnavailable))
+			f.store.set(fmt.Errorf("%w: disk full", storage.ErrUnavailable))
 			secret := "." + strings.Repeat("A", 43)
 			kept, other := f.submit(p.path, p.filled(hostile+secret)), f.submit(p.path, p.filled("plain"+secret))
 			f.store.set(nil)
@@ -588,7 +589,7 @@ func TestPagesWhenItGoesWrong(t *testing.T) {
 			status      int
 			says, after string
 		}{
-			{fmt.Errorf("%w: disk full", auth.ErrUnavailable), 503, "Try again in a few seconds", "5"},
+			{fmt.Errorf("%w: disk full", storage.ErrUnavailable), 503, "Try again in a few seconds", "5"},
 			{fmt.Errorf("secret inner detail"), 500, "Something went wrong on our side", ""},
 		} {
 			f.store.set(c.fault)
@@ -636,7 +637,7 @@ func TestEveryRouteWhenItGoesWrong(t *testing.T) {
 	routes["GET /me"], routes["GET /me/sessions"], routes["DELETE /me/sessions/x"] = "", "", ""
 	for route, body := range routes {
 		method, path, _ := strings.Cut(route, " ")
-		f.store.set(auth.ErrUnavailable)
+		f.store.set(storage.ErrUnavailable)
 		f.wantProblem(f.send(method, path, body, header), http.StatusServiceUnavailable, "unavailable")
 		f.store.set(errors.New("a mistake of ours"))
 		f.wantProblem(f.send(method, path, body, header), http.StatusInternalServerError, "internal")

@@ -11,14 +11,14 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/httpauth"
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // authorizerKey lets those pass who have the key of the revocations. Without a key
 // there is no such path.
 func (h *handler) authorizerKey(r *http.Request) error {
 	if h.RevocationKey == "" {
-		return auth.ErrNotFound
+		return storage.ErrNotFound
 	}
 	key, err := httpauth.BearerToken(r)
 	if err != nil {

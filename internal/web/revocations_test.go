@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/web"
 	"github.com/latchkey-auth/latchkey/revocation"
 	"github.com/latchkey-auth/latchkey/revocation/feed"
@@ -136,7 +136,7 @@ func TestRevocationsOverHTTP(t *testing.T) {
 	f.clock.Advance(10 * time.Second)
 	check("the one that asked", two, false)
 	check("the other", three, true)
-	if _, err := f.service.UpdateUser(t.Context(), "ada", func(u *auth.User) { u.Scope = "read" }); err != nil {
+	if _, err := f.service.UpdateUser(t.Context(), "ada", func(u *storage.User) { u.Scope = "read" }); err != nil {
 		t.Fatal(err)
 	}
 	f.clock.Advance(10 * time.Second)
@@ -153,8 +153,8 @@ func TestRevocationsOfManyPages(t *testing.T) {
 	}
 	for n := range 1500 {
 		at := f.clock.Now()
-		line := auth.Revocation{ID: fmt.Sprint(n), Time: at, UserID: "u1", SessionID: auth.SessionID(fmt.Sprint("s", n)), ExpiresAt: at.Add(time.Hour)}
-		if err := f.store.Commit(t.Context(), auth.AppendRevocation{Revocation: line}); err != nil {
+		line := storage.Revocation{ID: fmt.Sprint(n), Time: at, UserID: "u1", SessionID: storage.SessionID(fmt.Sprint("s", n)), ExpiresAt: at.Add(time.Hour)}
+		if err := f.store.Commit(t.Context(), storage.AppendRevocation{Revocation: line}); err != nil {
 			t.Fatal(err)
 		}
 	}

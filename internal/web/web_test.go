@@ -17,11 +17,12 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	passwords "github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 	"github.com/latchkey-auth/latchkey/internal/web"
 	"github.com/latchkey-auth/latchkey/internal/web/contract"
 )
@@ -57,7 +58,7 @@ func (b *buffer) String() string {
 
 // faulty is a real store until fault is set.
 type faulty struct {
-	auth.Store
+	storage.Store
 	mu    sync.Mutex // guards fault
 	fault error
 }
@@ -74,30 +75,30 @@ func (f *faulty) err() error {
 	return f.fault
 }
 
-func (f *faulty) UserByUsername(ctx context.Context, key string) (auth.User, error) {
+func (f *faulty) UserByUsername(ctx context.Context, key string) (storage.User, error) {
 	if err := f.err(); err != nil {
-		return auth.User{}, err
+		return storage.User{}, err
 	}
 	return f.Store.UserByUsername(ctx, key)
 }
 
-func (f *faulty) SessionUser(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+func (f *faulty) SessionUser(ctx context.Context, id storage.SessionID) (storage.Session, storage.User, error) {
 	if err := f.err(); err != nil {
-		return auth.Session{}, auth.User{}, err
+		return storage.Session{}, storage.User{}, err
 	}
 	return f.Store.SessionUser(ctx, id)
 }
 
-func (f *faulty) UserByEmail(ctx context.Context, key string) (auth.User, error) {
+func (f *faulty) UserByEmail(ctx context.Context, key string) (storage.User, error) {
 	if err := f.err(); err != nil {
-		return auth.User{}, err
+		return storage.User{}, err
 	}
 	return f.Store.UserByEmail(ctx, key)
 }
 
-func (f *faulty) Ticket(ctx context.Context, id auth.TicketID) (auth.Ticket, error) {
+func (f *faulty) Ticket(ctx context.Context, id storage.TicketID) (storage.Ticket, error) {
 	if err := f.err(); err != nil {
-		return auth.Ticket{}, err
+		return storage.Ticket{}, err
 	}
 	return f.Store.Ticket(ctx, id)
 }

@@ -9,10 +9,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
 	"github.com/latchkey-auth/latchkey/internal/servetest"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 )
 
 func TestMain(m *testing.M) {

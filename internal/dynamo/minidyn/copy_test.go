@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 	"github.com/latchkey-auth/latchkey/internal/pgtest"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 	"github.com/latchkey-auth/latchkey/internal/trial"
 )
@@ -79,15 +79,15 @@ func openSQLite(t *testing.T, name string) *sqlstore.Store {
 }
 
 // copiedUser and copiedSession are one of many.
-func copiedUser(i int) auth.User {
-	return auth.User{ID: auth.UserID(fmt.Sprintf("id-%06d", i)), Username: fmt.Sprint("user", i), Email: fmt.Sprintf("user%d@example.com", i),
+func copiedUser(i int) storage.User {
+	return storage.User{ID: storage.UserID(fmt.Sprintf("id-%06d", i)), Username: fmt.Sprint("user", i), Email: fmt.Sprintf("user%d@example.com", i),
 		PasswordHash: fmt.Sprint("$argon2id$v=19$m=19456,t=2,p=1$", i), Roles: []string{"clerk"}, CreatedAt: now, Epoch: int64(i), EpochAt: now,
 		Rights: 2, Version: int64(i%5 + 1), SignInVersion: int64(i%7 + 1)}
 }
 
-func copiedSession(i int) auth.Session {
+func copiedSession(i int) storage.Session {
 	u := copiedUser(i)
-	return auth.Session{ID: auth.SessionID(fmt.Sprintf("session-%06d", i)), UserID: u.ID, Epoch: u.Epoch, Seed: []byte(u.ID), Refreshes: int64(i),
+	return storage.Session{ID: storage.SessionID(fmt.Sprintf("session-%06d", i)), UserID: u.ID, Epoch: u.Epoch, Seed: []byte(u.ID), Refreshes: int64(i),
 		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(48 * time.Hour), Device: "Firefox", Address: "192.0.2.7"}
 }
 
@@ -96,16 +96,16 @@ func fillForCopy(t *testing.T, s transfer.Store, n int) {
 	t.Helper()
 	later := now.Add(48 * time.Hour)
 	page := []transfer.Record{
-		transfer.DeletedUser{ID: "gone"}, auth.Credential{Key: "passkey", UserID: "id-000000", Data: []byte{0, 1}, CreatedAt: now, Version: 3},
-		auth.Ticket{ID: "link", Purpose: auth.PurposeReset, SecretHash: []byte{7}, Tries: 2, UserID: "id-000000", ExpiresAt: later},
-		auth.Mark{ID: "mark", ExpiresAt: later}, outbox.Mail{ID: "mail", Sealed: []byte{1}, DueAt: now, GiveUpAt: later, Attempts: 2},
-		auth.Revocation{ID: "r", Time: now, UserID: "id-000000", Epoch: 1, ExpiresAt: later},
+		transfer.DeletedUser{ID: "gone"}, storage.Credential{Key: "passkey", UserID: "id-000000", Data: []byte{0, 1}, CreatedAt: now, Version: 3},
+		storage.Ticket{ID: "link", Purpose: storage.PurposeReset, SecretHash: []byte{7}, Tries: 2, UserID: "id-000000", ExpiresAt: later},
+		storage.Mark{ID: "mark", ExpiresAt: later}, outbox.Mail{ID: "mail", Sealed: []byte{1}, DueAt: now, GiveUpAt: later, Attempts: 2},
+		storage.Revocation{ID: "r", Time: now, UserID: "id-000000", Epoch: 1, ExpiresAt: later},
 		transfer.Count{Key: "count", Count: limit.Count{Empty: later, Last: now, Reserved: 1}},
 		keyring.Record{ID: "kid", Number: 1, Algorithm: "ES256", Public: []byte("{}"), Sealed: []byte{2}, CreatedAt: now, ActiveAt: now},
 	}
 	for i := range n {
 		page = append(page, transfer.User{User: copiedUser(i), ProfileAt: now, SignInAt: later}, copiedSession(i),
-			auth.Event{ID: fmt.Sprintf("e-%06d", i), Time: now.Add(-time.Duration(i) * time.Millisecond), Kind: auth.EventLogin, Outcome: auth.OutcomeOK, UserID: copiedUser(i).ID, Count: 1})
+			storage.Event{ID: fmt.Sprintf("e-%06d", i), Time: now.Add(-time.Duration(i) * time.Millisecond), Kind: storage.EventLogin, Outcome: storage.OutcomeOK, UserID: copiedUser(i).ID, Count: 1})
 		if len(page) > 1000 || i == n-1 {
 			if err := s.Import(t.Context(), page); err != nil {
 				t.Fatal(err)
@@ -120,15 +120,15 @@ func stillGood(t *testing.T, s *sqlstore.Store, i int) {
 	t.Helper()
 	next := copiedSession(i)
 	next.Refreshes++
-	refresh := []auth.Change{auth.RefreshSession{Session: next}, auth.CheckEpoch{UserID: next.UserID, Epoch: next.Epoch}}
+	refresh := []storage.Change{storage.RefreshSession{Session: next}, storage.CheckEpoch{UserID: next.UserID, Epoch: next.Epoch}}
 	if err := s.Commit(t.Context(), refresh...); err != nil {
 		t.Errorf("a session that has gone round cannot be refreshed: %v", err)
 	}
-	link := auth.Ticket{ID: "link", SecretHash: []byte{7}, Tries: 2}
-	if err := s.Commit(t.Context(), auth.TakeTicket{Ticket: link}); err != nil {
+	link := storage.Ticket{ID: "link", SecretHash: []byte{7}, Tries: 2}
+	if err := s.Commit(t.Context(), storage.TakeTicket{Ticket: link}); err != nil {
 		t.Errorf("a link that has gone round is not good: %v", err)
 	}
-	for name, changes := range map[string][]auth.Change{"a session": refresh, "a link": {auth.TakeTicket{Ticket: link}}, "a name": {auth.CreateUser{User: auth.User{ID: "new", Username: "USER0"}}}} {
+	for name, changes := range map[string][]storage.Change{"a session": refresh, "a link": {storage.TakeTicket{Ticket: link}}, "a name": {storage.CreateUser{User: storage.User{ID: "new", Username: "USER0"}}}} {
 		if err := s.Commit(t.Context(), changes...); err == nil {
 			t.Errorf("%s that has gone round was good twice", name)
 		}

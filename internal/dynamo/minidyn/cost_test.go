@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 )
 
 // portMethods are the names of all methods of the ports.
@@ -100,7 +100,7 @@ func TestDecoy(t *testing.T) {
 		"email":    func(name string) error { return only(s.UserByEmail(t.Context(), name+"@example.com")) },
 	} {
 		known := count(func() error { return find("ada") }, nil)
-		unknown := count(func() error { return find("nobody") }, auth.ErrNotFound)
+		unknown := count(func() error { return find("nobody") }, storage.ErrNotFound)
 		if !slices.Equal(known, unknown) {
 			t.Errorf("%s: a known one is read by %v, an unknown one by %v", name, known, unknown)
 		}
@@ -113,11 +113,11 @@ func TestEndedSessionsCostNothing(t *testing.T) {
 	l, s := hot(t, 0)
 	for i := range 3 * mostOfPage {
 		session := phone()
-		session.ID = auth.SessionID(fmt.Sprint("ended ", i))
+		session.ID = storage.SessionID(fmt.Sprint("ended ", i))
 		session.CreatedAt = now.Add(time.Duration(i+1) * time.Second)
 		ended := session
 		ended.EndedAt = now
-		for _, c := range []auth.Change{auth.CreateSession{Session: session}, auth.EndSession{Session: ended}} {
+		for _, c := range []storage.Change{storage.CreateSession{Session: session}, storage.EndSession{Session: ended}} {
 			if err := s.Commit(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +135,7 @@ func TestEndedSessionsCostNothing(t *testing.T) {
 func TestLoginCost(t *testing.T) {
 	l, s := hot(t, 0)
 	ctx := t.Context()
-	if err := s.Commit(ctx, auth.AppendEvent{Event: auth.Event{ID: "before", Time: now}}); err != nil {
+	if err := s.Commit(ctx, storage.AppendEvent{Event: storage.Event{ID: "before", Time: now}}); err != nil {
 		t.Fatal(err)
 	}
 	l.have(nil)
@@ -153,7 +153,7 @@ func TestLoginCost(t *testing.T) {
 	session.ID = "login"
 	err = errors.Join(
 		taken(s.Take(ctx, []limit.Take{hold})),
-		s.Commit(ctx, auth.CheckEpoch{UserID: u.ID, Epoch: u.Epoch}, auth.CreateSession{Session: session}, auth.AppendEvent{Event: auth.Event{ID: "login", Time: now}}),
+		s.Commit(ctx, storage.CheckEpoch{UserID: u.ID, Epoch: u.Epoch}, storage.CreateSession{Session: session}, storage.AppendEvent{Event: storage.Event{ID: "login", Time: now}}),
 		s.Settle(ctx, []limit.Take{hold}, nil, nil))
 	if err != nil {
 		t.Fatal(err)

@@ -11,30 +11,30 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 var now = time.Now().UTC().Truncate(time.Microsecond)
 
-func ada() auth.User {
-	return auth.User{ID: "id-ada", Username: "ada", Email: "ada@example.com", PasswordHash: "$argon2id$", Epoch: 1, Version: 1, SignInVersion: 1, CreatedAt: now}
+func ada() storage.User {
+	return storage.User{ID: "id-ada", Username: "ada", Email: "ada@example.com", PasswordHash: "$argon2id$", Epoch: 1, Version: 1, SignInVersion: 1, CreatedAt: now}
 }
 
-func phone() auth.Session {
-	return auth.Session{ID: "phone", UserID: "id-ada", Epoch: 1, Seed: []byte{1}, CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour)}
+func phone() storage.Session {
+	return storage.Session{ID: "phone", UserID: "id-ada", Epoch: 1, Seed: []byte{1}, CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour)}
 }
 
-func passkey() auth.Credential {
-	return auth.Credential{Key: "passkey", UserID: "id-ada", Data: []byte{1}, CreatedAt: now, Version: 1}
+func passkey() storage.Credential {
+	return storage.Credential{Key: "passkey", UserID: "id-ada", Data: []byte{1}, CreatedAt: now, Version: 1}
 }
 
-func ticket() auth.Ticket {
-	return auth.Ticket{ID: "reset", SecretHash: []byte{1}, ExpiresAt: now.Add(time.Hour)}
+func ticket() storage.Ticket {
+	return storage.Ticket{ID: "reset", SecretHash: []byte{1}, ExpiresAt: now.Add(time.Hour)}
 }
 
 func mail() outbox.Mail {
@@ -47,9 +47,9 @@ func take(key string) limit.Take {
 
 func seed(t *testing.T, s *dynamo.Store) {
 	t.Helper()
-	err := s.Commit(t.Context(), auth.CreateUser{User: ada()}, auth.CreateSession{Session: phone()}, auth.PutTicket{Ticket: ticket()},
-		auth.CreateCredential{Credential: passkey()}, auth.PutMark{Mark: auth.Mark{ID: "known", ExpiresAt: now.Add(time.Hour)}}, auth.QueueMail{Mail: mail()},
-		auth.AppendEvent{Event: auth.Event{ID: "e", Time: now}}, auth.AppendRevocation{Revocation: auth.Revocation{ID: "r", Time: now}})
+	err := s.Commit(t.Context(), storage.CreateUser{User: ada()}, storage.CreateSession{Session: phone()}, storage.PutTicket{Ticket: ticket()},
+		storage.CreateCredential{Credential: passkey()}, storage.PutMark{Mark: storage.Mark{ID: "known", ExpiresAt: now.Add(time.Hour)}}, storage.QueueMail{Mail: mail()},
+		storage.AppendEvent{Event: storage.Event{ID: "e", Time: now}}, storage.AppendRevocation{Revocation: storage.Revocation{ID: "r", Time: now}})
 	if err == nil {
 		_, err = s.Take(t.Context(), []limit.Take{take("taken")})
 	}
@@ -78,7 +78,7 @@ func taken(ok bool, err error) error {
 	return err
 }
 
-func commits(name string, changes ...auth.Change) method {
+func commits(name string, changes ...storage.Change) method {
 	return method{"Commit " + name, func(ctx context.Context, s *dynamo.Store) error { return s.Commit(ctx, changes...) }, true}
 }
 
@@ -120,31 +120,31 @@ func methods() []method {
 		}),
 		read("Keys", func(ctx context.Context, s *dynamo.Store) error { return only(s.Keys(ctx)) }),
 		{"Ping", func(ctx context.Context, s *dynamo.Store) error { return s.Ping(ctx) }, true},
-		commits("CheckEpoch", auth.CheckEpoch{UserID: "id-ada", Epoch: 1}),
-		commits("CreateUser", auth.CreateUser{User: eve}),
-		commits("UpdateUser, a name", auth.UpdateUser{Old: ada(), New: renamed}),
-		commits("UpdateUser, a password", auth.UpdateUser{Old: ada(), New: rehashed}),
-		commits("DeleteUser", auth.DeleteUser{User: ada()}),
-		commits("ReplaceUser", auth.ReplaceUser{Old: ada(), New: eve}),
-		commits("CreateSession", auth.CreateSession{Session: begun}),
-		commits("RefreshSession", auth.RefreshSession{Session: refreshed}),
-		commits("KeepSession", auth.KeepSession{Session: kept}),
-		commits("EndSession", auth.EndSession{Session: ended}),
-		commits("CreateCredential", auth.CreateCredential{Credential: added}),
-		commits("UpdateCredential", auth.UpdateCredential{Credential: passed}),
-		commits("DeleteCredential", auth.DeleteCredential{Credential: passkey()}),
-		commits("PutTicket", auth.PutTicket{Ticket: next}),
-		commits("ReplaceTicket", auth.ReplaceTicket{Old: []byte{1}, Ticket: next}),
-		commits("TakeTicket", auth.TakeTicket{Ticket: ticket()}),
-		commits("CountTry", auth.CountTry{Ticket: ticket()}),
-		commits("PutMark", auth.PutMark{Mark: auth.Mark{ID: "new"}}),
-		commits("QueueMail", auth.QueueMail{Mail: another}),
-		commits("DeferMail", auth.DeferMail{Mail: deferred}),
-		commits("DeleteMail", auth.DeleteMail{Mail: mail()}),
-		commits("AppendEvent", auth.AppendEvent{Event: auth.Event{ID: "new", Time: now.Add(48 * time.Hour)}}),
-		commits("AppendRevocation", auth.AppendRevocation{Revocation: auth.Revocation{ID: "new", Time: now.Add(48 * time.Hour)}}),
+		commits("CheckEpoch", storage.CheckEpoch{UserID: "id-ada", Epoch: 1}),
+		commits("CreateUser", storage.CreateUser{User: eve}),
+		commits("UpdateUser, a name", storage.UpdateUser{Old: ada(), New: renamed}),
+		commits("UpdateUser, a password", storage.UpdateUser{Old: ada(), New: rehashed}),
+		commits("DeleteUser", storage.DeleteUser{User: ada()}),
+		commits("ReplaceUser", storage.ReplaceUser{Old: ada(), New: eve}),
+		commits("CreateSession", storage.CreateSession{Session: begun}),
+		commits("RefreshSession", storage.RefreshSession{Session: refreshed}),
+		commits("KeepSession", storage.KeepSession{Session: kept}),
+		commits("EndSession", storage.EndSession{Session: ended}),
+		commits("CreateCredential", storage.CreateCredential{Credential: added}),
+		commits("UpdateCredential", storage.UpdateCredential{Credential: passed}),
+		commits("DeleteCredential", storage.DeleteCredential{Credential: passkey()}),
+		commits("PutTicket", storage.PutTicket{Ticket: next}),
+		commits("ReplaceTicket", storage.ReplaceTicket{Old: []byte{1}, Ticket: next}),
+		commits("TakeTicket", storage.TakeTicket{Ticket: ticket()}),
+		commits("CountTry", storage.CountTry{Ticket: ticket()}),
+		commits("PutMark", storage.PutMark{Mark: storage.Mark{ID: "new"}}),
+		commits("QueueMail", storage.QueueMail{Mail: another}),
+		commits("DeferMail", storage.DeferMail{Mail: deferred}),
+		commits("DeleteMail", storage.DeleteMail{Mail: mail()}),
+		commits("AppendEvent", storage.AppendEvent{Event: storage.Event{ID: "new", Time: now.Add(48 * time.Hour)}}),
+		commits("AppendRevocation", storage.AppendRevocation{Revocation: storage.Revocation{ID: "new", Time: now.Add(48 * time.Hour)}}),
 		{"LoadUsers", func(ctx context.Context, s *dynamo.Store) error {
-			stored, err := s.LoadUsers(ctx, []auth.LoadedUser{{User: eve, Event: auth.Event{ID: "l", Time: now}}})
+			stored, err := s.LoadUsers(ctx, []storage.LoadedUser{{User: eve, Event: storage.Event{ID: "l", Time: now}}})
 			if err == nil && !stored[0] {
 				err = errors.New("not stored")
 			}
@@ -173,7 +173,7 @@ func methods() []method {
 		}, true},
 		read("StoreKind", func(ctx context.Context, s *dynamo.Store) error { return only(s.StoreKind(ctx)) }),
 		{"MarkStore", func(ctx context.Context, s *dynamo.Store) error {
-			return s.MarkStore(ctx, auth.UnmarkedStore, auth.LocalStore)
+			return s.MarkStore(ctx, storage.UnmarkedStore, storage.LocalStore)
 		}, true},
 	}
 }
@@ -189,13 +189,13 @@ func everything(t *testing.T, s *dynamo.Store) string {
 	for _, u := range users {
 		say("user", []any{u, u.PasswordHash, u.Version, u.SignInVersion}, err)
 	}
-	for _, id := range []auth.SessionID{"phone", "laptop"} {
+	for _, id := range []storage.SessionID{"phone", "laptop"} {
 		session, _, err := s.SessionUser(ctx, id)
 		say("session", session, err)
 	}
 	sessions, err := s.UserSessions(ctx, "id-ada", 0, 10)
 	say("sessions", sessions, err)
-	for _, id := range []auth.UserID{"id-ada", "id-eve"} {
+	for _, id := range []storage.UserID{"id-ada", "id-eve"} {
 		credentials, err := s.UserCredentials(ctx, id, 10)
 		say("credentials", credentials, err)
 	}
@@ -318,10 +318,10 @@ func TestManyFaults(t *testing.T) {
 					t.Errorf("%s: does not end", m.name)
 				}
 				cancel()
-				if !errors.Is(err, auth.ErrUnavailable) {
+				if !errors.Is(err, storage.ErrUnavailable) {
 					t.Errorf("%s: got error %v, want ErrUnavailable", m.name, err)
 				}
-				for _, refusal := range []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrChanges, keyring.ErrExists} {
+				for _, refusal := range []error{storage.ErrNotFound, storage.ErrTaken, storage.ErrConflict, storage.ErrChanges, keyring.ErrExists} {
 					if errors.Is(err, refusal) {
 						t.Errorf("%s: error %v is %v", m.name, err, refusal)
 					}

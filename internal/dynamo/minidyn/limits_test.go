@@ -13,10 +13,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // TestTooLarge: what no table takes is refused before it is sent, with a size that says
@@ -28,52 +28,52 @@ func TestTooLarge(t *testing.T) {
 	large := mail()
 	large.ID, large.Sealed = "large", bytes.Repeat([]byte{1}, 400<<10)
 	wide := phone()
-	wide.ID = auth.SessionID(long[:1000])
-	for name, c := range map[string]auth.Change{
-		"a mail":    auth.QueueMail{Mail: large},
-		"a mark":    auth.PutMark{Mark: auth.Mark{ID: auth.MarkID(long)}},
-		"a session": auth.CreateSession{Session: wide},
+	wide.ID = storage.SessionID(long[:1000])
+	for name, c := range map[string]storage.Change{
+		"a mail":    storage.QueueMail{Mail: large},
+		"a mark":    storage.PutMark{Mark: storage.Mark{ID: storage.MarkID(long)}},
+		"a session": storage.CreateSession{Session: wide},
 	} {
 		err := s.Commit(t.Context(), c)
-		if !errors.Is(err, auth.ErrChanges) || !strings.Contains(err.Error(), "bytes") || errors.Is(err, auth.ErrUnavailable) {
+		if !errors.Is(err, storage.ErrChanges) || !strings.Contains(err.Error(), "bytes") || errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("%s: got error %v, want ErrChanges", name, err)
 		}
 	}
-	var many []auth.Change
+	var many []storage.Change
 	for i := range 12 {
 		m := mail()
 		m.ID, m.Sealed = fmt.Sprint("large ", i), large.Sealed[:390<<10]
-		many = append(many, auth.QueueMail{Mail: m})
+		many = append(many, storage.QueueMail{Mail: m})
 	}
-	if err := s.Commit(t.Context(), many...); !errors.Is(err, auth.ErrChanges) {
+	if err := s.Commit(t.Context(), many...); !errors.Is(err, storage.ErrChanges) {
 		t.Errorf("more than 4 MB: got error %v, want ErrChanges", err)
 	}
 	for name, err := range map[string]error{
-		"User":           only(s.User(t.Context(), auth.UserID(long))),
+		"User":           only(s.User(t.Context(), storage.UserID(long))),
 		"UserByUsername": only(s.UserByUsername(t.Context(), long)),
-		"SessionUser":    only2(s.SessionUser(t.Context(), auth.SessionID(long))),
-		"Ticket":         only(s.Ticket(t.Context(), auth.TicketID(long))),
-		"Mark":           only(s.Mark(t.Context(), auth.MarkID(long))),
+		"SessionUser":    only2(s.SessionUser(t.Context(), storage.SessionID(long))),
+		"Ticket":         only(s.Ticket(t.Context(), storage.TicketID(long))),
+		"Mark":           only(s.Mark(t.Context(), storage.MarkID(long))),
 	} {
-		if !errors.Is(err, auth.ErrNotFound) {
+		if !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("%s: got error %v, want ErrNotFound", name, err)
 		}
 	}
-	if deleted, err := s.UserDeleted(t.Context(), auth.UserID(long)); deleted || err != nil {
+	if deleted, err := s.UserDeleted(t.Context(), storage.UserID(long)); deleted || err != nil {
 		t.Errorf("UserDeleted: %v, %v", deleted, err)
 	}
-	if sessions, err := s.UserSessions(t.Context(), auth.UserID(long), 0, 1); len(sessions) > 0 || err != nil {
+	if sessions, err := s.UserSessions(t.Context(), storage.UserID(long), 0, 1); len(sessions) > 0 || err != nil {
 		t.Errorf("UserSessions: %v, %v", sessions, err)
 	}
 	if counts, err := s.Counts(t.Context(), []string{long}); err != nil || counts[0] != (limit.Count{}) {
 		t.Errorf("Counts: %v, %v", counts, err)
 	}
-	if _, err := s.Take(t.Context(), []limit.Take{take(long)}); !errors.Is(err, auth.ErrChanges) {
+	if _, err := s.Take(t.Context(), []limit.Take{take(long)}); !errors.Is(err, storage.ErrChanges) {
 		t.Errorf("Take: got error %v, want ErrChanges", err)
 	}
 	just := mail()
 	just.ID, just.Sealed = "just", large.Sealed[:399<<10]
-	if err := s.Commit(t.Context(), auth.QueueMail{Mail: just}); err != nil {
+	if err := s.Commit(t.Context(), storage.QueueMail{Mail: just}); err != nil {
 		t.Errorf("399 KB: %v", err)
 	}
 }
@@ -141,9 +141,9 @@ func TestManyShards(t *testing.T) {
 		openAt(t, url, "latchkey")
 		s := open(t, dynamo.Config{Client: connect(t, url), Table: "latchkey", EventShards: shards})
 		for i := 0; i < lines; i += 25 {
-			var changes []auth.Change
+			var changes []storage.Change
 			for n := i; n < i+25; n++ {
-				changes = append(changes, auth.AppendEvent{Event: auth.Event{ID: fmt.Sprint(n), Time: now.Add(time.Duration(n*7919%lines) * 6 * time.Minute)}})
+				changes = append(changes, storage.AppendEvent{Event: storage.Event{ID: fmt.Sprint(n), Time: now.Add(time.Duration(n*7919%lines) * 6 * time.Minute)}})
 			}
 			if err := s.Commit(t.Context(), changes...); err != nil {
 				t.Fatal(err)
@@ -160,7 +160,7 @@ func TestManyShards(t *testing.T) {
 // pagesThrough counts all events, which come in their order, page by page.
 func pagesThrough(t *testing.T, s *dynamo.Store, limit int) (n int) {
 	t.Helper()
-	var cursor auth.Cursor
+	var cursor storage.Cursor
 	for last := (time.Time{}); ; {
 		page, next, err := s.Events(t.Context(), time.Time{}, cursor, limit)
 		if err != nil {
@@ -185,9 +185,9 @@ func TestManyMails(t *testing.T) {
 	s := openAt(t, url, "latchkey")
 	const mails = 600
 	for i := 0; i < mails; i += 25 {
-		var changes []auth.Change
+		var changes []storage.Change
 		for n := i; n < i+25; n++ {
-			changes = append(changes, auth.QueueMail{Mail: outbox.Mail{ID: fmt.Sprint(n), Sealed: []byte{1}, DueAt: now.Add(-time.Duration(n*7919%mails) * time.Second)}})
+			changes = append(changes, storage.QueueMail{Mail: outbox.Mail{ID: fmt.Sprint(n), Sealed: []byte{1}, DueAt: now.Add(-time.Duration(n*7919%mails) * time.Second)}})
 		}
 		if err := s.Commit(t.Context(), changes...); err != nil {
 			t.Fatal(err)

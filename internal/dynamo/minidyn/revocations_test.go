@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/revocationsource"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
 
@@ -28,28 +28,28 @@ func TestRevocationsOfTheTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commit := func(changes ...auth.Change) {
+	commit := func(changes ...storage.Change) {
 		t.Helper()
 		if err := store.Commit(t.Context(), changes...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	line := func(id string, at time.Time, r auth.Revocation) auth.Change {
+	line := func(id string, at time.Time, r storage.Revocation) storage.Change {
 		r.ID, r.Time, r.ExpiresAt = id, at, at.Add(24*time.Hour)
-		return auth.AppendRevocation{Revocation: r}
+		return storage.AppendRevocation{Revocation: r}
 	}
-	user := auth.User{ID: "u", Username: "ada", Epoch: 1, Rights: 2, EpochAt: now.Add(-time.Hour), CreatedAt: now, UpdatedAt: now}
-	session := func(id string, epoch int64) auth.Change {
-		return auth.CreateSession{Session: auth.Session{ID: auth.SessionID(id), UserID: "u", Epoch: epoch, Seed: []byte("seed"), CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour)}}
+	user := storage.User{ID: "u", Username: "ada", Epoch: 1, Rights: 2, EpochAt: now.Add(-time.Hour), CreatedAt: now, UpdatedAt: now}
+	session := func(id string, epoch int64) storage.Change {
+		return storage.CreateSession{Session: storage.Session{ID: storage.SessionID(id), UserID: "u", Epoch: epoch, Seed: []byte("seed"), CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour)}}
 	}
-	commit(auth.CreateUser{User: user}, session("good", 1), session("older", 0), session("gone", 1))
-	all := make(map[string]auth.Revocation)
+	commit(storage.CreateUser{User: user}, session("good", 1), session("older", 0), session("gone", 1))
+	all := make(map[string]storage.Revocation)
 	for n := range 30 { // over two days and every shard
 		id := fmt.Sprint("s", n)
-		all[id] = auth.Revocation{UserID: "u", SessionID: auth.SessionID(id)}
+		all[id] = storage.Revocation{UserID: "u", SessionID: storage.SessionID(id)}
 		commit(line(id, now.Add(-time.Duration(n)*40*time.Minute), all[id]))
 	}
-	commit(line("epoch", now, auth.Revocation{UserID: "v", Epoch: 4, Rights: 1, Survivor: "mine"}))
+	commit(line("epoch", now, storage.Revocation{UserID: "v", Epoch: 4, Rights: 1, Survivor: "mine"}))
 
 	page, err := source.Revocations(t.Context(), "")
 	if err != nil || page.More || len(page.Revocations) != 31 {
@@ -61,7 +61,7 @@ func TestRevocationsOfTheTable(t *testing.T) {
 		}
 	}
 	now = now.Add(10 * time.Second)
-	commit(line("late", now.Add(-65*time.Second), auth.Revocation{UserID: "u", SessionID: "late"}))
+	commit(line("late", now.Add(-65*time.Second), storage.Revocation{UserID: "u", SessionID: "late"}))
 	page, err = source.Revocations(t.Context(), page.Next)
 	told := make(map[string]bool)
 	for _, r := range page.Revocations {
@@ -98,7 +98,7 @@ func TestRevocationsOfTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone.EndedAt = now
-	commit(auth.EndSession{Session: gone})
+	commit(storage.EndSession{Session: gone})
 	want("a session that was ended", claims("gone", 2), true)
 
 	f, err := revocation.New(revocation.Config{Source: source, Now: func() time.Time { return now }})
@@ -117,14 +117,14 @@ func TestRevocationsOfTheTable(t *testing.T) {
 	}
 	disabled := before
 	disabled.Disabled = true
-	commit(auth.UpdateUser{Old: before, New: disabled})
+	commit(storage.UpdateUser{Old: before, New: disabled})
 	want("a disabled user", claims("good", 2), true)
 	want("an old token of a disabled user", old("u", 0), true)
 	after, err := store.User(t.Context(), "u")
 	if err != nil {
 		t.Fatal(err)
 	}
-	commit(auth.DeleteUser{User: after})
+	commit(storage.DeleteUser{User: after})
 	want("a deleted user", claims("good", 2), true)
 	want("an old token of a deleted user", old("u", 0), true)
 }

@@ -1,10 +1,10 @@
-package auth
+package storage
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 
+	"github.com/latchkey-auth/latchkey/internal/identifier"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
@@ -190,10 +190,10 @@ func mailItem(m outbox.Mail) Item         { return Item("mail " + m.ID) }
 // nameItems are the guard items by which names are unique.
 func nameItems(u User) []Item {
 	var items []Item
-	if key, err := UsernameKey(u.Username); err == nil {
+	if key, err := identifier.UsernameKey(u.Username); err == nil {
 		items = append(items, Item("username "+key))
 	}
-	if key, err := EmailKey(u.Email); err == nil {
+	if key, err := identifier.EmailKey(u.Email); err == nil {
 		items = append(items, Item("email "+key))
 	}
 	return items
@@ -214,9 +214,6 @@ func appendOnce(items []Item, one Item, wanted bool) []Item {
 	}
 	return append(items, one)
 }
-
-// ErrChanges: a list of changes that no store takes. It is a mistake in the program.
-var ErrChanges = errors.New("changes that cannot be committed")
 
 // CheckChanges refuses what no store takes: more than MaxChanges items, or one of them
 // twice. Every store calls it. ErrChanges.

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
-	"github.com/latchkey-auth/latchkey/internal/auth/storetest"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 )
 
 func TestMemory(t *testing.T) {
@@ -29,7 +29,7 @@ func TestMemoryFails(t *testing.T) {
 	s := &storetest.Memory{Fail: func(operation string) error {
 		asked = append(asked, operation)
 		if fails {
-			return auth.ErrUnavailable
+			return storage.ErrUnavailable
 		}
 		return nil
 	}}
@@ -51,7 +51,7 @@ func TestMemoryFails(t *testing.T) {
 		}
 		results := method.Call(arguments)
 		err, _ := results[len(results)-1].Interface().(error)
-		if !errors.Is(err, auth.ErrUnavailable) || !slices.Equal(asked, []string{name}) {
+		if !errors.Is(err, storage.ErrUnavailable) || !slices.Equal(asked, []string{name}) {
 			t.Errorf("%s: got error %v, and Fail was asked for %v", name, err, asked)
 		}
 	}
@@ -59,16 +59,16 @@ func TestMemoryFails(t *testing.T) {
 	ctx := t.Context()
 	take := limit.Take{Key: "k", At: time.Now(), Fade: time.Minute}
 	for name, write := range map[string]func() error{
-		"Commit": func() error { return s.Commit(ctx, auth.PutMark{Mark: auth.Mark{ID: "m"}}) },
+		"Commit": func() error { return s.Commit(ctx, storage.PutMark{Mark: storage.Mark{ID: "m"}}) },
 		"LoadUsers": func() error {
-			_, err := s.LoadUsers(ctx, []auth.LoadedUser{{User: auth.User{ID: "u", Username: "u"}}})
+			_, err := s.LoadUsers(ctx, []storage.LoadedUser{{User: storage.User{ID: "u", Username: "u"}}})
 			return err
 		},
 		"Take":   func() error { _, err := s.Take(ctx, []limit.Take{take}); return err },
 		"Settle": func() error { return s.Settle(ctx, nil, nil, []limit.Take{take}) },
 		"AddKey": func() error { return s.AddKey(ctx, keyring.Record{ID: "k", Number: 1}, nil) },
 	} {
-		if err := write(); !errors.Is(err, auth.ErrUnavailable) {
+		if err := write(); !errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("%s: got error %v, want ErrUnavailable", name, err)
 		}
 	}
@@ -77,7 +77,7 @@ func TestMemoryFails(t *testing.T) {
 	_, userErr := s.User(ctx, "u")
 	counts, _ := s.Counts(ctx, []string{"k"})
 	keys, _ := s.Keys(ctx)
-	if !errors.Is(err, auth.ErrNotFound) || !errors.Is(userErr, auth.ErrNotFound) || counts[0] != (limit.Count{}) || len(keys) != 0 {
+	if !errors.Is(err, storage.ErrNotFound) || !errors.Is(userErr, storage.ErrNotFound) || counts[0] != (limit.Count{}) || len(keys) != 0 {
 		t.Errorf("after failures: mark %v, user %v, counts %v, keys %v; want nothing", err, userErr, counts, keys)
 	}
 }
@@ -86,11 +86,11 @@ func TestMemoryFails(t *testing.T) {
 func TestMemoryPurges(t *testing.T) {
 	ctx, s := context.Background(), &storetest.Memory{}
 	then := time.Now()
-	u := auth.User{ID: "u", Username: "u"}
-	err := s.Commit(ctx, auth.CreateUser{User: u}, auth.CreateSession{Session: auth.Session{ID: "s", UserID: "u", ExpiresAt: then}},
-		auth.PutTicket{Ticket: auth.Ticket{ID: "t", ExpiresAt: then}}, auth.PutMark{Mark: auth.Mark{ID: "m", ExpiresAt: then}},
-		auth.QueueMail{Mail: outbox.Mail{ID: "q", DueAt: then, GiveUpAt: then}}, auth.AppendEvent{Event: auth.Event{ID: "e", Time: then}},
-		auth.AppendRevocation{Revocation: auth.Revocation{ID: "r", Time: then, ExpiresAt: then}})
+	u := storage.User{ID: "u", Username: "u"}
+	err := s.Commit(ctx, storage.CreateUser{User: u}, storage.CreateSession{Session: storage.Session{ID: "s", UserID: "u", ExpiresAt: then}},
+		storage.PutTicket{Ticket: storage.Ticket{ID: "t", ExpiresAt: then}}, storage.PutMark{Mark: storage.Mark{ID: "m", ExpiresAt: then}},
+		storage.QueueMail{Mail: outbox.Mail{ID: "q", DueAt: then, GiveUpAt: then}}, storage.AppendEvent{Event: storage.Event{ID: "e", Time: then}},
+		storage.AppendRevocation{Revocation: storage.Revocation{ID: "r", Time: then, ExpiresAt: then}})
 	if err == nil {
 		err = s.AddKey(ctx, keyring.Record{ID: "k", Number: 1, ExpiresAt: then}, nil)
 	}
@@ -99,7 +99,7 @@ func TestMemoryPurges(t *testing.T) {
 	}
 	later := then.Add(time.Second)
 	if err == nil {
-		err = s.Purge(ctx, auth.Moments{Expired: later, Events: later, Counts: later})
+		err = s.Purge(ctx, storage.Moments{Expired: later, Events: later, Counts: later})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestMemoryPurges(t *testing.T) {
 	_, ticketErr := s.Ticket(ctx, "t")
 	_, markErr := s.Mark(ctx, "m")
 	for name, err := range map[string]error{"session": sessionErr, "ticket": ticketErr, "mark": markErr} {
-		if !errors.Is(err, auth.ErrNotFound) {
+		if !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("%s: got error %v, want ErrNotFound", name, err)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // atOnce runs all at the same time and returns their errors.
@@ -28,7 +28,7 @@ func atOnce(all ...func() error) []error {
 }
 
 // changed does to a session of the model what a change has to do to the stored one.
-func changed(id auth.SessionID, change func(*auth.Session)) func(*state) {
+func changed(id storage.SessionID, change func(*storage.Session)) func(*state) {
 	return func(all *state) {
 		e := all.Sessions[id]
 		change(&e)
@@ -37,10 +37,10 @@ func changed(id auth.SessionID, change func(*auth.Session)) func(*state) {
 }
 
 // stranger is the session as somebody has it who knows nothing right but its id.
-func stranger(id string) auth.Session {
+func stranger(id string) storage.Session {
 	e := session(id, user("bob"))
-	e.Epoch, e.Proof, e.ClientID, e.Scope, e.Seed = 77, auth.Proof{ACR: "7"}, "another", "none", []byte{7}
-	e.Chain, e.Device, e.Address = auth.Chain{Hash: []byte{7}}, "another", "192.0.2.77"
+	e.Epoch, e.Proof, e.ClientID, e.Scope, e.Seed = 77, storage.Proof{ACR: "7"}, "another", "none", []byte{7}
+	e.Chain, e.Device, e.Address = storage.Chain{Hash: []byte{7}}, "another", "192.0.2.77"
 	e.CreatedAt, e.LastUsedAt, e.ExpiresAt = at.Add(7*time.Minute), at.Add(8*time.Minute), at.Add(9*time.Hour)
 	return e
 }
@@ -49,28 +49,28 @@ func createSession(t *testing.T, s, other Store) {
 	w := newWorld(t, s, other)
 	ada := w.user("ada")
 	w.does("beginning a session", func(all *state) { all.Sessions["new"] = session("new", ada) },
-		auth.CreateSession{Session: session("new", ada)})
-	w.refuses("an id in use", auth.ErrTaken, auth.CreateSession{Session: session("phone", ada)})
-	w.refuses("an id of another user", auth.ErrTaken, auth.CreateSession{Session: session("bob's", ada)})
-	w.refuses("an id of an ended session", auth.ErrTaken, auth.CreateSession{Session: session("ended", ada)})
-	w.refuses("a new and a taken id", auth.ErrTaken,
-		auth.CreateSession{Session: session("newer", ada)}, auth.CreateSession{Session: session("phone", ada)})
+		storage.CreateSession{Session: session("new", ada)})
+	w.refuses("an id in use", storage.ErrTaken, storage.CreateSession{Session: session("phone", ada)})
+	w.refuses("an id of another user", storage.ErrTaken, storage.CreateSession{Session: session("bob's", ada)})
+	w.refuses("an id of an ended session", storage.ErrTaken, storage.CreateSession{Session: session("ended", ada)})
+	w.refuses("a new and a taken id", storage.ErrTaken,
+		storage.CreateSession{Session: session("newer", ada)}, storage.CreateSession{Session: session("phone", ada)})
 	eve := user("eve")
 	w.does("with its user", func(all *state) {
 		all.create(eve)
 		all.Sessions["newer"] = session("newer", eve)
-	}, auth.CreateUser{User: eve}, auth.CreateSession{Session: session("newer", eve)})
+	}, storage.CreateUser{User: eve}, storage.CreateSession{Session: session("newer", eve)})
 }
 
 func refreshSession(t *testing.T, s, other Store) {
 	w := newWorld(t, s, other)
-	refreshed := func(e auth.Session, refreshes int64) auth.Session {
+	refreshed := func(e storage.Session, refreshes int64) storage.Session {
 		e.Refreshes, e.Seed, e.LastUsedAt = refreshes, []byte{9, 0}, at.Add(time.Duration(refreshes)*time.Minute)
 		e.Device, e.Address = "another", "192.0.2.8"
 		return e
 	}
 	phone := w.session("phone")
-	for doing, e := range map[string]auth.Session{
+	for doing, e := range map[string]storage.Session{
 		"the number that is stored":       refreshed(phone, 3),
 		"the number before":               refreshed(phone, 2),
 		"two numbers on":                  refreshed(phone, 5),
@@ -79,68 +79,68 @@ func refreshSession(t *testing.T, s, other Store) {
 		"an ended session":                refreshed(w.session("ended"), 4),
 		"an ended session, read in time ": refreshed(session("ended", user("ada")), 4),
 	} {
-		w.refuses("refreshing "+doing, auth.ErrConflict, auth.RefreshSession{Session: e})
+		w.refuses("refreshing "+doing, storage.ErrConflict, storage.RefreshSession{Session: e})
 	}
 
 	next := refreshed(phone, 4)
-	w.does("a refresh", func(all *state) { all.Sessions["phone"] = next }, auth.RefreshSession{Session: next})
+	w.does("a refresh", func(all *state) { all.Sessions["phone"] = next }, storage.RefreshSession{Session: next})
 	foreign := stranger("phone")
 	foreign.Refreshes, foreign.EndedAt = 5, at
-	w.does("a refresh writes nothing else", changed("phone", func(e *auth.Session) {
+	w.does("a refresh writes nothing else", changed("phone", func(e *storage.Session) {
 		e.Refreshes, e.Seed, e.LastUsedAt = 5, foreign.Seed, foreign.LastUsedAt
 		e.Device, e.Address = foreign.Device, foreign.Address
-	}), auth.RefreshSession{Session: foreign})
+	}), storage.RefreshSession{Session: foreign})
 
 	kept := next
 	kept.Epoch = 6
-	w.does("a move of the epoch", changed("phone", func(e *auth.Session) { e.Epoch = 6 }), auth.KeepSession{Session: kept})
+	w.does("a move of the epoch", changed("phone", func(e *storage.Session) { e.Epoch = 6 }), storage.KeepSession{Session: kept})
 	late := refreshed(next, 6) // read before the move
-	w.does("a refresh does not undo it", changed("phone", func(e *auth.Session) {
+	w.does("a refresh does not undo it", changed("phone", func(e *storage.Session) {
 		e.Refreshes, e.Seed, e.LastUsedAt, e.Device, e.Address = 6, late.Seed, late.LastUsedAt, late.Device, late.Address
-	}), auth.CheckEpoch{UserID: "id-ada", Epoch: 5}, auth.RefreshSession{Session: late})
+	}), storage.CheckEpoch{UserID: "id-ada", Epoch: 5}, storage.RefreshSession{Session: late})
 }
 
 func keepSession(t *testing.T, s, other Store) {
 	w := newWorld(t, s, other)
-	w.refuses("keeping no session", auth.ErrConflict, auth.KeepSession{Session: session("new", user("ada"))})
-	w.refuses("keeping an ended session", auth.ErrConflict, auth.KeepSession{Session: w.session("ended")})
+	w.refuses("keeping no session", storage.ErrConflict, storage.KeepSession{Session: session("new", user("ada"))})
+	w.refuses("keeping an ended session", storage.ErrConflict, storage.KeepSession{Session: w.session("ended")})
 	foreign := stranger("phone")
 	foreign.Refreshes, foreign.EndedAt = 99, at
-	w.does("keeping sets the epoch alone", changed("phone", func(e *auth.Session) { e.Epoch = 77 }), auth.KeepSession{Session: foreign})
+	w.does("keeping sets the epoch alone", changed("phone", func(e *storage.Session) { e.Epoch = 77 }), storage.KeepSession{Session: foreign})
 	foreign.Epoch = 78
-	w.does("and again", changed("phone", func(e *auth.Session) { e.Epoch = 78 }), auth.KeepSession{Session: foreign})
+	w.does("and again", changed("phone", func(e *storage.Session) { e.Epoch = 78 }), storage.KeepSession{Session: foreign})
 }
 
 func endSession(t *testing.T, s, other Store) {
 	w := newWorld(t, s, other)
-	w.refuses("ending no session", auth.ErrConflict, auth.EndSession{Session: session("new", user("ada"))})
-	w.refuses("ending an ended session", auth.ErrConflict, auth.EndSession{Session: w.session("ended")})
+	w.refuses("ending no session", storage.ErrConflict, storage.EndSession{Session: session("new", user("ada"))})
+	w.refuses("ending an ended session", storage.ErrConflict, storage.EndSession{Session: w.session("ended")})
 	foreign := stranger("phone")
 	foreign.Refreshes, foreign.EndedAt = 99, at.Add(5*time.Minute)
-	w.does("ending sets that alone", changed("phone", func(e *auth.Session) { e.EndedAt = foreign.EndedAt }), auth.EndSession{Session: foreign})
+	w.does("ending sets that alone", changed("phone", func(e *storage.Session) { e.EndedAt = foreign.EndedAt }), storage.EndSession{Session: foreign})
 	next := w.session("phone")
 	next.EndedAt, next.Refreshes = time.Time{}, 4
-	w.refuses("refreshing it, as it was read before", auth.ErrConflict, auth.RefreshSession{Session: next})
-	w.refuses("keeping it, as it was read before", auth.ErrConflict, auth.KeepSession{Session: next})
-	w.refuses("an id that was used", auth.ErrTaken, auth.CreateSession{Session: next})
+	w.refuses("refreshing it, as it was read before", storage.ErrConflict, storage.RefreshSession{Session: next})
+	w.refuses("keeping it, as it was read before", storage.ErrConflict, storage.KeepSession{Session: next})
+	w.refuses("an id that was used", storage.ErrTaken, storage.CreateSession{Session: next})
 }
 
 func userSessions(t *testing.T, s, other Store) {
 	ada, bob := user("ada"), user("bob")
-	begun := func(id string, epoch int64, after time.Duration) auth.Session {
+	begun := func(id string, epoch int64, after time.Duration) storage.Session {
 		e := session(id, ada)
 		e.Epoch, e.CreatedAt = epoch, at.Add(after)
 		return e
 	}
 	ended, another := begun("ended", 9, time.Hour), begun("another's", 9, time.Hour)
 	ended.EndedAt, another.UserID = at, bob.ID
-	stored := []auth.Session{
+	stored := []storage.Session{
 		begun("old", 3, time.Hour), begun("twin b", 5, time.Minute), begun("last", 5, 2*time.Minute), begun("twin B", 5, time.Minute),
 		begun("first", 5, time.Minute-time.Microsecond), begun("epoch 4", 4, 3*time.Hour), ended, another, begun("twin a", 5, time.Minute),
 	}
-	changes := []auth.Change{auth.CreateUser{User: ada}, auth.CreateUser{User: bob}}
+	changes := []storage.Change{storage.CreateUser{User: ada}, storage.CreateUser{User: bob}}
 	for _, e := range stored {
-		changes = append(changes, auth.CreateSession{Session: e})
+		changes = append(changes, storage.CreateSession{Session: e})
 	}
 	mustCommit(t, s, changes...)
 	wants := func(doing string, epoch int64, limit int, want ...string) {
@@ -167,16 +167,16 @@ func userSessions(t *testing.T, s, other Store) {
 	wants("three of epoch 5", 5, 3, "last", "twin B", "twin a")
 
 	kept := begun("old", 6, 0)
-	mustCommit(t, s, auth.KeepSession{Session: kept})
+	mustCommit(t, s, storage.KeepSession{Session: kept})
 	wants("with one that was kept", 0, 2, "old", "last")
 	wants("of the epoch for which it was kept", 6, all, "old")
 	last := begun("last", 5, 0)
 	last.EndedAt = at
-	mustCommit(t, s, auth.EndSession{Session: last})
+	mustCommit(t, s, storage.EndSession{Session: last})
 	wants("without one that was ended", 5, 2, "old", "twin B")
 	twin := begun("twin b", 5, 0)
 	twin.Refreshes++
-	mustCommit(t, s, auth.RefreshSession{Session: twin})
+	mustCommit(t, s, storage.RefreshSession{Session: twin})
 	wants("with one that was refreshed", 5, all, "old", "twin B", "twin a", "twin b", "first")
 	if page, err := other.UserSessions(t.Context(), "nobody", 0, all); err != nil || len(page) != 0 {
 		t.Errorf("sessions of nobody: got %v, %v", page, err)
@@ -189,10 +189,10 @@ func independentItems(t *testing.T, s, other Store) {
 	const rounds = 15
 	ada := user("ada")
 	phone, laptop := session("phone", ada), session("laptop", ada)
-	mustCommit(t, s, auth.CreateUser{User: ada}, auth.CreateSession{Session: phone}, auth.CreateSession{Session: laptop})
+	mustCommit(t, s, storage.CreateUser{User: ada}, storage.CreateSession{Session: phone}, storage.CreateSession{Session: laptop})
 	ada.Version, ada.SignInVersion = 1, 1
-	check := auth.CheckEpoch{UserID: ada.ID, Epoch: ada.Epoch}
-	over := func(s Store, doing string, change func(i int) []auth.Change) func() error {
+	check := storage.CheckEpoch{UserID: ada.ID, Epoch: ada.Epoch}
+	over := func(s Store, doing string, change func(i int) []storage.Change) func() error {
 		return func() error {
 			for i := range rounds {
 				if err := s.Commit(t.Context(), change(i)...); err != nil {
@@ -204,33 +204,33 @@ func independentItems(t *testing.T, s, other Store) {
 	}
 	profile, signIn, refreshed, kept := ada, ada, phone, laptop
 	for _, err := range atOnce(
-		over(s, "profile", func(i int) []auth.Change {
+		over(s, "profile", func(i int) []storage.Change {
 			old := profile
 			profile.Name = fmt.Sprint("name ", i)
-			c := auth.UpdateUser{Old: old, New: profile}
+			c := storage.UpdateUser{Old: old, New: profile}
 			profile.Version++
-			return []auth.Change{c}
+			return []storage.Change{c}
 		}),
-		over(other, "sign-in", func(i int) []auth.Change {
+		over(other, "sign-in", func(i int) []storage.Change {
 			old := signIn
 			signIn.PasswordHash = fmt.Sprint("hash ", i)
-			c := auth.UpdateUser{Old: old, New: signIn}
+			c := storage.UpdateUser{Old: old, New: signIn}
 			signIn.SignInVersion++
-			return []auth.Change{c}
+			return []storage.Change{c}
 		}),
-		over(s, "login", func(i int) []auth.Change {
-			return []auth.Change{check, auth.CreateSession{Session: session(fmt.Sprint("login ", i), ada)}}
+		over(s, "login", func(i int) []storage.Change {
+			return []storage.Change{check, storage.CreateSession{Session: session(fmt.Sprint("login ", i), ada)}}
 		}),
-		over(other, "another login", func(i int) []auth.Change {
-			return []auth.Change{auth.CreateSession{Session: session(fmt.Sprint("another ", i), ada)}, check}
+		over(other, "another login", func(i int) []storage.Change {
+			return []storage.Change{storage.CreateSession{Session: session(fmt.Sprint("another ", i), ada)}, check}
 		}),
-		over(other, "refresh", func(int) []auth.Change {
+		over(other, "refresh", func(int) []storage.Change {
 			refreshed.Refreshes++
-			return []auth.Change{check, auth.RefreshSession{Session: refreshed}}
+			return []storage.Change{check, storage.RefreshSession{Session: refreshed}}
 		}),
-		over(s, "keeping", func(i int) []auth.Change {
+		over(s, "keeping", func(i int) []storage.Change {
 			kept.Epoch = int64(100 + i)
-			return []auth.Change{auth.KeepSession{Session: kept}}
+			return []storage.Change{storage.KeepSession{Session: kept}}
 		}),
 	) {
 		if err != nil {
@@ -239,7 +239,7 @@ func independentItems(t *testing.T, s, other Store) {
 	}
 	want := profile
 	want.PasswordHash, want.SignInVersion = signIn.PasswordHash, signIn.SignInVersion
-	for _, e := range []auth.Session{refreshed, kept} {
+	for _, e := range []storage.Session{refreshed, kept} {
 		got, u, err := other.SessionUser(t.Context(), e.ID)
 		if d := diff([]any{e, want}, []any{got, u}); err != nil || d != "" {
 			t.Errorf("session %s: %v (-want +got):\n%s", e.ID, err, d)
@@ -255,7 +255,7 @@ func independentItems(t *testing.T, s, other Store) {
 // has been acknowledged; none comes later.
 func epochAgainstSessions(t *testing.T, s, other Store) {
 	ada := user("ada")
-	mustCommit(t, s, auth.CreateUser{User: ada})
+	mustCommit(t, s, storage.CreateUser{User: ada})
 	ada.Version, ada.SignInVersion = 1, 1
 	moved := ada
 	moved.Epoch++
@@ -265,7 +265,7 @@ func epochAgainstSessions(t *testing.T, s, other Store) {
 	enough, gone := make(chan struct{}), make(chan struct{})
 	login := func(s Store, id string) bool {
 		late := done.Load()
-		err := s.Commit(t.Context(), auth.CheckEpoch{UserID: ada.ID, Epoch: ada.Epoch}, auth.CreateSession{Session: session(id, ada)})
+		err := s.Commit(t.Context(), storage.CheckEpoch{UserID: ada.ID, Epoch: ada.Epoch}, storage.CreateSession{Session: session(id, ada)})
 		switch {
 		case err == nil && late:
 			t.Errorf("session %s began by an epoch that had passed", id)
@@ -275,7 +275,7 @@ func epochAgainstSessions(t *testing.T, s, other Store) {
 				close(enough)
 			}
 			return true
-		case !errors.Is(err, auth.ErrConflict):
+		case !errors.Is(err, storage.ErrConflict):
 			t.Errorf("session %s: %v", id, err)
 		case !moving.Load():
 			t.Errorf("session %s lost to nobody: %v", id, err)
@@ -300,7 +300,7 @@ func epochAgainstSessions(t *testing.T, s, other Store) {
 		t.Fatal("no session could begin")
 	}
 	moving.Store(true)
-	mustCommit(t, s, auth.UpdateUser{Old: ada, New: moved})
+	mustCommit(t, s, storage.UpdateUser{Old: ada, New: moved})
 	done.Store(true)
 	before := userSessionIDs(t, other, ada.ID)
 	<-gone
@@ -312,13 +312,13 @@ func epochAgainstSessions(t *testing.T, s, other Store) {
 	}
 }
 
-func userSessionIDs(t *testing.T, s Store, id auth.UserID) []auth.SessionID {
+func userSessionIDs(t *testing.T, s Store, id storage.UserID) []storage.SessionID {
 	t.Helper()
 	page, err := s.UserSessions(t.Context(), id, 0, all)
 	if err != nil {
 		t.Fatalf("UserSessions: %v", err)
 	}
-	var ids []auth.SessionID
+	var ids []storage.SessionID
 	for _, e := range page {
 		ids = append(ids, e.ID)
 	}
@@ -330,7 +330,7 @@ func userSessionIDs(t *testing.T, s Store, id auth.UserID) []auth.SessionID {
 func endAgainstRefresh(t *testing.T, s, other Store) {
 	ada := user("ada")
 	phone := session("phone", ada)
-	mustCommit(t, s, auth.CreateUser{User: ada}, auth.CreateSession{Session: phone})
+	mustCommit(t, s, storage.CreateUser{User: ada}, storage.CreateSession{Session: phone})
 	refreshed := phone
 	var ending atomic.Bool
 	under := make(chan struct{})
@@ -341,8 +341,8 @@ func endAgainstRefresh(t *testing.T, s, other Store) {
 			for n := 1; ; n++ {
 				next := refreshed
 				next.Refreshes++
-				err := s.Commit(t.Context(), auth.RefreshSession{Session: next})
-				if errors.Is(err, auth.ErrConflict) && ending.Load() {
+				err := s.Commit(t.Context(), storage.RefreshSession{Session: next})
+				if errors.Is(err, storage.ErrConflict) && ending.Load() {
 					return nil
 				}
 				if err != nil || n > 10_000 {
@@ -359,13 +359,13 @@ func endAgainstRefresh(t *testing.T, s, other Store) {
 			kept := phone
 			for i := range 10 {
 				kept.Epoch = int64(100 + i)
-				if err := other.Commit(t.Context(), auth.KeepSession{Session: kept}); err != nil {
+				if err := other.Commit(t.Context(), storage.KeepSession{Session: kept}); err != nil {
 					return fmt.Errorf("keeping the session: %w", err)
 				}
 			}
 			ending.Store(true)
 			kept.EndedAt = at
-			return other.Commit(t.Context(), auth.EndSession{Session: kept})
+			return other.Commit(t.Context(), storage.EndSession{Session: kept})
 		},
 	)
 	for _, err := range errs {

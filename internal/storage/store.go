@@ -1,4 +1,4 @@
-package auth
+package storage
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 type Store interface {
 	// User returns the user with the id, or ErrNotFound.
 	User(ctx context.Context, id UserID) (User, error)
-	// UserByUsername and UserByEmail look up by [UsernameKey] and [EmailKey];
+	// UserByUsername and UserByEmail look up by [identifier.UsernameKey] and [identifier.EmailKey];
 	// ErrNotFound. A name that nobody has costs the same reads as another.
 	UserByUsername(ctx context.Context, key string) (User, error)
 	UserByEmail(ctx context.Context, key string) (User, error)
@@ -109,10 +109,4 @@ type Revocation struct {
 	Survivor SessionID
 	// ExpiresAt is when the last of these tokens has expired.
 	ExpiresAt time.Time
-}
-
-// A Signer turns claims into a signed compact JWS.
-type Signer interface {
-	// Sign signs the claims, a JSON object, under the given "typ" header.
-	Sign(ctx context.Context, typ string, claims []byte) (string, error)
 }

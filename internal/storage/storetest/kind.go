@@ -4,11 +4,11 @@ import (
 	"context"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // StoreKind returns the mark.
-func (m *Memory) StoreKind(context.Context) (auth.StoreKind, error) {
+func (m *Memory) StoreKind(context.Context) (storage.StoreKind, error) {
 	unlock, err := m.lock("StoreKind")
 	if err != nil {
 		return "", err
@@ -17,28 +17,28 @@ func (m *Memory) StoreKind(context.Context) (auth.StoreKind, error) {
 	return m.kind(), nil
 }
 
-func (m *Memory) kind() auth.StoreKind {
+func (m *Memory) kind() storage.StoreKind {
 	if m.mark == "" && (len(m.keys) > 0 || len(m.data.accounts) > 0) {
-		return auth.UnmarkedStore
+		return storage.UnmarkedStore
 	}
 	return m.mark
 }
 
 // MarkStore marks the store anew when its kind is was.
-func (m *Memory) MarkStore(_ context.Context, was, kind auth.StoreKind) error {
+func (m *Memory) MarkStore(_ context.Context, was, kind storage.StoreKind) error {
 	unlock, err := m.lock("MarkStore")
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	if m.kind() != was {
-		return auth.ErrConflict
+		return storage.ErrConflict
 	}
 	m.mark = kind
 	return nil
 }
 
-func wantStoreKind(t *testing.T, doing string, s Store, want auth.StoreKind) {
+func wantStoreKind(t *testing.T, doing string, s Store, want storage.StoreKind) {
 	t.Helper()
 	if got, err := s.StoreKind(t.Context()); err != nil || got != want {
 		t.Errorf("%s: the store is %q, %v; want %q", doing, got, err, want)
@@ -53,14 +53,14 @@ func storeIsMarked(t *testing.T, s, other Store) {
 	}
 	w := newWorld(t, s, other)
 	if was == "" {
-		wantError(t, "marking a store as an empty one, which it is no more", s.MarkStore(t.Context(), was, auth.LocalStore), auth.ErrConflict)
-		was = auth.UnmarkedStore
+		wantError(t, "marking a store as an empty one, which it is no more", s.MarkStore(t.Context(), was, storage.LocalStore), storage.ErrConflict)
+		was = storage.UnmarkedStore
 	}
 	wantStoreKind(t, "with something in it", other, was)
-	for _, kind := range []auth.StoreKind{auth.LocalStore, auth.ProductionStore, auth.ProductionStore, auth.LocalStore} {
-		for _, wrong := range []auth.StoreKind{"", auth.UnmarkedStore, auth.ProductionStore, auth.LocalStore} {
+	for _, kind := range []storage.StoreKind{storage.LocalStore, storage.ProductionStore, storage.ProductionStore, storage.LocalStore} {
+		for _, wrong := range []storage.StoreKind{"", storage.UnmarkedStore, storage.ProductionStore, storage.LocalStore} {
 			if wrong != was {
-				wantError(t, "marking in the place of a mark that is not there", s.MarkStore(t.Context(), wrong, kind), auth.ErrConflict)
+				wantError(t, "marking in the place of a mark that is not there", s.MarkStore(t.Context(), wrong, kind), storage.ErrConflict)
 			}
 		}
 		wantStoreKind(t, "refused", other, was)
@@ -79,11 +79,11 @@ func racingMarks(t *testing.T, s, other Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := auth.LocalStore
+	next := storage.LocalStore
 	if was == next {
-		next = auth.ProductionStore
+		next = storage.ProductionStore
 	}
-	won := race(t, s, other, auth.ErrConflict, func(ctx context.Context, s Store, _ int) error {
+	won := race(t, s, other, storage.ErrConflict, func(ctx context.Context, s Store, _ int) error {
 		return s.MarkStore(ctx, was, next)
 	})
 	if won != 1 {

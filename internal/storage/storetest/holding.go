@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -30,7 +30,7 @@ func (m *Memory) records() (all []transfer.Record) {
 	all = appendOwn(all, m.data.credentials, ownCredential)
 	all = appendOwn(all, m.data.sessions, ownSession)
 	all = appendOwn(all, m.data.tickets, ownTicket)
-	all = appendOwn(all, m.data.marks, func(m auth.Mark) auth.Mark { return m })
+	all = appendOwn(all, m.data.marks, func(m storage.Mark) storage.Mark { return m })
 	all = appendOwn(all, m.data.mails, ownMail)
 	for _, e := range m.data.events {
 		all = append(all, e)
@@ -55,7 +55,7 @@ func appendOwn[K cmp.Ordered, V any](all []transfer.Record, of map[K]V, own func
 }
 
 // Export returns records. The cursor is how many came before.
-func (m *Memory) Export(_ context.Context, after auth.Cursor, limit int) ([]transfer.Record, auth.Cursor, error) {
+func (m *Memory) Export(_ context.Context, after storage.Cursor, limit int) ([]transfer.Record, storage.Cursor, error) {
 	unlock, err := m.lock("Export")
 	if err != nil {
 		return nil, "", err
@@ -64,14 +64,14 @@ func (m *Memory) Export(_ context.Context, after auth.Cursor, limit int) ([]tran
 	all, n := m.records(), 0
 	if after != "" {
 		if n, err = strconv.Atoi(string(after)); err != nil || n < 0 || n > len(all) {
-			return nil, "", fmt.Errorf("%w: %q is no place in an export", auth.ErrUnavailable, after)
+			return nil, "", fmt.Errorf("%w: %q is no place in an export", storage.ErrUnavailable, after)
 		}
 	}
 	end := min(n+limit, len(all))
 	if end == len(all) {
 		return all[n:], "", nil
 	}
-	return all[n:end], auth.Cursor(strconv.Itoa(end)), nil
+	return all[n:end], storage.Cursor(strconv.Itoa(end)), nil
 }
 
 // Import stores records.
@@ -97,19 +97,19 @@ func (m *Memory) take(r transfer.Record) error {
 		m.data.accounts[r.ID] = a
 	case transfer.DeletedUser:
 		m.data.deleted[r.ID] = true
-	case auth.Credential:
+	case storage.Credential:
 		m.data.credentials[r.Key] = ownCredential(r)
-	case auth.Session:
+	case storage.Session:
 		m.data.sessions[r.ID] = ownSession(r)
-	case auth.Ticket:
+	case storage.Ticket:
 		m.data.tickets[r.ID] = ownTicket(r)
-	case auth.Mark:
-		m.data.marks[r.ID] = auth.Mark{ID: r.ID, ExpiresAt: moment(r.ExpiresAt)}
+	case storage.Mark:
+		m.data.marks[r.ID] = storage.Mark{ID: r.ID, ExpiresAt: moment(r.ExpiresAt)}
 	case outbox.Mail:
 		m.data.mails[r.ID] = ownMail(r)
-	case auth.Event:
+	case storage.Event:
 		m.data.appendEvent(r)
-	case auth.Revocation:
+	case storage.Revocation:
 		m.data.revocations = addLine(m.data.revocations, ownRevocation(r), revocationPlace)
 	case transfer.Count:
 		if m.counts == nil {
@@ -121,7 +121,7 @@ func (m *Memory) take(r transfer.Record) error {
 		m.keys = append(m.keys, ownRecord(r))
 		slices.SortFunc(m.keys, func(a, b keyring.Record) int { return cmp.Compare(a.Number, b.Number) })
 	default:
-		return fmt.Errorf("%w: %T is no record", auth.ErrChanges, r)
+		return fmt.Errorf("%w: %T is no record", storage.ErrChanges, r)
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func (m *Memory) PutHold(_ context.Context, was string, h transfer.Hold) error {
 	case err != nil:
 		return err
 	case stored.ID != was:
-		return auth.ErrConflict
+		return storage.ErrConflict
 	}
 	m.hold = ""
 	if h.ID != "" {

@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // wholeOrGone judges what was found of something that may be deleted.
 func wholeOrGone[T any](t *testing.T, doing string, want, got T, err error) {
 	t.Helper()
-	if errors.Is(err, auth.ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) {
 		return
 	}
 	if d := diff(want, got); err != nil || d != "" {
@@ -40,17 +40,17 @@ func wholeOrMissing[T any](t *testing.T, doing string, want []T, got []T, err er
 
 // An expired is one of each of what expires; all its ids begin with old.
 type expired struct {
-	user       auth.User // whose the session is
-	session    auth.Session
-	ticket     auth.Ticket
-	mark       auth.Mark
+	user       storage.User // whose the session is
+	session    storage.Session
+	ticket     storage.Ticket
+	mark       storage.Mark
 	mail       outbox.Mail
-	event      auth.Event
-	revocation auth.Revocation
+	event      storage.Event
+	revocation storage.Revocation
 }
 
 // expiredAt is what expired, or happened, at a moment.
-func expiredAt(u auth.User, moment time.Time) expired {
+func expiredAt(u storage.User, moment time.Time) expired {
 	e := expired{
 		u, session(old+"session", u), ticket(old + "ticket"), mark(old + "mark"), mail(old + "mail"), event(old + "event"),
 		revocation(old + "revocation"),
@@ -60,10 +60,10 @@ func expiredAt(u auth.User, moment time.Time) expired {
 	return e
 }
 
-func (e expired) store() []auth.Change {
-	return []auth.Change{
-		auth.CreateSession{Session: e.session}, auth.PutTicket{Ticket: e.ticket}, auth.PutMark{Mark: e.mark},
-		auth.QueueMail{Mail: e.mail}, auth.AppendEvent{Event: e.event}, auth.AppendRevocation{Revocation: e.revocation},
+func (e expired) store() []storage.Change {
+	return []storage.Change{
+		storage.CreateSession{Session: e.session}, storage.PutTicket{Ticket: e.ticket}, storage.PutMark{Mark: e.mark},
+		storage.QueueMail{Mail: e.mail}, storage.AppendEvent{Event: e.event}, storage.AppendRevocation{Revocation: e.revocation},
 	}
 }
 
@@ -78,23 +78,23 @@ func (e expired) check(t *testing.T, doing string, s Store) {
 	wholeOrGone(t, doing+": mark", e.mark, mark, err)
 
 	sessions, err := s.UserSessions(t.Context(), e.user.ID, 0, all)
-	wholeOrMissing(t, doing+": sessions", []auth.Session{e.session}, sessions, err)
+	wholeOrMissing(t, doing+": sessions", []storage.Session{e.session}, sessions, err)
 	mails, err := s.DueMails(t.Context(), at.Add(24*time.Hour), all)
 	mails = slices.DeleteFunc(mails, func(m outbox.Mail) bool { return m.ID != e.mail.ID })
 	wholeOrMissing(t, doing+": mails", []outbox.Mail{e.mail}, mails, err)
 	events, _, err := s.Events(t.Context(), e.event.Time, "", all)
-	events = slices.DeleteFunc(events, func(v auth.Event) bool { return v.ID != e.event.ID })
-	wholeOrMissing(t, doing+": events", []auth.Event{e.event}, events, err)
+	events = slices.DeleteFunc(events, func(v storage.Event) bool { return v.ID != e.event.ID })
+	wholeOrMissing(t, doing+": events", []storage.Event{e.event}, events, err)
 	revocations, _, err := s.Revocations(t.Context(), e.revocation.Time, "", all)
-	revocations = slices.DeleteFunc(revocations, func(r auth.Revocation) bool { return r.ID != e.revocation.ID })
-	wholeOrMissing(t, doing+": revocations", []auth.Revocation{e.revocation}, revocations, err)
+	revocations = slices.DeleteFunc(revocations, func(r storage.Revocation) bool { return r.ID != e.revocation.ID })
+	wholeOrMissing(t, doing+": revocations", []storage.Revocation{e.revocation}, revocations, err)
 }
 
 // withEve adds a user who owns what expires.
-func (w *world) withEve() auth.User {
+func (w *world) withEve() storage.User {
 	w.t.Helper()
 	eve := user("eve")
-	mustCommit(w.t, w.s, auth.CreateUser{User: eve})
+	mustCommit(w.t, w.s, storage.CreateUser{User: eve})
 	w.want.create(eve)
 	return eve
 }
@@ -108,7 +108,7 @@ func expiredIsWholeOrGone(t *testing.T, s, other Store) {
 	mustCommit(t, s, e.store()...)
 	e.check(t, "stored when it had expired", other)
 	w.check("stored when it had expired")
-	if err := other.Purge(t.Context(), auth.Moments{Expired: at, Events: at}); err != nil {
+	if err := other.Purge(t.Context(), storage.Moments{Expired: at, Events: at}); err != nil {
 		t.Fatal(err)
 	}
 	e.check(t, "after a purge", s)
@@ -118,27 +118,27 @@ func expiredIsWholeOrGone(t *testing.T, s, other Store) {
 	refreshed, kept, ended, deferred := e.session, e.session, e.session, e.mail
 	refreshed.Refreshes, kept.Epoch, ended.EndedAt = 4, 9, at
 	deferred.DueAt = at.Add(time.Minute)
-	for doing, c := range map[string]auth.Change{
-		"refreshing it": auth.RefreshSession{Session: refreshed},
-		"keeping it":    auth.KeepSession{Session: kept},
-		"ending it":     auth.EndSession{Session: ended},
-		"trying it":     auth.CountTry{Ticket: e.ticket},
-		"taking it":     auth.TakeTicket{Ticket: e.ticket},
-		"deferring it":  auth.DeferMail{Mail: deferred},
+	for doing, c := range map[string]storage.Change{
+		"refreshing it": storage.RefreshSession{Session: refreshed},
+		"keeping it":    storage.KeepSession{Session: kept},
+		"ending it":     storage.EndSession{Session: ended},
+		"trying it":     storage.CountTry{Ticket: e.ticket},
+		"taking it":     storage.TakeTicket{Ticket: e.ticket},
+		"deferring it":  storage.DeferMail{Mail: deferred},
 	} {
-		if err := s.Commit(t.Context(), c); err != nil && !errors.Is(err, auth.ErrConflict) {
+		if err := s.Commit(t.Context(), c); err != nil && !errors.Is(err, storage.ErrConflict) {
 			t.Errorf("%s: got error %v, want none or ErrConflict", doing, err)
 		}
 		w.check(doing)
 	}
-	fresh := auth.Mark{ID: "new", ExpiresAt: e.mark.ExpiresAt}
-	mustCommit(t, s, auth.PutMark{Mark: fresh})
-	w.does("a mark in the place of one that has expired", func(all *state) { all.Marks["new"] = mark("new") }, auth.PutMark{Mark: mark("new")})
+	fresh := storage.Mark{ID: "new", ExpiresAt: e.mark.ExpiresAt}
+	mustCommit(t, s, storage.PutMark{Mark: fresh})
+	w.does("a mark in the place of one that has expired", func(all *state) { all.Marks["new"] = mark("new") }, storage.PutMark{Mark: mark("new")})
 	spent := ticket("new")
 	spent.ExpiresAt = e.ticket.ExpiresAt
-	mustCommit(t, s, auth.PutTicket{Ticket: spent})
-	w.does("a ticket in the place of one that has expired", func(all *state) { all.Tickets["new"] = ticket("new") }, auth.PutTicket{Ticket: ticket("new")})
-	w.does("deleting the mail", nothing, auth.DeleteMail{Mail: e.mail})
+	mustCommit(t, s, storage.PutTicket{Ticket: spent})
+	w.does("a ticket in the place of one that has expired", func(all *state) { all.Tickets["new"] = ticket("new") }, storage.PutTicket{Ticket: ticket("new")})
+	w.does("deleting the mail", nothing, storage.DeleteMail{Mail: e.mail})
 }
 
 // purgeSparesTheRest: only what lies before the moments may go, and each moment is of its
@@ -158,7 +158,7 @@ func purgeSparesTheRest(t *testing.T, s, other Store) {
 	last.event.Time = happened
 	mustCommit(t, s, last.store()...)
 	w.want.Sessions["new"], w.want.Tickets["new"], w.want.Marks["new"], w.want.Mails["last"] = last.session, last.ticket, last.mark, last.mail
-	w.want.log([]auth.Event{last.event}, last.revocation)
+	w.want.log([]storage.Event{last.event}, last.revocation)
 	w.check("before the purges")
 
 	keys := purgeableKeys(t, s, purged)
@@ -170,13 +170,13 @@ func purgeSparesTheRest(t *testing.T, s, other Store) {
 	counted := true
 	for _, c := range []struct {
 		doing  string
-		before auth.Moments
+		before storage.Moments
 	}{
-		{"a purge of nothing", auth.Moments{}},
-		{"a purge of counts", auth.Moments{Counts: purged}},
-		{"a purge of events", auth.Moments{Events: happened}},
-		{"a purge of what expired", auth.Moments{Expired: purged}},
-		{"a purge of all, again", auth.Moments{Expired: purged, Events: happened, Counts: purged}},
+		{"a purge of nothing", storage.Moments{}},
+		{"a purge of counts", storage.Moments{Counts: purged}},
+		{"a purge of events", storage.Moments{Events: happened}},
+		{"a purge of what expired", storage.Moments{Expired: purged}},
+		{"a purge of all, again", storage.Moments{Expired: purged, Events: happened, Counts: purged}},
 	} {
 		if err := s.Purge(t.Context(), c.before); err != nil {
 			t.Fatalf("%s: %v", c.doing, err)

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // writersAtPages is after how many pages others write: a list that grows with each of its
@@ -19,39 +19,39 @@ func usersArePaged(t *testing.T, s, other Store) {
 	var staying, leaving []string
 	for i := range 7 {
 		staying, leaving = append(staying, fmt.Sprint("staying", 6-i)), append(leaving, fmt.Sprint("leaving", i))
-		mustCommit(t, s, auth.CreateUser{User: user(staying[i])}, auth.CreateUser{User: user(leaving[i])})
+		mustCommit(t, s, storage.CreateUser{User: user(staying[i])}, storage.CreateUser{User: user(leaving[i])})
 	}
-	page := func(s Store, after auth.Cursor, limit int) ([]auth.User, auth.Cursor, error) {
+	page := func(s Store, after storage.Cursor, limit int) ([]storage.User, storage.Cursor, error) {
 		return s.Users(t.Context(), after, limit)
 	}
 	var created int
 	for _, limit := range []int{1, 2, 3, 100} {
-		got, _ := walk(t, s, other, limit, page, func(n int, _ []auth.User) {
+		got, _ := walk(t, s, other, limit, page, func(n int, _ []storage.User) {
 			if n >= writersAtPages {
 				return
 			}
 			created++
-			mustCommit(t, s, auth.CreateUser{User: user(fmt.Sprint("a-new", created))}, auth.CreateUser{User: user(fmt.Sprint("z-new", created))})
-			renamed, err := other.User(t.Context(), auth.UserID("id-"+staying[n]))
+			mustCommit(t, s, storage.CreateUser{User: user(fmt.Sprint("a-new", created))}, storage.CreateUser{User: user(fmt.Sprint("z-new", created))})
+			renamed, err := other.User(t.Context(), storage.UserID("id-"+staying[n]))
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := auth.UpdateUser{Old: renamed, New: renamed}
+			c := storage.UpdateUser{Old: renamed, New: renamed}
 			c.New.Username, c.New.Name = fmt.Sprint(limit, "-", staying[n]), "renamed"
 			mustCommit(t, other, c)
 			if len(leaving) > 0 {
 				gone := user(leaving[0])
 				gone.SignInVersion = 1
-				mustCommit(t, s, auth.DeleteUser{User: gone})
+				mustCommit(t, s, storage.DeleteUser{User: gone})
 				leaving = leaving[1:]
 			}
 		})
-		times := map[auth.UserID]int{}
+		times := map[storage.UserID]int{}
 		for _, u := range got {
 			times[u.ID]++
 		}
 		for _, name := range staying {
-			if n := times[auth.UserID("id-"+name)]; n != 1 {
+			if n := times[storage.UserID("id-"+name)]; n != 1 {
 				t.Errorf("limit %d: %s, who is there all the while, comes %d times", limit, name, n)
 			}
 		}
@@ -61,37 +61,37 @@ func usersArePaged(t *testing.T, s, other Store) {
 // A feed is a list by time, as Events and Revocations are.
 type feed[T any] struct {
 	line   func(id string, after time.Duration) T // what happened so long after at
-	store  func(T) auth.Change
+	store  func(T) storage.Change
 	place  func(T) place
-	since  func(t *testing.T, since time.Time) func(s Store, after auth.Cursor, limit int) ([]T, auth.Cursor, error)
-	purges func(before time.Time) auth.Moments
+	since  func(t *testing.T, since time.Time) func(s Store, after storage.Cursor, limit int) ([]T, storage.Cursor, error)
+	purges func(before time.Time) storage.Moments
 }
 
 func eventsArePaged(t *testing.T, s, other Store) {
-	feedIsPaged(t, s, other, feed[auth.Event]{
-		line: func(id string, after time.Duration) auth.Event {
+	feedIsPaged(t, s, other, feed[storage.Event]{
+		line: func(id string, after time.Duration) storage.Event {
 			e := event(id)
 			e.Time = at.Add(after)
 			return e
 		},
-		store:  func(e auth.Event) auth.Change { return auth.AppendEvent{Event: e} },
+		store:  func(e storage.Event) storage.Change { return storage.AppendEvent{Event: e} },
 		place:  eventPlace,
 		since:  eventsSince,
-		purges: func(before time.Time) auth.Moments { return auth.Moments{Events: before} },
+		purges: func(before time.Time) storage.Moments { return storage.Moments{Events: before} },
 	})
 }
 
 func revocationsArePaged(t *testing.T, s, other Store) {
-	feedIsPaged(t, s, other, feed[auth.Revocation]{
-		line: func(id string, after time.Duration) auth.Revocation {
+	feedIsPaged(t, s, other, feed[storage.Revocation]{
+		line: func(id string, after time.Duration) storage.Revocation {
 			r := revocation(id)
 			r.Time, r.ExpiresAt = at.Add(after), at.Add(after).Add(12*time.Hour)
 			return r
 		},
-		store:  func(r auth.Revocation) auth.Change { return auth.AppendRevocation{Revocation: r} },
+		store:  func(r storage.Revocation) storage.Change { return storage.AppendRevocation{Revocation: r} },
 		place:  revocationPlace,
 		since:  revocationsSince,
-		purges: func(before time.Time) auth.Moments { return auth.Moments{Expired: before.Add(12 * time.Hour)} },
+		purges: func(before time.Time) storage.Moments { return storage.Moments{Expired: before.Add(12 * time.Hour)} },
 	})
 }
 
@@ -113,7 +113,7 @@ func feedIsPaged[T any](t *testing.T, s, other Store, f feed[T]) {
 	}
 	adds := func(lines ...T) {
 		t.Helper()
-		var changes []auth.Change
+		var changes []storage.Change
 		for _, l := range lines {
 			changes = append(changes, f.store(l))
 		}

@@ -11,10 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 var _ Store = (*Memory)(nil)
@@ -23,16 +23,16 @@ var _ Store = (*Memory)(nil)
 // the same suite as the real ones. The zero value is empty and ready.
 type Memory struct {
 	// Fail, when set, is called before every operation with the name of its method;
-	// its error is returned as auth.ErrUnavailable is by a real store, and nothing
+	// its error is returned as storage.ErrUnavailable is by a real store, and nothing
 	// happens. Set it before use.
 	Fail func(operation string) error
 
 	mu     sync.Mutex // guards everything below
 	data   data
 	counts map[string]limit.Count
-	keys   []keyring.Record // by number
-	mark   auth.StoreKind   // empty: none
-	hold   string           // encoded
+	keys   []keyring.Record  // by number
+	mark   storage.StoreKind // empty: none
+	hold   string            // encoded
 }
 
 func (m *Memory) lock(operation string) (unlock func(), err error) {
@@ -46,10 +46,10 @@ func (m *Memory) lock(operation string) (unlock func(), err error) {
 }
 
 // find returns the one user that matches.
-func (m *Memory) find(operation string, match func(account) bool) (auth.User, error) {
+func (m *Memory) find(operation string, match func(account) bool) (storage.User, error) {
 	unlock, err := m.lock(operation)
 	if err != nil {
-		return auth.User{}, err
+		return storage.User{}, err
 	}
 	defer unlock()
 	for _, a := range m.data.accounts {
@@ -57,26 +57,26 @@ func (m *Memory) find(operation string, match func(account) bool) (auth.User, er
 			return a.read(), nil
 		}
 	}
-	return auth.User{}, auth.ErrNotFound
+	return storage.User{}, storage.ErrNotFound
 }
 
 // User returns the user with the id.
-func (m *Memory) User(_ context.Context, id auth.UserID) (auth.User, error) {
+func (m *Memory) User(_ context.Context, id storage.UserID) (storage.User, error) {
 	return m.find("User", func(a account) bool { return a.ID == id })
 }
 
 // UserByUsername returns the user with the username key.
-func (m *Memory) UserByUsername(_ context.Context, key string) (auth.User, error) {
+func (m *Memory) UserByUsername(_ context.Context, key string) (storage.User, error) {
 	return m.find("UserByUsername", func(a account) bool { return key != "" && a.usernameKey == key })
 }
 
 // UserByEmail returns the user with the e-mail key.
-func (m *Memory) UserByEmail(_ context.Context, key string) (auth.User, error) {
+func (m *Memory) UserByEmail(_ context.Context, key string) (storage.User, error) {
 	return m.find("UserByEmail", func(a account) bool { return key != "" && a.emailKey == key })
 }
 
 // UserDeleted reports whether there was a user of that id.
-func (m *Memory) UserDeleted(_ context.Context, id auth.UserID) (bool, error) {
+func (m *Memory) UserDeleted(_ context.Context, id storage.UserID) (bool, error) {
 	unlock, err := m.lock("UserDeleted")
 	if err != nil {
 		return false, err
@@ -86,46 +86,46 @@ func (m *Memory) UserDeleted(_ context.Context, id auth.UserID) (bool, error) {
 }
 
 // Users returns users by id. The cursor is the last id.
-func (m *Memory) Users(_ context.Context, after auth.Cursor, limit int) ([]auth.User, auth.Cursor, error) {
+func (m *Memory) Users(_ context.Context, after storage.Cursor, limit int) ([]storage.User, storage.Cursor, error) {
 	unlock, err := m.lock("Users")
 	if err != nil {
 		return nil, "", err
 	}
 	defer unlock()
-	var page []auth.User
+	var page []storage.User
 	for _, id := range slices.Sorted(maps.Keys(m.data.accounts)) {
-		if id > auth.UserID(after) && len(page) < limit {
+		if id > storage.UserID(after) && len(page) < limit {
 			page = append(page, m.data.accounts[id].read())
 		}
 	}
 	if len(page) > 0 {
-		after = auth.Cursor(page[len(page)-1].ID)
+		after = storage.Cursor(page[len(page)-1].ID)
 	}
 	return page, after, nil
 }
 
 // Credential returns the credential with the key.
-func (m *Memory) Credential(_ context.Context, key auth.CredentialKey) (auth.Credential, error) {
+func (m *Memory) Credential(_ context.Context, key storage.CredentialKey) (storage.Credential, error) {
 	unlock, err := m.lock("Credential")
 	if err != nil {
-		return auth.Credential{}, err
+		return storage.Credential{}, err
 	}
 	defer unlock()
 	c, ok := m.data.credentials[key]
 	if !ok {
-		return auth.Credential{}, auth.ErrNotFound
+		return storage.Credential{}, storage.ErrNotFound
 	}
 	return ownCredential(c), nil
 }
 
 // UserCredentials returns a user's credentials.
-func (m *Memory) UserCredentials(_ context.Context, id auth.UserID, limit int) ([]auth.Credential, error) {
+func (m *Memory) UserCredentials(_ context.Context, id storage.UserID, limit int) ([]storage.Credential, error) {
 	unlock, err := m.lock("UserCredentials")
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	var page []auth.Credential
+	var page []storage.Credential
 	for _, key := range slices.Sorted(maps.Keys(m.data.credentials)) {
 		if c := m.data.credentials[key]; c.UserID == id && len(page) < limit {
 			page = append(page, ownCredential(c))
@@ -135,28 +135,28 @@ func (m *Memory) UserCredentials(_ context.Context, id auth.UserID, limit int) (
 }
 
 // SessionUser returns a session with its user.
-func (m *Memory) SessionUser(_ context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+func (m *Memory) SessionUser(_ context.Context, id storage.SessionID) (storage.Session, storage.User, error) {
 	unlock, err := m.lock("SessionUser")
 	if err != nil {
-		return auth.Session{}, auth.User{}, err
+		return storage.Session{}, storage.User{}, err
 	}
 	defer unlock()
 	session, ok := m.data.sessions[id]
 	account, known := m.data.accounts[session.UserID]
 	if !ok || !known {
-		return auth.Session{}, auth.User{}, auth.ErrNotFound
+		return storage.Session{}, storage.User{}, storage.ErrNotFound
 	}
 	return ownSession(session), account.read(), nil
 }
 
 // UserSessions returns a user's sessions.
-func (m *Memory) UserSessions(_ context.Context, id auth.UserID, epoch int64, limit int) ([]auth.Session, error) {
+func (m *Memory) UserSessions(_ context.Context, id storage.UserID, epoch int64, limit int) ([]storage.Session, error) {
 	unlock, err := m.lock("UserSessions")
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	var page []auth.Session
+	var page []storage.Session
 	for _, s := range m.data.sessions {
 		if s.UserID == id && s.EndedAt.IsZero() && s.Epoch >= epoch {
 			page = append(page, ownSession(s))
@@ -167,34 +167,34 @@ func (m *Memory) UserSessions(_ context.Context, id auth.UserID, epoch int64, li
 }
 
 // latestFirst is the order of UserSessions.
-func latestFirst(a, b auth.Session) int {
+func latestFirst(a, b storage.Session) int {
 	return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // Ticket returns the ticket with the id.
-func (m *Memory) Ticket(_ context.Context, id auth.TicketID) (auth.Ticket, error) {
+func (m *Memory) Ticket(_ context.Context, id storage.TicketID) (storage.Ticket, error) {
 	unlock, err := m.lock("Ticket")
 	if err != nil {
-		return auth.Ticket{}, err
+		return storage.Ticket{}, err
 	}
 	defer unlock()
 	t, ok := m.data.tickets[id]
 	if !ok {
-		return auth.Ticket{}, auth.ErrNotFound
+		return storage.Ticket{}, storage.ErrNotFound
 	}
 	return ownTicket(t), nil
 }
 
 // Mark returns the mark with the id.
-func (m *Memory) Mark(_ context.Context, id auth.MarkID) (auth.Mark, error) {
+func (m *Memory) Mark(_ context.Context, id storage.MarkID) (storage.Mark, error) {
 	unlock, err := m.lock("Mark")
 	if err != nil {
-		return auth.Mark{}, err
+		return storage.Mark{}, err
 	}
 	defer unlock()
 	mark, ok := m.data.marks[id]
 	if !ok {
-		return auth.Mark{}, auth.ErrNotFound
+		return storage.Mark{}, storage.ErrNotFound
 	}
 	return mark, nil
 }
@@ -217,7 +217,7 @@ func (m *Memory) DueMails(_ context.Context, now time.Time, limit int) ([]outbox
 }
 
 // Events returns events by time.
-func (m *Memory) Events(_ context.Context, since time.Time, after auth.Cursor, limit int) ([]auth.Event, auth.Cursor, error) {
+func (m *Memory) Events(_ context.Context, since time.Time, after storage.Cursor, limit int) ([]storage.Event, storage.Cursor, error) {
 	unlock, err := m.lock("Events")
 	if err != nil {
 		return nil, "", err
@@ -227,7 +227,7 @@ func (m *Memory) Events(_ context.Context, since time.Time, after auth.Cursor, l
 }
 
 // Revocations returns revocations by time.
-func (m *Memory) Revocations(_ context.Context, since time.Time, after auth.Cursor, limit int) ([]auth.Revocation, auth.Cursor, error) {
+func (m *Memory) Revocations(_ context.Context, since time.Time, after storage.Cursor, limit int) ([]storage.Revocation, storage.Cursor, error) {
 	unlock, err := m.lock("Revocations")
 	if err != nil {
 		return nil, "", err
@@ -244,11 +244,11 @@ type place struct {
 
 func (p place) compare(q place) int { return cmp.Or(p.time.Compare(q.time), cmp.Compare(p.id, q.id)) }
 
-func (p place) cursor() auth.Cursor {
-	return auth.Cursor(strconv.FormatInt(p.time.UnixMicro(), 10) + " " + p.id)
+func (p place) cursor() storage.Cursor {
+	return storage.Cursor(strconv.FormatInt(p.time.UnixMicro(), 10) + " " + p.id)
 }
 
-func parsePlace(c auth.Cursor) (place, error) {
+func parsePlace(c storage.Cursor) (place, error) {
 	text, id, _ := strings.Cut(string(c), " ")
 	micros, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -257,8 +257,8 @@ func parsePlace(c auth.Cursor) (place, error) {
 	return place{time.UnixMicro(micros), id}, nil
 }
 
-func eventPlace(e auth.Event) place           { return place{e.Time, e.ID} }
-func revocationPlace(r auth.Revocation) place { return place{r.Time, r.ID} }
+func eventPlace(e storage.Event) place           { return place{e.Time, e.ID} }
+func revocationPlace(r storage.Revocation) place { return place{r.Time, r.ID} }
 
 // addLine adds a line where its place is, unless there is one. It leaves the given slice
 // as it is.
@@ -272,7 +272,7 @@ func addLine[T any](lines []T, one T, at func(T) place) []T {
 
 // pageOf returns the lines after the cursor, or those that are not before since. The
 // cursor is the place of the last line.
-func pageOf[T any](lines []T, at func(T) place, since time.Time, after auth.Cursor, limit int) ([]T, auth.Cursor, error) {
+func pageOf[T any](lines []T, at func(T) place, since time.Time, after storage.Cursor, limit int) ([]T, storage.Cursor, error) {
 	begins := func(line T) bool { return !at(line).time.Before(since) }
 	if after != "" {
 		last, err := parsePlace(after)
@@ -295,13 +295,13 @@ func pageOf[T any](lines []T, at func(T) place, since time.Time, after auth.Curs
 
 // Commit carries out the changes: on a copy, which then takes the place of what was
 // there.
-func (m *Memory) Commit(_ context.Context, changes ...auth.Change) error {
+func (m *Memory) Commit(_ context.Context, changes ...storage.Change) error {
 	unlock, err := m.lock("Commit")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := auth.CheckChanges(changes); err != nil {
+	if err := storage.CheckChanges(changes); err != nil {
 		return err
 	}
 	next := m.data.clone()
@@ -315,7 +315,7 @@ func (m *Memory) Commit(_ context.Context, changes ...auth.Change) error {
 }
 
 // LoadUsers creates users with their events.
-func (m *Memory) LoadUsers(_ context.Context, users []auth.LoadedUser) ([]bool, error) {
+func (m *Memory) LoadUsers(_ context.Context, users []storage.LoadedUser) ([]bool, error) {
 	unlock, err := m.lock("LoadUsers")
 	if err != nil {
 		return nil, err
@@ -332,7 +332,7 @@ func (m *Memory) LoadUsers(_ context.Context, users []auth.LoadedUser) ([]bool, 
 }
 
 // Purge deletes what nobody has a use for any more.
-func (m *Memory) Purge(_ context.Context, before auth.Moments) error {
+func (m *Memory) Purge(_ context.Context, before storage.Moments) error {
 	unlock, err := m.lock("Purge")
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package auth_test
+package storage_test
 
 import (
 	"go/ast"
@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // TestEveryEventIsListed compares the lists, which operators filter by, with the
@@ -31,17 +31,16 @@ func TestEveryEventIsListed(t *testing.T) {
 		return true
 	})
 	var kinds, outcomes []string
-	for _, k := range auth.EventKinds() {
+	for _, k := range storage.EventKinds() {
 		kinds = append(kinds, string(k))
 	}
-	for _, o := range auth.Outcomes() {
+	for _, o := range storage.Outcomes() {
 		outcomes = append(outcomes, string(o))
 	}
 	if want := declared["EventKind"]; len(want) == 0 || !slices.Equal(kinds, want) {
 		t.Errorf("EventKinds are %q, the constants %q", kinds, want)
 	}
-	want := append(declared["Outcome"], string(auth.LogoutThis), string(auth.LogoutOthers), string(auth.LogoutAll))
-	if !slices.Equal(outcomes, want) {
+	if want := declared["Outcome"]; len(want) == 0 || !slices.Equal(outcomes, want) {
 		t.Errorf("Outcomes are %q, the constants %q", outcomes, want)
 	}
 }

@@ -8,16 +8,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
-func loaded(u auth.User) auth.LoadedUser {
-	return auth.LoadedUser{User: u, Event: event("loaded " + string(u.ID))}
+func loaded(u storage.User) storage.LoadedUser {
+	return storage.LoadedUser{User: u, Event: event("loaded " + string(u.ID))}
 }
 
 func loaderReports(t *testing.T, s, other Store) {
 	w := newWorld(t, s, other)
-	with := func(id auth.UserID, change func(*auth.User)) auth.LoadedUser {
+	with := func(id storage.UserID, change func(*storage.User)) storage.LoadedUser {
 		u := user("mallory")
 		u.ID = id
 		change(&u)
@@ -25,12 +25,12 @@ func loaderReports(t *testing.T, s, other Store) {
 	}
 	countess := user("countess")
 	countess.Version, countess.SignInVersion, countess.Email = 7, 8, ""
-	list := []auth.LoadedUser{
+	list := []storage.LoadedUser{
 		loaded(user("eve")),
-		with("id-ada", func(*auth.User) {}),
-		with("1", func(u *auth.User) { u.Username = "ＡＤＡ" }),
-		with("2", func(u *auth.User) { u.Email = "BOB@example.com" }),
-		with("id-dan", func(*auth.User) {}),
+		with("id-ada", func(*storage.User) {}),
+		with("1", func(u *storage.User) { u.Username = "ＡＤＡ" }),
+		with("2", func(u *storage.User) { u.Email = "BOB@example.com" }),
+		with("id-dan", func(*storage.User) {}),
 		loaded(countess),
 		loaded(w.user("bob")),
 	}
@@ -41,7 +41,7 @@ func loaderReports(t *testing.T, s, other Store) {
 	}
 	w.want.create(user("eve"))
 	w.want.create(countess)
-	w.want.log([]auth.Event{list[0].Event, list[5].Event})
+	w.want.log([]storage.Event{list[0].Event, list[5].Event})
 	w.check("loading")
 
 	stored, err = other.LoadUsers(t.Context(), list)
@@ -51,27 +51,27 @@ func loaderReports(t *testing.T, s, other Store) {
 	w.check("loading them again")
 
 	// Of two who would have one name, one gets it.
-	twins := []auth.LoadedUser{with("twin 1", func(*auth.User) {}), with("twin 2", func(u *auth.User) { u.Username = "MALLORY" })}
+	twins := []storage.LoadedUser{with("twin 1", func(*storage.User) {}), with("twin 2", func(u *storage.User) { u.Username = "MALLORY" })}
 	stored, err = s.LoadUsers(t.Context(), twins)
 	if err != nil || len(stored) != 2 || stored[0] == stored[1] {
 		t.Fatalf("two of one name: stored %v, %v; want one of them", stored, err)
 	}
 	winner := twins[slices.Index(stored, true)]
 	w.want.create(winner.User)
-	w.want.log([]auth.Event{winner.Event})
+	w.want.log([]storage.Event{winner.Event})
 	w.check("loading two of one name")
 
-	w.update("what was loaded can be changed, as everything else", true, true, func(u *auth.User) { u.Email = "" })
+	w.update("what was loaded can be changed, as everything else", true, true, func(u *storage.User) { u.Email = "" })
 	eve := w.user("eve")
-	w.does("and deleted", func(all *state) { all.drop("id-eve") }, auth.DeleteUser{User: eve})
+	w.does("and deleted", func(all *state) { all.drop("id-eve") }, storage.DeleteUser{User: eve})
 	w.loads("a deleted one cannot be loaded again", false, eve)
-	w.loads("the names are free", true, func() auth.User { eve.ID = "heir"; return eve }())
+	w.loads("the names are free", true, func() storage.User { eve.ID = "heir"; return eve }())
 }
 
 // racingLoaders have the same users, or others of the same names, in another order each.
 func racingLoaders(t *testing.T, s, other Store) {
 	const users, loaders = 30, 4
-	lists := make([][]auth.LoadedUser, loaders)
+	lists := make([][]storage.LoadedUser, loaders)
 	for l := range lists {
 		for i := range users {
 			u := user(fmt.Sprint("user", (i*7+l*11)%users))
@@ -81,7 +81,7 @@ func racingLoaders(t *testing.T, s, other Store) {
 			u.Name = fmt.Sprint("by ", l)
 			e := event(fmt.Sprint("by ", l, " ", u.Username))
 			e.UserID = u.ID
-			lists[l] = append(lists[l], auth.LoadedUser{User: u, Event: e})
+			lists[l] = append(lists[l], storage.LoadedUser{User: u, Event: e})
 		}
 	}
 	var mu sync.Mutex
@@ -105,7 +105,7 @@ func racingLoaders(t *testing.T, s, other Store) {
 					t.Errorf("%s is stored twice", one.User.ID)
 				}
 				want.create(one.User)
-				want.log([]auth.Event{one.Event})
+				want.log([]storage.Event{one.Event})
 			}
 		})
 	}
@@ -127,7 +127,7 @@ func racingLoaders(t *testing.T, s, other Store) {
 // a purge of most of the events leaves the others alone.
 func loaderTakesMany(t *testing.T, s, other Store) {
 	const many, young = 300, 10
-	var list []auth.LoadedUser
+	var list []storage.LoadedUser
 	for i := range many {
 		one := loaded(user(fmt.Sprint("user", i)))
 		if i < young {
@@ -160,7 +160,7 @@ func loaderTakesMany(t *testing.T, s, other Store) {
 	if n := lines(dayBefore); n != many {
 		t.Errorf("%d events are there, want %d", n, many)
 	}
-	if err := s.Purge(t.Context(), auth.Moments{Events: at.Add(time.Hour)}); err != nil {
+	if err := s.Purge(t.Context(), storage.Moments{Events: at.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	if n := lines(at.Add(time.Hour)); n != young {
@@ -174,7 +174,7 @@ func loaderTakesMany(t *testing.T, s, other Store) {
 // writes commits a few changes.
 func writes(ctx context.Context, s Store) error {
 	for i := range 10 {
-		if err := s.Commit(ctx, auth.PutMark{Mark: mark(fmt.Sprint(i))}); err != nil {
+		if err := s.Commit(ctx, storage.PutMark{Mark: mark(fmt.Sprint(i))}); err != nil {
 			return err
 		}
 	}

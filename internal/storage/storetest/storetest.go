@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -30,7 +30,7 @@ import (
 // UserSessions does not take longer the more sessions of the user have ended.
 type Store interface {
 	transfer.Ports
-	auth.Marked
+	storage.Marked
 }
 
 // Run runs the suite. open is called once for each case and returns an empty store
@@ -139,7 +139,7 @@ func diff(want, got any) string {
 	return cmp.Diff(want, got, cmpopts.EquateEmpty())
 }
 
-func mustCommit(t *testing.T, s Store, changes ...auth.Change) {
+func mustCommit(t *testing.T, s Store, changes ...storage.Change) {
 	t.Helper()
 	if err := s.Commit(t.Context(), changes...); err != nil {
 		t.Fatalf("Commit: %v", err)
@@ -147,7 +147,7 @@ func mustCommit(t *testing.T, s Store, changes ...auth.Change) {
 }
 
 // the errors that a caller tells apart.
-var known = []error{auth.ErrNotFound, auth.ErrTaken, auth.ErrConflict, auth.ErrChanges, auth.ErrUnavailable}
+var known = []error{storage.ErrNotFound, storage.ErrTaken, storage.ErrConflict, storage.ErrChanges, storage.ErrUnavailable}
 
 // wantError checks that err is the wanted one and none of the others.
 func wantError(t *testing.T, doing string, err, want error) {
@@ -195,11 +195,11 @@ func race(t *testing.T, s, other Store, loses error, f func(ctx context.Context,
 // walk reads a list page by page, at one handle after the other, up to the empty page
 // that ends it, and returns where lines that come later begin. between is called after
 // each page; nil: nothing happens.
-func walk[T any](t *testing.T, s, other Store, limit int, page func(s Store, after auth.Cursor, limit int) ([]T, auth.Cursor, error), between func(n int, got []T)) ([]T, auth.Cursor) {
+func walk[T any](t *testing.T, s, other Store, limit int, page func(s Store, after storage.Cursor, limit int) ([]T, storage.Cursor, error), between func(n int, got []T)) ([]T, storage.Cursor) {
 	t.Helper()
 	const mostPages = 5000
 	var got []T
-	var after auth.Cursor
+	var after storage.Cursor
 	for n := range mostPages {
 		lines, next, err := page(s, after, limit)
 		if err != nil {
@@ -232,7 +232,7 @@ func emptyStore(t *testing.T, s, other Store) {
 		if err := s.Ping(t.Context()); err != nil {
 			t.Errorf("Ping: %v", err)
 		}
-		if err := s.Purge(t.Context(), auth.Moments{Expired: at, Events: at, Counts: at}); err != nil {
+		if err := s.Purge(t.Context(), storage.Moments{Expired: at, Events: at, Counts: at}); err != nil {
 			t.Errorf("Purge: %v", err)
 		}
 	}

@@ -8,18 +8,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // The cast of the suite: all whom a case may speak of, so that whoever must not be there
 // is asked for, too.
 var (
 	people         = []string{"ada", "bob", "dan", "eve", "mallory", "countess"}
-	sessionIDs     = []auth.SessionID{"phone", "laptop", "ended", "bob's", "new", "newer"}
-	credentialKeys = []auth.CredentialKey{"passkey", "bob's passkey", "new", "newer"}
-	ticketIDs      = []auth.TicketID{"reset", "invite", "new", "newer"}
-	markIDs        = []auth.MarkID{"known", "new", "newer", "first witness", "last witness"}
+	sessionIDs     = []storage.SessionID{"phone", "laptop", "ended", "bob's", "new", "newer"}
+	credentialKeys = []storage.CredentialKey{"passkey", "bob's passkey", "new", "newer"}
+	ticketIDs      = []storage.TicketID{"reset", "invite", "new", "newer"}
+	markIDs        = []storage.MarkID{"known", "new", "newer", "first witness", "last witness"}
 )
 
 // old is how the ids begin of what a purge or a store's own clock may delete: a state
@@ -28,27 +28,27 @@ const old = "old "
 
 // A state is all that can be read of what commits change.
 type state struct {
-	Users       map[auth.UserID]auth.User
-	Deleted     map[auth.UserID]bool
-	Credentials map[auth.CredentialKey]auth.Credential
-	Sessions    map[auth.SessionID]auth.Session // of those who are not deleted
-	Tickets     map[auth.TicketID]auth.Ticket
-	Marks       map[auth.MarkID]auth.Mark
+	Users       map[storage.UserID]storage.User
+	Deleted     map[storage.UserID]bool
+	Credentials map[storage.CredentialKey]storage.Credential
+	Sessions    map[storage.SessionID]storage.Session // of those who are not deleted
+	Tickets     map[storage.TicketID]storage.Ticket
+	Marks       map[storage.MarkID]storage.Mark
 	Mails       map[string]outbox.Mail
-	Events      []auth.Event
-	Revocations []auth.Revocation
+	Events      []storage.Event
+	Revocations []storage.Revocation
 }
 
 func newState() state {
 	return state{
-		Users: map[auth.UserID]auth.User{}, Deleted: map[auth.UserID]bool{}, Credentials: map[auth.CredentialKey]auth.Credential{}, Sessions: map[auth.SessionID]auth.Session{},
-		Tickets: map[auth.TicketID]auth.Ticket{}, Marks: map[auth.MarkID]auth.Mark{}, Mails: map[string]outbox.Mail{},
+		Users: map[storage.UserID]storage.User{}, Deleted: map[storage.UserID]bool{}, Credentials: map[storage.CredentialKey]storage.Credential{}, Sessions: map[storage.SessionID]storage.Session{},
+		Tickets: map[storage.TicketID]storage.Ticket{}, Marks: map[storage.MarkID]storage.Mark{}, Mails: map[string]outbox.Mail{},
 	}
 }
 
 // listed is what UserSessions has to return.
-func (s *state) listed(id auth.UserID, epoch int64, limit int) []auth.Session {
-	var page []auth.Session
+func (s *state) listed(id storage.UserID, epoch int64, limit int) []storage.Session {
+	var page []storage.Session
 	for _, e := range s.Sessions {
 		if e.UserID == id && e.EndedAt.IsZero() && e.Epoch >= epoch {
 			page = append(page, e)
@@ -59,8 +59,8 @@ func (s *state) listed(id auth.UserID, epoch int64, limit int) []auth.Session {
 }
 
 // credentialsOf is what UserCredentials has to return.
-func (s *state) credentialsOf(id auth.UserID) []auth.Credential {
-	var page []auth.Credential
+func (s *state) credentialsOf(id storage.UserID) []storage.Credential {
+	var page []storage.Credential
 	for _, key := range slices.Sorted(maps.Keys(s.Credentials)) {
 		if c := s.Credentials[key]; c.UserID == id {
 			page = append(page, c)
@@ -70,20 +70,20 @@ func (s *state) credentialsOf(id auth.UserID) []auth.Credential {
 }
 
 // drop deletes a user, as DeleteUser has to.
-func (s *state) drop(id auth.UserID) {
+func (s *state) drop(id storage.UserID) {
 	delete(s.Users, id)
 	s.Deleted[id] = true
-	maps.DeleteFunc(s.Sessions, func(_ auth.SessionID, e auth.Session) bool { return e.UserID == id })
+	maps.DeleteFunc(s.Sessions, func(_ storage.SessionID, e storage.Session) bool { return e.UserID == id })
 }
 
 // create adds a user, as CreateUser has to.
-func (s *state) create(u auth.User) {
+func (s *state) create(u storage.User) {
 	u.Version, u.SignInVersion = 1, 1
 	s.Users[u.ID] = u
 }
 
 // log adds lines, as AppendEvent and AppendRevocation have to.
-func (s *state) log(events []auth.Event, revocations ...auth.Revocation) {
+func (s *state) log(events []storage.Event, revocations ...storage.Revocation) {
 	for _, e := range events {
 		s.Events = addLine(s.Events, e, eventPlace)
 	}
@@ -108,40 +108,40 @@ func newWorld(t *testing.T, s, other Store) *world {
 	ended := session("ended", ada)
 	ended.EndedAt = at.Add(time.Second)
 	mustCommit(t, s,
-		auth.CreateUser{User: ada}, auth.CreateUser{User: bob}, auth.CreateUser{User: dan},
-		auth.CreateCredential{Credential: credential("passkey", ada)}, auth.CreateCredential{Credential: credential("bob's passkey", bob)},
-		auth.CreateSession{Session: session("phone", ada)}, auth.CreateSession{Session: session("laptop", ada)},
-		auth.CreateSession{Session: ended}, auth.CreateSession{Session: session("bob's", bob)},
-		auth.PutTicket{Ticket: ticket("reset")}, auth.PutMark{Mark: mark("known")}, auth.QueueMail{Mail: mail("queued")},
+		storage.CreateUser{User: ada}, storage.CreateUser{User: bob}, storage.CreateUser{User: dan},
+		storage.CreateCredential{Credential: credential("passkey", ada)}, storage.CreateCredential{Credential: credential("bob's passkey", bob)},
+		storage.CreateSession{Session: session("phone", ada)}, storage.CreateSession{Session: session("laptop", ada)},
+		storage.CreateSession{Session: ended}, storage.CreateSession{Session: session("bob's", bob)},
+		storage.PutTicket{Ticket: ticket("reset")}, storage.PutMark{Mark: mark("known")}, storage.QueueMail{Mail: mail("queued")},
 	)
-	mustCommit(t, s, auth.AppendEvent{Event: event("begun")}, auth.AppendRevocation{Revocation: revocation("begun")})
-	for _, u := range []auth.User{ada, bob, dan} {
+	mustCommit(t, s, storage.AppendEvent{Event: event("begun")}, storage.AppendRevocation{Revocation: revocation("begun")})
+	for _, u := range []storage.User{ada, bob, dan} {
 		w.want.create(u)
 	}
-	for _, c := range []auth.Credential{credential("passkey", ada), credential("bob's passkey", bob)} {
+	for _, c := range []storage.Credential{credential("passkey", ada), credential("bob's passkey", bob)} {
 		c.Version = 1
 		w.want.Credentials[c.Key] = c
 	}
-	for _, e := range []auth.Session{session("phone", ada), session("laptop", ada), ended, session("bob's", bob)} {
+	for _, e := range []storage.Session{session("phone", ada), session("laptop", ada), ended, session("bob's", bob)} {
 		w.want.Sessions[e.ID] = e
 	}
 	w.want.Tickets["reset"], w.want.Marks["known"], w.want.Mails["queued"] = ticket("reset"), mark("known"), mail("queued")
-	w.want.Events, w.want.Revocations = []auth.Event{event("begun")}, []auth.Revocation{revocation("begun")}
-	mustCommit(t, other, auth.DeleteUser{User: w.user("dan")})
+	w.want.Events, w.want.Revocations = []storage.Event{event("begun")}, []storage.Revocation{revocation("begun")}
+	mustCommit(t, other, storage.DeleteUser{User: w.user("dan")})
 	w.want.drop("id-dan")
 	w.check("the beginning")
 	return w
 }
 
 // user is somebody as stored.
-func (w *world) user(name string) auth.User { return w.want.Users[auth.UserID("id-"+name)] }
+func (w *world) user(name string) storage.User { return w.want.Users[storage.UserID("id-"+name)] }
 
 // session is one as stored.
-func (w *world) session(id auth.SessionID) auth.Session { return w.want.Sessions[id] }
+func (w *world) session(id storage.SessionID) storage.Session { return w.want.Sessions[id] }
 
 // does commits the changes, which then does to the model. Then their answer is lost, and
 // they are committed again, which changes nothing more.
-func (w *world) does(doing string, then func(*state), changes ...auth.Change) {
+func (w *world) does(doing string, then func(*state), changes ...storage.Change) {
 	w.t.Helper()
 	if err := w.s.Commit(w.t.Context(), changes...); err != nil {
 		w.t.Fatalf("%s: %v", doing, err)
@@ -150,7 +150,7 @@ func (w *world) does(doing string, then func(*state), changes ...auth.Change) {
 	w.check(doing)
 	w.s, w.other = w.other, w.s
 	err := w.s.Commit(w.t.Context(), changes...)
-	if err != nil && !errors.Is(err, auth.ErrTaken) && !errors.Is(err, auth.ErrConflict) {
+	if err != nil && !errors.Is(err, storage.ErrTaken) && !errors.Is(err, storage.ErrConflict) {
 		w.t.Fatalf("%s, again: got error %v, want none, ErrTaken or ErrConflict", doing, err)
 	}
 	w.check(doing + ", again")
@@ -161,11 +161,11 @@ func nothing(*state) {}
 
 // refuses commits the changes among others that would succeed alone: none of them
 // happens.
-func (w *world) refuses(doing string, want error, changes ...auth.Change) {
+func (w *world) refuses(doing string, want error, changes ...storage.Change) {
 	w.t.Helper()
-	among := []auth.Change{auth.PutMark{Mark: mark("first witness")}}
+	among := []storage.Change{storage.PutMark{Mark: mark("first witness")}}
 	among = append(among, changes...)
-	among = append(among, auth.PutMark{Mark: mark("last witness")}, auth.AppendEvent{Event: event("witness")})
+	among = append(among, storage.PutMark{Mark: mark("last witness")}, storage.AppendEvent{Event: event("witness")})
 	wantError(w.t, doing, w.s.Commit(w.t.Context(), among...), want)
 	w.check(doing)
 	w.s, w.other = w.other, w.s
@@ -187,7 +187,7 @@ func (w *world) check(doing string) {
 		if err != nil {
 			w.t.Fatalf("UserSessions: %v", err)
 		}
-		got = slices.DeleteFunc(got, func(e auth.Session) bool { return strings.HasPrefix(string(e.ID), old) })
+		got = slices.DeleteFunc(got, func(e storage.Session) bool { return strings.HasPrefix(string(e.ID), old) })
 		if d := diff(w.want.listed(id, 0, all), got); d != "" {
 			w.t.Fatalf("%s: sessions of %s (-want +got):\n%s", doing, id, d)
 		}
@@ -197,9 +197,9 @@ func (w *world) check(doing string) {
 // checkNames looks everybody up by each name: those of the cast and those of the users.
 func (w *world) checkNames(doing string) {
 	w.t.Helper()
-	usernames, emails := map[string]auth.User{"": {}}, map[string]auth.User{"": {}} // an address that is not there is nobody's
+	usernames, emails := map[string]storage.User{"": {}}, map[string]storage.User{"": {}} // an address that is not there is nobody's
 	for _, name := range people {
-		usernames[name], emails[name+"@example.com"] = auth.User{}, auth.User{}
+		usernames[name], emails[name+"@example.com"] = storage.User{}, storage.User{}
 	}
 	for _, u := range w.want.Users {
 		usernames[usernameKey(u)] = u
@@ -218,10 +218,10 @@ func (w *world) checkNames(doing string) {
 }
 
 // checkFound judges the answer to a look-up; nobody is a user without id.
-func (w *world) checkFound(doing, key string, got auth.User, err error, want auth.User) {
+func (w *world) checkFound(doing, key string, got storage.User, err error, want storage.User) {
 	w.t.Helper()
 	if want.ID == "" {
-		wantError(w.t, doing+": looking up "+key, err, auth.ErrNotFound)
+		wantError(w.t, doing+": looking up "+key, err, storage.ErrNotFound)
 		return
 	}
 	if d := diff(want, got); err != nil || d != "" {
@@ -233,7 +233,7 @@ func (w *world) checkFound(doing, key string, got auth.User, err error, want aut
 func (w *world) read() state {
 	w.t.Helper()
 	ctx, s, got := w.t.Context(), w.other, newState()
-	users, _ := walk(w.t, s, s, 3, func(s Store, after auth.Cursor, limit int) ([]auth.User, auth.Cursor, error) {
+	users, _ := walk(w.t, s, s, 3, func(s Store, after storage.Cursor, limit int) ([]storage.User, storage.Cursor, error) {
 		return s.Users(ctx, after, limit)
 	}, nil)
 	for _, listed := range users {
@@ -247,7 +247,7 @@ func (w *world) read() state {
 		w.t.Fatalf("%d users are listed %d times", len(got.Users), len(users))
 	}
 	for _, name := range people {
-		id := auth.UserID("id-" + name)
+		id := storage.UserID("id-" + name)
 		deleted, err := s.UserDeleted(ctx, id)
 		if err != nil {
 			w.t.Fatalf("UserDeleted(%s): %v", id, err)
@@ -257,24 +257,24 @@ func (w *world) read() state {
 		}
 		if _, there := got.Users[id]; !there {
 			_, err := s.User(ctx, id)
-			wantError(w.t, "User of "+name+", whom no list has", err, auth.ErrNotFound)
+			wantError(w.t, "User of "+name+", whom no list has", err, storage.ErrNotFound)
 		}
 	}
-	find(w.t, sessionIDs, got.Sessions, func(id auth.SessionID) (auth.Session, error) {
+	find(w.t, sessionIDs, got.Sessions, func(id storage.SessionID) (storage.Session, error) {
 		session, u, err := s.SessionUser(ctx, id)
 		if d := diff(got.Users[session.UserID], u); err == nil && d != "" {
 			w.t.Fatalf("user of session %s (-want +got):\n%s", id, d)
 		}
 		return session, err
 	})
-	find(w.t, credentialKeys, got.Credentials, func(k auth.CredentialKey) (auth.Credential, error) { return s.Credential(ctx, k) })
-	find(w.t, ticketIDs, got.Tickets, func(id auth.TicketID) (auth.Ticket, error) { return s.Ticket(ctx, id) })
-	find(w.t, markIDs, got.Marks, func(id auth.MarkID) (auth.Mark, error) { return s.Mark(ctx, id) })
+	find(w.t, credentialKeys, got.Credentials, func(k storage.CredentialKey) (storage.Credential, error) { return s.Credential(ctx, k) })
+	find(w.t, ticketIDs, got.Tickets, func(id storage.TicketID) (storage.Ticket, error) { return s.Ticket(ctx, id) })
+	find(w.t, markIDs, got.Marks, func(id storage.MarkID) (storage.Mark, error) { return s.Mark(ctx, id) })
 	got.Mails = w.readMails(s)
 	got.Events, _ = walk(w.t, s, s, 7, eventsSince(w.t, dayBefore), nil)
 	got.Revocations, _ = walk(w.t, s, s, 7, revocationsSince(w.t, dayBefore), nil)
-	got.Events = slices.DeleteFunc(got.Events, func(e auth.Event) bool { return strings.HasPrefix(e.ID, old) })
-	got.Revocations = slices.DeleteFunc(got.Revocations, func(r auth.Revocation) bool { return strings.HasPrefix(r.ID, old) })
+	got.Events = slices.DeleteFunc(got.Events, func(e storage.Event) bool { return strings.HasPrefix(e.ID, old) })
+	got.Revocations = slices.DeleteFunc(got.Revocations, func(r storage.Revocation) bool { return strings.HasPrefix(r.ID, old) })
 	return got
 }
 
@@ -287,7 +287,7 @@ func find[K ~string, V any](t *testing.T, ids []K, found map[K]V, one func(K) (V
 			found[id] = v
 			continue
 		}
-		wantError(t, "looking up "+string(id), err, auth.ErrNotFound)
+		wantError(t, "looking up "+string(id), err, storage.ErrNotFound)
 	}
 }
 
@@ -309,63 +309,63 @@ func (w *world) readMails(s Store) map[string]outbox.Mail {
 	return mails
 }
 
-func eventsSince(t *testing.T, since time.Time) func(s Store, after auth.Cursor, limit int) ([]auth.Event, auth.Cursor, error) {
-	return func(s Store, after auth.Cursor, limit int) ([]auth.Event, auth.Cursor, error) {
+func eventsSince(t *testing.T, since time.Time) func(s Store, after storage.Cursor, limit int) ([]storage.Event, storage.Cursor, error) {
+	return func(s Store, after storage.Cursor, limit int) ([]storage.Event, storage.Cursor, error) {
 		return s.Events(t.Context(), since, after, limit)
 	}
 }
 
-func revocationsSince(t *testing.T, since time.Time) func(s Store, after auth.Cursor, limit int) ([]auth.Revocation, auth.Cursor, error) {
-	return func(s Store, after auth.Cursor, limit int) ([]auth.Revocation, auth.Cursor, error) {
+func revocationsSince(t *testing.T, since time.Time) func(s Store, after storage.Cursor, limit int) ([]storage.Revocation, storage.Cursor, error) {
+	return func(s Store, after storage.Cursor, limit int) ([]storage.Revocation, storage.Cursor, error) {
 		return s.Revocations(t.Context(), since, after, limit)
 	}
 }
 
-func user(name string) auth.User {
-	return auth.User{
-		ID: auth.UserID("id-" + name), Username: name, Email: name + "@example.com", Name: "The " + name,
+func user(name string) storage.User {
+	return storage.User{
+		ID: storage.UserID("id-" + name), Username: name, Email: name + "@example.com", Name: "The " + name,
 		Scope: "orders:read orders:write", Roles: []string{"clerk"}, Attributes: map[string]string{"city": "Ulm"}, CreatedAt: at,
 		PasswordHash: "$argon2id$" + name, EmailVerified: true, Epoch: 5, EpochAt: at.Add(-time.Hour), Rights: 2,
 		UpdatedAt: at.Add(time.Second),
 	}
 }
 
-func session(id string, u auth.User) auth.Session {
-	return auth.Session{
-		ID: auth.SessionID(id), UserID: u.ID, Epoch: u.Epoch, Proof: auth.Proof{AMR: []string{"pwd"}, ACR: "1", At: at},
+func session(id string, u storage.User) storage.Session {
+	return storage.Session{
+		ID: storage.SessionID(id), UserID: u.ID, Epoch: u.Epoch, Proof: storage.Proof{AMR: []string{"pwd"}, ACR: "1", At: at},
 		ClientID: "app", Scope: "orders:read", Seed: []byte{0, 1, 0xFF}, Refreshes: 3,
-		Chain:  auth.Chain{Hash: []byte{2}, Previous: []byte{3}, Rotations: 4},
+		Chain:  storage.Chain{Hash: []byte{2}, Previous: []byte{3}, Rotations: 4},
 		Device: "curl/8 ünï", Address: "192.0.2.7", CreatedAt: at, LastUsedAt: at.Add(time.Minute), ExpiresAt: at.Add(12 * time.Hour),
 	}
 }
 
-func credential(key string, u auth.User) auth.Credential {
-	return auth.Credential{Key: auth.CredentialKey(key), UserID: u.ID, Data: []byte{0, 9, 0xFF}, CreatedAt: at}
+func credential(key string, u storage.User) storage.Credential {
+	return storage.Credential{Key: storage.CredentialKey(key), UserID: u.ID, Data: []byte{0, 9, 0xFF}, CreatedAt: at}
 }
 
-func ticket(id string) auth.Ticket {
-	return auth.Ticket{
-		ID: auth.TicketID(id), Purpose: auth.PurposeReset, Email: "ada@example.com", SecretHash: []byte{0, 1, 0xFF}, CodeMAC: []byte{7, 0},
+func ticket(id string) storage.Ticket {
+	return storage.Ticket{
+		ID: storage.TicketID(id), Purpose: storage.PurposeReset, Email: "ada@example.com", SecretHash: []byte{0, 1, 0xFF}, CodeMAC: []byte{7, 0},
 		UserID: "id-ada", Name: "Lövelace", PasswordHash: "$argon2id$", Bound: []byte{0xFE, 0},
 		CreatedAt: at, LinkUntil: at.Add(time.Hour), CodeUntil: at.Add(time.Minute), ExpiresAt: at.Add(12 * time.Hour),
 	}
 }
 
-func mark(id string) auth.Mark {
-	return auth.Mark{ID: auth.MarkID(id), ExpiresAt: at.Add(12 * time.Hour)}
+func mark(id string) storage.Mark {
+	return storage.Mark{ID: storage.MarkID(id), ExpiresAt: at.Add(12 * time.Hour)}
 }
 
 func mail(id string) outbox.Mail {
 	return outbox.Mail{ID: id, Sealed: []byte{0, 0xFF, 1}, CreatedAt: at, DueAt: at, GiveUpAt: at.Add(12 * time.Hour)}
 }
 
-func event(id string) auth.Event {
-	return auth.Event{
-		ID: id, Time: at, Kind: auth.EventLogin, Outcome: auth.OutcomeOK, UserID: "id-ada", SessionID: "phone",
+func event(id string) storage.Event {
+	return storage.Event{
+		ID: id, Time: at, Kind: storage.EventLogin, Outcome: storage.OutcomeOK, UserID: "id-ada", SessionID: "phone",
 		RequestID: "r", Address: "192.0.2.7", Device: "curl/8", Count: 1,
 	}
 }
 
-func revocation(id string) auth.Revocation {
-	return auth.Revocation{ID: id, Time: at, UserID: "id-ada", Epoch: 4, Rights: 1, Survivor: "phone", ExpiresAt: at.Add(12 * time.Hour)}
+func revocation(id string) storage.Revocation {
+	return storage.Revocation{ID: id, Time: at, UserID: "id-ada", Epoch: 4, Rights: 1, Survivor: "phone", ExpiresAt: at.Add(12 * time.Hour)}
 }

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
@@ -19,8 +19,8 @@ func exportAll(t *testing.T, s transfer.Store) []transfer.Record {
 	t.Helper()
 	const mostPages = 5000
 	var all []transfer.Record
-	users := map[auth.UserID]bool{}
-	after := auth.Cursor("")
+	users := map[storage.UserID]bool{}
+	after := storage.Cursor("")
 	for range mostPages {
 		page, next, err := s.Export(t.Context(), after, 3)
 		if err != nil {
@@ -30,7 +30,7 @@ func exportAll(t *testing.T, s transfer.Store) []transfer.Record {
 			switch r := r.(type) {
 			case transfer.User:
 				users[r.ID] = true
-			case auth.Session:
+			case storage.Session:
 				if !users[r.UserID] {
 					t.Errorf("session %s comes before its user", r.ID)
 				}
@@ -113,18 +113,18 @@ func recordsAreCopied(t *testing.T, s, other Store) {
 	ada := w.user("ada")
 	taken := user("eve")
 	taken.Username = "ADA"
-	w.refuses("a name that an imported user has", auth.ErrTaken, auth.CreateUser{User: taken})
-	w.refuses("the id of a deleted user", auth.ErrTaken, auth.CreateUser{User: user("dan")})
+	w.refuses("a name that an imported user has", storage.ErrTaken, storage.CreateUser{User: taken})
+	w.refuses("the id of a deleted user", storage.ErrTaken, storage.CreateUser{User: user("dan")})
 	stale := ada
 	stale.Version--
 	renamed := ada
 	renamed.Name = "Countess"
-	w.refuses("an update by a version that has passed", auth.ErrConflict, auth.UpdateUser{Old: stale, New: renamed})
+	w.refuses("an update by a version that has passed", storage.ErrConflict, storage.UpdateUser{Old: stale, New: renamed})
 	next := w.session("phone")
 	next.Refreshes++
 	w.does("refreshing an imported session", func(s *state) { s.Sessions["phone"] = next },
-		auth.RefreshSession{Session: next}, auth.CheckEpoch{UserID: ada.ID, Epoch: ada.Epoch})
-	w.does("taking an imported ticket", func(s *state) { delete(s.Tickets, "reset") }, auth.TakeTicket{Ticket: ticket("reset")})
+		storage.RefreshSession{Session: next}, storage.CheckEpoch{UserID: ada.ID, Epoch: ada.Epoch})
+	w.does("taking an imported ticket", func(s *state) { delete(s.Tickets, "reset") }, storage.TakeTicket{Ticket: ticket("reset")})
 }
 
 // fillCopied adds what newWorld has not: versions that have moved, a session that was
@@ -138,17 +138,17 @@ func fillCopied(t *testing.T, w *world) {
 		u := renamed
 		u.Version++
 		s.Users[u.ID] = u
-	}, auth.UpdateUser{Old: ada, New: renamed})
+	}, storage.UpdateUser{Old: ada, New: renamed})
 	kept := w.session("laptop")
 	kept.Epoch += 2
-	w.does("keeping a session", func(s *state) { s.Sessions["laptop"] = kept }, auth.KeepSession{Session: kept})
+	w.does("keeping a session", func(s *state) { s.Sessions["laptop"] = kept }, storage.KeepSession{Session: kept})
 	deferred := w.want.Mails["queued"]
 	deferred.DueAt = deferred.DueAt.Add(time.Minute)
 	w.does("deferring a mail", func(s *state) {
 		m := deferred
 		m.Attempts++
 		s.Mails["queued"] = m
-	}, auth.DeferMail{Mail: deferred})
+	}, storage.DeferMail{Mail: deferred})
 	if ok, err := w.s.Take(t.Context(), []limit.Take{{Key: "network", At: at, Fade: time.Hour}}); err != nil || !ok {
 		t.Fatalf("Take: %v, %v", ok, err)
 	}
@@ -197,21 +197,21 @@ func fullRecords() []transfer.Record {
 	var u transfer.User
 	fill(&u)
 	u.Username, u.Email, u.UpdatedAt = "Ada", "Ada@example.com", time.Time{}
-	var c auth.Credential
+	var c storage.Credential
 	fill(&c)
 	c.UserID = u.ID
-	var e auth.Session
+	var e storage.Session
 	fill(&e)
 	e.UserID = u.ID
-	var k auth.Ticket
+	var k storage.Ticket
 	fill(&k)
-	var m auth.Mark
+	var m storage.Mark
 	fill(&m)
 	var q outbox.Mail
 	fill(&q)
-	var v auth.Event
+	var v storage.Event
 	fill(&v)
-	var r auth.Revocation
+	var r storage.Revocation
 	fill(&r)
 	var n transfer.Count
 	fill(&n)
@@ -223,9 +223,9 @@ func fullRecords() []transfer.Record {
 // sessionsNeedUsers: those of a deleted user are not exported, whatever a store keeps.
 func sessionsNeedUsers(t *testing.T, s, other Store) {
 	w := newWorld(t, s, other)
-	mustCommit(t, s, auth.DeleteUser{User: w.user("ada")})
+	mustCommit(t, s, storage.DeleteUser{User: w.user("ada")})
 	for _, r := range exportAll(t, other) {
-		if e, ok := r.(auth.Session); ok && e.UserID != "id-bob" {
+		if e, ok := r.(storage.Session); ok && e.UserID != "id-bob" {
 			t.Errorf("session %s of %s, who is deleted, is exported", e.ID, e.UserID)
 		}
 		if u, ok := r.(transfer.User); ok && u.ID == "id-ada" {
@@ -275,9 +275,9 @@ func holdsAreGuarded(t *testing.T, s, other Store) {
 	}
 	put := func(was string, h transfer.Hold) error { return s.PutHold(t.Context(), was, h) }
 	full := transfer.Hold{ID: "one", Role: transfer.Target, Peer: anyText, Since: at, Moved: at.Add(time.Second), Cursor: `1 "x"`, All: true,
-		Leave: auth.Moments{Expired: at, Events: dayBefore}, Totals: totals(fullRecords())}
+		Leave: storage.Moments{Expired: at, Events: dayBefore}, Totals: totals(fullRecords())}
 	want("at first", "")
-	wantError(t, "replacing none", put("none", full), auth.ErrConflict)
+	wantError(t, "replacing none", put("none", full), storage.ErrConflict)
 	want("after a refusal", "")
 	if err := put("", full); err != nil {
 		t.Fatal(err)
@@ -285,8 +285,8 @@ func holdsAreGuarded(t *testing.T, s, other Store) {
 	if h, err := other.Hold(t.Context()); err != nil || diff(full, h) != "" {
 		t.Errorf("Hold: %v (-want +got):\n%s", err, diff(full, h))
 	}
-	wantError(t, "a second hold", put("", transfer.Hold{ID: "two", Role: transfer.Source}), auth.ErrConflict)
-	wantError(t, "ending another hold", put("two", transfer.Hold{}), auth.ErrConflict)
+	wantError(t, "a second hold", put("", transfer.Hold{ID: "two", Role: transfer.Source}), storage.ErrConflict)
+	wantError(t, "ending another hold", put("two", transfer.Hold{}), storage.ErrConflict)
 	want("after refusals", "one")
 	full.Cursor = "2 y"
 	if err := put("one", full); err != nil {
@@ -313,7 +313,7 @@ func holdsAreGuarded(t *testing.T, s, other Store) {
 
 // badCursors are refused, and not taken for the beginning.
 func badCursors(t *testing.T, s, _ Store) {
-	for _, c := range []auth.Cursor{"x", "99 ", "-1 ", "0", auth.Cursor(strings.Repeat("9", 100))} {
+	for _, c := range []storage.Cursor{"x", "99 ", "-1 ", "0", storage.Cursor(strings.Repeat("9", 100))} {
 		if page, next, err := s.Export(t.Context(), c, 3); err == nil && (len(page) > 0 || next != "") {
 			t.Errorf("Export after %.20q: %d records and no error", c, len(page))
 		}

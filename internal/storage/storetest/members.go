@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/identifier"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // anyText is what a store has to keep as it is: every text in UTF-8 without NUL.
@@ -107,14 +108,14 @@ func wantUTC(t *testing.T, doing string, sample any) {
 
 // samples are one of each of what a store keeps.
 type samples struct {
-	User       auth.User
-	Credential auth.Credential
-	Session    auth.Session
-	Ticket     auth.Ticket
-	Mark       auth.Mark
+	User       storage.User
+	Credential storage.Credential
+	Session    storage.Session
+	Ticket     storage.Ticket
+	Mark       storage.Mark
 	Mail       outbox.Mail
-	Event      auth.Event
-	Revocation auth.Revocation
+	Event      storage.Event
+	Revocation storage.Revocation
 	Key        keyring.Record
 }
 
@@ -135,14 +136,14 @@ func filled() *samples {
 // smallest are samples of which no member has a value that can be without.
 func smallest() *samples {
 	return &samples{
-		User:       auth.User{ID: "u", Username: "u", Version: 1, SignInVersion: 1},
-		Credential: auth.Credential{Key: "c", UserID: "u", Version: 1},
-		Session:    auth.Session{ID: "s", UserID: "u"},
-		Ticket:     auth.Ticket{ID: "t"},
-		Mark:       auth.Mark{ID: "m"},
+		User:       storage.User{ID: "u", Username: "u", Version: 1, SignInVersion: 1},
+		Credential: storage.Credential{Key: "c", UserID: "u", Version: 1},
+		Session:    storage.Session{ID: "s", UserID: "u"},
+		Ticket:     storage.Ticket{ID: "t"},
+		Mark:       storage.Mark{ID: "m"},
 		Mail:       outbox.Mail{ID: "q"},
-		Event:      auth.Event{ID: "e", Time: at, Count: 1},
-		Revocation: auth.Revocation{ID: "r", Time: at},
+		Event:      storage.Event{ID: "e", Time: at, Count: 1},
+		Revocation: storage.Revocation{ID: "r", Time: at},
 		Key:        keyring.Record{ID: "k", Number: 1, Public: []byte("{}")},
 	}
 }
@@ -150,9 +151,9 @@ func smallest() *samples {
 func (m *samples) store(t *testing.T, s Store) {
 	t.Helper()
 	mustCommit(t, s,
-		auth.CreateUser{User: m.User}, auth.CreateCredential{Credential: m.Credential}, auth.CreateSession{Session: m.Session}, auth.PutTicket{Ticket: m.Ticket},
-		auth.PutMark{Mark: m.Mark}, auth.QueueMail{Mail: m.Mail},
-		auth.AppendEvent{Event: m.Event}, auth.AppendRevocation{Revocation: m.Revocation})
+		storage.CreateUser{User: m.User}, storage.CreateCredential{Credential: m.Credential}, storage.CreateSession{Session: m.Session}, storage.PutTicket{Ticket: m.Ticket},
+		storage.PutMark{Mark: m.Mark}, storage.QueueMail{Mail: m.Mail},
+		storage.AppendEvent{Event: m.Event}, storage.AppendRevocation{Revocation: m.Revocation})
 	mustAddKey(t, s, m.Key)
 }
 
@@ -211,7 +212,7 @@ func membersComeBack(t *testing.T, s, other Store) {
 	}
 	// By the other ways to read and to write as well.
 	u := m.User
-	key, err := auth.UsernameKey(u.Username)
+	key, err := identifier.UsernameKey(u.Username)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,9 +224,9 @@ func membersComeBack(t *testing.T, s, other Store) {
 	if err != nil || len(listed) != 0 {
 		t.Errorf("UserSessions: %v, %v; want none", listed, err)
 	}
-	loadedUser := auth.LoadedUser{User: m.User, Event: m.Event}
+	loadedUser := storage.LoadedUser{User: m.User, Event: m.Event}
 	loadedUser.User.ID, loadedUser.User.Username, loadedUser.User.Email, loadedUser.Event.ID = "loaded", "loaded", "", "loaded"
-	if stored, err := s.LoadUsers(t.Context(), []auth.LoadedUser{loadedUser}); err != nil || !stored[0] {
+	if stored, err := s.LoadUsers(t.Context(), []storage.LoadedUser{loadedUser}); err != nil || !stored[0] {
 		t.Fatalf("LoadUsers: %v, %v", stored, err)
 	}
 	again, err := other.User(t.Context(), "loaded")
@@ -233,14 +234,14 @@ func membersComeBack(t *testing.T, s, other Store) {
 		t.Errorf("a loaded user: %v (-want +got):\n%s", err, d)
 	}
 	events, _, err := other.Events(t.Context(), dayBefore, "", 2)
-	if d := diff([]auth.Event{m.Event, loadedUser.Event}, events); err != nil || d != "" {
+	if d := diff([]storage.Event{m.Event, loadedUser.Event}, events); err != nil || d != "" {
 		t.Errorf("the event of a loaded user: %v (-want +got):\n%s", err, d)
 	}
-	plain := auth.User{ID: u.ID, Username: "plain", Version: 1, SignInVersion: 1}
-	mustCommit(t, s, auth.UpdateUser{Old: u, New: plain})
+	plain := storage.User{ID: u.ID, Username: "plain", Version: 1, SignInVersion: 1}
+	mustCommit(t, s, storage.UpdateUser{Old: u, New: plain})
 	filledAgain := u
 	plain.Version, plain.SignInVersion = 2, 2
-	mustCommit(t, other, auth.UpdateUser{Old: plain, New: filledAgain})
+	mustCommit(t, other, storage.UpdateUser{Old: plain, New: filledAgain})
 	u.Version, u.SignInVersion = 3, 3
 	updated, err := s.User(t.Context(), u.ID)
 	if d := diff(u, updated); err != nil || d != "" {
@@ -279,25 +280,25 @@ func storedIsOwn(t *testing.T, s, other Store) {
 func idsAreExact(t *testing.T, s, other Store) {
 	ids := []string{"id", "ID", "Id", "id1", "id%", "id_", "i", "id.", "%", "_", "0", "00", "1e0", "1"}
 	for i, id := range ids {
-		u := auth.User{ID: auth.UserID(id), Username: fmt.Sprint("user", i)}
+		u := storage.User{ID: storage.UserID(id), Username: fmt.Sprint("user", i)}
 		e := session(id, u)
 		put := ticket(id)
 		put.Email = id
 		put.SecretHash = []byte(id)
-		mustCommit(t, s, auth.CreateUser{User: u}, auth.CreateSession{Session: e}, auth.PutTicket{Ticket: put},
-			auth.PutMark{Mark: auth.Mark{ID: auth.MarkID(id), ExpiresAt: at.Add(time.Hour + time.Duration(i)*time.Minute)}},
-			auth.QueueMail{Mail: mail(id)}, auth.AppendEvent{Event: event(id)}, auth.AppendRevocation{Revocation: revocation(id)})
+		mustCommit(t, s, storage.CreateUser{User: u}, storage.CreateSession{Session: e}, storage.PutTicket{Ticket: put},
+			storage.PutMark{Mark: storage.Mark{ID: storage.MarkID(id), ExpiresAt: at.Add(time.Hour + time.Duration(i)*time.Minute)}},
+			storage.QueueMail{Mail: mail(id)}, storage.AppendEvent{Event: event(id)}, storage.AppendRevocation{Revocation: revocation(id)})
 	}
 	for i, id := range ids {
-		e, u, err := other.SessionUser(t.Context(), auth.SessionID(id))
+		e, u, err := other.SessionUser(t.Context(), storage.SessionID(id))
 		if err != nil || string(e.ID) != id || string(u.ID) != id || u.Username != fmt.Sprint("user", i) {
 			t.Errorf("session %s: got %s of %s, %v", id, e.ID, u.ID, err)
 		}
-		put, err := other.Ticket(t.Context(), auth.TicketID(id))
+		put, err := other.Ticket(t.Context(), storage.TicketID(id))
 		if err != nil || put.Email != id {
 			t.Errorf("ticket %s: got that of %s, %v", id, put.Email, err)
 		}
-		m, err := other.Mark(t.Context(), auth.MarkID(id))
+		m, err := other.Mark(t.Context(), storage.MarkID(id))
 		if err != nil || !m.ExpiresAt.Equal(at.Add(time.Hour+time.Duration(i)*time.Minute)) {
 			t.Errorf("mark %s: got %+v, %v", id, m, err)
 		}
