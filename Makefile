@@ -65,23 +65,33 @@ trials: ## all of these and faults, floods, timing, in full; minutes
 	$(GO) test ./internal/gateway ./internal/web ./internal/sqlstore -timeout 60m -trial=full
 	cd $(DYNAMO) && $(GO) test -v -timeout 180m -trial=full -run '^TestTrial' .
 
+DIST ?= dist
+ARCHS ?= arm64 amd64
 lambda: ## bootstraps for AWS Lambda in dist/; the whole program without SQLite
-	@mkdir -p dist
-	@for arch in arm64 amd64; do \
+	@mkdir -p $(DIST)
+	@for arch in $(ARCHS); do \
 	  for name in latchkey authorizer authorizer-remote; do \
 	    case $$name in latchkey) tags=nosqlite;; *-remote) tags=remote;; *) tags=;; esac; \
-	    GOARCH=$$arch $(LAMBDA) -tags "$$tags" -o dist/$$name-$$arch/bootstrap ./cmd/$${name%-remote} && \
-	    $(GO) run ./internal/lambdazip dist/$$name-$$arch.zip dist/$$name-$$arch/bootstrap && \
-	    ls -l dist/$$name-$$arch.zip || exit 1; \
+	    GOARCH=$$arch $(LAMBDA) -tags "$$tags" -o $(DIST)/$$name-$$arch/bootstrap ./cmd/$${name%-remote} && \
+	    $(GO) run ./internal/lambdazip $(DIST)/$$name-$$arch.zip $(DIST)/$$name-$$arch/bootstrap && \
+	    ls -l $(DIST)/$$name-$$arch.zip || exit 1; \
 	  done; \
 	done
 
-STACK ?= latchkey
+# What a template deploys: the authorizer has its routes beside it, which the template has
+# to agree with.
 ROUTES ?= deploy/latchkey.yaml
-deploy: deploy-tools lambda ## to AWS by SAM, see docs/guide.md: STACK=latchkey ROUTES=latchkey.yaml PARAMETERS="Demo=false MailFrom=…"
+zips: lambda
 	$(GO) run ./cmd/latchkey --config $(ROUTES) routes check --against deploy/sam/template.yaml
-	$(GO) run ./cmd/latchkey --config $(ROUTES) routes compile -o dist/routes.json
-	$(GO) run ./internal/lambdazip dist/authorizer-remote-arm64.zip dist/authorizer-remote-arm64/bootstrap dist/routes.json
+	$(GO) run ./cmd/latchkey --config $(ROUTES) routes compile -o $(DIST)/routes.json
+	@for arch in $(ARCHS); do \
+	  $(GO) run ./internal/lambdazip $(DIST)/authorizer-remote-$$arch.zip $(DIST)/authorizer-remote-$$arch/bootstrap $(DIST)/routes.json || exit 1; \
+	done
+
+.PHONY: zips
+
+STACK ?= latchkey
+deploy: deploy-tools zips ## to AWS by SAM, see docs/guide.md: STACK=latchkey ROUTES=latchkey.yaml PARAMETERS="Demo=false MailFrom=…"
 	sam deploy --template-file deploy/sam/template.yaml --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM \
 	  --no-fail-on-empty-changeset $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 	@output() { aws cloudformation describe-stacks --stack-name $(STACK) --query "Stacks[0].Outputs[?OutputKey=='$$1'].OutputValue" --output text; }; \
