@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
@@ -29,6 +28,7 @@ const (
 	EnvJWKS     = "LATCHKEY_JWKS"
 	EnvJWKSFile = "LATCHKEY_JWKS_FILE"
 	EnvJWKSURL  = "LATCHKEY_JWKS_URL"
+	EnvPrivate  = "LATCHKEY_JWKS_ALLOW_PRIVATE"
 	EnvIssuer   = "LATCHKEY_ISSUER"
 	EnvAudience = "LATCHKEY_AUDIENCE"
 	EnvRoutes   = "LATCHKEY_ROUTES_FILE"
@@ -89,7 +89,7 @@ func Authorizer(getenv func(string) string, log *slog.Logger, remote Remote) (*g
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	for _, name := range []string{EnvSecret, EnvUntil, EnvIssuer, EnvAudience, EnvJWKSFile, EnvJWKSURL, EnvRoutes, EnvIssuers} {
+	for _, name := range []string{EnvSecret, EnvUntil, EnvIssuer, EnvAudience, EnvJWKSFile, EnvJWKSURL, EnvPrivate, EnvRoutes, EnvIssuers} {
 		if err := setting.Check(name, getenv(name)); err != nil {
 			return nil, err
 		}
@@ -159,6 +159,9 @@ func otherIssuers(getenv func(string) string) ([]issuers.Issuer, error) {
 // ownTokens has the verifier take latchkey's own tokens too, or those of the system with
 // a shared secret. Where there are other issuers it needs neither.
 func ownTokens(cfg *latchkey.Config, getenv func(string) string, log *slog.Logger, remote Remote) error {
+	if err := checkPrivate(getenv); err != nil {
+		return err
+	}
 	secret := getenv(EnvSecret)
 	hasKeys := getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" || getenv(EnvJWKSURL) != ""
 	if len(cfg.Issuers) > 0 && secret == "" && !hasKeys {
@@ -198,34 +201,6 @@ func ownTokens(cfg *latchkey.Config, getenv func(string) string, log *slog.Logge
 	return err
 }
 
-// ownKeys are the keys of latchkey's own tokens: fetched where there is an address, from a
-// packed key set on, if there is one too; otherwise that alone.
-func ownKeys(getenv func(string) string, log *slog.Logger, remote Remote) (latchkey.KeySet, error) {
-	url := getenv(EnvJWKSURL)
-	if url != "" && remote.Keys == nil {
-		return nil, errors.New("LATCHKEY_JWKS_URL is set, and this bootstrap makes no connections: deploy authorizer-remote, or put the key set into the zip and its name into LATCHKEY_JWKS_FILE")
-	}
-	var doc []byte
-	var source string
-	if url == "" || getenv(EnvJWKS) != "" || getenv(EnvJWKSFile) != "" {
-		var err error
-		if doc, source, err = jwks(getenv); err != nil {
-			return nil, err
-		}
-	}
-	if url != "" {
-		return remote.Keys(log)(issuers.Issuer{Name: issuers.OwnName, JWKSURI: url, JWKS: doc})
-	}
-	keys, err := latchkey.ParseJWKS(doc)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", source, err)
-	}
-	for _, skipped := range keys.Skipped() {
-		log.Info("a key of the key set is skipped: its tokens are refused", slog.String("source", source), slog.String("key", skipped.String()))
-	}
-	return keys, nil
-}
-
 // AcceptUntil reads the value of TOKEN_SECRET_ACCEPT_UNTIL: a day, which begins at
 // midnight UTC, or a time. It is zero where the variable is empty.
 func AcceptUntil(text, secret string) (time.Time, error) {
@@ -259,23 +234,4 @@ func SecretKeys(secret string) (latchkey.KeySet, error) {
 func weakSecretError(reason error) error {
 	return fmt.Errorf("TOKEN_SECRET is refused: %w. Whoever knows it can sign in as anybody. "+
 		"Make a new one with `openssl rand -base64 48`, or unset TOKEN_SECRET to sign with keys of latchkey's own", reason)
-}
-
-func jwks(getenv func(string) string) (doc []byte, source string, err error) {
-	inline, path := getenv(EnvJWKS), getenv(EnvJWKSFile)
-	switch {
-	case inline != "" && path != "":
-		return nil, "", errors.New("LATCHKEY_JWKS and LATCHKEY_JWKS_FILE are both set; unset one")
-	case strings.HasPrefix(inline, "http://"), strings.HasPrefix(inline, "https://"):
-		return nil, "", errors.New("LATCHKEY_JWKS holds the key set itself, not its address: put the document there, or into the zip and its name into LATCHKEY_JWKS_FILE")
-	case inline != "":
-		return []byte(inline), EnvJWKS, nil
-	case path != "":
-		doc, err = textfile.ReadFile(path)
-		if err != nil {
-			return nil, "", fmt.Errorf("reading LATCHKEY_JWKS_FILE: %w", err)
-		}
-		return doc, path, nil
-	}
-	return nil, "", errors.New("no keys: set TOKEN_SECRET, or LATCHKEY_JWKS to the document that `latchkey keys export` prints, or LATCHKEY_JWKS_FILE to its name in the zip")
 }

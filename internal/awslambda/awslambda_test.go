@@ -137,6 +137,10 @@ func TestOwnKeysAreFetched(t *testing.T) {
 	if asked.JWKSURI != address || string(asked.JWKS) != "packed" || asked.Pinned || asked.AllowPrivate {
 		t.Errorf("asked for %+v", asked)
 	}
+	env["LATCHKEY_JWKS_ALLOW_PRIVATE"] = "true"
+	if _, err := awslambda.Authorizer(env.get, nil, remote); err != nil || !asked.AllowPrivate {
+		t.Errorf("in a network of one's own: asked for %+v, %v", asked, err)
+	}
 	if _, err := a.Handle(t.Context(), tokenEvent(token(issuer))); err != nil {
 		t.Error(err)
 	}
@@ -213,24 +217,26 @@ func TestAuthorizerConfigurationErrors(t *testing.T) {
 		env  environ
 		says []string
 	}{
-		"nothing":                {environ{}, []string{"no keys", "set TOKEN_SECRET", "LATCHKEY_JWKS to the document that `latchkey keys export` prints", "LATCHKEY_JWKS_FILE"}},
-		"a secret and keys":      {environ{"TOKEN_SECRET": strong, "LATCHKEY_JWKS": jwks}, []string{"TOKEN_SECRET and a JWKS are both set", "unset one"}},
-		"a secret and a file":    {environ{"TOKEN_SECRET": strong, "LATCHKEY_JWKS_FILE": "x"}, []string{"TOKEN_SECRET and a JWKS are both set", "unset one"}},
-		"an end and no secret":   {environ{"TOKEN_SECRET_ACCEPT_UNTIL": "2999-12-31", "LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer}, []string{"TOKEN_SECRET is not", "unset it"}},
-		"an end and no keys":     {environ{"TOKEN_SECRET": strong, "TOKEN_SECRET_ACCEPT_UNTIL": "2999-12-31", "LATCHKEY_ISSUER": issuer}, []string{"no keys"}},
-		"an end that is none":    {environ{"TOKEN_SECRET": strong, "TOKEN_SECRET_ACCEPT_UNTIL": "31.12.2999", "LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer}, []string{"must be a day like"}},
-		"an end of a weak one":   {environ{"TOKEN_SECRET": "secret", "TOKEN_SECRET_ACCEPT_UNTIL": "2999-12-31", "LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer}, []string{"TOKEN_SECRET is refused"}},
-		"keys twice":             {environ{"LATCHKEY_JWKS": jwks, "LATCHKEY_JWKS_FILE": "x", "LATCHKEY_ISSUER": issuer}, []string{"are both set; unset one"}},
-		"keys by address":        {environ{"LATCHKEY_JWKS": "https://auth.example.com/jwks.json", "LATCHKEY_ISSUER": issuer}, []string{"LATCHKEY_JWKS holds the key set itself, not its address", "LATCHKEY_JWKS_FILE"}},
-		"keys by address, plain": {environ{"LATCHKEY_JWKS": "http://auth.example.com/jwks.json", "LATCHKEY_ISSUER": issuer}, []string{"not its address"}},
-		"keys that are none":     {environ{"LATCHKEY_JWKS": "{}", "LATCHKEY_ISSUER": issuer}, []string{"LATCHKEY_JWKS: ", `no member "keys"`}},
-		"a file that is missing": {environ{"LATCHKEY_JWKS_FILE": "missing.json", "LATCHKEY_ISSUER": issuer}, []string{"reading LATCHKEY_JWKS_FILE", "missing.json"}},
-		"a file without keys":    {environ{"LATCHKEY_JWKS_FILE": routes, "LATCHKEY_ISSUER": issuer}, []string{"routes.json: ", `no member "keys"`}},
-		"private keys":           {environ{"LATCHKEY_JWKS": `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"}]}`, "LATCHKEY_ISSUER": issuer}, []string{"publish public keys only"}},
-		"no issuer":              {environ{"LATCHKEY_JWKS": jwks}, []string{"LATCHKEY_ISSUER is not set", "must be the iss of the tokens"}},
-		"no table":               {environ{"TOKEN_SECRET": strong, "LATCHKEY_ROUTES_FILE": "missing.json"}, []string{"reading the route table", "missing.json", "`latchkey routes compile`"}},
-		"a table that is none":   {environ{"TOKEN_SECRET": strong, "LATCHKEY_ROUTES_FILE": file(t, "other.json", jwks)}, []string{"other.json: ", "unknown member"}},
-		"a table of the future":  {environ{"TOKEN_SECRET": strong, "LATCHKEY_ROUTES_FILE": file(t, "v2.json", `{"version":2,"routes":[]}`)}, []string{"version 2: must be 1; compile it again"}},
+		"nothing":                 {environ{}, []string{"no keys", "set TOKEN_SECRET", "LATCHKEY_JWKS to the document that `latchkey keys export` prints", "LATCHKEY_JWKS_FILE"}},
+		"a secret and keys":       {environ{"TOKEN_SECRET": strong, "LATCHKEY_JWKS": jwks}, []string{"TOKEN_SECRET and a JWKS are both set", "unset one"}},
+		"a secret and a file":     {environ{"TOKEN_SECRET": strong, "LATCHKEY_JWKS_FILE": "x"}, []string{"TOKEN_SECRET and a JWKS are both set", "unset one"}},
+		"an end and no secret":    {environ{"TOKEN_SECRET_ACCEPT_UNTIL": "2999-12-31", "LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer}, []string{"TOKEN_SECRET is not", "unset it"}},
+		"an end and no keys":      {environ{"TOKEN_SECRET": strong, "TOKEN_SECRET_ACCEPT_UNTIL": "2999-12-31", "LATCHKEY_ISSUER": issuer}, []string{"no keys"}},
+		"an end that is none":     {environ{"TOKEN_SECRET": strong, "TOKEN_SECRET_ACCEPT_UNTIL": "31.12.2999", "LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer}, []string{"must be a day like"}},
+		"an end of a weak one":    {environ{"TOKEN_SECRET": "secret", "TOKEN_SECRET_ACCEPT_UNTIL": "2999-12-31", "LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer}, []string{"TOKEN_SECRET is refused"}},
+		"keys twice":              {environ{"LATCHKEY_JWKS": jwks, "LATCHKEY_JWKS_FILE": "x", "LATCHKEY_ISSUER": issuer}, []string{"are both set; unset one"}},
+		"keys by address":         {environ{"LATCHKEY_JWKS": "https://auth.example.com/jwks.json", "LATCHKEY_ISSUER": issuer}, []string{"LATCHKEY_JWKS holds the key set itself, not its address", "LATCHKEY_JWKS_FILE"}},
+		"keys by address, plain":  {environ{"LATCHKEY_JWKS": "http://auth.example.com/jwks.json", "LATCHKEY_ISSUER": issuer}, []string{"not its address"}},
+		"keys that are none":      {environ{"LATCHKEY_JWKS": "{}", "LATCHKEY_ISSUER": issuer}, []string{"LATCHKEY_JWKS: ", `no member "keys"`}},
+		"a file that is missing":  {environ{"LATCHKEY_JWKS_FILE": "missing.json", "LATCHKEY_ISSUER": issuer}, []string{"reading LATCHKEY_JWKS_FILE", "missing.json"}},
+		"a file without keys":     {environ{"LATCHKEY_JWKS_FILE": routes, "LATCHKEY_ISSUER": issuer}, []string{"routes.json: ", `no member "keys"`}},
+		"private keys":            {environ{"LATCHKEY_JWKS": `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"}]}`, "LATCHKEY_ISSUER": issuer}, []string{"publish public keys only"}},
+		"private, and no address": {environ{"LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer, "LATCHKEY_JWKS_ALLOW_PRIVATE": "true"}, []string{"no key set is fetched", "set LATCHKEY_JWKS_URL"}},
+		"neither true nor false":  {environ{"LATCHKEY_JWKS": jwks, "LATCHKEY_ISSUER": issuer, "LATCHKEY_JWKS_ALLOW_PRIVATE": "yes"}, []string{"must be true or false"}},
+		"no issuer":               {environ{"LATCHKEY_JWKS": jwks}, []string{"LATCHKEY_ISSUER is not set", "must be the iss of the tokens"}},
+		"no table":                {environ{"TOKEN_SECRET": strong, "LATCHKEY_ROUTES_FILE": "missing.json"}, []string{"reading the route table", "missing.json", "`latchkey routes compile`"}},
+		"a table that is none":    {environ{"TOKEN_SECRET": strong, "LATCHKEY_ROUTES_FILE": file(t, "other.json", jwks)}, []string{"other.json: ", "unknown member"}},
+		"a table of the future":   {environ{"TOKEN_SECRET": strong, "LATCHKEY_ROUTES_FILE": file(t, "v2.json", `{"version":2,"routes":[]}`)}, []string{"version 2: must be 1; compile it again"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

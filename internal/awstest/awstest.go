@@ -26,13 +26,16 @@ import (
 // Region is where the services are unless the client says otherwise.
 const Region = "eu-west-1"
 
-// credentials are the ones that are good.
+// credentials are the ones of Config and Env. The secret of every access key is theirs, so
+// that a test tells clients apart by access keys of their own.
 var credentials = aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 
 // A Call is a request.
 type Call struct {
 	Service string // as the signature names it: "kms"
 	Region  string // likewise
+	// AccessKey is the id of the key that it is signed by.
+	AccessKey string
 	// Operation is what X-Amz-Target says after the dot, or method and path where the
 	// service has no such header.
 	Operation string
@@ -136,7 +139,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	call := Call{Body: body}
-	if call.Service, call.Region, err = verify(r, body); err != nil {
+	if err := call.verify(r); err != nil {
 		write(w, 403, &Error{403, "InvalidSignatureException", err.Error()})
 		return
 	}
@@ -177,37 +180,40 @@ func write(w http.ResponseWriter, status int, answer any) {
 }
 
 // verify signs the request again and compares.
-func verify(r *http.Request, body []byte) (service, region string, err error) {
+func (c *Call) verify(r *http.Request) error {
 	said := r.Header.Get("Authorization")
 	fields := strings.FieldsFunc(said, func(c rune) bool { return c == ' ' || c == ',' })
 	if len(fields) != 4 || fields[0] != "AWS4-HMAC-SHA256" {
-		return "", "", fmt.Errorf("the request has no signature: Authorization %.20q", said)
+		return fmt.Errorf("the request has no signature: Authorization %.20q", said)
 	}
 	scope := strings.Split(strings.TrimPrefix(fields[1], "Credential="), "/")
 	if len(scope) != 5 {
-		return "", "", fmt.Errorf("credential %q", fields[1])
+		return fmt.Errorf("credential %q", fields[1])
 	}
+	c.AccessKey, c.Region, c.Service = scope[0], scope[2], scope[3]
 	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	again, err := http.NewRequest(r.Method, "http://"+r.Host+r.URL.RequestURI(), bytes.NewReader(body))
+	again, err := http.NewRequest(r.Method, "http://"+r.Host+r.URL.RequestURI(), bytes.NewReader(c.Body))
 	if err != nil {
-		return "", "", err
+		return err
 	}
 	for name := range strings.SplitSeq(strings.TrimPrefix(fields[2], "SignedHeaders="), ";") {
 		if name != "host" && name != "content-length" {
 			again.Header[http.CanonicalHeaderKey(name)] = r.Header.Values(name)
 		}
 	}
-	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(r.Context(), credentials, again, hex.EncodeToString(sum[:]), scope[3], scope[2], at); err != nil {
-		return "", "", err
+	sum := sha256.Sum256(c.Body)
+	own := credentials
+	own.AccessKeyID = c.AccessKey
+	if err := v4.NewSigner().SignHTTP(r.Context(), own, again, hex.EncodeToString(sum[:]), c.Service, c.Region, at); err != nil {
+		return err
 	}
 	if got := again.Header.Get("Authorization"); got != said {
-		return "", "", fmt.Errorf("the signature is wrong: %s", said)
+		return fmt.Errorf("the signature is wrong: %s", said)
 	}
-	return scope[3], scope[2], nil
+	return nil
 }
 
 // quick retries as the SDK does, without its waits.

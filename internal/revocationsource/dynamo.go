@@ -1,6 +1,7 @@
 package revocationsource
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,7 +36,8 @@ type table struct {
 	most   int           // revocations that are read; more is ErrTooMany
 }
 
-// openTable checks the address, dynamodb://TABLE?region=…&endpoint=….
+// openTable checks the address, dynamodb://TABLE?region=…&endpoint=…. What it leaves out is
+// in the variables of the SDK.
 func openTable(cfg Config) (*table, error) {
 	u, err := url.Parse(cfg.Address)
 	if err != nil || u.Host == "" || u.User != nil || u.Path != "" || u.Fragment != "" {
@@ -53,6 +55,9 @@ func openTable(cfg Config) (*table, error) {
 		default:
 			return nil, fmt.Errorf("%q is not known in the address of the table: there are region and endpoint", name)
 		}
+	}
+	for _, variable := range []string{"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"} {
+		endpoint = cmp.Or(endpoint, cfg.Getenv(variable))
 	}
 	if region == "" {
 		return nil, errors.New("no AWS region: set AWS_REGION, or region=… in the address of the table")

@@ -19,11 +19,12 @@ import (
 // Config is what Open needs.
 type Config struct {
 	// Address is https://HOST/revocations, or dynamodb://TABLE?region=…&endpoint=…: the
-	// region is that of the function where it is missing, the endpoint that of AWS.
+	// region is that of the function where it is missing, the endpoint that of
+	// AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, or AWS's own.
 	Address string
 	// Key is that of the feed; a table needs none.
 	Key string
-	// Getenv has the variables of Lambda: AWS_REGION and the credentials of its role.
+	// Getenv has the variables of Lambda: AWS_REGION, endpoints, the credentials of its role.
 	Getenv func(string) string
 	// OldTokens: tokens of the system before are taken, which live for two weeks.
 	OldTokens bool

@@ -51,6 +51,29 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestEndpointOfTheEnvironment: the address first, then the service's variable, then the
+// one of all services.
+func TestEndpointOfTheEnvironment(t *testing.T) {
+	for _, c := range []struct {
+		address string
+		env     map[string]string
+		want    string
+	}{
+		{"dynamodb://t", nil, "https://dynamodb.eu-central-1.amazonaws.com"},
+		{"dynamodb://t", map[string]string{"AWS_ENDPOINT_URL": "https://all.example"}, "https://all.example"},
+		{"dynamodb://t", map[string]string{"AWS_ENDPOINT_URL": "https://all.example", "AWS_ENDPOINT_URL_DYNAMODB": "https://db.example"}, "https://db.example"},
+		{"dynamodb://t?endpoint=https://own.example", map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": "https://db.example"}, "https://own.example"},
+	} {
+		source, err := Open(Config{Address: c.address, Getenv: func(name string) string { return c.env[name] + lambdaEnv(name) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := source.(*table).client.endpoint; got != c.want {
+			t.Errorf("%s with %v asks %s, want %s", c.address, c.env, got, c.want)
+		}
+	}
+}
+
 // database answers operations, by turns, with what it is given.
 func database(t *testing.T, answers ...string) *table {
 	t.Helper()
