@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/storage/storetest"
 )
@@ -127,39 +126,5 @@ func TestEndedSessionsCostNothing(t *testing.T) {
 	sessions, err := s.UserSessions(t.Context(), "id-ada", 0, 100)
 	if calls := l.arrivals(); err != nil || len(sessions) != 1 || len(calls) != 2 {
 		t.Errorf("got %d sessions, %v, by %v; want one by a Query and a BatchGetItem", len(sessions), err, calls)
-	}
-}
-
-// TestLoginCost: a login costs what docs/dynamodb.md says: three reads, one write for
-// each bucket taken and given back, and one transaction.
-func TestLoginCost(t *testing.T) {
-	l, s := hot(t, 0)
-	ctx := t.Context()
-	if err := s.Commit(ctx, storage.AppendEvent{Event: storage.Event{ID: "before", Time: now}}); err != nil {
-		t.Fatal(err)
-	}
-	l.have(nil)
-	u, err := s.UserByUsername(ctx, "ada")
-	if err != nil {
-		t.Fatal(err)
-	}
-	counts, err := s.Counts(ctx, []string{"network"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	hold := take("network")
-	hold.Was = counts[0]
-	session := phone()
-	session.ID = "login"
-	err = errors.Join(
-		taken(s.Take(ctx, []limit.Take{hold})),
-		s.Commit(ctx, storage.CheckEpoch{UserID: u.ID, Epoch: u.Epoch}, storage.CreateSession{Session: session}, storage.AppendEvent{Event: storage.Event{ID: "login", Time: now}}),
-		s.Settle(ctx, []limit.Take{hold}, nil, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"GetItem", "Query", "BatchGetItem", "UpdateItem", "TransactWriteItems", "UpdateItem"}
-	if d := cmp.Diff(want, l.arrivals()); d != "" {
-		t.Errorf("calls (-want +got):\n%s", d)
 	}
 }

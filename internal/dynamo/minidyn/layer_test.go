@@ -29,6 +29,7 @@ type layer struct {
 	recovery bool          // point-in-time recovery is on
 	ahead    time.Duration // of the clock that answers are dated by
 	calls    []string      // the operations that have arrived
+	bill     *bill         // what they would have cost; nil: nobody asks
 	// fault says what becomes of a call; nil: nothing. n counts the calls of an operation.
 	fault func(operation string, n int) fault
 }
@@ -88,7 +89,14 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		return
 	}
-	answer, err := l.carryOut(operation, body, f)
+	var b *bill
+	l.set(func() { b = l.bill })
+	answer, err := "", error(nil)
+	if b == nil {
+		answer, err = l.carryOut(operation, body, f)
+	} else {
+		answer, err = l.charged(b, operation, body, f)
+	}
 	switch {
 	case f == lost:
 		hangUp(w)

@@ -1,0 +1,153 @@
+package minidyn_test
+
+import (
+	"encoding/base64"
+	"log/slog"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/app"
+	"github.com/latchkey-auth/latchkey/internal/password/passhash"
+	"github.com/latchkey-auth/latchkey/internal/revocationsource"
+	"github.com/latchkey-auth/latchkey/internal/servetest"
+)
+
+// service is the auth service in the process, on a table of an emulator of its own. It has
+// no background work: what is on the bill is what its requests cost.
+func service(t *testing.T) (*layer, servetest.Service) {
+	t.Helper()
+	l, endpoint := emulator(t)
+	store, err := app.ParseStoreAddress("dynamodb://latchkey?region=local&endpoint=" + url.QueryEscape(endpoint))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sys, err := app.OpenDemo(t.Context(), app.Config{
+		Store: store, Data: t.TempDir(), MasterKey: app.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32))), VerifyEmail: true,
+		Argon2: passhash.Argon2{Memory: 64, Time: 1, Threads: 1}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}, "https://auth.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sys.Close() })
+	h, err := sys.Handler()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, servetest.Service{Handler: h, Deliver: func() string {
+		sys.DeliverNow(t.Context())
+		mails, err := sys.Inbox.Messages()
+		if err != nil || len(mails) == 0 {
+			t.Fatalf("the inbox holds %d mails, %v", len(mails), err)
+		}
+		return mails[0].Text
+	}}
+}
+
+// What authorizers read, besides servetest's operations.
+const (
+	operationAuthorize = "authorization"
+	operationLook      = "authorizer's look for revocations"
+	operationLookUp    = "authorization, each token looked up"
+)
+
+// An operation is what it has sent to the table.
+type operation []billed
+
+// costs measures each operation.
+func costs(t *testing.T) map[string]operation {
+	t.Helper()
+	l, s := service(t)
+	b := new(bill)
+	l.set(func() { l.bill = b })
+	all := make(map[string]operation)
+	measure := func(name string, do func()) {
+		b.take()
+		do()
+		for _, r := range b.take() {
+			if r.charges[0].partition != "keys" { // which each process reads every 10 s
+				all[name] = append(all[name], r)
+			}
+		}
+	}
+	s.Each(t, measure)
+
+	source, err := revocationsource.Open(revocationsource.Config{
+		Address: "dynamodb://latchkey?endpoint=" + l.url,
+		Getenv: func(name string) string {
+			return map[string]string{"AWS_REGION": "local", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}[name]
+		},
+		// At noon, so that a look is never over two days.
+		Now: func() time.Time { return time.Now().UTC().Truncate(24 * time.Hour).Add(12 * time.Hour) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := source.Revocations(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	measure(operationLook, func() {
+		if _, err := source.Revocations(t.Context(), page.Next); err != nil {
+			t.Fatal(err)
+		}
+	})
+	measure(operationLookUp, func() {
+		claims := latchkey.Claims{Subject: "u", SessionID: "s", IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Minute)}
+		if _, err := source.Ended(t.Context(), claims); err != nil {
+			t.Fatal(err)
+		}
+	})
+	all[operationAuthorize] = nil
+	return all
+}
+
+func (o operation) units() (read, write int) {
+	for _, r := range o {
+		more, also := r.units()
+		read, write = read+more, write+also
+	}
+	return read, write
+}
+
+// count is how many requests of the kinds there are.
+func (o operation) count(kinds ...string) (n int) {
+	for _, r := range o {
+		for _, kind := range kinds {
+			if r.operation == kind {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (o operation) reads() int { return o.count("GetItem", "Query", "BatchGetItem") }
+
+// TestGoals: the fewest requests with which the operations on a path of many have to do.
+func TestGoals(t *testing.T) {
+	all := costs(t)
+	for _, goal := range []struct {
+		operation           string
+		reads, transactions int
+		writes              int // of one item, under a condition
+	}{
+		{servetest.OperationMe, 2, 0, 0},
+		{servetest.OperationRefresh, 2, 1, 0},
+		// Name, user, known network, counts; and the list of sessions, with what is listed.
+		{servetest.OperationKnownNetwork, 6, 1, 2}, // one bucket: taken, given back
+		{servetest.OperationNewNetwork, 6, 2, 3},   // three buckets: taken by one transaction
+	} {
+		o := all[goal.operation]
+		if n := o.reads(); n > goal.reads {
+			t.Errorf("%s: %d reads, want %d", goal.operation, n, goal.reads)
+		}
+		if n := o.count("TransactWriteItems"); n != goal.transactions {
+			t.Errorf("%s: %d transactions, want %d", goal.operation, n, goal.transactions)
+		}
+		if n := o.count("UpdateItem", "PutItem", "DeleteItem"); n != goal.writes {
+			t.Errorf("%s: %d writes of one item, want %d", goal.operation, n, goal.writes)
+		}
+	}
+}
