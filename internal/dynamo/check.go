@@ -181,7 +181,7 @@ func (s *Store) checkExpiry(ctx context.Context) storecheck.Finding {
 	t := d.TimeToLiveDescription
 	switch {
 	case t == nil || t.TimeToLiveStatus != types.TimeToLiveStatusEnabled && t.TimeToLiveStatus != types.TimeToLiveStatusEnabling:
-		return storecheck.Finding{Check: check, Result: storecheck.Wrong, Found: "off: what has expired is never deleted", Advice: "latchkey init turns it on; it needs dynamodb:UpdateTimeToLive on " + tableARN(s.client.Options().Region, s.table)}
+		return storecheck.Finding{Check: check, Result: storecheck.Wrong, Found: "off: what has expired is never deleted", Advice: "latchkey init turns it on; it needs dynamodb:UpdateTimeToLive on " + tableARN(s.client.region, s.table)}
 	case t.AttributeName == nil || *t.AttributeName != expiry:
 		return storecheck.Finding{Check: check, Result: storecheck.Wrong, Found: "by another attribute than " + expiry, Advice: "turn it off for that attribute, wait an hour, and run latchkey init"}
 	}

@@ -57,7 +57,7 @@ type Config struct {
 
 // A Store is a table. It is safe for concurrent use.
 type Store struct {
-	client     *dynamodb.Client
+	client     operations
 	table      string
 	patience   time.Duration
 	keepEvents time.Duration
@@ -72,7 +72,7 @@ func New(cfg Config) (*Store, error) {
 		return nil, errors.New("dynamo: Client and Table must be set")
 	}
 	return &Store{
-		client:      cfg.Client,
+		client:      operationsOf(cfg.Client),
 		table:       cfg.Table,
 		patience:    cmp.Or(cfg.Patience, 5*time.Second),
 		keepEvents:  cfg.KeepEvents,
@@ -126,14 +126,15 @@ func Create(ctx context.Context, client *dynamodb.Client, table string) error {
 	if err != nil && !errors.As(err, &inUse) {
 		return fmt.Errorf("creating table %s: %w", table, err)
 	}
-	if err := awaitTable(ctx, client, table); err != nil {
+	operations := operationsOf(client)
+	if err := awaitTable(ctx, operations, table); err != nil {
 		return err
 	}
-	return expire(ctx, client, table)
+	return expire(ctx, operations, table)
 }
 
 // awaitTable waits until the table can be used. An emulator may say nothing of its state.
-func awaitTable(ctx context.Context, client *dynamodb.Client, table string) error {
+func awaitTable(ctx context.Context, client operations, table string) error {
 	for {
 		d, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &table})
 		if err != nil {
@@ -152,7 +153,7 @@ func awaitTable(ctx context.Context, client *dynamodb.Client, table string) erro
 func (s *Store) Expire(ctx context.Context) error { return expire(ctx, s.client, s.table) }
 
 // expire turns on that DynamoDB deletes by the attribute of expiry.
-func expire(ctx context.Context, client *dynamodb.Client, table string) error {
+func expire(ctx context.Context, client operations, table string) error {
 	if on, err := expires(ctx, client, table); on || err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func expire(ctx context.Context, client *dynamodb.Client, table string) error {
 }
 
 // expires reports whether DynamoDB deletes what has expired.
-func expires(ctx context.Context, client *dynamodb.Client, table string) (bool, error) {
+func expires(ctx context.Context, client operations, table string) (bool, error) {
 	d, err := client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &table})
 	if err != nil {
 		return false, fmt.Errorf("asking whether table %s expires items: %w", table, err)
