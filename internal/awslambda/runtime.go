@@ -58,7 +58,7 @@ func Run(ctx context.Context, address string, loops int, f gateway.Function) err
 	var wg sync.WaitGroup
 	for range loops {
 		wg.Go(func() {
-			c := client{address: address}
+			c := client{address: address, ownThread: loops == 1}
 			defer c.close()
 			for asking.Err() == nil {
 				if err := c.serveOne(ctx, asking, f); err != nil {
@@ -86,7 +86,7 @@ func (c *client) next(asking context.Context) (http1.Answer, error) {
 		return http1.Answer{}, err
 	}
 	conn := c.conn
-	defer context.AfterFunc(asking, func() { conn.Close() })()
+	defer context.AfterFunc(asking, conn.interrupt)()
 	return c.do("GET", "invocation/next", nil, "")
 }
 
@@ -190,10 +190,16 @@ func errorType(err error) string {
 // client is one connection to the Runtime API, which serves one request at a
 // time.
 type client struct {
-	address string
-	conn    io.ReadWriteCloser
-	in      *bufio.Reader
-	out     []byte
+	address   string
+	ownThread bool // see dial
+	conn      connection
+	in        *bufio.Reader
+	out       []byte
+}
+
+type connection interface {
+	io.ReadWriteCloser
+	interrupt() // ends a Read in another goroutine, for good
 }
 
 // limits are beyond what Lambda sends: events of 6 MB, and more for streams.
@@ -203,7 +209,7 @@ func (c *client) connect() error {
 	if c.conn != nil {
 		return nil
 	}
-	conn, err := dial(c.address)
+	conn, err := dial(c.address, c.ownThread)
 	if err != nil {
 		return err
 	}
