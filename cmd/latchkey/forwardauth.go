@@ -35,13 +35,9 @@ func (f forwardAuthFlags) wrap(h http.Handler, sys *app.System, config fileConfi
 	if len(config.routes) == 0 {
 		return nil, usagef("--forward-auth decides by the routes of the configuration file, and there are none: write them under routes: in latchkey.yaml, or name the file with --config")
 	}
-	routes := slices.Clone(config.routes)
-	for i := range routes {
-		routes[i].To = cmp.Or(routes[i].To, string(f.ForwardAuth)) // where it leads is the proxy's affair
-	}
-	table, err := gateway.NewTable(routes)
+	table, err := config.proxyTable(f.ForwardAuth)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", config.path, err)
+		return nil, err
 	}
 	peers := forwardauth.LoopbackPeers
 	if f.ForwardAuthPeers != nil {
@@ -50,4 +46,18 @@ func (f forwardAuthFlags) wrap(h http.Handler, sys *app.System, config fileConfi
 		}
 	}
 	return sys.ForwardAuth(f.ForwardAuth, peers, table, h)
+}
+
+// proxyTable is the route table of a proxy that asks: without the auth service's own routes,
+// and where a route leads is the proxy's affair.
+func (c fileConfig) proxyTable(proxy forwardauth.Proxy) (*gateway.Table, error) {
+	routes := slices.Clone(c.routes)
+	for i := range routes {
+		routes[i].To = cmp.Or(routes[i].To, string(proxy))
+	}
+	table, err := gateway.NewTable(routes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.path, err)
+	}
+	return table, nil
 }

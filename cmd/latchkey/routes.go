@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/forwardauth"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
@@ -50,7 +51,16 @@ func (p *process) declaredTable(to string) (*gateway.Table, error) {
 	if len(p.config.routes) == 0 {
 		return nil, usagef("there are no routes to %s: declare them in %s, or name another file with --config", to, cmp.Or(p.config.path, defaultConfig))
 	}
-	return p.config.table()
+	return p.config.servedTable()
+}
+
+// servedTable is the table by which requests are decided: that of a proxy where the file
+// names one.
+func (c fileConfig) servedTable() (*gateway.Table, error) {
+	if proxy := c.settings["forward-auth"]; proxy != "" && len(c.routes) > 0 {
+		return c.proxyTable(forwardauth.Proxy(proxy))
+	}
+	return c.table()
 }
 
 type routesCheckCmd struct {
@@ -259,7 +269,7 @@ func (c *routesExplainCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return usagef("%v", err)
 	}
-	t, err := p.config.table()
+	t, err := p.config.servedTable()
 	if err != nil {
 		return err
 	}
