@@ -40,7 +40,7 @@ func (c *issuerAddCmd) Run(ctx context.Context, p *process) error {
 	}
 	one, err := y.issuer()
 	if err != nil {
-		return err
+		return plainFlag(err)
 	}
 	if err := issuers.Check([]issuers.Issuer{one}); err != nil {
 		return usagef("%v", err)
@@ -49,7 +49,7 @@ func (c *issuerAddCmd) Run(ctx context.Context, p *process) error {
 	defer cancel()
 	keys, err := snapshot(ctx, one)
 	if err != nil {
-		return err
+		return plainFlag(err)
 	}
 	file := cmp.Or(p.config.path, p.config.named, defaultConfig)
 	var before *issuers.Issuer
@@ -75,6 +75,11 @@ func (c *issuerAddCmd) Run(ctx context.Context, p *process) error {
 		fmt.Fprintf(p.stdout, "next: no route admits it yet; write issuers: [%s] at those that shall\n", y.Name)
 	}
 	return nil
+}
+
+// plainFlag calls the setting by its flag.
+func plainFlag(err error) error {
+	return errors.New(strings.ReplaceAll(err.Error(), "allow_private: true", "--allow-private"))
 }
 
 // entry is what the file would say.
