@@ -17,10 +17,10 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/issuers"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/setting"
 	"github.com/latchkey-auth/latchkey/internal/suggest"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
@@ -160,7 +160,7 @@ func (r yamlRoute) scopes() (scopes []string, anyOf bool, err error) {
 }
 
 // routes are one for each verb.
-func (r yamlRoute) routes(table auth.RoleTable) ([]gateway.Route, error) {
+func (r yamlRoute) routes(table rights.RoleTable) ([]gateway.Route, error) {
 	verbs, path, err := gateway.ParseRoute(r.Route)
 	if err != nil {
 		return nil, err

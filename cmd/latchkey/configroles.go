@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/suggest"
 )
 
@@ -24,12 +24,12 @@ type yamlToken struct {
 }
 
 // setTables makes settings of the tables of the file, and returns what roles give.
-func (c *fileConfig) setTables(roles yaml.Node, token yamlToken) (auth.RoleTable, error) {
-	var table auth.RoleTable
+func (c *fileConfig) setTables(roles yaml.Node, token yamlToken) (rights.RoleTable, error) {
+	var table rights.RoleTable
 	if !roles.IsZero() {
 		text, err := jsonTable(&roles, `{clerk: [orders:read, orders:write]}`)
 		if err == nil {
-			table, err = auth.ParseRoleTable(text)
+			table, err = rights.ParseRoleTable(text)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: roles: %w", roles.Line, err)
@@ -39,7 +39,7 @@ func (c *fileConfig) setTables(roles yaml.Node, token yamlToken) (auth.RoleTable
 	if !token.Claims.IsZero() {
 		text, err := jsonTable(&token.Claims, `{tenant: attributes.tenant}`)
 		if err == nil {
-			_, err = auth.ParseTokenClaims(text)
+			_, err = rights.ParseTokenClaims(text)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: token: claims: %w", token.Claims.Line, err)
@@ -106,7 +106,7 @@ func notText(node *yaml.Node) error {
 
 // scopesOfRoles are what a route asks for by roles: whoever has the scopes of one of them.
 // Tokens tell scopes, and a policy is kept for whoever has the same ones.
-func (r yamlRoute) scopesOfRoles(table auth.RoleTable) (scopes []string, anyOf bool, err error) {
+func (r yamlRoute) scopesOfRoles(table rights.RoleTable) (scopes []string, anyOf bool, err error) {
 	fail := func(format string, args ...any) ([]string, bool, error) {
 		return nil, false, fmt.Errorf("line %d: route %s: %s", r.Roles.Line, r.Route, fmt.Sprintf(format, args...))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
 
@@ -104,22 +105,22 @@ func (f tokenFlags) Validate() error {
 	return errors.Join(roles, claims)
 }
 
-func (f tokenFlags) roles() (auth.RoleTable, error) {
+func (f tokenFlags) roles() (rights.RoleTable, error) {
 	if f.Roles == "" {
 		return nil, nil
 	}
-	t, err := auth.ParseRoleTable(f.Roles)
+	t, err := rights.ParseRoleTable(f.Roles)
 	if err != nil {
 		return nil, fmt.Errorf("--roles: %w", err)
 	}
 	return t, nil
 }
 
-func (f tokenFlags) claims() (auth.TokenClaims, error) {
+func (f tokenFlags) claims() (rights.TokenClaims, error) {
 	if f.TokenClaims == "" {
 		return nil, nil
 	}
-	c, err := auth.ParseTokenClaims(f.TokenClaims)
+	c, err := rights.ParseTokenClaims(f.TokenClaims)
 	if err != nil {
 		return nil, fmt.Errorf("--token-claims: %w", err)
 	}
@@ -129,7 +130,7 @@ func (f tokenFlags) claims() (auth.TokenClaims, error) {
 func (f tokenFlags) fill(cfg *app.Config) {
 	cfg.Roles, _ = f.roles() // Validate has seen them
 	cfg.TokenClaims, _ = f.claims()
-	cfg.TokenUsername = auth.TokenUsername(f.TokenUsername)
+	cfg.TokenUsername = rights.TokenUsername(f.TokenUsername)
 }
 
 type signingFlags struct {

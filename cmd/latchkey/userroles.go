@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/suggest"
 )
@@ -58,7 +58,7 @@ func (f describedFlags) attributes(before map[string]string) map[string]string {
 // warnRoles tells of roles that give nothing by the configuration that is at hand.
 func (p *process) warnRoles(u storage.User) {
 	text := p.config.settings["roles"]
-	table, err := auth.ParseRoleTable(text)
+	table, err := rights.ParseRoleTable(text)
 	if text == "" || err != nil { // another machine's file may have one
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/issuers"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/redact"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/weaksecret"
 	"github.com/latchkey-auth/latchkey/revocation"
@@ -54,11 +55,11 @@ type Config struct {
 	Audience string
 
 	// Roles are the scopes that users have by their roles; nil is none.
-	Roles auth.RoleTable
+	Roles rights.RoleTable
 	// TokenClaims are claims of tokens besides those that all have; nil is none.
-	TokenClaims auth.TokenClaims
+	TokenClaims rights.TokenClaims
 	// TokenUsername is the username of users who have none; empty is their id.
-	TokenUsername auth.TokenUsername
+	TokenUsername rights.TokenUsername
 
 	// PublicURL is what links begin with; empty is the base that Build is given.
 	PublicURL string

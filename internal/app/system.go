@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway/proxy"
@@ -89,7 +90,7 @@ func (s *Storage) Build(base string) (*System, error) {
 	if c.NoLimits {
 		c.Log.Warn("limits are off: passwords can be guessed as fast as they can be hashed")
 	} else {
-		cfg.Limits = &auth.DefaultLimits
+		cfg.Limits = &attempt.DefaultLimits
 	}
 	sys := &System{Storage: s, jwks: s.Keyring.JWKS, mails: newMailLog(c.Log, time.Now)}
 	if sys.Inbox, err = c.accounts(&cfg); err != nil {

@@ -321,7 +321,7 @@ func (s *Service) Me(ctx context.Context, c latchkey.Claims) (Identity, error) {
 
 func (s *Service) identity(u storage.User, sid storage.SessionID) Identity {
 	return Identity{
-		ID: u.ID, Username: u.Username, Name: u.Name, Scope: s.scopeOf(u), SessionID: sid,
+		ID: u.ID, Username: u.Username, Name: u.Name, Scope: s.Roles.Scope(u), SessionID: sid,
 		Email: u.Email, EmailVerified: u.EmailVerified, PendingEmail: u.PendingEmail,
 	}
 }

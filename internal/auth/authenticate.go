@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/identifier"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/password"
@@ -77,7 +78,7 @@ func (s *Service) authenticate(ctx context.Context, r LoginRequest) (authenticat
 	if err != nil {
 		return authenticated{}, err
 	}
-	reservation, err := s.reserve(ctx, s.loginAttempt(accountOf(user, r.login()), network, r.Client))
+	reservation, err := s.reserve(ctx, s.attempts().Login(attempt.Account(user, r.login()), network.known, r.Client.Address))
 	if err != nil {
 		return authenticated{}, s.recordLimited(ctx, r.Client, storage.EventLogin, user, err)
 	}
@@ -167,7 +168,7 @@ func (s *Service) confirm(ctx context.Context, user storage.User, password strin
 	if err := checkLogin(LoginRequest{Username: user.Username, Password: password}); err != nil {
 		return nil, err
 	}
-	reservation, err := s.reserve(ctx, s.confirmAttempt(user, c))
+	reservation, err := s.reserve(ctx, s.attempts().Confirm(user.ID, c.Address))
 	if err != nil {
 		return nil, s.recordLimited(ctx, c, kind, user, err)
 	}

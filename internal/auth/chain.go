@@ -9,7 +9,6 @@ import (
 	"hash"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -37,11 +36,11 @@ func (s *Service) searchChain(ctx context.Context, session storage.Session, secr
 	if session.Chain.Rotations <= shortChain && s.follows(session, secret) {
 		return tokenSpent, nil
 	}
-	attempt := s.unissuedAttempt(c)
-	if s.Limits != nil && session.Chain.Rotations > shortChain {
-		attempt.Hold = append(attempt.Hold, s.bucket("chain", "", limit.Limit{Free: 1, First: time.Second, Longest: time.Second, Fade: time.Second}))
+	a := s.attempts().Unissued(c.Address)
+	if session.Chain.Rotations > shortChain {
+		a = s.attempts().Alone(a)
 	}
-	reservation, err := s.reserve(ctx, attempt)
+	reservation, err := s.reserve(ctx, a)
 	if err != nil {
 		return tokenWrong, err
 	}

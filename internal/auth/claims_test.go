@@ -10,10 +10,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
-func withClaims(claims auth.TokenClaims) func(*auth.Config) {
+func withClaims(claims rights.TokenClaims) func(*auth.Config) {
 	return func(c *auth.Config) { c.TokenClaims = claims }
 }
 
@@ -28,8 +29,8 @@ func extraClaims(t *testing.T, token string) map[string]any {
 }
 
 func TestClaimsOfTokens(t *testing.T) {
-	mapped := auth.TokenClaims{
-		"email": auth.ClaimEmail, "name": auth.ClaimName, "roles": auth.ClaimRoles, "tenant": "attributes.tenant", "https://example.com/plan": "attributes.plan",
+	mapped := rights.TokenClaims{
+		"email": rights.ClaimEmail, "name": rights.ClaimName, "roles": rights.ClaimRoles, "tenant": "attributes.tenant", "https://example.com/plan": "attributes.plan",
 	}
 	ada := auth.NewUser{ID: "u1", Username: "ada", Email: "ada@example.com", Name: " Ada <L.>", Roles: []string{"clerk"}, Attributes: map[string]string{"tenant": `U"lm\&`, "other": "x"}, Password: password}
 	longNamed := ada
@@ -37,14 +38,14 @@ func TestClaimsOfTokens(t *testing.T) {
 	unproved := ada
 	unproved.EmailUnverified = true
 	for name, c := range map[string]struct {
-		claims auth.TokenClaims
+		claims rights.TokenClaims
 		user   auth.NewUser
 		want   map[string]any
 	}{
 		"none are configured":           {nil, ada, map[string]any{}},
 		"all":                           {mapped, ada, map[string]any{"email": "ada@example.com", "name": "Ada <L.>", "roles": []any{"clerk"}, "tenant": `U"lm\&`}},
-		"an address that is not proved": {auth.TokenClaims{"email": auth.ClaimEmail}, unproved, map[string]any{}},
-		"a name that is too long":       {auth.TokenClaims{"name": auth.ClaimName}, longNamed, map[string]any{}},
+		"an address that is not proved": {rights.TokenClaims{"email": rights.ClaimEmail}, unproved, map[string]any{}},
+		"a name that is too long":       {rights.TokenClaims{"name": rights.ClaimName}, longNamed, map[string]any{}},
 		"nothing to say":                {mapped, auth.NewUser{ID: "u1", Username: "ada", Password: password}, map[string]any{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +68,7 @@ func TestClaimsOfTokens(t *testing.T) {
 
 // TestClaimsFollowTheUser: a refreshed token says what is true then.
 func TestClaimsFollowTheUser(t *testing.T) {
-	f := newFixture(t, withClaims(auth.TokenClaims{"name": auth.ClaimName, "plan": "attributes.plan"}))
+	f := newFixture(t, withClaims(rights.TokenClaims{"name": rights.ClaimName, "plan": "attributes.plan"}))
 	f.add(auth.NewUser{ID: "u1", Username: "ada", Name: "Ada", Attributes: map[string]string{"plan": "pro"}, Password: password})
 	tokens := f.mustLogin("ada", password)
 	if _, err := f.Rename(t.Context(), f.claimsOf(tokens), "Ada King", auth.Client{}); err != nil {
@@ -93,79 +94,28 @@ func TestReservedClaims(t *testing.T) {
 	}
 	for _, name := range names {
 		for _, name := range []string{name, strings.ToUpper(name)} {
-			if _, err := auth.ParseTokenClaims(fmt.Sprintf(`{%q:"name"}`, name)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("claim %q has a meaning already", name)) {
+			if _, err := rights.ParseTokenClaims(fmt.Sprintf(`{%q:"name"}`, name)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("claim %q has a meaning already", name)) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}
 }
 
-func TestParseTokenClaims(t *testing.T) {
-	got, err := auth.ParseTokenClaims(`{"email":"email","roles":"roles","https://example.com/t":"attributes.a.b:c"}`)
-	want := auth.TokenClaims{"email": "email", "roles": "roles", "https://example.com/t": "attributes.a.b:c"}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("%v (-want +got):\n%s", err, diff)
-	}
-	for text, says := range map[string]string{
-		`email`:                              "not a JSON object",
-		`{"email":"email"}x`:                 "something follows",
-		`{"email":"email","email":"name"}`:   `"email" stands twice`,
-		`{"tenant":"name","Tenant":"email"}`: `"tenant" and "Tenant" differ in case alone`,
-		`{"tenant":"attributes."}`:           `claim "tenant": the name of an attribute must be 1 to 64`,
-		`{"tenant":"attributes.a b"}`:        `claim "tenant": the name of an attribute must be`,
-		`{"tenant":"tenant"}`:                `not from "tenant"`,
-		`{"tenant":"password_hash"}`:         "comes from email, name, roles or attributes.NAME",
-		`{"tenant":["attributes.tenant"]}`:   "comes from email, name, roles or attributes.NAME",
-		`{"tenant":null}`:                    "comes from email, name, roles or attributes.NAME",
-		`{"":"name"}`:                        `claim "" must be 1 to 128`,
-		`{"a b":"name"}`:                     `claim "a b" must be`,
-		`{"é":"name"}`:                       "must be 1 to 128 characters of visible ASCII",
-		`{"a\"b":"name"}`:                    "must be 1 to 128 characters",
-	} {
-		if _, err := auth.ParseTokenClaims(text); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v, want %q", text, err, says)
-		}
-	}
-}
-
-func FuzzTokenClaims(f *testing.F) {
-	f.Add(`{"email":"email","tenant":"attributes.tenant"}`)
-	f.Add(`{"ſub":"name","\u0069ss":"name"}`)
-	u := storage.User{ID: "u1", Email: "ada@example.com", EmailVerified: true, Name: "Ada", Roles: []string{"clerk"}, Attributes: map[string]string{"tenant": "ulm"}}
-	f.Fuzz(func(t *testing.T, text string) {
-		claims, err := auth.ParseTokenClaims(text)
-		if err != nil {
-			return
-		}
-		doc, err := auth.EncodeClaims(map[string]string{"iss": "i", "sub": "s"}, claims, u)
-		if err != nil || !strings.HasPrefix(string(doc), `{"iss":"i","sub":"s"`) {
-			t.Fatalf("%s: %s, %v", text, doc, err)
-		}
-		for _, name := range []string{"iss", "sub", "aud", "exp", "scope", "sid", "username", "epoch"} {
-			for claim := range claims {
-				if strings.EqualFold(claim, name) {
-					t.Errorf("%s: the claim %s is given a meaning", text, claim)
-				}
-			}
-		}
-	})
-}
-
 func TestTokenUsername(t *testing.T) {
 	for name, c := range map[string]struct {
-		by   auth.TokenUsername
+		by   rights.TokenUsername
 		user auth.NewUser
 		want string
 	}{
 		"by default the id":               {"", auth.NewUser{Email: "ada@example.com", Name: "Ada"}, "u1"},
-		"the name":                        {auth.UsernameName, auth.NewUser{Email: "ada@example.com", Name: " Ada L."}, "Ada L."},
-		"no name":                         {auth.UsernameName, auth.NewUser{Email: "ada@example.com"}, "u1"},
-		"a long name":                     {auth.UsernameName, auth.NewUser{Email: "ada@example.com", Name: strings.Repeat("a", 256)}, strings.Repeat("a", 256)},
-		"a name that is too long":         {auth.UsernameName, auth.NewUser{Email: "ada@example.com", Name: strings.Repeat("é", 129)}, "u1"},
-		"the address":                     {auth.UsernameEmail, auth.NewUser{Email: "ada@example.com", Name: "Ada"}, "ada@example.com"},
-		"an address that is not proved":   {auth.UsernameEmail, auth.NewUser{Email: "ada@example.com", EmailUnverified: true}, "u1"},
-		"a username goes over the name":   {auth.UsernameName, auth.NewUser{Username: "ada", Name: "Ada"}, "ada"},
-		"a username goes over an address": {auth.UsernameEmail, auth.NewUser{Username: "ada", Email: "ada@example.com"}, "ada"},
+		"the name":                        {rights.UsernameName, auth.NewUser{Email: "ada@example.com", Name: " Ada L."}, "Ada L."},
+		"no name":                         {rights.UsernameName, auth.NewUser{Email: "ada@example.com"}, "u1"},
+		"a long name":                     {rights.UsernameName, auth.NewUser{Email: "ada@example.com", Name: strings.Repeat("a", 256)}, strings.Repeat("a", 256)},
+		"a name that is too long":         {rights.UsernameName, auth.NewUser{Email: "ada@example.com", Name: strings.Repeat("é", 129)}, "u1"},
+		"the address":                     {rights.UsernameEmail, auth.NewUser{Email: "ada@example.com", Name: "Ada"}, "ada@example.com"},
+		"an address that is not proved":   {rights.UsernameEmail, auth.NewUser{Email: "ada@example.com", EmailUnverified: true}, "u1"},
+		"a username goes over the name":   {rights.UsernameName, auth.NewUser{Username: "ada", Name: "Ada"}, "ada"},
+		"a username goes over an address": {rights.UsernameEmail, auth.NewUser{Username: "ada", Email: "ada@example.com"}, "ada"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, func(c2 *auth.Config) { c2.TokenUsername = c.by })
@@ -193,8 +143,8 @@ func (longSigner) Sign(_ context.Context, typ string, claims []byte) (string, er
 
 // longest is a user of whom everything has its longest form, with the attributes that the
 // claims tell.
-func longest(attributes int) (auth.NewUser, auth.TokenClaims) {
-	claims := auth.TokenClaims{"email": auth.ClaimEmail, "name": auth.ClaimName, "roles": auth.ClaimRoles}
+func longest(attributes int) (auth.NewUser, rights.TokenClaims) {
+	claims := rights.TokenClaims{"email": rights.ClaimEmail, "name": rights.ClaimName, "roles": rights.ClaimRoles}
 	n := auth.NewUser{
 		ID: storage.UserID(strings.Repeat(`"`, 128)), Username: strings.Repeat("𐐨", 64), Email: strings.Repeat("e", 64) + "@" + strings.Repeat(strings.Repeat("d", 61)+".", 3) + "com",
 		Name: strings.Repeat("🔑", 64), Scope: strings.Repeat("s ", 1023) + "s", Roles: []string{"clerk"}, Attributes: make(map[string]string), Password: password,
@@ -205,7 +155,7 @@ func longest(attributes int) (auth.NewUser, auth.TokenClaims) {
 	left := 2048
 	for i := range attributes {
 		name := fmt.Sprint("a", i)
-		claims[name] = auth.ClaimSource("attributes." + name)
+		claims[name] = rights.ClaimSource("attributes." + name)
 		n.Attributes[name] = strings.Repeat("<", min(256, left-len(name)))
 		left -= len(name) + len(n.Attributes[name])
 	}
@@ -232,7 +182,7 @@ func TestNoTokenIsTooLong(t *testing.T) {
 				if cfg.Legacy {
 					user.Name = strings.Repeat("🔑", 256) // it stands in these tokens in any case
 				}
-				cfg.Signer, cfg.Roles, cfg.TokenClaims = longSigner{}, auth.RoleTable{"clerk": strings.Join(given, " ")}, claims
+				cfg.Signer, cfg.Roles, cfg.TokenClaims = longSigner{}, rights.RoleTable{"clerk": strings.Join(given, " ")}, claims
 				s, err := auth.New(cfg)
 				if err != nil {
 					if !strings.Contains(err.Error(), "access tokens could be too long") {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -43,7 +44,7 @@ func TestLongValuesAreRefusedBeforeAnyWork(t *testing.T) {
 	for name, refuse := range map[string]func() error{
 		"EmailKey":                func() error { _, err := auth.EmailKey(address); return err },
 		"UsernameKey":             func() error { _, err := auth.UsernameKey(long); return err },
-		"CleanScope":              func() error { _, err := auth.CleanScope(long); return err },
+		"CleanScope":              func() error { _, err := rights.CleanScope(long); return err },
 		"FindUser by address":     func() error { _, err := auth.FindUser(ctx, f.store, address); return err },
 		"FindUser by name":        func() error { _, err := auth.FindUser(ctx, f.store, long); return err },
 		"AddUser with an address": func() error { _, err := f.AddUser(ctx, auth.NewUser{Email: address}); return err },

@@ -11,8 +11,6 @@ func (r *Repeats) Add(key string, e storage.Event) int { return len(r.repeats.ad
 // Keys is how many keys are remembered.
 func (r *Repeats) Keys() int { return len(r.repeats.byKey) }
 
-var EncodeClaims = encodeClaims
-
 // ParseFeedPlace reads where a page of revocations begins, and writes it again.
 func ParseFeedPlace(text string) (string, bool) {
 	p, ok := parseFeedPlace(text)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -18,7 +19,6 @@ import (
 type knownNetwork struct {
 	mark  storage.Mark // what says so; without ID: nothing is remembered
 	known bool
-	where string
 }
 
 const (
@@ -34,9 +34,9 @@ func (s *Service) knownNetwork(ctx context.Context, user storage.User, c Client)
 	if s.Limits == nil || c.Address == "" {
 		return knownNetwork{}, nil
 	}
-	n := knownNetwork{where: network(c.Address)}
+	var n knownNetwork
 	// "home" is what the version before called it: its known networks stay known.
-	id := s.markID("home", fmt.Sprintf("%s %d %s", user.ID, user.EpochAt.UnixMicro(), n.where))
+	id := s.markID("home", fmt.Sprintf("%s %d %s", user.ID, user.EpochAt.UnixMicro(), attempt.Network(c.Address)))
 	mark, err := s.Store.Mark(ctx, id)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return knownNetwork{}, fmt.Errorf("reading known network: %w", err)

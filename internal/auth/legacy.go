@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
@@ -36,7 +37,7 @@ type legacyUser struct {
 func (s *Service) legacyClaims(u storage.User, session storage.Session, now time.Time) legacyClaims {
 	return legacyClaims{
 		ExpiresAt: now.Add(s.AccessTokenTTL).Unix(), IssuedAt: now.Unix(), Subject: u.ID, SessionID: session.ID, ID: newID(), Epoch: session.Epoch, Rights: u.Rights,
-		User: legacyUser{Username: s.tokenUsername(u), Name: u.Name, Scope: granted(session.Scope, s.scopeOf(u))},
+		User: legacyUser{Username: s.TokenUsername.Of(u), Name: u.Name, Scope: rights.Granted(session.Scope, s.Roles.Scope(u))},
 	}
 }
 

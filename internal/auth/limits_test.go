@@ -11,12 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
-func limits(c *auth.Config) { l := auth.DefaultLimits; c.Limits = &l }
+func limits(c *auth.Config) { l := attempt.DefaultLimits; c.Limits = &l }
 
 // try logs in from an address and says how long to wait, if that is the answer.
 func (f *fixture) try(name, password, address string) (wait time.Duration, err error) {
@@ -38,7 +39,7 @@ func (f *fixture) exhaust(name string) {
 			tries++
 		}
 	}
-	if want := auth.DefaultLimits.Total.Free + auth.DefaultLimits.Reserve.Free; tries != want {
+	if want := attempt.DefaultLimits.Total.Free + attempt.DefaultLimits.Reserve.Free; tries != want {
 		f.t.Fatalf("%d tries were looked at, want %d", tries, want)
 	}
 }
@@ -1115,7 +1116,7 @@ func TestHangingUpCounts(t *testing.T) {
 		}
 		hangUp()
 	}
-	if free := auth.DefaultLimits.Account.Free; checked > free {
+	if free := attempt.DefaultLimits.Account.Free; checked > free {
 		t.Errorf("%d guesses were checked, want %d at most", checked, free)
 	}
 	if err := f.RecordRepeats(t.Context(), true); err != nil {
@@ -1139,7 +1140,7 @@ func TestClockSetBack(t *testing.T) {
 		f.try("ada", "wrong password", "192.0.2.1")
 	}
 	f.clock.Advance(-365 * 24 * time.Hour)
-	if wait, _ := f.try("ada", password, "192.0.2.9"); wait > auth.DefaultLimits.Account.Longest {
+	if wait, _ := f.try("ada", password, "192.0.2.9"); wait > attempt.DefaultLimits.Account.Longest {
 		t.Errorf("the owner waits %v", wait)
 	}
 	f.clock.Advance(time.Minute)
@@ -1165,7 +1166,7 @@ func TestMadeUpTokensCountAtTheLogout(t *testing.T) {
 	id, _, _ := strings.Cut(tokens.RefreshToken, ".")
 	madeUp := id + "." + strings.Repeat("A", 43)
 	var limit *auth.LimitError
-	for range auth.DefaultLimits.Unissued.Free {
+	for range attempt.DefaultLimits.Unissued.Free {
 		if err := f.LogoutByRefreshToken(t.Context(), madeUp, c); err != nil {
 			t.Fatal(err)
 		}

@@ -106,7 +106,7 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 		return err
 	}
 	defer place.Release()
-	if err := s.count(ctx, s.notified(s.mailAttempt(key, c), user)); err != nil {
+	if err := s.count(ctx, s.notified(s.attempts().Mail(key, c.Address), user)); err != nil {
 		return s.recordLimited(ctx, c, storage.EventEmailChange, user, err)
 	}
 	proved := user

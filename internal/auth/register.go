@@ -55,7 +55,7 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 	if err != nil {
 		return nil, err
 	}
-	reservation, err := s.reserve(ctx, s.mailAttempt(key, r.Client))
+	reservation, err := s.reserve(ctx, s.attempts().Mail(key, r.Client.Address))
 	if err != nil {
 		return nil, s.recordLimited(ctx, r.Client, storage.EventRegister, storage.User{}, err)
 	}
@@ -75,7 +75,7 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (*Tokens, err
 // refuseClosed records that somebody has asked for what is not to be had here, and
 // returns why. *LimitError.
 func (s *Service) refuseClosed(ctx context.Context, kind storage.EventKind, user storage.User, c Client, why error) error {
-	if err := s.count(ctx, s.closedAttempt(c)); err != nil {
+	if err := s.count(ctx, s.attempts().Closed(c.Address)); err != nil {
 		return s.recordLimited(ctx, c, kind, user, err)
 	}
 	e := c.event(kind, storage.OutcomeClosed, s.Now())
@@ -305,7 +305,7 @@ func (s *Service) requestMail(ctx context.Context, email string, kind storage.Ev
 	if err != nil {
 		return err
 	}
-	if err := s.count(ctx, s.mailAttempt(key, c)); err != nil {
+	if err := s.count(ctx, s.attempts().Mail(key, c.Address)); err != nil {
 		return s.recordLimited(ctx, c, kind, storage.User{}, err)
 	}
 	return retry("storing a request for mail", func() error {

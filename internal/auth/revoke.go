@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
@@ -124,7 +124,7 @@ func (s *Service) Ended(ctx context.Context, c latchkey.Claims) (bool, error) {
 // changed is the changes that store what became of a user, with what has ended by it. The
 // survivor is a session whose tokens go on; empty: none.
 func (s *Service) changed(before, after storage.User, survivor storage.SessionID, now time.Time) []storage.Change {
-	if takesAway(before, after) {
+	if rights.TakesAway(before, after) {
 		after.Rights++
 	}
 	after.UpdatedAt = now
@@ -133,27 +133,6 @@ func (s *Service) changed(before, after storage.User, survivor storage.SessionID
 		return changes
 	}
 	return append(changes, s.revoked(storage.Revocation{UserID: after.ID, Epoch: after.Epoch, Rights: after.Rights, Survivor: survivor}, now))
-}
-
-// takesAway reports whether a scope, a role or an attribute is gone, or an attribute says
-// something else: tokens of before say what does not hold any more.
-func takesAway(before, after storage.User) bool {
-	for scope := range strings.FieldsSeq(before.Scope) {
-		if !hasScope(after.Scope, scope) {
-			return true
-		}
-	}
-	for _, role := range before.Roles {
-		if !slices.Contains(after.Roles, role) {
-			return true
-		}
-	}
-	for name, value := range before.Attributes {
-		if after.Attributes[name] != value {
-			return true
-		}
-	}
-	return false
 }
 
 // credentialsPage is how many credentials of a user are read, to be deleted with the user

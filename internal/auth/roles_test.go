@@ -2,19 +2,17 @@ package auth_test
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
-func withRoles(table auth.RoleTable) func(*auth.Config) {
+func withRoles(table rights.RoleTable) func(*auth.Config) {
 	return func(c *auth.Config) { c.Roles = table }
 }
 
@@ -27,7 +25,7 @@ func scopeOf(t *testing.T, tokens auth.Tokens) string {
 }
 
 func TestRolesBecomeScopes(t *testing.T) {
-	table := auth.RoleTable{"clerk": "orders:read orders:write", "auditor": "orders:read audit", "nothing": ""}
+	table := rights.RoleTable{"clerk": "orders:read orders:write", "auditor": "orders:read audit", "nothing": ""}
 	for name, c := range map[string]struct {
 		scope string
 		roles []string
@@ -62,7 +60,7 @@ func TestRolesBecomeScopes(t *testing.T) {
 }
 
 func TestRolesBecomeScopesInCompatibilityTokens(t *testing.T) {
-	f := newFixture(t, legacy, withRoles(auth.RoleTable{"clerk": "orders:read"}))
+	f := newFixture(t, legacy, withRoles(rights.RoleTable{"clerk": "orders:read"}))
 	f.add(auth.NewUser{ID: "u1", Username: "ada", Scope: "read", Roles: []string{"clerk"}, Password: password})
 	_, claims := decodeToken(t, f.mustLogin("ada", password).AccessToken)
 	if user := claims["user"].(map[string]any); user["scope"] != "read orders:read" {
@@ -72,10 +70,10 @@ func TestRolesBecomeScopesInCompatibilityTokens(t *testing.T) {
 
 // TestAnotherRoleTableCountsAtTheNextToken: what a role gives is not stored with anybody.
 func TestAnotherRoleTableCountsAtTheNextToken(t *testing.T) {
-	f := newFixture(t, withRoles(auth.RoleTable{"clerk": "orders:read orders:write"}))
+	f := newFixture(t, withRoles(rights.RoleTable{"clerk": "orders:read orders:write"}))
 	f.add(auth.NewUser{ID: "u1", Username: "ada", Roles: []string{"clerk"}, Password: password})
 	tokens := f.mustLogin("ada", password)
-	f.Service = f.service(withRoles(auth.RoleTable{"clerk": "orders:read"}))
+	f.Service = f.service(withRoles(rights.RoleTable{"clerk": "orders:read"}))
 	if got := scopeOf(t, f.mustRefresh(tokens.RefreshToken)); got != "orders:read" {
 		t.Errorf("the next token has the scope %q", got)
 	}
@@ -138,92 +136,4 @@ func TestRolesOfTheInvited(t *testing.T) {
 	}
 	_, err = f.Invite(t.Context(), auth.NewUser{Email: "bob@example.com", Attributes: map[string]string{"b": strings.Repeat("x", 256)}})
 	wantInvalid(t, err, "attributes")
-}
-
-func TestParseRoleTable(t *testing.T) {
-	got, err := auth.ParseRoleTable(` {"clerk": ["orders:read","orders:write"], "nothing":[], "a=b:c/*": ["x,y"]}`)
-	want := auth.RoleTable{"clerk": "orders:read orders:write", "nothing": "", "a=b:c/*": "x,y"}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("%v (-want +got):\n%s", err, diff)
-	}
-	for text, says := range map[string]string{
-		``:                                       "not a JSON object",
-		`[]`:                                     "not a JSON object",
-		`{"clerk":["a"]} {}`:                     "something follows",
-		`{"clerk":["a"],"clerk":["b"]}`:          `"clerk" stands twice`,
-		`{"clerk":"a"}`:                          `role "clerk" must have a list of scopes`,
-		`{"clerk":null}`:                         `role "clerk" must have a list of scopes`,
-		`{"clerk":["a b"]}`:                      "each scope must be one word",
-		`{"clerk":[""]}`:                         "each scope must be one word",
-		`{"clerk":[" a"]}`:                       "each scope must be one word",
-		`{"clerk":["é"]}`:                        "each scope must be one word",
-		`{"clerk":["a\"b"]}`:                     "each scope must be one word",
-		`{"clerk":[7]}`:                          "each scope must be one word",
-		`{"":["a"]}`:                             `role "" must be 1 to 64`,
-		`{"a clerk":["a"]}`:                      `role "a clerk" must be`,
-		`{"a,b":["a"]}`:                          `role "a,b" must be`,
-		`{"é":["a"]}`:                            "must be 1 to 64",
-		`{"` + strings.Repeat("x", 65) + `":[]}`: "must be 1 to 64",
-	} {
-		if _, err := auth.ParseRoleTable(text); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v, want %q", text, err, says)
-		}
-	}
-}
-
-func FuzzRoleTable(f *testing.F) {
-	f.Add(`{"clerk":["orders:read","x,y"],"nothing":[]}`)
-	f.Add(`{"a\u0062":["\u0063"]}`)
-	f.Fuzz(func(t *testing.T, text string) {
-		table, err := auth.ParseRoleTable(text)
-		if err != nil {
-			return
-		}
-		for role, scope := range table {
-			clean, err := auth.CleanScope(scope)
-			if err != nil || clean != scope {
-				t.Errorf("%s: role %q gives %q", text, role, scope)
-			}
-			if roles, err := auth.CleanRoles([]string{role}); err != nil || len(roles) != 1 || roles[0] != role || strings.ContainsAny(role, " ,") {
-				t.Errorf("%s: %q is no role: %v", text, role, err)
-			}
-		}
-	})
-}
-
-// FuzzAttributes: what is taken stands in a token as it is, within the size that is
-// counted, and can be a header.
-func FuzzAttributes(f *testing.F) {
-	f.Add("tenant", "ulm", "plan", `<"pro"&\>`)
-	f.Add("a.b:c-d_e", "é\u2028", "", "\x00")
-	f.Fuzz(func(t *testing.T, name1, value1, name2, value2 string) {
-		given := map[string]string{name1: value1, name2: value2}
-		taken, err := auth.CleanAttributes(given)
-		if err != nil {
-			return
-		}
-		if !maps.Equal(given, taken) {
-			t.Errorf("%v became %v", given, taken)
-		}
-		for name, value := range taken {
-			claims := auth.TokenClaims{"x": auth.ClaimSource("attributes." + name)}
-			doc, err := auth.EncodeClaims(map[string]string{"sub": "u1"}, claims, storage.User{Attributes: taken})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got map[string]string
-			if err := json.Unmarshal(doc, &got); err != nil || got["x"] != value || got["sub"] != "u1" {
-				t.Errorf("%q is %s, %v", value, doc, err)
-			}
-			if size := len(doc) - len(`{"sub":"u1","x":""}`); size > 256 {
-				t.Errorf("%q has %d bytes in a token", value, size)
-			}
-			if !utf8.ValidString(value) || strings.TrimSpace(value) != value || strings.ContainsAny(value, "\r\n\x00\x7f") {
-				t.Errorf("%q is no header", value)
-			}
-			if !slices.Contains([]string{name1, name2}, name) || strings.ContainsAny(name, "=, ") {
-				t.Errorf("%q is no name", name)
-			}
-		}
-	})
 }

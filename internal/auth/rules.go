@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
@@ -46,7 +47,7 @@ func (s *Service) recordRefused(ctx context.Context, e storage.Event, why error)
 		return why
 	}
 	e.Outcome = storage.OutcomeWeakPassword
-	if err := s.recordRepeated(ctx, "weak password "+string(e.Kind)+" "+string(e.UserID)+" "+network(e.Address), e); err != nil {
+	if err := s.recordRepeated(ctx, "weak password "+string(e.Kind)+" "+string(e.UserID)+" "+attempt.Network(e.Address), e); err != nil {
 		return err
 	}
 	return why

@@ -8,9 +8,11 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -66,7 +68,7 @@ type Config struct {
 	Passwords password.Rules
 
 	// Limits slow down guessing, by what Counters keep; nil: nothing does.
-	Limits   *Limits
+	Limits   *attempt.Limits
 	Counters limit.Counters
 
 	// Issuer and Audience go into every token; required unless Legacy.
@@ -75,11 +77,11 @@ type Config struct {
 	// typ JWT, the user as an object, neither iss nor aud.
 	Legacy bool
 	// Roles are the scopes that users have by their roles.
-	Roles RoleTable
+	Roles rights.RoleTable
 	// TokenClaims go into every access token besides those that all have.
-	TokenClaims TokenClaims
-	// TokenUsername is the username of users who have none; empty is UsernameID.
-	TokenUsername TokenUsername
+	TokenClaims rights.TokenClaims
+	// TokenUsername is the username of users who have none; empty is rights.UsernameID.
+	TokenUsername rights.TokenUsername
 	// AccessTokenTTL is how long an access token lives; 0 is
 	// DefaultAccessTokenTTL, or LegacyAccessTokenTTL with Legacy.
 	AccessTokenTTL time.Duration

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
@@ -187,11 +188,11 @@ func (s *Service) redeem(ctx context.Context, r TicketRequest, kind storage.Even
 	if err != nil && !errors.Is(err, ErrInvalidTicket) {
 		return err
 	}
-	attempt, good, err := s.ticketAttempt(ctx, r, credentials, purposes)
+	a, good, err := s.ticketAttempt(ctx, r, credentials, purposes)
 	if err != nil {
 		return err
 	}
-	reservation, err := s.reserve(ctx, attempt)
+	reservation, err := s.reserve(ctx, a)
 	if err != nil {
 		return s.recordLimited(ctx, r.Client, kind, storage.User{}, err)
 	}
@@ -248,16 +249,17 @@ func (s *Service) redeemed(tickets []storage.Ticket, credentials []credential, p
 // the purposes.
 func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credentials []credential, purposes []storage.Purpose) (a limit.Attempt, good bool, err error) {
 	if r.Code != "" {
-		return s.codeAttempt(r), false, nil
+		key, err := EmailKey(r.Email)
+		return s.attempts().Code(key, r.Client.Address), false, err
 	}
 	tickets, err := s.tickets(ctx, credentials)
 	if err != nil {
 		return limit.Attempt{}, false, err
 	}
 	if t, ok := s.redeemed(tickets, credentials, purposes); ok {
-		return s.goodLink(t, r.Client), true, nil
+		return s.attempts().GoodLink(t.ID, r.Client.Address), true, nil
 	}
-	return s.unissuedAttempt(r.Client), false, nil
+	return s.attempts().Unissued(r.Client.Address), false, nil
 }
 
 // refuseGoodLink records a link that was good and is void, or used by now. No limit stands
@@ -265,7 +267,7 @@ func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credential
 func (s *Service) refuseGoodLink(ctx context.Context, c Client, kind storage.EventKind, tickets []storage.Ticket) error {
 	e := c.event(kind, storage.OutcomeWrongTicket, s.Now())
 	e.UserID = tickets[0].UserID
-	if err := s.recordRepeated(ctx, "void link "+string(tickets[0].ID)+" "+network(c.Address), e); err != nil {
+	if err := s.recordRepeated(ctx, "void link "+string(tickets[0].ID)+" "+attempt.Network(c.Address), e); err != nil {
 		return err
 	}
 	return ErrInvalidTicket

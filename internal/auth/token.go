@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -34,7 +37,7 @@ type accessClaims struct {
 // mint signs an access token of the session.
 func (s *Service) mint(ctx context.Context, u storage.User, session storage.Session, now time.Time) (string, error) {
 	typ, claims := s.claims(u, session, now)
-	doc, err := encodeClaims(claims, s.TokenClaims, u)
+	doc, err := s.TokenClaims.Encode(claims, u)
 	if err != nil {
 		return "", err
 	}
@@ -52,34 +55,54 @@ func (s *Service) claims(u storage.User, session storage.Session, now time.Time)
 	}
 	return "at+jwt", accessClaims{
 		Issuer: s.Issuer, Subject: u.ID, Audience: s.Audience, ExpiresAt: now.Add(s.AccessTokenTTL).Unix(), IssuedAt: now.Unix(),
-		ID: newID(), ClientID: session.ClientID, SessionID: session.ID, Scope: granted(session.Scope, s.scopeOf(u)), Username: s.tokenUsername(u),
+		ID: newID(), ClientID: session.ClientID, SessionID: session.ID, Scope: rights.Granted(session.Scope, s.Roles.Scope(u)), Username: s.TokenUsername.Of(u),
 		AuthTime: session.Proof.At.Unix(), AMR: session.Proof.AMR, ACR: session.Proof.ACR, Epoch: session.Epoch, Rights: u.Rights,
 	}
 }
 
-// granted is what of a scope that was asked for the user has; all of it when none was
-// asked for.
-func granted(asked, has string) string {
-	if asked == "" {
-		return has
-	}
-	var scopes []string
-	for _, scope := range strings.Fields(asked) {
-		if hasScope(has, scope) {
-			scopes = append(scopes, scope)
-		}
-	}
-	return strings.Join(scopes, " ")
-}
-
-func hasScope(scopes, one string) bool {
-	for scope := range strings.FieldsSeq(scopes) {
-		if scope == one {
-			return true
-		}
-	}
-	return false
-}
-
 // newID returns 128 bits or more of randomness as lower-case text.
 func newID() string { return strings.ToLower(rand.Text()) }
+
+const (
+	// maxAccessToken is what verifiers take: latchkey.Verifier, and about what API Gateway
+	// takes in headers.
+	maxAccessToken = 8192
+	// maxSignature is the base64 of an RSA signature of 4,096 bits, maxHeader that of the
+	// algorithm, the type and a thumbprint as kid.
+	maxSignature, maxHeader = 683, 128
+	// maxClaims is what is left for the claims: three bytes of them are four in base64.
+	maxClaims = (maxAccessToken - maxSignature - maxHeader - len("..")) * 3 / 4
+)
+
+// checkTokenSize refuses a configuration by which somebody's token could be too long. It
+// mints for a user of whom everything has its longest form, so that no login ever fails
+// for it.
+func (s *Service) checkTokenSize() error {
+	size, err := s.longestClaims(s.TokenClaims)
+	if err != nil || size <= maxClaims {
+		return err
+	}
+	plain, err := s.longestClaims(nil)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("access tokens could be too long: verifiers take %d bytes, which leaves %d for claims, and a user could have %d: %d by the configured claims, %d by scopes of roles; "+
+		"leave out claims, or give the roles fewer or shorter scopes", maxAccessToken, maxClaims, size, size-plain, len(s.Roles.All()))
+}
+
+// longestClaims is the size of the longest claims that a user can have.
+func (s *Service) longestClaims(configured rights.TokenClaims) (int, error) {
+	u := configured.Longest(s.Roles)
+	u.ID = storage.UserID(strings.Repeat(`"`, maxUserID))
+	x := func(n int) string { return strings.Repeat("x", n) }
+	if s.Legacy {
+		u.Name = x(identifier.MaxName) // which these tokens have in any case
+	}
+	session := storage.Session{
+		ID: storage.SessionID(newID()), ClientID: x(32), Epoch: math.MaxInt64,
+		Proof: storage.Proof{AMR: []string{x(16), x(16)}, ACR: x(16), At: time.Unix(math.MaxInt32, 0)},
+	}
+	_, always := s.claims(u, session, time.Unix(math.MaxInt32, 0))
+	doc, err := configured.Encode(always, u)
+	return len(doc), err
+}

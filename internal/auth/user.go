@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/storage"
@@ -29,7 +28,6 @@ func greeting(u storage.User, to string) string {
 
 const (
 	maxUserID = 128 // bytes
-	maxScope  = 2048
 	maxDevice = 256 // bytes
 	maxID     = 64  // bytes, of a session or ticket
 	maxCode   = 64  // bytes, of a code as people type it
@@ -43,17 +41,3 @@ const (
 	// MaxToken is of refresh tokens and the tokens of links.
 	MaxToken = maxID + 1 + secretText
 )
-
-// CleanScope checks scope tokens (RFC 6749 section 3.3) and joins them by one space.
-func CleanScope(scope string) (string, error) {
-	if len(scope) > maxScope {
-		return "", invalid("scope", "must have at most %d bytes", maxScope)
-	}
-	scope = strings.Join(strings.Fields(scope), " ")
-	for _, c := range []byte(scope) {
-		if c != ' ' && (c < '!' || c > '~' || c == '"' || c == '\\') {
-			return "", invalid("scope", `must be words of visible ASCII without " and \, separated by spaces`)
-		}
-	}
-	return scope, nil
-}

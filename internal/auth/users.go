@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -25,8 +26,8 @@ type NewUser struct {
 	EmailUnverified bool
 	Name            string
 	Scope           string
-	Roles           []string          // see CleanRoles
-	Attributes      map[string]string // see CleanAttributes
+	Roles           []string          // see rights.CleanRoles
+	Attributes      map[string]string // see rights.CleanAttributes
 	Password        string            // checked and hashed; empty: nobody can log in with one
 }
 
@@ -73,17 +74,17 @@ func (s *Service) newUser(n NewUser) (storage.User, error) {
 	if err := checkName(n.Name); err != nil {
 		return storage.User{}, err
 	}
-	scope, err := CleanScope(n.Scope)
+	scope, err := rights.CleanScope(n.Scope)
 	if err != nil {
-		return storage.User{}, err
+		return storage.User{}, invalidMember("scope", err)
 	}
-	roles, err := CleanRoles(n.Roles)
+	roles, err := rights.CleanRoles(n.Roles)
 	if err != nil {
-		return storage.User{}, err
+		return storage.User{}, invalidMember("roles", err)
 	}
-	attributes, err := CleanAttributes(n.Attributes)
+	attributes, err := rights.CleanAttributes(n.Attributes)
 	if err != nil {
-		return storage.User{}, err
+		return storage.User{}, invalidMember("attributes", err)
 	}
 	now := s.Now()
 	return storage.User{
@@ -242,8 +243,8 @@ func (s *Service) invited(ctx context.Context, u storage.User, n NewUser, key st
 	attributes := make(map[string]string)
 	maps.Copy(attributes, there.Attributes)
 	maps.Copy(attributes, u.Attributes)
-	if again.Attributes, err = CleanAttributes(attributes); err != nil {
-		return storage.User{}, nil, err
+	if again.Attributes, err = rights.CleanAttributes(attributes); err != nil {
+		return storage.User{}, nil, invalidMember("attributes", err)
 	}
 	if named := identifier.Trim(n.Username); named != "" {
 		again.Username = named

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/trial"
@@ -90,8 +91,8 @@ func TestLoginByEmail(t *testing.T) {
 	}
 	// A username that looks like none is looked up as one in the other member only.
 	f.wantProblem(send(`{"email":"ada","password":"`+password+`"}`), http.StatusBadRequest, "invalid_request")
-	f.service.Limits = &auth.DefaultLimits
-	for range auth.DefaultLimits.Account.Free {
+	f.service.Limits = &attempt.DefaultLimits
+	for range attempt.DefaultLimits.Account.Free {
 		f.wantProblem(send(`{"email":"ada@example.com","password":"wrong"}`), http.StatusUnauthorized, "invalid_credentials")
 	}
 	f.wantProblem(f.login("ada", password), http.StatusTooManyRequests, "too_many_failures")

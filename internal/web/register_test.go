@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/storage"
@@ -323,8 +324,8 @@ func TestAnotherAddress(t *testing.T) {
 
 func TestTooManyRequestsForMail(t *testing.T) {
 	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
-		f := mailFixture(t, func(c *auth.Config) { c.Limits = &auth.DefaultLimits })
-		for range auth.DefaultLimits.Mail.Free {
+		f := mailFixture(t, func(c *auth.Config) { c.Limits = &attempt.DefaultLimits })
+		for range attempt.DefaultLimits.Mail.Free {
 			f.want(f.post("/password/forgot", `{"email":"`+email+`"}`, nil), http.StatusAccepted, acceptedBody)
 		}
 		for _, path := range []string{"/password/forgot", "/email/verify/resend"} {
@@ -602,7 +603,7 @@ func TestPagesWhenItGoesWrong(t *testing.T) {
 			}
 		}
 		f.store.set(nil)
-		f.service.Limits = &auth.Limits{Address: limit.Limit{Free: 1, First: time.Minute, Longest: time.Hour, Fade: time.Hour}}
+		f.service.Limits = &attempt.Limits{Address: limit.Limit{Free: 1, First: time.Minute, Longest: time.Hour, Fade: time.Hour}}
 		f.submit(p.path, p.filled("wrong"))
 		a := f.submit(p.path, p.filled("wrong"))
 		if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "60" || !strings.Contains(a.body, `value="wrong"`) {
@@ -644,7 +645,7 @@ func TestEveryRouteWhenItGoesWrong(t *testing.T) {
 	}
 	f.store.set(nil)
 	one := limit.Limit{Free: 1, First: time.Minute, Longest: time.Hour, Fade: time.Hour}
-	f.service.Limits = &auth.Limits{Account: one, Address: one}
+	f.service.Limits = &attempt.Limits{Account: one, Address: one}
 	f.login("ada", "wrong")
 	f.send("POST", "/password/change", accountRoutes["POST /password/change"], header) // who is signed in counts apart
 	f.post("/password/forgot", `{"email":"nobody@example.com"}`, nil)                  // such requests count apart

@@ -1,4 +1,9 @@
-package auth
+// Package rights is what a user may do, and what access tokens say of it: scopes, the
+// roles that give them, attributes, and the claims that are made of a user. It stores
+// nothing. Its errors are sentences to stand behind the name of what they are about.
+//
+// Start at [RoleTable] and [TokenClaims].
+package rights
 
 import (
 	"errors"
@@ -8,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
-	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
 )
 
@@ -18,6 +22,9 @@ type RoleTable map[string]string
 
 // Bounds of what an operator says of a user. An access token can carry all of it.
 const (
+	// MaxScope is the bytes of the scope that a user has without roles.
+	MaxScope = 2048
+
 	maxRoles     = 32
 	maxRole      = 64  // bytes
 	maxRolesText = 512 // bytes of all roles
@@ -75,12 +82,12 @@ func CleanRoles(roles []string) ([]string, error) {
 	size := 0
 	for _, role := range roles {
 		if err := checkRole(role); err != nil {
-			return nil, invalid("roles", "each %v", err)
+			return nil, fmt.Errorf("each %w", err)
 		}
 		size += len(role)
 	}
 	if len(roles) > maxRoles || size > maxRolesText {
-		return nil, invalid("roles", "must be at most %d of %d bytes in all", maxRoles, maxRolesText)
+		return nil, fmt.Errorf("must be at most %d of %d bytes in all", maxRoles, maxRolesText)
 	}
 	return slices.Compact(slices.Sorted(slices.Values(roles))), nil
 }
@@ -94,15 +101,15 @@ func CleanAttributes(attributes map[string]string) (map[string]string, error) {
 	size := 0
 	for name, value := range attributes {
 		if err := checkAttributeName(name); err != nil {
-			return nil, invalid("attributes", "each name %v", err)
+			return nil, fmt.Errorf("each name %w", err)
 		}
 		if err := checkAttributeValue(value); err != nil {
-			return nil, invalid("attributes", "%s %v", name, err)
+			return nil, fmt.Errorf("%s %w", name, err)
 		}
 		size += len(name) + sizeInToken(value)
 	}
 	if size > maxAttributes {
-		return nil, invalid("attributes", "must have at most %d bytes in all, names included", maxAttributes)
+		return nil, fmt.Errorf("must have at most %d bytes in all, names included", maxAttributes)
 	}
 	return maps.Clone(attributes), nil
 }
@@ -133,20 +140,4 @@ func checkAttributeValue(value string) error {
 // sizeInToken is the bytes that a text without control characters has in JSON.
 func sizeInToken(text string) int {
 	return len(text) + strings.Count(text, `"`) + strings.Count(text, `\`)
-}
-
-// scopeOf is what a user may do: the user's own scope, and that of each role.
-func (s *Service) scopeOf(u storage.User) string {
-	if len(u.Roles) == 0 || len(s.Roles) == 0 {
-		return u.Scope
-	}
-	scopes := strings.Fields(u.Scope)
-	for _, role := range u.Roles {
-		for scope := range strings.FieldsSeq(s.Roles[role]) {
-			if !slices.Contains(scopes, scope) {
-				scopes = append(scopes, scope)
-			}
-		}
-	}
-	return strings.Join(scopes, " ")
 }

@@ -1,4 +1,4 @@
-package auth
+package rights
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
 	"github.com/latchkey-auth/latchkey/internal/storage"
@@ -143,16 +142,16 @@ func (c TokenClaims) of(u storage.User) map[string]any {
 	return claims
 }
 
-// tokenUsername is the username claim. A name is chosen by its owner and need not be
+// Of is the username claim of a user. A name is chosen by its owner and need not be
 // unique.
-func (s *Service) tokenUsername(u storage.User) string {
+func (by TokenUsername) Of(u storage.User) string {
 	if u.Username != string(u.ID) {
 		return u.Username
 	}
 	switch name := nameInToken(u); {
-	case s.TokenUsername == UsernameEmail && u.EmailVerified && u.Email != "":
+	case by == UsernameEmail && u.EmailVerified && u.Email != "":
 		return u.Email
-	case s.TokenUsername == UsernameName && name != "":
+	case by == UsernameName && name != "":
 		return name
 	}
 	return u.Username
@@ -171,14 +170,14 @@ func nameInToken(u storage.User) string {
 	return name
 }
 
-// encodeClaims writes the claims of every token, and those that are configured. It escapes
+// Encode writes the claims that every token has, and those that are configured. It escapes
 // nothing for HTML: a scope has as many bytes in a token as the user has of it.
-func encodeClaims(claims any, configured TokenClaims, u storage.User) ([]byte, error) {
-	doc, err := marshal(claims)
+func (c TokenClaims) Encode(always any, u storage.User) ([]byte, error) {
+	doc, err := marshal(always)
 	if err != nil {
 		return nil, err
 	}
-	values := configured.of(u)
+	values := c.of(u)
 	if len(values) == 0 {
 		return doc, nil
 	}
@@ -197,67 +196,23 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), err
 }
 
-const (
-	// maxAccessToken is what verifiers take: latchkey.Verifier, and about what API Gateway
-	// takes in headers.
-	maxAccessToken = 8192
-	// maxSignature is the base64 of an RSA signature of 4,096 bits, maxHeader that of the
-	// algorithm, the type and a thumbprint as kid.
-	maxSignature, maxHeader = 683, 128
-	// maxClaims is what is left for the claims: three bytes of them are four in base64.
-	maxClaims = (maxAccessToken - maxSignature - maxHeader - len("..")) * 3 / 4
-)
-
-// checkTokenSize refuses a configuration by which somebody's token could be too long. It
-// mints for a user of whom everything has its longest form, so that no login ever fails
-// for it.
-func (s *Service) checkTokenSize() error {
-	size, err := s.longestClaims(s.TokenClaims)
-	if err != nil || size <= maxClaims {
-		return err
-	}
-	plain, err := s.longestClaims(nil)
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("access tokens could be too long: verifiers take %d bytes, which leaves %d for claims, and a user could have %d: %d by the configured claims, %d by scopes of roles; "+
-		"leave out claims, or give the roles fewer or shorter scopes", maxAccessToken, maxClaims, size, size-plain, len(s.scopeOfAllRoles()))
-}
-
-// scopeOfAllRoles is what a user with every role has by them.
-func (s *Service) scopeOfAllRoles() string {
-	all := storage.User{}
-	for role := range s.Roles {
-		all.Roles = append(all.Roles, role)
-	}
-	return s.scopeOf(all)
-}
-
-// longestClaims is the size of the longest claims that a user can have.
-func (s *Service) longestClaims(claims TokenClaims) (int, error) {
+// Longest is a user of whom the claims, and what every token tells, have their longest
+// form.
+func (c TokenClaims) Longest(t RoleTable) storage.User {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	u := storage.User{
-		ID: storage.UserID(strings.Repeat(`"`, maxUserID)), Username: x(identifier.MaxLogin), Email: x(identifier.MaxEmail), EmailVerified: true, Name: x(maxNameInToken),
-		Scope: x(maxScope) + " " + s.scopeOfAllRoles(), Attributes: make(map[string]string), Rights: math.MaxInt64,
+		Username: x(identifier.MaxLogin), Email: x(identifier.MaxEmail), EmailVerified: true, Name: x(maxNameInToken),
+		Scope: x(MaxScope) + " " + t.All(), Attributes: make(map[string]string), Rights: math.MaxInt64,
 	}
 	for range maxRoles {
 		u.Roles = append(u.Roles, x(maxRolesText/maxRoles))
 	}
 	left := maxAttributes
-	for _, source := range claims {
+	for _, source := range c {
 		if name, ok := source.attribute(); ok && u.Attributes[name] == "" {
 			value := min(maxAttributeValue, max(left-len(name), 0))
 			u.Attributes[name], left = x(value), left-len(name)-value
 		}
 	}
-	if s.Legacy {
-		u.Name = x(identifier.MaxName) // which these tokens have in any case
-	}
-	session := storage.Session{
-		ID: storage.SessionID(newID()), ClientID: x(32), Epoch: math.MaxInt64,
-		Proof: storage.Proof{AMR: []string{x(16), x(16)}, ACR: x(16), At: time.Unix(math.MaxInt32, 0)},
-	}
-	_, always := s.claims(u, session, time.Unix(math.MaxInt32, 0))
-	doc, err := encodeClaims(always, claims, u)
-	return len(doc), err
+	return u
 }
