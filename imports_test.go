@@ -52,7 +52,13 @@ var floors = map[string][]string{
 	"internal/weaksecret":              {},
 	// Floor 1
 	"internal/storage": {"internal/identifier", "internal/outbox"},
-	"internal/auth":    {".", "revocation", "internal/identifier", "internal/limit", "internal/outbox", "internal/password", "internal/storage", "internal/strictjson"},
+	// What auth is put together from. These stand on storage, and none sees another.
+	"internal/attempt": {"internal/identifier", "internal/limit", "internal/storage"},
+	"internal/audit":   {"internal/storage"},
+	"internal/message": {"internal/outbox", "internal/storage"},
+	"internal/outage":  {"internal/limit", "internal/storage"},
+	"internal/rights":  {"internal/identifier", "internal/storage", "internal/strictjson"},
+	"internal/auth":    {".", "revocation", "internal/attempt", "internal/audit", "internal/identifier", "internal/limit", "internal/message", "internal/outage", "internal/password", "internal/rights", "internal/storage"},
 	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
 	"internal/issuers": {".", "internal/strictjson"},
 	"internal/keyring": {".", "internal/strictjson"},
@@ -65,7 +71,7 @@ var floors = map[string][]string{
 	"internal/dynamo":           {".", "internal/awsaccess", "internal/identifier", "internal/keyring", "internal/limit", "internal/outbox", "internal/storage", "internal/storecheck", "internal/transfer"},
 	"internal/hashworker":       {"internal/password/passhash"},
 	"internal/userimport":       {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/storage", "internal/strictjson"},
-	"internal/mailer":           {"internal/auth", "internal/awsaccess", "internal/outbox", "internal/textfile"},
+	"internal/mailer":           {"internal/awsaccess", "internal/message", "internal/outbox", "internal/textfile"},
 	"internal/masterkey":        {"internal/awsaccess", "internal/keyring"},
 	"internal/web":              {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/password", "internal/redact", "internal/storage", "internal/strictjson"},
 	"internal/web/contract":     {"internal/strictjson", "internal/web"},
@@ -80,13 +86,13 @@ var floors = map[string][]string{
 	"internal/awslambda":        {".", "revocation", "internal/gateway", "internal/http1", "internal/issuers", "internal/setting", "internal/strictjson", "internal/textfile", "internal/weaksecret"},
 	"latchkeytest":              {"."},
 	// Floor 3
-	"internal/app": {".", "revocation", "internal/auth", "internal/awsaccess", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring", "internal/limit",
-		"internal/mailer", "internal/masterkey", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/sqlstore", "internal/storage", "internal/storecheck", "internal/textfile", "internal/transfer", "internal/weaksecret", "internal/web"},
+	"internal/app": {".", "revocation", "internal/attempt", "internal/auth", "internal/awsaccess", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring", "internal/limit",
+		"internal/mailer", "internal/masterkey", "internal/message", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/rights", "internal/sqlstore", "internal/storage", "internal/storecheck", "internal/textfile", "internal/transfer", "internal/weaksecret", "internal/web"},
 	// Floor 4
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway", "internal/issuers", "internal/issuers/remote", "internal/revocationsource"},
 	"cmd/latchkey": {".", "revocation", "internal/apidoc", "internal/app", "internal/auth", "internal/awslambda", "internal/forwardauth", "internal/gateway", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring",
-		"internal/offline", "internal/password", "internal/password/passhash", "internal/revocationsource", "internal/setting", "internal/sqlstore", "internal/storage", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/transfer", "internal/userimport", "internal/web"},
+		"internal/offline", "internal/password", "internal/password/passhash", "internal/revocationsource", "internal/rights", "internal/setting", "internal/sqlstore", "internal/storage", "internal/storecheck", "internal/suggest", "internal/textfile", "internal/transfer", "internal/userimport", "internal/web"},
 }
 
 // standardOnly are the packages that other people's programs and the lean

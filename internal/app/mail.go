@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/leaked"
 	"github.com/latchkey-auth/latchkey/internal/storage"
@@ -91,7 +92,7 @@ func (c Config) mail(cfg *auth.Config) (*mailer.Inbox, error) {
 }
 
 // sender is what takes mail.
-func (c Config) sender(address string, templates *mailer.Templates) (auth.Mailer, error) {
+func (c Config) sender(address string, templates *mailer.Templates) (message.Mailer, error) {
 	if c.MailFrom == "" {
 		return nil, settingsErrorf("LATCHKEY_MAIL_URL is set: say with --mail-from who sends the mail")
 	}
@@ -108,7 +109,7 @@ func (c Config) sender(address string, templates *mailer.Templates) (auth.Mailer
 	return s, nil
 }
 
-func (c Config) ses(address string, templates *mailer.Templates) (auth.Mailer, error) {
+func (c Config) ses(address string, templates *mailer.Templates) (message.Mailer, error) {
 	region, err := mailer.ParseSESURL(address)
 	if err != nil {
 		return nil, fmt.Errorf("LATCHKEY_MAIL_URL: %w", err)

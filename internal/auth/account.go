@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -71,7 +72,7 @@ func (s *Service) logoutOthers(ctx context.Context, claims latchkey.Claims, c Cl
 		now := s.Now()
 		e := sessionEvent(c, storage.EventLogout, storage.OutcomeOthers, session, now)
 		if !others {
-			return s.recordRepeated(ctx, "no other sessions than "+string(session.ID), e)
+			return s.repeats.Record(ctx, "no other sessions than "+string(session.ID), e)
 		}
 		ended := user
 		moveEpoch(&ended, now)
@@ -163,7 +164,7 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id sto
 		if err != nil || !alive(session, user, now, s.SessionIdle) { // nor is somebody else's
 			e := c.event(storage.EventLogout, storage.OutcomeDeadSession, now)
 			e.UserID = user.ID
-			return cmp.Or(s.recordRepeated(ctx, "no session of "+string(user.ID), e), storage.ErrNotFound)
+			return cmp.Or(s.repeats.Record(ctx, "no session of "+string(user.ID), e), storage.ErrNotFound)
 		}
 		return s.endByOwner(ctx, session, c, now)
 	})
@@ -220,7 +221,7 @@ func (s *Service) storePassword(ctx context.Context, session storage.Session, us
 	changed.PasswordHash, changed.PendingEmail = hash, ""
 	moveEpoch(&changed, now)
 	changes := append(s.outlived(user, changed, session, now), storage.AppendEvent{Event: sessionEvent(c, storage.EventPasswordSet, storage.OutcomeOK, session, now)})
-	notice, err := s.notice(changed, MessagePasswordChanged, c)
+	notice, err := s.notice(changed, message.PasswordChanged, c)
 	if err != nil {
 		return err
 	}
@@ -280,7 +281,7 @@ func (s *Service) DeleteAccount(ctx context.Context, claims latchkey.Claims, pas
 			return err
 		}
 		now := s.Now()
-		notice, err := s.notice(user, MessageAccountDeleted, c)
+		notice, err := s.notice(user, message.AccountDeleted, c)
 		if err != nil {
 			return err
 		}

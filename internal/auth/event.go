@@ -1,10 +1,9 @@
 package auth
 
 import (
-	"crypto/rand"
-	"fmt"
+	"context"
+	"errors"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/storage"
@@ -18,7 +17,7 @@ type Client struct {
 }
 
 func (c Client) event(kind storage.EventKind, outcome storage.Outcome, now time.Time) storage.Event {
-	return storage.Event{ID: eventID(), Time: now, Kind: kind, Outcome: outcome, RequestID: c.RequestID, Address: c.Address, Device: shorten(c.Device, maxDevice)}
+	return storage.Event{ID: storage.NewEventID(), Time: now, Kind: kind, Outcome: outcome, RequestID: c.RequestID, Address: c.Address, Device: shorten(c.Device, maxDevice)}
 }
 
 // shorten cuts s to at most n bytes and replaces what is not UTF-8 and NUL, so
@@ -30,9 +29,22 @@ func shorten(s string, n int) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// eventID tells events of one moment apart, and puts those of one process in their order.
-func eventID() string {
-	return fmt.Sprintf("%08x%s", eventCounter.Add(1), strings.ToLower(rand.Text()[:8]))
+// RecordRepeats writes what was counted of refusals and is due, see [audit.Repeats.Write].
+func (s *Service) RecordRepeats(ctx context.Context, all bool) error {
+	return s.repeats.Write(ctx, all)
 }
 
-var eventCounter atomic.Uint32
+// recordLimited records an attempt that was turned away unchecked, and returns why. Those
+// at one limit are coalesced.
+func (s *Service) recordLimited(ctx context.Context, c Client, kind storage.EventKind, user storage.User, why error) error {
+	var limit *LimitError
+	if !errors.As(why, &limit) {
+		return why
+	}
+	e := c.event(kind, storage.OutcomeLimited, s.Now())
+	e.UserID = user.ID
+	if err := s.repeats.Record(ctx, string(kind)+" "+limit.Key, e); err != nil {
+		return err
+	}
+	return why
+}

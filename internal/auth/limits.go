@@ -23,7 +23,7 @@ func (s *Service) reserve(ctx context.Context, a limit.Attempt) (*limit.Reservat
 	if s.Limits == nil {
 		return nil, nil
 	}
-	ctx, done := s.outages.watch(ctx)
+	ctx, done := s.outages.Watch(ctx)
 	defer done()
 	return s.limiter.Reserve(ctx, a)
 }

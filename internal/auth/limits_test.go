@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -698,7 +699,7 @@ func TestOneLinkIsTriedOnceAtATime(t *testing.T) {
 		if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 			t.Fatal(err)
 		}
-		_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+		_, ticket, _ := strings.Cut(f.mail(message.Reset, "ada@example.com").Link, "token=")
 		held := make(chan struct{})
 		hashBy(f.Hasher, func(hash func()) { <-held; hash() })
 		var good, bad atomic.Int32
@@ -896,7 +897,7 @@ func TestKnownNetworksEndWithAllSessions(t *testing.T) {
 			if err := f.ForgotPassword(f.t.Context(), "ada@example.com", auth.Client{}); err != nil {
 				return err
 			}
-			_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+			_, ticket, _ := strings.Cut(f.mail(message.Reset, "ada@example.com").Link, "token=")
 			return f.ResetPassword(f.t.Context(), auth.TicketRequest{Token: ticket, Client: auth.Client{Address: owner}}, otherPassword)
 		},
 		"a change": func(f *fixture, tokens auth.Tokens) error {
@@ -935,7 +936,7 @@ func TestStrangersInANetworkHoldUpNobodyWithAProof(t *testing.T) {
 		if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 			t.Fatal(err)
 		}
-		_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+		_, ticket, _ := strings.Cut(f.mail(message.Reset, "ada@example.com").Link, "token=")
 		held := make(chan struct{})
 		hashBy(f.Hasher, func(hash func()) { <-held; hash() })
 		for i := range 100 { // they fill their places, in flight and waiting
@@ -1043,7 +1044,7 @@ func TestAResetGetsThroughWhileOthersGuessOn(t *testing.T) {
 	if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+	_, ticket, _ := strings.Cut(f.mail(message.Reset, "ada@example.com").Link, "token=")
 	owner := auth.Client{Address: "192.0.2.1"}
 	if err := f.ResetPassword(t.Context(), auth.TicketRequest{Token: ticket, Client: owner}, otherPassword); err != nil {
 		t.Fatal(err)

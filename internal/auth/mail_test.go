@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
@@ -19,22 +20,22 @@ const publicURL = "https://auth.example.com"
 
 // A mailbox is where all mail goes. Set fail before use.
 type mailbox struct {
-	fail func(auth.Message) error
+	fail func(message.Message) error
 
 	mu   sync.Mutex // guards all
-	all  []auth.Message
+	all  []message.Message
 	seen int
 }
 
-func (m *mailbox) Send(_ context.Context, message auth.Message) error {
+func (m *mailbox) Send(_ context.Context, sent message.Message) error {
 	if m.fail != nil {
-		if err := m.fail(message); err != nil {
+		if err := m.fail(sent); err != nil {
 			return err
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all = append(m.all, message)
+	m.all = append(m.all, sent)
 	return nil
 }
 
@@ -46,7 +47,7 @@ func open(m *mailbox) func(*auth.Config) {
 }
 
 // mails delivers what is queued and returns what has come since the last time.
-func (f *fixture) mails() []auth.Message {
+func (f *fixture) mails() []message.Message {
 	f.t.Helper()
 	if err := f.Deliver(f.t.Context()); err != nil {
 		f.t.Fatal(err)
@@ -60,7 +61,7 @@ func (f *fixture) mails() []auth.Message {
 }
 
 // mail wants one mail of the kind.
-func (f *fixture) mail(kind auth.MessageKind, to string) auth.Message {
+func (f *fixture) mail(kind message.Kind, to string) message.Message {
 	f.t.Helper()
 	mails := f.mails()
 	if len(mails) != 1 || mails[0].Kind != kind || mails[0].To != to {
@@ -70,7 +71,7 @@ func (f *fixture) mail(kind auth.MessageKind, to string) auth.Message {
 }
 
 // token is that of the mail's link.
-func token(t *testing.T, m auth.Message) string {
+func token(t *testing.T, m message.Message) string {
 	t.Helper()
 	_, token, ok := strings.Cut(m.Link, "?token=")
 	if !ok || !strings.HasPrefix(m.Link, publicURL+"/") {
@@ -116,7 +117,7 @@ func TestMailIsErasedOnceDelivered(t *testing.T) {
 	default:
 		t.Error("nobody was told that there is mail")
 	}
-	m := f.mail(auth.MessageVerify, "ada@example.com")
+	m := f.mail(message.Verify, "ada@example.com")
 	if m.LinkFor != time.Hour || m.CodeFor != 10*time.Minute || len(m.Code) != 9 || m.Again || m.Name != "" || !m.At.Equal(start) {
 		t.Errorf("got %+v", m)
 	}
@@ -151,7 +152,7 @@ func TestQueuedMailIsSealed(t *testing.T) {
 func TestMailIsTriedAgainWithGrowingWaits(t *testing.T) {
 	away := true
 	var waits []time.Duration
-	box := &mailbox{fail: func(auth.Message) error {
+	box := &mailbox{fail: func(message.Message) error {
 		if away {
 			return errors.New("connection refused")
 		}
@@ -175,7 +176,7 @@ func TestMailIsTriedAgainWithGrowingWaits(t *testing.T) {
 	}
 	f.wantOutcome(storage.EventMail, storage.OutcomeFailed)
 	away = false
-	m := f.mail(auth.MessageVerify, "ada@example.com")
+	m := f.mail(message.Verify, "ada@example.com")
 	if err := f.verify(token(t, m)); err != nil {
 		t.Errorf("its link: %v", err)
 	}
@@ -187,7 +188,7 @@ func TestAServerThatTakesNothingIsAskedRarely(t *testing.T) {
 	var tries atomic.Int64
 	var away atomic.Bool
 	away.Store(true)
-	box := &mailbox{fail: func(auth.Message) error {
+	box := &mailbox{fail: func(message.Message) error {
 		tries.Add(1)
 		if away.Load() {
 			return fmt.Errorf("535 wrong password: %w", outbox.ErrServer)
@@ -239,7 +240,7 @@ func TestAServerThatTakesNothingIsAskedRarely(t *testing.T) {
 // due at once for the next one.
 func TestMailThatWasNotBegunIsNotPutOff(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
-	box := &mailbox{fail: func(auth.Message) error { end(); return errors.New("connection lost") }}
+	box := &mailbox{fail: func(message.Message) error { end(); return errors.New("connection lost") }}
 	f := newFixture(t, open(box))
 	const all = 12
 	for i := range all {
@@ -253,7 +254,7 @@ func TestMailThatWasNotBegunIsNotPutOff(t *testing.T) {
 }
 
 func TestUselessMailIsGivenUp(t *testing.T) {
-	box := &mailbox{fail: func(auth.Message) error { return errors.New("connection refused") }}
+	box := &mailbox{fail: func(message.Message) error { return errors.New("connection refused") }}
 	f := newFixture(t, open(box))
 	f.register("ada@example.com", password)
 	f.Deliver(t.Context())
@@ -270,7 +271,10 @@ func TestUselessMailIsGivenUp(t *testing.T) {
 
 func TestRefusedMailIsNotTriedAgain(t *testing.T) {
 	tries := 0
-	box := &mailbox{fail: func(auth.Message) error { tries++; return fmt.Errorf("no such mailbox: %w", outbox.ErrUndeliverable) }}
+	box := &mailbox{fail: func(message.Message) error {
+		tries++
+		return fmt.Errorf("no such mailbox: %w", outbox.ErrUndeliverable)
+	}}
 	f := newFixture(t, open(box))
 	f.register("ada@example.com", password)
 	f.Deliver(t.Context())
@@ -299,7 +303,7 @@ func TestMailOutlivesItsProcess(t *testing.T) {
 		t.Errorf("taken from a process that may be alive: %+v", early)
 	}
 	f.clock.Advance(time.Minute)
-	f.mail(auth.MessageVerify, "ada@example.com")
+	f.mail(message.Verify, "ada@example.com")
 }
 
 func TestManyDeliverersSendOnce(t *testing.T) {

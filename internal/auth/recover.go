@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -23,7 +24,7 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 			return "", []storage.Change{storage.PutTicket{Ticket: s.lost(storage.Ticket{Purpose: storage.PurposeReset}, key, s.Now())}}, nil
 		}
 		t := storage.Ticket{Purpose: storage.PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}
-		changes, err := s.mailTicket(t, nil, key, Message{Kind: MessageReset, Name: greeting(u, u.Email)}, c, s.Now())
+		changes, err := s.mailTicket(t, nil, key, message.Message{Kind: message.Reset, Name: greeting(u, u.Email)}, c, s.Now())
 		return u.ID, changes, err
 	})
 }
@@ -60,7 +61,7 @@ func (s *Service) resetTo(ctx context.Context, u storage.User, t storage.Ticket,
 	moveEpoch(&reset, e.Time)
 	changes := append(s.changed(u, reset, "", e.Time), storage.AppendEvent{Event: e})
 	if t.Purpose == storage.PurposeReset {
-		notice, err := s.notice(reset, MessagePasswordChanged, c)
+		notice, err := s.notice(reset, message.PasswordChanged, c)
 		if err != nil {
 			return nil, err
 		}
@@ -73,11 +74,11 @@ func (s *Service) resetTo(ctx context.Context, u storage.User, t storage.Ticket,
 
 // notice tells the owner what has happened, where mail is sent and there is an
 // address.
-func (s *Service) notice(u storage.User, kind MessageKind, c Client) ([]storage.Change, error) {
+func (s *Service) notice(u storage.User, kind message.Kind, c Client) ([]storage.Change, error) {
 	if !s.SendsMail || u.Email == "" {
 		return nil, nil
 	}
-	mail, err := s.mail(u.ID, Message{Kind: kind, To: u.Email, Name: greeting(u, u.Email)}, c, s.Now())
+	mail, err := s.mail(u.ID, message.Message{Kind: kind, To: u.Email, Name: greeting(u, u.Email)}, c, s.Now())
 	return []storage.Change{mail}, err
 }
 
@@ -137,14 +138,14 @@ func (s *Service) changeEmail(ctx context.Context, user storage.User, email, key
 	e := c.event(storage.EventEmailChange, storage.OutcomeOK, now)
 	e.UserID = user.ID
 	t := storage.Ticket{Purpose: storage.PurposeVerify, Email: email, UserID: user.ID, Bound: bound(user)}
-	m := Message{Kind: MessageConfirm, Again: before.ID != "" && now.Before(before.LinkUntil)}
+	m := message.Message{Kind: message.Confirm, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	switch {
 	case holder.ID == user.ID && (holder.EmailVerified || holder.Email != email):
 		return nil, invalid("email", "is your address already")
 	case holder.ID != "" && holder.ID != user.ID:
 		e.Outcome = storage.OutcomeTaken
 		t = storage.Ticket{Purpose: storage.PurposeReset, Email: holder.Email, UserID: holder.ID, Bound: bound(holder)}
-		m = Message{Kind: MessageTaken, Name: greeting(holder, holder.Email)}
+		m = message.Message{Kind: message.Taken, Name: greeting(holder, holder.Email)}
 	}
 	changes := []storage.Change{storage.AppendEvent{Event: e}}
 	if !holder.Disabled {
@@ -165,7 +166,7 @@ func (s *Service) changeEmail(ctx context.Context, user storage.User, email, key
 	if user.Email == email || user.Email == "" {
 		return changes, nil
 	}
-	m = Message{Kind: MessageEmailChanging, To: user.Email, Name: greeting(user, user.Email), NewEmail: email}
+	m = message.Message{Kind: message.EmailChanging, To: user.Email, Name: greeting(user, user.Email), NewEmail: email}
 	notice, err := s.mail(user.ID, m, c, now)
 	return append(changes, notice), err
 }

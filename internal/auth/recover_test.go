@@ -9,15 +9,16 @@ import (
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
-func (f *fixture) forgot(email string) auth.Message {
+func (f *fixture) forgot(email string) message.Message {
 	f.t.Helper()
 	if err := f.ForgotPassword(f.t.Context(), email, auth.Client{}); err != nil {
 		f.t.Fatal(err)
 	}
-	return f.mail(auth.MessageReset, email)
+	return f.mail(message.Reset, email)
 }
 
 func (f *fixture) reset(token, password string) error {
@@ -50,7 +51,7 @@ func TestRecovery(t *testing.T) {
 			t.Errorf("the old password: %v, want ErrInvalidCredentials", err)
 		}
 		f.mustLogin("ada", otherPassword)
-		notice := f.mail(auth.MessagePasswordChanged, "ada@example.com")
+		notice := f.mail(message.PasswordChanged, "ada@example.com")
 		if notice.Link != "" || notice.Code != "" {
 			t.Errorf("the notice holds %+v", notice)
 		}
@@ -79,7 +80,7 @@ func TestMailGoesToTheStoredAddress(t *testing.T) {
 	if err := f.ForgotPassword(t.Context(), "MIKE@example.COM", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	m := f.mail(auth.MessageReset, "Mike@example.com")
+	m := f.mail(message.Reset, "Mike@example.com")
 	if !strings.HasPrefix(m.Link, publicURL+"/reset?token=") {
 		t.Errorf("the link is %s", m.Link)
 	}
@@ -301,7 +302,7 @@ func TestResetRace(t *testing.T) {
 		if won != 1 {
 			t.Fatalf("round %d: %d succeeded, want 1", round, won)
 		}
-		f.mail(auth.MessagePasswordChanged, "ada@example.com")
+		f.mail(message.PasswordChanged, "ada@example.com")
 	}
 }
 
@@ -334,7 +335,7 @@ func TestChangeOfAddress(t *testing.T) {
 		if who, err := f.me(tokens); err != nil || who.Email != "new@example.com" || !who.EmailVerified || who.PendingEmail != "" {
 			t.Errorf("after it: %+v, %v", who, err)
 		}
-		if told := f.mail(auth.MessageEmailChanged, "ada@example.com"); told.NewEmail != "new@example.com" {
+		if told := f.mail(message.EmailChanged, "ada@example.com"); told.NewEmail != "new@example.com" {
 			t.Errorf("the old address is told %+v", told)
 		}
 		f.mustLogin("new@example.com", password)
@@ -345,17 +346,17 @@ func TestChangeOfAddress(t *testing.T) {
 }
 
 // change asks for another address and returns the mail to it.
-func (f *fixture) change(claims latchkey.Claims, email string) auth.Message {
+func (f *fixture) change(claims latchkey.Claims, email string) message.Message {
 	f.t.Helper()
 	if err := f.ChangeEmail(f.t.Context(), claims, password, email, auth.Client{}); err != nil {
 		f.t.Fatal(err)
 	}
-	var confirm auth.Message
+	var confirm message.Message
 	for _, m := range f.mails() {
 		switch {
-		case m.Kind == auth.MessageConfirm && m.To == email && m.Name == "": // which a stranger may have chosen
+		case m.Kind == message.Confirm && m.To == email && m.Name == "": // which a stranger may have chosen
 			confirm = m
-		case m.Kind == auth.MessageEmailChanging && m.To == "ada@example.com" && m.NewEmail == email && m.Link == "":
+		case m.Kind == message.EmailChanging && m.To == "ada@example.com" && m.NewEmail == email && m.Link == "":
 		default:
 			f.t.Errorf("unexpected mail %+v", m)
 		}
@@ -417,11 +418,11 @@ func TestChangeToATakenAddress(t *testing.T) {
 	if err := f.ChangeEmail(t.Context(), claims, password, "bob@example.com", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	kinds := map[string]auth.MessageKind{}
+	kinds := map[string]message.Kind{}
 	for _, m := range f.mails() {
 		kinds[m.To] = m.Kind
 	}
-	if len(kinds) != 2 || kinds["bob@example.com"] != auth.MessageTaken || kinds["ada@example.com"] != auth.MessageEmailChanging {
+	if len(kinds) != 2 || kinds["bob@example.com"] != message.Taken || kinds["ada@example.com"] != message.EmailChanging {
 		t.Errorf("got mails %v", kinds)
 	}
 	if u := f.user("u1"); u.Email != "ada@example.com" || u.PendingEmail != "bob@example.com" {
@@ -442,7 +443,7 @@ func TestChangeOfAddressRace(t *testing.T) {
 		}
 		var link string
 		for _, m := range f.mails() {
-			if m.Kind == auth.MessageConfirm {
+			if m.Kind == message.Confirm {
 				link = token(t, m)
 			}
 		}
@@ -462,7 +463,7 @@ func TestInvitation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := f.mail(auth.MessageInvite, "ada@example.com")
+	first := f.mail(message.Invite, "ada@example.com")
 	if first.LinkFor != auth.InviteLifetime || first.Code != "" || !strings.Contains(first.Link, "/accept?token=") {
 		t.Errorf("got %+v", first)
 	}
@@ -474,7 +475,7 @@ func TestInvitation(t *testing.T) {
 	if err != nil || again.ID != invited.ID {
 		t.Fatalf("again: %v, %v; want the same user", again.ID, err)
 	}
-	second := f.mail(auth.MessageInvite, "ada@example.com")
+	second := f.mail(message.Invite, "ada@example.com")
 	if err := f.reset(token(t, first), password); !errors.Is(err, auth.ErrInvalidTicket) {
 		t.Errorf("the first link: %v, want ErrInvalidTicket", err)
 	}
@@ -501,9 +502,9 @@ func TestInvitedAddressesAreTaken(t *testing.T) {
 	if _, err := f.Invite(t.Context(), auth.NewUser{Email: "ada@example.com", Scope: "read"}); err != nil {
 		t.Fatal(err)
 	}
-	f.mail(auth.MessageInvite, "ada@example.com")
+	f.mail(message.Invite, "ada@example.com")
 	f.register("ada@example.com", password)
-	m := f.mail(auth.MessageTaken, "ada@example.com")
+	m := f.mail(message.Taken, "ada@example.com")
 	if err := f.reset(token(t, m), otherPassword); err != nil {
 		t.Fatal(err)
 	}
@@ -520,7 +521,7 @@ func TestRecoveryOutages(t *testing.T) {
 	claims := f.claimsOf(f.mustLogin("ada", password))
 	m := f.forgot("ada@example.com")
 	f.register("new@example.com", password)
-	v := f.mail(auth.MessageVerify, "new@example.com")
+	v := f.mail(message.Verify, "new@example.com")
 	for _, operation := range []string{"Commit", "Ticket", "UserByEmail"} {
 		broken.fault = func(op string) error {
 			if op == operation {
@@ -571,7 +572,7 @@ func TestForgottenPasswordsWriteAlike(t *testing.T) {
 			t.Errorf("a code for nobody: %v, want ErrInvalidTicket", err)
 		}
 	}
-	if left := f.mails(); len(left) != 1 || left[0].Kind != auth.MessagePasswordChanged {
+	if left := f.mails(); len(left) != 1 || left[0].Kind != message.PasswordChanged {
 		t.Errorf("unexpected mails %+v", left)
 	}
 }
@@ -581,7 +582,7 @@ func TestForgottenPasswordsWriteAlike(t *testing.T) {
 // greets nobody.
 func TestMailGreetsAtProvedAddressesAlone(t *testing.T) {
 	const name = "Account locked"
-	wantNone := func(t *testing.T, m auth.Message) {
+	wantNone := func(t *testing.T, m message.Message) {
 		t.Helper()
 		if m.Name != "" {
 			t.Errorf("%s to an address that nobody has proved greets %q", m.Kind, m.Name)
@@ -593,12 +594,12 @@ func TestMailGreetsAtProvedAddressesAlone(t *testing.T) {
 			if _, err := f.Register(t.Context(), auth.RegisterRequest{Email: "ada@example.com", Password: password, Name: name}); err != nil {
 				t.Fatal(err)
 			}
-			wantNone(t, f.mail(auth.MessageVerify, "ada@example.com"))
+			wantNone(t, f.mail(message.Verify, "ada@example.com"))
 		}
 		if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 			t.Fatal(err)
 		}
-		m := f.mail(auth.MessageVerify, "ada@example.com")
+		m := f.mail(message.Verify, "ada@example.com")
 		wantNone(t, m)
 		if err := f.verify(token(t, m)); err != nil {
 			t.Fatal(err)
@@ -612,10 +613,10 @@ func TestMailGreetsAtProvedAddressesAlone(t *testing.T) {
 		if _, err := f.Invite(t.Context(), auth.NewUser{Email: "ada@example.com", Name: name}); err != nil {
 			t.Fatal(err)
 		}
-		wantNone(t, f.mail(auth.MessageInvite, "ada@example.com"))
+		wantNone(t, f.mail(message.Invite, "ada@example.com"))
 		wantNone(t, f.forgot("ada@example.com"))
 		f.register("ada@example.com", password)
-		wantNone(t, f.mail(auth.MessageTaken, "ada@example.com"))
+		wantNone(t, f.mail(message.Taken, "ada@example.com"))
 	})
 	t.Run("an account without a proof", func(t *testing.T) {
 		f := newFixture(t, open(&mailbox{}), func(c *auth.Config) { c.VerifyEmail = false })
@@ -631,27 +632,27 @@ func TestMailGreetsAtProvedAddressesAlone(t *testing.T) {
 		if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 			t.Fatal(err)
 		}
-		wantNone(t, f.mail(auth.MessageConfirm, "ada@example.com"))
+		wantNone(t, f.mail(message.Confirm, "ada@example.com"))
 		if err := f.ChangePassword(t.Context(), claims, password, "another battery", auth.Client{}); err != nil {
 			t.Fatal(err)
 		}
-		wantNone(t, f.mail(auth.MessagePasswordChanged, "ada@example.com"))
+		wantNone(t, f.mail(message.PasswordChanged, "ada@example.com"))
 		if err := f.ChangeEmail(t.Context(), claims, "another battery", "eve@example.com", auth.Client{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range f.mails() {
 			wantNone(t, m)
-			if m.Kind == auth.MessageConfirm {
+			if m.Kind == message.Confirm {
 				if err := f.verify(token(t, m)); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		wantNone(t, f.mail(auth.MessageEmailChanged, "ada@example.com"))
+		wantNone(t, f.mail(message.EmailChanged, "ada@example.com"))
 		if err := f.DeleteAccount(t.Context(), claims, "another battery", auth.Client{}); err != nil {
 			t.Fatal(err)
 		}
-		if m := f.mail(auth.MessageAccountDeleted, "eve@example.com"); m.Name != name {
+		if m := f.mail(message.AccountDeleted, "eve@example.com"); m.Name != name {
 			t.Errorf("%s to a proved address greets %q, want %q", m.Kind, m.Name, name)
 		}
 	})

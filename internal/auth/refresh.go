@@ -193,7 +193,7 @@ func (s *Service) successor(session storage.Session, t refreshToken) string {
 // returns the error that does not say so.
 func (s *Service) refuseDead(ctx context.Context, session storage.Session, c Client) error {
 	e := sessionEvent(c, storage.EventRefresh, storage.OutcomeDeadSession, session, s.Now())
-	if err := s.recordRepeated(ctx, "dead session "+string(session.ID), e); err != nil {
+	if err := s.repeats.Record(ctx, "dead session "+string(session.ID), e); err != nil {
 		return err
 	}
 	return ErrInvalidToken

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
@@ -121,7 +122,7 @@ func (s *Service) registerByMail(ctx context.Context, u storage.User, key string
 	now := s.Now()
 	e := c.event(storage.EventRegister, storage.OutcomeOK, now)
 	t := storage.Ticket{Purpose: storage.PurposeRegister, Email: u.Email, Name: u.Name, PasswordHash: u.PasswordHash}
-	m := Message{Kind: MessageVerify, Again: before.ID != "" && now.Before(before.LinkUntil)}
+	m := message.Message{Kind: message.Verify, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	var changes []storage.Change
 	if holds(owner) || owner.Disabled {
 		e.UserID, e.Outcome = owner.ID, storage.OutcomeTaken
@@ -129,7 +130,7 @@ func (s *Service) registerByMail(ctx context.Context, u storage.User, key string
 		// see registering.
 		changes = append(changes, storage.PutTicket{Ticket: s.lost(t, key, now)})
 		t = storage.Ticket{Purpose: storage.PurposeReset, Email: owner.Email, UserID: owner.ID, Bound: bound(owner)}
-		m = Message{Kind: MessageTaken, Name: greeting(owner, owner.Email)}
+		m = message.Message{Kind: message.Taken, Name: greeting(owner, owner.Email)}
 	}
 	if !owner.Disabled { // whoever was locked out gets no link to a new password
 		mailed, err := s.mailTicket(t, nil, key, m, c, now)
@@ -230,7 +231,7 @@ func (s *Service) proveAddress(ctx context.Context, t storage.Ticket, c Client) 
 	if proved.Email == u.Email || u.Email == "" || !s.SendsMail {
 		return changes, nil
 	}
-	m := Message{Kind: MessageEmailChanged, To: u.Email, Name: greeting(u, u.Email), NewEmail: proved.Email}
+	m := message.Message{Kind: message.EmailChanged, To: u.Email, Name: greeting(u, u.Email), NewEmail: proved.Email}
 	mail, err := s.mail(u.ID, m, c, now)
 	return append(changes, mail), err
 }
@@ -253,45 +254,45 @@ func (s *Service) ResendVerification(ctx context.Context, email string, c Client
 
 // unproved finds what an address is yet to be proved for; a ticket without
 // purpose is nothing.
-func (s *Service) unproved(ctx context.Context, key string) (storage.Ticket, Message, error) {
+func (s *Service) unproved(ctx context.Context, key string) (storage.Ticket, message.Message, error) {
 	u, err := s.Store.UserByEmail(ctx, key)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return storage.Ticket{}, Message{}, fmt.Errorf("looking up user: %w", err)
+		return storage.Ticket{}, message.Message{}, fmt.Errorf("looking up user: %w", err)
 	}
 	t, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeRegister, key))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return storage.Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
+		return storage.Ticket{}, message.Message{}, fmt.Errorf("reading ticket: %w", err)
 	}
 	registered := err == nil && !s.Now().Add(LinkLifetime).After(t.ExpiresAt) && s.Registration == RegistrationOpen
 	switch {
 	case u.EmailVerified || u.Disabled:
-		return storage.Ticket{}, Message{}, nil
+		return storage.Ticket{}, message.Message{}, nil
 	case u.ID != "" && registered:
 		// Which of the two passwords is the owner's of the mailbox, nobody knows: a new
 		// one is, whoever asks.
-		return storage.Ticket{Purpose: storage.PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageReset}, nil
+		return storage.Ticket{Purpose: storage.PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}, message.Message{Kind: message.Reset}, nil
 	case u.ID != "":
-		return storage.Ticket{Purpose: storage.PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, Message{Kind: MessageConfirm}, nil
+		return storage.Ticket{Purpose: storage.PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, message.Message{Kind: message.Confirm}, nil
 	case registered:
-		return t, Message{Kind: MessageVerify}, nil
+		return t, message.Message{Kind: message.Verify}, nil
 	}
 	return s.pendingChange(ctx, key)
 }
 
 // pendingChange finds the change to an address that somebody has asked for.
-func (s *Service) pendingChange(ctx context.Context, key string) (storage.Ticket, Message, error) {
+func (s *Service) pendingChange(ctx context.Context, key string) (storage.Ticket, message.Message, error) {
 	t, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeVerify, key))
 	if errors.Is(err, storage.ErrNotFound) {
-		return storage.Ticket{}, Message{}, nil
+		return storage.Ticket{}, message.Message{}, nil
 	}
 	if err != nil {
-		return storage.Ticket{}, Message{}, fmt.Errorf("reading ticket: %w", err)
+		return storage.Ticket{}, message.Message{}, fmt.Errorf("reading ticket: %w", err)
 	}
 	u, err := s.owner(ctx, t)
 	if errors.Is(err, ErrInvalidTicket) || err == nil && t.Email != u.PendingEmail {
-		return storage.Ticket{}, Message{}, nil
+		return storage.Ticket{}, message.Message{}, nil
 	}
-	return t, Message{Kind: MessageConfirm}, err
+	return t, message.Message{Kind: message.Confirm}, err
 }
 
 // requestMail is what requests have in common that anybody may make and that may
@@ -324,7 +325,7 @@ func (s *Service) requestMail(ctx context.Context, email string, kind storage.Ev
 
 // mailTicket gives a ticket fresh secrets, and queues the mail that tells them. It takes
 // the place of the ticket with the hash; nil: of whatever is there.
-func (s *Service) mailTicket(t storage.Ticket, replaces []byte, key string, m Message, c Client, now time.Time) ([]storage.Change, error) {
+func (s *Service) mailTicket(t storage.Ticket, replaces []byte, key string, m message.Message, c Client, now time.Time) ([]storage.Change, error) {
 	t, m.Link, m.Code = s.issue(t, key, now)
 	m.To, m.LinkFor = t.Email, t.LinkUntil.Sub(now)
 	if m.Code != "" {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -19,7 +20,7 @@ func TestAccountsBeginWhenTheAddressIsProved(t *testing.T) {
 	for _, way := range []string{"link", "code"} {
 		f := newFixture(t, open(&mailbox{}))
 		f.register("Ada@Example.com", password)
-		m := f.mail(auth.MessageVerify, "Ada@example.com")
+		m := f.mail(message.Verify, "Ada@example.com")
 		if _, err := f.store.UserByEmail(t.Context(), "ada@example.com"); !errors.Is(err, storage.ErrNotFound) {
 			t.Fatalf("before that: %v, want ErrNotFound", err)
 		}
@@ -91,7 +92,7 @@ func TestTakenAddressesDoNotShow(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
 	f.addAda()
 	f.register("ADA@example.com", otherPassword)
-	m := f.mail(auth.MessageTaken, "ada@example.com")
+	m := f.mail(message.Taken, "ada@example.com")
 	f.wantOutcome(storage.EventRegister, storage.OutcomeTaken)
 	f.register("free@example.com", otherPassword)
 	f.mails()
@@ -173,9 +174,9 @@ func TestDisabledOwnersGetNoLink(t *testing.T) {
 func TestRegisteringAgainStartsAfresh(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
 	f.register("ada@example.com", "the strangers battery")
-	first := f.mail(auth.MessageVerify, "ada@example.com")
+	first := f.mail(message.Verify, "ada@example.com")
 	f.register("ada@example.com", password)
-	second := f.mail(auth.MessageVerify, "ada@example.com")
+	second := f.mail(message.Verify, "ada@example.com")
 	if !second.Again {
 		t.Error("the mail does not say that it replaces another")
 	}
@@ -209,7 +210,7 @@ func TestUnprovedAccountsMakeWay(t *testing.T) {
 		t.Errorf("the stranger, once addresses are to be proved: %v", err)
 	}
 	f.register("ada@example.com", password)
-	m := f.mail(auth.MessageVerify, "ada@example.com")
+	m := f.mail(message.Verify, "ada@example.com")
 	if err := f.verify(token(t, m)); err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +262,7 @@ func TestWithoutMailNothingIsPromised(t *testing.T) {
 func TestAnotherMailForTheSameRegistration(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
 	f.register("ada@example.com", password)
-	first := f.mail(auth.MessageVerify, "ada@example.com")
+	first := f.mail(message.Verify, "ada@example.com")
 	f.clock.Advance(2 * time.Hour)
 	if err := f.verify(token(t, first)); !errors.Is(err, auth.ErrInvalidTicket) {
 		t.Errorf("after two hours: %v, want ErrInvalidTicket", err)
@@ -272,7 +273,7 @@ func TestAnotherMailForTheSameRegistration(t *testing.T) {
 	if err := f.ResendVerification(t.Context(), "Ada@example.com", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	second := f.mail(auth.MessageVerify, "ada@example.com")
+	second := f.mail(message.Verify, "ada@example.com")
 	if err := f.VerifyAddress(t.Context(), auth.TicketRequest{Email: "ada@example.com", Code: second.Code}); err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +295,7 @@ func TestUnprovedAddressOfAnImportedUser(t *testing.T) {
 	if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	m := f.mail(auth.MessageConfirm, "ada@example.com")
+	m := f.mail(message.Confirm, "ada@example.com")
 	if err := f.VerifyAddress(t.Context(), auth.TicketRequest{Email: "ada@example.com", Code: m.Code}); err != nil {
 		t.Fatal(err)
 	}
@@ -322,13 +323,13 @@ func TestAnotherMailIsForTheAccount(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !registered {
-				if err := f.verify(token(t, f.mail(auth.MessageConfirm, "ada@example.com"))); err != nil {
+				if err := f.verify(token(t, f.mail(message.Confirm, "ada@example.com"))); err != nil {
 					t.Fatal(err)
 				}
 				f.mustLogin("ada@example.com", password)
 				return
 			}
-			m := f.mail(auth.MessageReset, "ada@example.com")
+			m := f.mail(message.Reset, "ada@example.com")
 			if err := f.verify(token(t, m)); !errors.Is(err, auth.ErrInvalidTicket) {
 				t.Errorf("the link confirms: %v", err)
 			}
@@ -351,7 +352,7 @@ func TestAnotherMailIsForTheAccount(t *testing.T) {
 func TestCodesTakeFiveTries(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
 	f.register("ada@example.com", password)
-	m := f.mail(auth.MessageVerify, "ada@example.com")
+	m := f.mail(message.Verify, "ada@example.com")
 	for i := range auth.MaxCodeTries {
 		err := f.VerifyAddress(t.Context(), auth.TicketRequest{Email: "ada@example.com", Code: "AAAA-AAAA"})
 		if !errors.Is(err, auth.ErrInvalidTicket) {
@@ -369,7 +370,7 @@ func TestCodesTakeFiveTries(t *testing.T) {
 func TestCodesExpire(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
 	f.register("ada@example.com", password)
-	m := f.mail(auth.MessageVerify, "ada@example.com")
+	m := f.mail(message.Verify, "ada@example.com")
 	f.clock.Advance(auth.CodeLifetime)
 	r := auth.TicketRequest{Email: "ada@example.com", Code: m.Code}
 	if err := f.VerifyAddress(t.Context(), r); !errors.Is(err, auth.ErrInvalidTicket) {
@@ -386,7 +387,7 @@ func TestCodesHoldNoLookAlikes(t *testing.T) {
 	seen := make(map[string]bool)
 	for i := range 30 {
 		f.register(fmt.Sprintf("user%d@example.com", i), password)
-		code := f.mail(auth.MessageVerify, fmt.Sprintf("user%d@example.com", i)).Code
+		code := f.mail(message.Verify, fmt.Sprintf("user%d@example.com", i)).Code
 		if len(code) != 9 || code[4] != '-' || strings.ContainsAny(code, "0O1ILB8S5Z2U") || strings.ToUpper(code) != code || seen[code] {
 			t.Errorf("code %q", code)
 		}
@@ -397,7 +398,7 @@ func TestCodesHoldNoLookAlikes(t *testing.T) {
 func TestBrokenTickets(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
 	f.register("ada@example.com", password)
-	m := f.mail(auth.MessageVerify, "ada@example.com")
+	m := f.mail(message.Verify, "ada@example.com")
 	good := token(t, m)
 	id, secret, _ := strings.Cut(good, ".")
 	for name, token := range map[string]string{
@@ -438,7 +439,7 @@ func TestVerifyRace(t *testing.T) {
 	for round := range 10 {
 		email := fmt.Sprintf("user%d@example.com", round)
 		f.register(email, password)
-		m := f.mail(auth.MessageVerify, email)
+		m := f.mail(message.Verify, email)
 		won := winners(t, f.Service, other, auth.ErrInvalidTicket, func(s *auth.Service, i int) error {
 			if i%4 < 2 {
 				return s.VerifyAddress(t.Context(), auth.TicketRequest{Token: token(t, m)})
@@ -521,7 +522,7 @@ func winners(t *testing.T, one, two *auth.Service, refused error, do func(s *aut
 func TestPendingRegistrationsEnd(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
 	f.register("ada@example.com", password)
-	first := token(t, f.mail(auth.MessageVerify, "ada@example.com"))
+	first := token(t, f.mail(message.Verify, "ada@example.com"))
 	closed := f.service(open(f.Mailer.(*mailbox)), func(c *auth.Config) { c.Registration = auth.RegistrationClosed })
 	if err := closed.VerifyAddress(t.Context(), auth.TicketRequest{Token: first}); !errors.Is(err, auth.ErrInvalidTicket) {
 		t.Errorf("while registration is closed: %v, want ErrInvalidTicket", err)
@@ -534,7 +535,7 @@ func TestPendingRegistrationsEnd(t *testing.T) {
 		if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 			t.Fatal(err)
 		}
-		f.mail(auth.MessageVerify, "ada@example.com")
+		f.mail(message.Verify, "ada@example.com")
 	}
 	f.clock.Advance(time.Second) // its link would outlive the registration
 	if err := f.ResendVerification(t.Context(), "ada@example.com", auth.Client{}); err != nil {

@@ -120,21 +120,3 @@ func TestRefusalsAreNotLostToAFault(t *testing.T) {
 	}
 	f.wantCounted("in the end", storage.EventLogin, storage.OutcomeLimited, 1, 9)
 }
-
-// TestRefusalsOfManyKeysAreBounded: so many keys are remembered, and what there is
-// beyond them is counted together.
-func TestRefusalsOfManyKeysAreBounded(t *testing.T) {
-	const keys = 10_000
-	r := new(auth.Repeats)
-	written := 0
-	for i := range 2 * keys {
-		written += r.Add(fmt.Sprint(i), storage.Event{Time: start, Kind: storage.EventLogin})
-	}
-	if written != keys+1 || r.Keys() != keys+1 {
-		t.Errorf("%d are written and %d keys remembered, want %d of each", written, r.Keys(), keys+1)
-	}
-	r.Add("x", storage.Event{Time: start.Add(time.Minute), Kind: storage.EventLogin})
-	if r.Keys() != 2 { // it, and the one with a number
-		t.Errorf("%d keys are remembered after a minute, want 2", r.Keys())
-	}
-}

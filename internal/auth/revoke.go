@@ -27,7 +27,7 @@ const leastRevocation = 24 * time.Hour
 // revoked completes a revocation of now. It is forgotten when the last token it speaks of
 // has expired.
 func (s *Service) revoked(r storage.Revocation, now time.Time) storage.AppendRevocation {
-	r.ID, r.Time, r.ExpiresAt = eventID(), now, now.Add(s.revocationLife())
+	r.ID, r.Time, r.ExpiresAt = storage.NewEventID(), now, now.Add(s.revocationLife())
 	return storage.AppendRevocation{Revocation: r}
 }
 

@@ -47,8 +47,22 @@ func (s *Service) recordRefused(ctx context.Context, e storage.Event, why error)
 		return why
 	}
 	e.Outcome = storage.OutcomeWeakPassword
-	if err := s.recordRepeated(ctx, "weak password "+string(e.Kind)+" "+string(e.UserID)+" "+attempt.Network(e.Address), e); err != nil {
+	if err := s.repeats.Record(ctx, "weak password "+string(e.Kind)+" "+string(e.UserID)+" "+attempt.Network(e.Address), e); err != nil {
 		return err
 	}
 	return why
+}
+
+// hash is Hasher.Hash. ErrUnavailable when the store is not there meanwhile.
+func (s *Service) hash(ctx context.Context, password string) (string, error) {
+	ctx, done := s.outages.Watch(ctx)
+	defer done()
+	return s.Hasher.Hash(ctx, password)
+}
+
+// verify is Hasher.Verify. ErrUnavailable when the store is not there meanwhile.
+func (s *Service) verify(ctx context.Context, hash, password string) (ok, weak bool, err error) {
+	ctx, done := s.outages.Watch(ctx)
+	defer done()
+	return s.Hasher.Verify(ctx, hash, password)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	passwords "github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
@@ -81,7 +82,7 @@ func TestRefusedPasswordsAreRecorded(t *testing.T) {
 	if err := f.ForgotPassword(t.Context(), "ada@example.com", auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	_, ticket, _ := strings.Cut(f.mail(auth.MessageReset, "ada@example.com").Link, "token=")
+	_, ticket, _ := strings.Cut(f.mail(message.Reset, "ada@example.com").Link, "token=")
 	client := auth.Client{Address: "192.0.2.7", Device: "laptop/1.0", RequestID: "r1"}
 	for kind, attempt := range map[storage.EventKind]func() error{
 		storage.EventRegister: func() error {
@@ -116,14 +117,14 @@ func TestChangesAreTold(t *testing.T) {
 	if err := f.ChangePassword(t.Context(), f.claimsOf(tokens), password, otherPassword, client); err != nil {
 		t.Fatal(err)
 	}
-	m := f.mail(auth.MessagePasswordChanged, "ada@example.com")
+	m := f.mail(message.PasswordChanged, "ada@example.com")
 	if m.Address != "192.0.2.7" || m.Device != "laptop/1.0" || !m.At.Equal(start) {
 		t.Errorf("got %+v", m)
 	}
 	if err := f.DeleteAccount(t.Context(), f.claimsOf(tokens), otherPassword, client); err != nil {
 		t.Fatal(err)
 	}
-	f.mail(auth.MessageAccountDeleted, "ada@example.com")
+	f.mail(message.AccountDeleted, "ada@example.com")
 }
 
 func TestSessionLifetimesAreTheOperators(t *testing.T) {

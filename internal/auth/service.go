@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/attempt"
+	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/limit"
-	"github.com/latchkey-auth/latchkey/internal/outbox"
+	"github.com/latchkey-auth/latchkey/internal/message"
+	"github.com/latchkey-auth/latchkey/internal/outage"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
@@ -61,7 +63,7 @@ type Config struct {
 	// SendsMail: mail is queued, and some process calls Deliver.
 	SendsMail bool
 	// Mailer delivers what is queued; nil: this process does not.
-	Mailer Mailer
+	Mailer message.Mailer
 	// PublicURL is what links in mail begin with; required with SendsMail.
 	PublicURL string
 	// Passwords are the rules for new passwords.
@@ -103,9 +105,9 @@ type Signer interface {
 type Service struct {
 	Config
 	limiter *limit.Limiter
-	outbox  *outbox.Outbox
-	repeats repeats
-	outages *outages
+	outbox  message.Queue
+	repeats *audit.Repeats
+	outages *outage.Outages
 }
 
 // New checks the configuration and returns a Service.
@@ -131,21 +133,17 @@ func New(cfg Config) (*Service, error) {
 	case cfg.VerifyEmail && cfg.Registration != RegistrationClosed && !cfg.SendsMail:
 		return nil, errors.New("addresses cannot be verified without mail")
 	}
-	o := new(outages)
-	cfg.Store = announcing{cfg.Store, o}
-	s := &Service{Config: cfg, outages: o}
+	o := new(outage.Outages)
+	cfg.Store = o.Store(cfg.Store)
+	s := &Service{Config: cfg, outages: o, repeats: audit.NewRepeats(cfg.Store, cfg.Now)}
 	if cfg.Counters != nil {
-		s.limiter = &limit.Limiter{Counters: announcingCounters{cfg.Counters, o}, Now: cfg.Now}
-	}
-	var sender outbox.Sender
-	if cfg.Mailer != nil {
-		sender = mailQueue{s}
+		s.limiter = &limit.Limiter{Counters: o.Counters(cfg.Counters), Now: cfg.Now}
 	}
 	if err := s.checkTokenSize(); err != nil {
 		return nil, err
 	}
 	var err error
-	s.outbox, err = outbox.New(outbox.Config{Queue: mailQueue{s}, Sender: sender, Key: cfg.MailKey, Now: cfg.Now})
+	s.outbox, err = message.NewQueue(cfg.Store, cfg.Mailer, cfg.MailKey, cfg.Now)
 	return s, err
 }
 

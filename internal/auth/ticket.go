@@ -267,7 +267,7 @@ func (s *Service) ticketAttempt(ctx context.Context, r TicketRequest, credential
 func (s *Service) refuseGoodLink(ctx context.Context, c Client, kind storage.EventKind, tickets []storage.Ticket) error {
 	e := c.event(kind, storage.OutcomeWrongTicket, s.Now())
 	e.UserID = tickets[0].UserID
-	if err := s.recordRepeated(ctx, "void link "+string(tickets[0].ID)+" "+attempt.Network(c.Address), e); err != nil {
+	if err := s.repeats.Record(ctx, "void link "+string(tickets[0].ID)+" "+attempt.Network(c.Address), e); err != nil {
 		return err
 	}
 	return ErrInvalidTicket

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
@@ -215,7 +216,7 @@ func (s *Service) Invite(ctx context.Context, n NewUser) (storage.User, error) {
 		return storage.User{}, err
 	}
 	t := storage.Ticket{Purpose: storage.PurposeInvite, Email: u.Email, UserID: u.ID, Bound: bound(u)}
-	mailed, err := s.mailTicket(t, nil, key, Message{Kind: MessageInvite}, Client{}, now)
+	mailed, err := s.mailTicket(t, nil, key, message.Message{Kind: message.Invite}, Client{}, now)
 	if err != nil {
 		return storage.User{}, err
 	}
@@ -326,7 +327,7 @@ func (s *Service) endAll(ctx context.Context, id storage.UserID) error {
 		ended := u
 		moveEpoch(&ended, now)
 		changes := append(s.changed(u, ended, "", now),
-			storage.AppendEvent{Event: storage.Event{ID: eventID(), Time: now, Kind: storage.EventLogout, Outcome: storage.OutcomeAll, UserID: u.ID}})
+			storage.AppendEvent{Event: storage.Event{ID: storage.NewEventID(), Time: now, Kind: storage.EventLogout, Outcome: storage.OutcomeAll, UserID: u.ID}})
 		tickets, err := s.ticketsOf(ctx, u)
 		if err != nil {
 			return err
@@ -395,7 +396,7 @@ func (s *Service) change(ctx context.Context, named string, e storage.Event, edi
 		if err := edit(&edited); err != nil {
 			return err
 		}
-		e.ID, e.Time, e.UserID = eventID(), s.Now(), u.ID
+		e.ID, e.Time, e.UserID = storage.NewEventID(), s.Now(), u.ID
 		if err := s.Store.Commit(ctx, append(s.changed(u, edited, "", e.Time), storage.AppendEvent{Event: e})...); err != nil {
 			return wrap(doing, err)
 		}
@@ -406,7 +407,7 @@ func (s *Service) change(ctx context.Context, named string, e storage.Event, edi
 }
 
 func (s *Service) adminEvent(kind storage.EventKind, u storage.User) storage.Event {
-	return storage.Event{ID: eventID(), Time: s.Now(), Kind: kind, Outcome: storage.OutcomeOK, UserID: u.ID}
+	return storage.Event{ID: storage.NewEventID(), Time: s.Now(), Kind: kind, Outcome: storage.OutcomeOK, UserID: u.ID}
 }
 
 // usersPage is how many users are read at a time.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	passwords "github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/storage"
@@ -422,14 +423,14 @@ func TestAllSessionsEnd(t *testing.T) {
 	}
 	confirm := ""
 	for _, m := range f.mails() {
-		if m.Kind == auth.MessageConfirm {
+		if m.Kind == message.Confirm {
 			confirm = token(t, m)
 		}
 	}
 	if _, err := f.Invite(t.Context(), auth.NewUser{Email: "invited@example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	invite := token(t, f.mail(auth.MessageInvite, "invited@example.com"))
+	invite := token(t, f.mail(message.Invite, "invited@example.com"))
 	before := f.user("u1").Epoch
 
 	// Somebody changes users between the look and the commit, once.

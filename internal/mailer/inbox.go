@@ -23,7 +23,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 )
 
 // maxInbox is how many messages an Inbox keeps, the newest.
@@ -58,8 +58,8 @@ type Inbox struct {
 }
 
 var (
-	_ auth.Mailer  = (*Inbox)(nil)
-	_ http.Handler = (*Inbox)(nil)
+	_ message.Mailer = (*Inbox)(nil)
+	_ http.Handler   = (*Inbox)(nil)
 )
 
 // NewInbox opens the inbox in dir, which is made if need be and which several
@@ -92,8 +92,8 @@ func NewInbox(dir string, t *Templates, now func() time.Time) (*Inbox, error) {
 	return i, nil
 }
 
-// Send implements auth.Mailer. A message that is there already keeps its place.
-func (i *Inbox) Send(_ context.Context, m auth.Message) error {
+// Send implements message.Mailer. A message that is there already keeps its place.
+func (i *Inbox) Send(_ context.Context, m message.Message) error {
 	mail, err := i.templates.Render(m)
 	if err != nil {
 		return err

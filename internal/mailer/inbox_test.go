@@ -16,8 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/message"
 )
 
 // clock is one second later each time it is read.
@@ -46,7 +46,7 @@ func newInbox(t testing.TB, dir string, now func() time.Time) *mailer.Inbox {
 func deliver(t testing.TB, i *mailer.Inbox, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
-		m := sample(auth.MessageVerify)
+		m := sample(message.Verify)
 		m.ID = id
 		if err := i.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
@@ -94,7 +94,7 @@ func TestAMessageReplacesItself(t *testing.T) {
 	eachKind(t, func(t *testing.T, dir string) {
 		i := newInbox(t, dir, clock())
 		deliver(t, i, "a", "b")
-		changed := sample(auth.MessageReset)
+		changed := sample(message.Reset)
 		changed.ID = "a"
 		if err := i.Send(t.Context(), changed); err != nil {
 			t.Fatal(err)
@@ -248,7 +248,7 @@ func TestInboxAsJSON(t *testing.T) {
 		t.Errorf("empty: %s", got)
 	}
 	deliver(t, i, "a")
-	notice := sample(auth.MessagePasswordChanged)
+	notice := sample(message.PasswordChanged)
 	notice.ID = "b"
 	if err := i.Send(t.Context(), notice); err != nil {
 		t.Fatal(err)
@@ -258,7 +258,7 @@ func TestInboxAsJSON(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	verify, changed := render(t, sample(auth.MessageVerify)), render(t, notice)
+	verify, changed := render(t, sample(message.Verify)), render(t, notice)
 	want := []map[string]any{
 		{"id": "b", "at": "2026-03-14T09:26:55Z", "to": "ada@example.com", "subject": changed.Subject, "text": changed.Text, "html": changed.HTML, "links": []any{}},
 		{"id": "a", "at": "2026-03-14T09:26:54Z", "to": "ada@example.com", "subject": verify.Subject, "text": verify.Text, "html": verify.HTML, "links": []any{link}, "code": code},
@@ -276,12 +276,12 @@ func TestInboxAsAPage(t *testing.T) {
 	if page := ask(t, i, "GET", "/inbox").Body.String(); !strings.Contains(page, "No mail yet") || !strings.Contains(page, "<code>POST /register</code>") {
 		t.Errorf("the empty page does not say how mail is made:\n%s", page)
 	}
-	m := sample(auth.MessageVerify)
+	m := sample(message.Verify)
 	m.ID, m.Name, m.Device = "a", "<script>alert(1)<script>", "</pre><script>alert(2)</script>"
 	if err := i.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	notice := sample(auth.MessageEmailChanging)
+	notice := sample(message.EmailChanging)
 	notice.ID, notice.To, notice.NewEmail = "b", "bob@example.com", "</pre><script>alert(3)</script>@example.com"
 	if err := i.Send(t.Context(), notice); err != nil {
 		t.Fatal(err)
@@ -347,7 +347,7 @@ func TestThePolicyKnowsEveryStyle(t *testing.T) {
 	deliver(t, i, "a", "b")
 	w := ask(t, i, http.MethodGet, "/inbox")
 	policy := w.Header().Get("Content-Security-Policy")
-	for name, html := range map[string]string{"page": w.Body.String(), "mail": render(t, sample(auth.MessageVerify)).HTML} {
+	for name, html := range map[string]string{"page": w.Body.String(), "mail": render(t, sample(message.Verify)).HTML} {
 		_, css, _ := strings.Cut(html, "<style>")
 		css, _, found := strings.Cut(css, "</style>")
 		sum := sha256.Sum256([]byte(css))

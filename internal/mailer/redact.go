@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 )
 
 const (
@@ -25,7 +25,7 @@ var (
 )
 
 // redactor knows the secrets of one message and those of the connection.
-func (s *SMTP) redactor(m auth.Message) redactor {
+func (s *SMTP) redactor(m message.Message) redactor {
 	password := s.server.password
 	if password == "" {
 		return newRedactor(m)
@@ -38,7 +38,7 @@ func (s *SMTP) redactor(m auth.Message) redactor {
 }
 
 // newRedactor knows the secrets of one message and others.
-func newRedactor(m auth.Message, secrets ...string) redactor {
+func newRedactor(m message.Message, secrets ...string) redactor {
 	secrets = append(secrets, m.To, m.Name, m.NewEmail, m.Device, m.Address, m.Link, m.Code)
 	// A local part alone is known by what surrounds it: "unknown user ada".
 	for _, address := range []string{m.To, m.NewEmail} {

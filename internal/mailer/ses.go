@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awsaccess"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
@@ -42,7 +42,7 @@ type SES struct {
 	timeout   time.Duration
 }
 
-var _ auth.Mailer = (*SES)(nil)
+var _ message.Mailer = (*SES)(nil)
 
 // NewSES checks the configuration. It does not connect: SES that cannot be reached must not
 // keep the service from starting.
@@ -82,11 +82,11 @@ func ParseSESURL(text string) (region string, err error) {
 	return u.Host, nil
 }
 
-// Send implements auth.Mailer. SES takes mail for any address that can be one, and tells of
+// Send implements message.Mailer. SES takes mail for any address that can be one, and tells of
 // those that do not exist later, by mail to the sender or as events: no answer is
 // outbox.ErrUndeliverable. What SES refuses whatever the message is outbox.ErrServer. No
 // error shows an address, the link, or the code.
-func (s *SES) Send(ctx context.Context, m auth.Message) error {
+func (s *SES) Send(ctx context.Context, m message.Message) error {
 	if !isAddress(m.To) {
 		return fmt.Errorf("%w: the recipient's address is not valid", outbox.ErrUndeliverable)
 	}

@@ -13,9 +13,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/awstest"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
@@ -41,8 +41,8 @@ func newSES(t *testing.T, cfg aws.Config, timeout time.Duration) *mailer.SES {
 	return s
 }
 
-var sesMessage = auth.Message{
-	ID: "m1", Kind: auth.MessageReset, To: "ada@example.org", Link: "https://auth.example.com/reset?token=abcdefghijklmnop", Code: "ABCD-EFGH",
+var sesMessage = message.Message{
+	ID: "m1", Kind: message.Reset, To: "ada@example.org", Link: "https://auth.example.com/reset?token=abcdefghijklmnop", Code: "ABCD-EFGH",
 	LinkFor: time.Hour, CodeFor: 10 * time.Minute, Device: "curl/8", Address: "192.0.2.7",
 }
 

@@ -17,7 +17,7 @@ import (
 	gomail "github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
@@ -53,7 +53,7 @@ type SMTP struct {
 	server SMTPServer
 }
 
-var _ auth.Mailer = (*SMTP)(nil)
+var _ message.Mailer = (*SMTP)(nil)
 
 // NewSMTP checks the configuration. It does not connect: a mail server that is
 // down must not keep the service from starting.
@@ -114,11 +114,11 @@ func isHelo(name string) bool {
 	return closed && err == nil && ip.Is4() != isSix && ip.Zone() == ""
 }
 
-// Send implements auth.Mailer. Refusals of the recipient for good are
+// Send implements message.Mailer. Refusals of the recipient for good are
 // outbox.ErrUndeliverable, see Refusal. Everything else may pass or be mended by the
 // operator and is worth another attempt; what fails before MAIL FROM is
 // outbox.ErrServer. No error shows an address, the link, or the code.
-func (s *SMTP) Send(ctx context.Context, m auth.Message) error {
+func (s *SMTP) Send(ctx context.Context, m message.Message) error {
 	if !isAddress(m.To) {
 		return fmt.Errorf("%w: the recipient's address is not valid", outbox.ErrUndeliverable)
 	}

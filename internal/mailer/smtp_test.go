@@ -30,8 +30,8 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
@@ -263,7 +263,7 @@ func TestDelivery(t *testing.T) {
 			if !c.remote {
 				cfg.URL, cfg.Dial = strings.Replace(c.url, "%s", address, 1), nil
 			}
-			err := newSMTP(t, cfg).Send(t.Context(), sample(auth.MessageVerify))
+			err := newSMTP(t, cfg).Send(t.Context(), sample(message.Verify))
 			if c.fails != "" {
 				server := c.name != "login missing"
 				if err == nil || !strings.Contains(err.Error(), c.fails) || errors.Is(err, outbox.ErrUndeliverable) || errors.Is(err, outbox.ErrServer) != server {
@@ -304,7 +304,7 @@ func keepsSecrets(t *testing.T, err error) {
 func TestMessageOnTheWire(t *testing.T) {
 	srv := new(server)
 	s := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false), From: "Zoë’s Example <mail@example.org>"})
-	m := sample(auth.MessageVerify)
+	m := sample(message.Verify)
 	m.Name = "Zoë"
 	if err := s.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
@@ -375,7 +375,7 @@ func TestLongHeadersAreFolded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := sample(auth.MessageVerify)
+			m := sample(message.Verify)
 			m.To = long
 			if err := s.Send(t.Context(), m); err != nil {
 				t.Fatal(err)
@@ -420,7 +420,7 @@ func TestTextOnlyMailIsPlain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Send(t.Context(), sample(auth.MessageReset)); err != nil {
+	if err := s.Send(t.Context(), sample(message.Reset)); err != nil {
 		t.Fatal(err)
 	}
 	msg, err := mail.ReadMessage(bytes.NewReader(srv.only(t)))
@@ -445,7 +445,7 @@ func TestMessageIDsTellDuplicates(t *testing.T) {
 	id := func(messageID string) string {
 		srv := new(server)
 		s := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)})
-		m := sample(auth.MessageVerify)
+		m := sample(message.Verify)
 		m.ID = messageID
 		if err := s.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
@@ -467,7 +467,7 @@ func TestMessageIDsTellDuplicates(t *testing.T) {
 
 func TestStrangersCannotAddHeaders(t *testing.T) {
 	const evil = "x\r\nBcc: eve@example.net\r\nSubject: Win\r\n\r\nBuy."
-	for _, kind := range auth.MessageKinds {
+	for _, kind := range message.Kinds {
 		srv := new(server)
 		s := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)})
 		m := sample(kind)
@@ -489,7 +489,7 @@ func TestStrangersCannotAddHeaders(t *testing.T) {
 	} {
 		srv := new(server)
 		s := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)})
-		m := sample(auth.MessageVerify)
+		m := sample(message.Verify)
 		m.To = to
 		err := s.Send(t.Context(), m)
 		if !errors.Is(err, outbox.ErrUndeliverable) {
@@ -537,7 +537,7 @@ func TestRefusals(t *testing.T) {
 				}
 				return nil
 			}}
-			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)}).Send(t.Context(), sample(auth.MessageVerify))
+			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)}).Send(t.Context(), sample(message.Verify))
 			if err == nil || errors.Is(err, outbox.ErrUndeliverable) != c.forGood || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want an error with %q, undeliverable: %t", err, c.want, c.forGood)
 			}
@@ -647,7 +647,7 @@ func TestOnlyARefusalOfTheRecipientIsFinal(t *testing.T) {
 	} {
 		t.Run(c.at+" "+c.reply, func(t *testing.T) {
 			address := scripted(t, func(conn net.Conn) { replying(conn, c.at, c.reply) })
-			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(auth.MessageVerify))
+			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(message.Verify))
 			if before := c.at == "EHLO"; errors.Is(err, outbox.ErrServer) != before {
 				t.Errorf("got %v; about the server: want %t", err, before)
 			}
@@ -686,7 +686,7 @@ func TestHelo(t *testing.T) {
 			line, _ := bufio.NewReader(c).ReadString('\n')
 			said <- strings.TrimSpace(line)
 		})
-		if err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Helo: helo}).Send(t.Context(), sample(auth.MessageVerify)); err == nil {
+		if err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Helo: helo}).Send(t.Context(), sample(message.Verify)); err == nil {
 			t.Error("a server that hung up took the mail")
 		}
 		if got := <-said; got != "EHLO "+helo {
@@ -699,7 +699,7 @@ func TestHelo(t *testing.T) {
 func TestStrangersCannotBlackOutTheLog(t *testing.T) {
 	srv := &server{refuse: func(string, string) error { return &smtp.SMTPError{Code: 451, Message: "come back later"} }}
 	s := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)})
-	m := sample(auth.MessageVerify)
+	m := sample(message.Verify)
 	m.Name, m.Device, m.Address, m.Code = "\x01", "\xff", "451", "---"
 	if err := s.Send(t.Context(), m); err == nil || !strings.Contains(err.Error(), "451") || !strings.Contains(err.Error(), "come back later") {
 		t.Errorf("got %v, want the answer", err)
@@ -720,16 +720,16 @@ func TestAServerThatHangs(t *testing.T) {
 				<-greeted
 				cancel()
 			}()
-			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(ctx, sample(auth.MessageVerify))
+			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(ctx, sample(message.Verify))
 			if !errors.Is(err, context.Canceled) || errors.Is(err, outbox.ErrUndeliverable) {
 				t.Errorf("got %v, want context.Canceled", err)
 			}
-			err = newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Timeout: 20 * time.Millisecond}).Send(t.Context(), sample(auth.MessageVerify))
+			err = newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Timeout: 20 * time.Millisecond}).Send(t.Context(), sample(message.Verify))
 			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, outbox.ErrUndeliverable) || !strings.Contains(err.Error(), "no end within 20ms") {
 				t.Errorf("got %v, want context.DeadlineExceeded after 20ms", err)
 			}
 			// TLS that never answers is the same.
-			err = newSMTP(t, mailer.SMTPConfig{URL: "smtps://" + address, Timeout: 20 * time.Millisecond}).Send(t.Context(), sample(auth.MessageVerify))
+			err = newSMTP(t, mailer.SMTPConfig{URL: "smtps://" + address, Timeout: 20 * time.Millisecond}).Send(t.Context(), sample(message.Verify))
 			if err == nil || errors.Is(err, outbox.ErrUndeliverable) {
 				t.Errorf("got %v, want a passing error", err)
 			}
@@ -778,7 +778,7 @@ func TestAServerThatBreaksOff(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			address := scripted(t, func(conn net.Conn) { converse(conn, c.last, c.final) })
-			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(auth.MessageVerify))
+			err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(message.Verify))
 			if c.want == "" {
 				if err != nil {
 					t.Errorf("got %v, want success", err)
@@ -795,7 +795,7 @@ func TestAServerThatBreaksOff(t *testing.T) {
 
 func TestANoteAtTheDoorIsNotAboutTheMessage(t *testing.T) {
 	address := scripted(t, func(c net.Conn) { io.WriteString(c, "554 no service for ada@example.com\r\n") })
-	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(auth.MessageVerify))
+	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(message.Verify))
 	if err == nil || errors.Is(err, outbox.ErrUndeliverable) || !strings.Contains(err.Error(), "connecting: 554 no service") {
 		t.Fatalf("got %v, want a passing error with the answer", err)
 	}
@@ -810,7 +810,7 @@ func TestEndlessAnswers(t *testing.T) {
 			said += n
 		}
 	})
-	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + credentials + address}).Send(t.Context(), sample(auth.MessageVerify))
+	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + credentials + address}).Send(t.Context(), sample(message.Verify))
 	if err == nil || errors.Is(err, outbox.ErrUndeliverable) || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("got %v, want a passing error that says why", err)
 	}
@@ -822,7 +822,7 @@ func TestNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	err = newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + credentials + l.Addr().String()}).Send(t.Context(), sample(auth.MessageVerify))
+	err = newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + credentials + l.Addr().String()}).Send(t.Context(), sample(message.Verify))
 	if err == nil || errors.Is(err, outbox.ErrUndeliverable) || !strings.Contains(err.Error(), "refused") {
 		t.Fatalf("got %v, want a passing error", err)
 	}
@@ -833,7 +833,7 @@ func TestNobodyListens(t *testing.T) {
 // stored, and no server is asked.
 func TestAddressesBeyondASCIIAreUndeliverable(t *testing.T) {
 	srv := new(server)
-	m := sample(auth.MessageVerify)
+	m := sample(message.Verify)
 	m.To = "zoë@example.com"
 	err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + srv.start(t, nil, false)}).Send(t.Context(), m)
 	if !errors.Is(err, outbox.ErrUndeliverable) || len(srv.from) > 0 {
@@ -854,7 +854,7 @@ func TestSMTPUTF8IsNotAnnounced(t *testing.T) {
 			io.WriteString(c, "250-mail.example.com\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n")
 		}
 	})
-	if err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(auth.MessageVerify)); err == nil {
+	if err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address}).Send(t.Context(), sample(message.Verify)); err == nil {
 		t.Error("a server that hung up took the mail")
 	}
 	if got, want := <-said, "MAIL FROM:<mail@example.org> BODY=8BITMIME"; got != want {
@@ -869,7 +869,7 @@ func TestARefusalIsHeardAtOnce(t *testing.T) {
 		address := scripted(t, func(c net.Conn) {
 			replying(silentAfter{c, "550 5.1.1"}, refused, "550 5.1.1 No such user")
 		})
-		err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Timeout: 5 * time.Second}).Send(t.Context(), sample(auth.MessageVerify))
+		err := newSMTP(t, mailer.SMTPConfig{URL: "smtp://" + address, Timeout: 5 * time.Second}).Send(t.Context(), sample(message.Verify))
 		if !errors.Is(err, outbox.ErrUndeliverable) {
 			t.Errorf("refused at %s: got %v, want ErrUndeliverable", refused, err)
 		}

@@ -18,7 +18,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
 
@@ -36,7 +36,7 @@ const maxService = 64 // characters
 // Data is what a template may use. Everything in it is one line of text.
 type Data struct {
 	Service string // the name of the service
-	Kind    string // the auth.MessageKind
+	Kind    string // the message.Kind
 	Subject string // of this mail; empty in the text, which makes it
 	To      string // the address the mail goes to
 	Name    string // of the person; empty when there is none, the address is not proved, or it is more than words
@@ -69,7 +69,7 @@ type Mail struct {
 // Templates put messages into words.
 type Templates struct {
 	service string
-	kinds   map[auth.MessageKind]pair
+	kinds   map[message.Kind]pair
 }
 
 // pair is the template of one kind.
@@ -82,7 +82,7 @@ type pair struct {
 // that a slip fails now, with file and line, and not at first use. Service is the
 // name that mails give the service; it is required.
 //
-// For each auth.MessageKind there are KIND.txt (text/template; its first line is
+// For each message.Kind there are KIND.txt (text/template; its first line is
 // "Subject: …", its second is empty) and KIND.html (html/template; the part
 // between greeting and facts that layout.html puts into the page as "content").
 // layout.txt and layout.html hold what they share. Files of these names in dir
@@ -103,8 +103,8 @@ func NewTemplates(service, dir string) (*Templates, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Templates{service: service, kinds: make(map[auth.MessageKind]pair)}
-	for _, kind := range auth.MessageKinds {
+	t := &Templates{service: service, kinds: make(map[message.Kind]pair)}
+	for _, kind := range message.Kinds {
 		p, err := files.parse(kind)
 		if err != nil {
 			return nil, fmt.Errorf("mail template %s: %w", kind, err)
@@ -173,7 +173,7 @@ func (f files) names() []string {
 	return names
 }
 
-func (f files) parse(kind auth.MessageKind) (pair, error) {
+func (f files) parse(kind message.Kind) (pair, error) {
 	var p pair
 	textName, htmlName := string(kind)+".txt", string(kind)+".html"
 	first, rest, _ := strings.Cut(f.text[textName], "\n")
@@ -205,11 +205,11 @@ func (f files) parse(kind auth.MessageKind) (pair, error) {
 
 // hasLink says whether a message of this kind is nothing without its link, and
 // hasCode the same of a code.
-func hasLink(kind auth.MessageKind) bool { return kind == auth.MessageInvite || hasCode(kind) }
+func hasLink(kind message.Kind) bool { return kind == message.Invite || hasCode(kind) }
 
-func hasCode(kind auth.MessageKind) bool {
+func hasCode(kind message.Kind) bool {
 	switch kind {
-	case auth.MessageVerify, auth.MessageTaken, auth.MessageConfirm, auth.MessageReset:
+	case message.Verify, message.Taken, message.Confirm, message.Reset:
 		return true
 	}
 	return false
@@ -217,8 +217,8 @@ func hasCode(kind auth.MessageKind) bool {
 
 // try renders samples of a kind: one with everything that may be there, one with
 // nothing.
-func (t *Templates) try(kind auth.MessageKind) error {
-	full := auth.Message{
+func (t *Templates) try(kind message.Kind) error {
+	full := message.Message{
 		ID: "sample", Kind: kind, To: "sample-to@example.com", Name: "Sample Name", NewEmail: "sample-new@example.com", Again: true,
 		At: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC), Device: "OPR/1.0 CrOS", Address: "192.0.2.1",
 	}
@@ -228,7 +228,7 @@ func (t *Templates) try(kind auth.MessageKind) error {
 	if hasCode(kind) {
 		full.Code, full.CodeFor = "SAMP-LECO", 10*time.Minute
 	}
-	bare := auth.Message{ID: "sample", Kind: kind, To: full.To, Link: full.Link, LinkFor: full.LinkFor}
+	bare := message.Message{ID: "sample", Kind: kind, To: full.To, Link: full.Link, LinkFor: full.LinkFor}
 	if _, err := t.Render(bare); err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (t *Templates) try(kind auth.MessageKind) error {
 }
 
 // Render puts a message into words.
-func (t *Templates) Render(m auth.Message) (Mail, error) {
+func (t *Templates) Render(m message.Message) (Mail, error) {
 	p, ok := t.kinds[m.Kind]
 	if !ok {
 		return Mail{}, fmt.Errorf("there is no mail template for %q", m.Kind)

@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/mailer"
+	"github.com/latchkey-auth/latchkey/internal/message"
 )
 
 var update = flag.Bool("update", false, "write testdata/*.golden")
@@ -29,17 +29,17 @@ const (
 )
 
 // sample is a message of a kind with all that the domain puts into it.
-func sample(kind auth.MessageKind) auth.Message {
-	m := auth.Message{
+func sample(kind message.Kind) message.Message {
+	m := message.Message{
 		ID: "m-1", Kind: kind, To: "ada@example.com", Name: "Ada", At: start,
 		Device: browser, Address: "192.0.2.7",
 	}
 	switch kind {
-	case auth.MessageVerify, auth.MessageTaken, auth.MessageConfirm, auth.MessageReset:
+	case message.Verify, message.Taken, message.Confirm, message.Reset:
 		m.Link, m.LinkFor, m.Code, m.CodeFor = link, time.Hour, code, 10*time.Minute
-	case auth.MessageInvite:
+	case message.Invite:
 		m.Link, m.LinkFor = link, 7*24*time.Hour
-	case auth.MessageEmailChanging, auth.MessageEmailChanged:
+	case message.EmailChanging, message.EmailChanged:
 		m.NewEmail = "ada.new@example.com"
 	}
 	return m
@@ -54,7 +54,7 @@ func newTemplates(t testing.TB) *mailer.Templates {
 	return templates
 }
 
-func render(t testing.TB, m auth.Message) mailer.Mail {
+func render(t testing.TB, m message.Message) mailer.Mail {
 	t.Helper()
 	mail, err := newTemplates(t).Render(m)
 	if err != nil {
@@ -64,17 +64,17 @@ func render(t testing.TB, m auth.Message) mailer.Mail {
 }
 
 func TestMailsReadAsTheGoldenFiles(t *testing.T) {
-	messages := make(map[string]auth.Message)
-	for _, kind := range auth.MessageKinds {
+	messages := make(map[string]message.Message)
+	for _, kind := range message.Kinds {
 		messages[string(kind)] = sample(kind)
 	}
-	for _, kind := range []auth.MessageKind{auth.MessageVerify, auth.MessageReset} {
+	for _, kind := range []message.Kind{message.Verify, message.Reset} {
 		again := sample(kind)
 		again.Again = true
 		messages[string(kind)+"_again"] = again
 	}
-	messages["verify_bare"] = auth.Message{ID: "m-1", Kind: auth.MessageVerify, To: "ada@example.com", Link: link, LinkFor: time.Hour}
-	codeOnly := sample(auth.MessageReset)
+	messages["verify_bare"] = message.Message{ID: "m-1", Kind: message.Verify, To: "ada@example.com", Link: link, LinkFor: time.Hour}
+	codeOnly := sample(message.Reset)
 	codeOnly.Link = ""
 	messages["reset_code"] = codeOnly
 	for name, m := range messages {
@@ -104,35 +104,35 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestRenderGivesWhatIsToBeOpened(t *testing.T) {
-	mail := render(t, sample(auth.MessageVerify))
+	mail := render(t, sample(message.Verify))
 	want := mailer.Mail{ID: "m-1", To: "ada@example.com", Subject: "Confirm your address for Example", Links: []string{link}, Code: code}
 	mail.Text, mail.HTML = "", ""
 	if diff := cmp.Diff(want, mail); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if notice := render(t, sample(auth.MessagePasswordChanged)); notice.Links != nil || notice.Code != "" {
+	if notice := render(t, sample(message.PasswordChanged)); notice.Links != nil || notice.Code != "" {
 		t.Errorf("a notice has links %q and code %q, want none", notice.Links, notice.Code)
 	}
 }
 
 func TestRenderRefusesWhatItCannotTell(t *testing.T) {
-	unknown := sample(auth.MessageVerify)
+	unknown := sample(message.Verify)
 	unknown.Kind = "surprise"
-	script := sample(auth.MessageVerify)
+	script := sample(message.Verify)
 	script.Link = "javascript:alert(1)"
-	split := sample(auth.MessageVerify)
+	split := sample(message.Verify)
 	split.Link = "https://auth.example.com/\nX: y"
-	for name, m := range map[string]auth.Message{"a kind without template": unknown, "a link that is none": script, "a link of two lines": split} {
+	for name, m := range map[string]message.Message{"a kind without template": unknown, "a link that is none": script, "a link of two lines": split} {
 		if mail, err := newTemplates(t).Render(m); err == nil {
 			t.Errorf("%s was rendered: %+v", name, mail)
-		} else if m.Kind == auth.MessageVerify && strings.Contains(err.Error(), m.Link) {
+		} else if m.Kind == message.Verify && strings.Contains(err.Error(), m.Link) {
 			t.Errorf("%s: the error shows it: %v", name, err)
 		}
 	}
 }
 
 func TestAReplacedRegistrationWarns(t *testing.T) {
-	m := sample(auth.MessageVerify)
+	m := sample(message.Verify)
 	m.Again = true
 	mail := render(t, m)
 	const warning = "This replaces the mail that was sent before, whose link no longer works. If you have neither registered again nor asked for another mail, somebody else may have used your address: do not open this link; register again yourself."
@@ -241,7 +241,7 @@ func TestTemplatesSeeNothingThatStrangersTyped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range []auth.Message{sample(auth.MessageReset), sample(auth.MessageVerify), sample(auth.MessagePasswordChanged)} {
+	for _, m := range []message.Message{sample(message.Reset), sample(message.Verify), sample(message.PasswordChanged)} {
 		m.Name, m.Device, m.Address = typed, "Firefox/140 "+typed, typed
 		mail, err := templates.Render(m)
 		if err != nil {
@@ -271,7 +271,7 @@ func TestDurationsInWords(t *testing.T) {
 }
 
 func TestMarkupOfStrangersIsText(t *testing.T) {
-	m := sample(auth.MessageEmailChanging)
+	m := sample(message.EmailChanging)
 	m.Name, m.Device, m.NewEmail, m.Address = "<script>alert(1)<script>", "<img src=x onerror=alert(1)>", `"<b>"@example.com`, "<i>"
 	mail := render(t, m)
 	for _, tag := range []string{"<script", "<img", "<b>", "<i>"} {
@@ -285,7 +285,7 @@ func TestMarkupOfStrangersIsText(t *testing.T) {
 }
 
 func TestMailLoadsNothing(t *testing.T) {
-	for _, kind := range auth.MessageKinds {
+	for _, kind := range message.Kinds {
 		html := render(t, sample(kind)).HTML
 		for _, remote := range []string{"src=", "<img", "@import", "url(", "<link", "<script", "http-equiv"} {
 			if strings.Contains(html, remote) {
@@ -309,7 +309,7 @@ func dirOf(t *testing.T, files map[string]string) string {
 
 func TestFilesReplaceTemplates(t *testing.T) {
 	const german = "Subject: Adresse bestätigen für {{.Service}}\n\nHallo {{.Name}}!\n{{.Link}}\n{{.Code}}\nGültig {{.LinkMinutes}} und {{.CodeMinutes}} Minuten.\n"
-	builtIn := render(t, sample(auth.MessageVerify))
+	builtIn := render(t, sample(message.Verify))
 	for _, c := range []struct {
 		name              string
 		files             map[string]string
@@ -346,7 +346,7 @@ func TestFilesReplaceTemplates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mail, err := templates.Render(sample(auth.MessageVerify))
+			mail, err := templates.Render(sample(message.Verify))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -409,8 +409,8 @@ func FuzzRender(f *testing.F) {
 		f.Add(seed, seed, seed)
 	}
 	templates := newTemplates(f)
-	wanted := map[auth.MessageKind]mailer.Mail{
-		auth.MessageVerify: render(f, sample(auth.MessageVerify)), auth.MessageEmailChanging: render(f, sample(auth.MessageEmailChanging)),
+	wanted := map[message.Kind]mailer.Mail{
+		message.Verify: render(f, sample(message.Verify)), message.EmailChanging: render(f, sample(message.EmailChanging)),
 	}
 	f.Fuzz(func(t *testing.T, name, device, email string) {
 		for kind, want := range wanted {
@@ -446,7 +446,7 @@ func TestEveryKindHasItsFiles(t *testing.T) {
 	for _, f := range files {
 		got = append(got, f.Name())
 	}
-	want := 2*len(auth.MessageKinds) + 2
+	want := 2*len(message.Kinds) + 2
 	if len(got) != want {
 		t.Errorf("%d files, want %d: %s", len(got), want, fmt.Sprint(got))
 	}

@@ -1,6 +1,12 @@
 package storage
 
-import "time"
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+)
 
 // An Event is one line of the audit trail. It is written for refusals too, and
 // never holds a secret: not the password, not the name that was typed (people
@@ -92,3 +98,11 @@ func Outcomes() []Outcome {
 		OutcomeThis, OutcomeOthers, OutcomeAll,
 	}
 }
+
+// NewEventID tells events of one moment apart, and puts those of one process in
+// their order.
+func NewEventID() string {
+	return fmt.Sprintf("%08x%s", eventCounter.Add(1), strings.ToLower(rand.Text()[:8]))
+}
+
+var eventCounter atomic.Uint32

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
@@ -123,7 +124,7 @@ func TestUsedLinksSaySo(t *testing.T) {
 func TestACodeUsesTheLinkToo(t *testing.T) {
 	f := mailFixture(t)
 	f.post("/register", publicRoutes["POST /register"], nil)
-	m := f.mail(auth.MessageVerify)
+	m := f.mail(message.Verify)
 	f.want(f.post("/email/verify", `{"email":"grace@example.com","code":"`+m.Code+`"}`, nil), http.StatusNoContent, "")
 	if a := f.get("/verify?token="+f.linkToken(m, "/verify"), nil); a.status != http.StatusOK || !strings.Contains(a.body, "already") {
 		t.Errorf("the link after the code: %d %s", a.status, withoutStyle(a.body))

@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -43,7 +44,7 @@ func (f *fixture) submit(path string, form url.Values) answer {
 }
 
 // mails delivers what is queued, and returns it.
-func (f *fixture) mails() []auth.Message {
+func (f *fixture) mails() []message.Message {
 	f.Helper()
 	if err := f.service.Deliver(f.Context()); err != nil {
 		f.Fatal(err)
@@ -56,7 +57,7 @@ func (f *fixture) mails() []auth.Message {
 }
 
 // mail is the one that is queued, which must be of the kind.
-func (f *fixture) mail(kind auth.MessageKind) auth.Message {
+func (f *fixture) mail(kind message.Kind) message.Message {
 	f.Helper()
 	got := f.mails()
 	if len(got) != 1 || got[0].Kind != kind {
@@ -66,7 +67,7 @@ func (f *fixture) mail(kind auth.MessageKind) auth.Message {
 }
 
 // linkToken is the secret of a mail's link, which must open the page.
-func (f *fixture) linkToken(m auth.Message, page string) string {
+func (f *fixture) linkToken(m message.Message, page string) string {
 	f.Helper()
 	token, ok := strings.CutPrefix(m.Link, publicURL+page+"?token=")
 	if !ok || token == "" {
@@ -84,16 +85,16 @@ func (f *fixture) want(a answer, status int, body string) {
 }
 
 func TestRegisterByMail(t *testing.T) {
-	for name, proof := range map[string]func(*fixture, auth.Message) string{
-		"by the link": func(f *fixture, m auth.Message) string { return `{"token":"` + f.linkToken(m, "/verify") + `"}` },
-		"by the code": func(_ *fixture, m auth.Message) string {
+	for name, proof := range map[string]func(*fixture, message.Message) string{
+		"by the link": func(f *fixture, m message.Message) string { return `{"token":"` + f.linkToken(m, "/verify") + `"}` },
+		"by the code": func(_ *fixture, m message.Message) string {
 			return `{"email":"Grace@Example.com","code":"` + strings.ToLower(m.Code) + `"}`
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := mailFixture(t)
 			f.want(f.post("/register", publicRoutes["POST /register"], nil), http.StatusAccepted, acceptedBody)
-			m := f.mail(auth.MessageVerify)
+			m := f.mail(message.Verify)
 			if m.To != "grace@example.com" || m.Name != "" { // a stranger may have chosen it
 				t.Errorf("the mail is to %s, %q", m.To, m.Name)
 			}
@@ -122,13 +123,13 @@ func TestOuterBlanksOfAddresses(t *testing.T) {
 	f := mailFixture(t)
 	const blank = `" \tGrace@example.com \r\n"`
 	f.want(f.post("/register", `{"email":`+blank+`,"password":"some other battery"}`, nil), http.StatusAccepted, acceptedBody)
-	f.want(f.post("/email/verify", `{"email":`+blank+`,"code":"`+f.mail(auth.MessageVerify).Code+`"}`, nil), http.StatusNoContent, "")
+	f.want(f.post("/email/verify", `{"email":`+blank+`,"code":"`+f.mail(message.Verify).Code+`"}`, nil), http.StatusNoContent, "")
 	if a := f.post("/login", `{"username":`+blank+`,"password":"some other battery"}`, nil); a.status != http.StatusOK {
 		t.Errorf("login: %d %s", a.status, a.body)
 	}
 	f.wantProblem(f.post("/login", `{"username":`+blank+`,"password":"some other battery "}`, nil), http.StatusUnauthorized, "invalid_credentials")
 	f.want(f.post("/password/forgot", `{"email":`+blank+`}`, nil), http.StatusAccepted, acceptedBody)
-	if m := f.mail(auth.MessageReset); m.To != "Grace@example.com" {
+	if m := f.mail(message.Reset); m.To != "Grace@example.com" {
 		t.Errorf("the mail is to %q", m.To)
 	}
 	f.wantProblem(f.post("/login", `{"username":"gra ce@example.com","password":"some other battery"}`, nil), http.StatusBadRequest, "invalid_request")
@@ -248,21 +249,21 @@ func TestLinksLeadToThePublicURL(t *testing.T) {
 }
 
 func TestNewPasswordByMail(t *testing.T) {
-	for name, proof := range map[string]func(*fixture, auth.Message) string{
-		"by the link": func(f *fixture, m auth.Message) string { return `"token":"` + f.linkToken(m, "/reset") + `"` },
-		"by the code": func(_ *fixture, m auth.Message) string { return `"email":"ada@example.com","code":"` + m.Code + `"` },
+	for name, proof := range map[string]func(*fixture, message.Message) string{
+		"by the link": func(f *fixture, m message.Message) string { return `"token":"` + f.linkToken(m, "/reset") + `"` },
+		"by the code": func(_ *fixture, m message.Message) string { return `"email":"ada@example.com","code":"` + m.Code + `"` },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := mailFixture(t)
 			token := f.token()
 			f.want(f.post("/password/forgot", `{"email":"ada@example.com"}`, nil), http.StatusAccepted, acceptedBody)
-			m := f.mail(auth.MessageReset)
+			m := f.mail(message.Reset)
 			p := f.wantProblem(f.post("/password/reset", `{`+proof(f, m)+`,"password":"short"}`, nil), http.StatusBadRequest, "invalid_request")
 			if len(p.Errors) != 1 || p.Errors[0].Field != "password" {
 				t.Errorf("errors are %v, want one of the password", p.Errors)
 			}
 			f.want(f.post("/password/reset", `{`+proof(f, m)+`,"password":"some other battery"}`, nil), http.StatusNoContent, "")
-			f.mail(auth.MessagePasswordChanged)
+			f.mail(message.PasswordChanged)
 			f.wantProblem(f.post("/password/reset", `{`+proof(f, m)+`,"password":"a third battery"}`, nil), http.StatusBadRequest, "invalid_ticket")
 			f.wantProblem(f.get("/me", bearer(token)), http.StatusUnauthorized, "unauthorized")
 			f.wantProblem(f.login("ada", password), http.StatusUnauthorized, "invalid_credentials")
@@ -291,11 +292,11 @@ func TestAnotherAddress(t *testing.T) {
 	f.wantProblem(f.post("/email/change", `{"email":"lovelace@example.com","password":"wrong"}`, bearer(token)), http.StatusUnauthorized, "invalid_credentials")
 	f.wantProblem(f.post("/email/change", `{"email":"lovelace@example.com","password":"`+password+`"}`, nil), http.StatusUnauthorized, "unauthorized")
 	f.want(f.post("/email/change", `{"email":"lovelace@example.com","password":"`+password+`"}`, bearer(token)), http.StatusAccepted, acceptedBody)
-	var confirm auth.Message
+	var confirm message.Message
 	var kinds []string
 	for _, m := range f.mails() {
 		kinds = append(kinds, string(m.Kind)+" to "+m.To)
-		if m.Kind == auth.MessageConfirm {
+		if m.Kind == message.Confirm {
 			confirm = m
 		}
 	}
@@ -317,7 +318,7 @@ func TestAnotherAddress(t *testing.T) {
 	if got := me(); got.Email != "lovelace@example.com" || got.PendingEmail != "" {
 		t.Errorf("after it: %+v", got)
 	}
-	if m := f.mail(auth.MessageEmailChanged); m.To != "ada@example.com" {
+	if m := f.mail(message.EmailChanged); m.To != "ada@example.com" {
 		t.Errorf("the mail is to %s", m.To)
 	}
 }
@@ -350,17 +351,17 @@ type ticketPage struct {
 var ticketPages = []ticketPage{
 	{"/verify", func(f *fixture) string {
 		f.post("/register", publicRoutes["POST /register"], nil)
-		return f.linkToken(f.mail(auth.MessageVerify), "/verify")
+		return f.linkToken(f.mail(message.Verify), "/verify")
 	}, url.Values{}, func(f *fixture) bool { return f.login("grace@example.com", "some other battery").status == 200 }},
 	{"/reset", func(f *fixture) string {
 		f.post("/password/forgot", `{"email":"ada@example.com"}`, nil)
-		return f.linkToken(f.mail(auth.MessageReset), "/reset")
+		return f.linkToken(f.mail(message.Reset), "/reset")
 	}, url.Values{"password": {"some other battery"}}, func(f *fixture) bool { return f.login("ada", "some other battery").status == 200 }},
 	{"/accept", func(f *fixture) string {
 		if _, err := f.service.Invite(f.Context(), auth.NewUser{Email: "grace@example.com"}); err != nil {
 			f.Fatal(err)
 		}
-		return f.linkToken(f.mail(auth.MessageInvite), "/accept")
+		return f.linkToken(f.mail(message.Invite), "/accept")
 	}, url.Values{"password": {"some other battery"}}, func(f *fixture) bool { return f.login("grace@example.com", "some other battery").status == 200 }},
 }
 
@@ -684,7 +685,7 @@ func TestLifeOfAnAccount(t *testing.T) {
 	}
 	f.wantProblem(f.get("/me", bearer(second)), http.StatusUnauthorized, "unauthorized")
 	f.want(f.post("/password/change", `{"current_password":"`+password+`","new_password":"some other battery"}`, bearer(first)), http.StatusNoContent, "")
-	f.mail(auth.MessagePasswordChanged)
+	f.mail(message.PasswordChanged)
 
 	var tokens struct {
 		Token        string
@@ -699,6 +700,6 @@ func TestLifeOfAnAccount(t *testing.T) {
 	f.wantProblem(f.post("/token/refresh", `{"refresh_token":"made up"}`, nil), http.StatusUnauthorized, "invalid_refresh_token")
 	f.want(f.post("/logout", `{"refresh_token":"`+tokens.RefreshToken+`"}`, nil), http.StatusNoContent, "")
 	f.want(f.send("DELETE", "/me", `{"password":"some other battery"}`, bearer(first)), http.StatusNoContent, "")
-	f.mail(auth.MessageAccountDeleted)
+	f.mail(message.AccountDeleted)
 	f.wantProblem(f.get("/me", bearer(first)), http.StatusUnauthorized, "unauthorized")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/message"
 	passwords "github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/password/passhash"
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
@@ -113,10 +114,10 @@ func (f *faulty) Ping(ctx context.Context) error {
 // inbox is a mailer that keeps what it is given.
 type inbox struct {
 	mu       sync.Mutex // guards messages
-	messages []auth.Message
+	messages []message.Message
 }
 
-func (b *inbox) Send(_ context.Context, m auth.Message) error {
+func (b *inbox) Send(_ context.Context, m message.Message) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.messages = append(b.messages, m)

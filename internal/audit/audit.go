@@ -1,22 +1,36 @@
-package auth
+// Package audit keeps the audit trail from filling the disk: what a client can cause as
+// fast as it sends requests is written once a minute.
+package audit
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
-// repeats coalesces refusals that a client can cause as fast as it sends requests:
-// they must not fill the disk. Of those with one key the first is written, and after
-// it one a minute, the latest, with the number of those since. Each process counts its
-// own; what it has not written when it is killed is lost.
-type repeats struct {
-	mu    sync.Mutex
+// Repeats coalesce events that may come again at any rate. Of those with one key the first
+// is written, and after it one a minute, the latest, with the number of those since. Each
+// process counts its own; what it has not written when it is killed is lost.
+type Repeats struct {
+	store Store
+	now   func() time.Time
+
+	mu    sync.Mutex // guards what is below
 	byKey map[string]*repeated
 	swept time.Time
+}
+
+// A Store takes the events in: a storage.Store.
+type Store interface {
+	Commit(ctx context.Context, changes ...storage.Change) error
+}
+
+// NewRepeats returns Repeats that write to the store.
+func NewRepeats(store Store, now func() time.Time) *Repeats {
+	return &Repeats{store: store, now: now, byKey: make(map[string]*repeated)}
 }
 
 type repeated struct {
@@ -41,7 +55,7 @@ const (
 
 // add takes the event in and returns what is to be written now: it, if it is the first
 // of its key, and what is due of others.
-func (r *repeats) add(key string, e storage.Event) []pendingEvent {
+func (r *Repeats) add(key string, e storage.Event) []pendingEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	due := r.due(e.Time)
@@ -58,10 +72,7 @@ func (r *repeats) add(key string, e storage.Event) []pendingEvent {
 	return due
 }
 
-func (r *repeats) remember(key string, written time.Time) *repeated {
-	if r.byKey == nil {
-		r.byKey = make(map[string]*repeated)
-	}
+func (r *Repeats) remember(key string, written time.Time) *repeated {
 	known := &repeated{written: written}
 	r.byKey[key] = known
 	return known
@@ -73,7 +84,7 @@ func (k *repeated) add(e storage.Event) {
 }
 
 // due is sweep, once a second at most.
-func (r *repeats) due(now time.Time) []pendingEvent {
+func (r *Repeats) due(now time.Time) []pendingEvent {
 	if now.Sub(r.swept).Abs() < time.Second {
 		return nil
 	}
@@ -83,7 +94,7 @@ func (r *repeats) due(now time.Time) []pendingEvent {
 
 // sweep returns the events of the keys of which none was written for so long, and
 // forgets those that have no more.
-func (r *repeats) sweep(now time.Time, silent time.Duration) []pendingEvent {
+func (r *Repeats) sweep(now time.Time, silent time.Duration) []pendingEvent {
 	var due []pendingEvent
 	for key, known := range r.byKey {
 		switch {
@@ -99,7 +110,7 @@ func (r *repeats) sweep(now time.Time, silent time.Duration) []pendingEvent {
 }
 
 // putBack is for what could not be written.
-func (r *repeats) putBack(pending []pendingEvent) {
+func (r *Repeats) putBack(pending []pendingEvent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range pending {
@@ -107,56 +118,41 @@ func (r *repeats) putBack(pending []pendingEvent) {
 		if known == nil {
 			known = r.remember(p.key, p.event.Time)
 		}
-		p.event.ID = eventID() // it may have been written, with the number of then
+		p.event.ID = storage.NewEventID() // it may have been written, with the number of then
 		known.add(p.event)
 	}
 }
 
-// recordRepeated records an event that may come again at any rate, see repeats.
-func (s *Service) recordRepeated(ctx context.Context, key string, e storage.Event) error {
-	return s.writeRepeated(ctx, s.repeats.add(key, e))
+// Record takes in an event, and writes what is due.
+func (r *Repeats) Record(ctx context.Context, key string, e storage.Event) error {
+	return r.write(ctx, r.add(key, e))
 }
 
-// RecordRepeats writes what was counted of refusals and is due: of each key once a
-// minute; or with all what there is, before a process ends.
-func (s *Service) RecordRepeats(ctx context.Context, all bool) error {
+// Write writes what was counted and is due: of each key once a minute; or with all what
+// there is, before a process ends.
+func (r *Repeats) Write(ctx context.Context, all bool) error {
 	silent := repeatedEvery
 	if all {
 		silent = 0
 	}
-	s.repeats.mu.Lock()
-	due := s.repeats.sweep(s.Now(), silent)
-	s.repeats.mu.Unlock()
-	return s.writeRepeated(ctx, due)
+	r.mu.Lock()
+	due := r.sweep(r.now(), silent)
+	r.mu.Unlock()
+	return r.write(ctx, due)
 }
 
-func (s *Service) writeRepeated(ctx context.Context, pending []pendingEvent) error {
+func (r *Repeats) write(ctx context.Context, pending []pendingEvent) error {
 	for len(pending) > 0 {
 		some := pending[:min(len(pending), repeatedTogether)]
 		changes := make([]storage.Change, len(some))
 		for i, p := range some {
 			changes[i] = storage.AppendEvent{Event: p.event}
 		}
-		if err := s.Store.Commit(ctx, changes...); err != nil {
-			s.repeats.putBack(pending)
-			return wrap("recording refusals", err)
+		if err := r.store.Commit(ctx, changes...); err != nil {
+			r.putBack(pending)
+			return fmt.Errorf("recording refusals: %w", err)
 		}
 		pending = pending[len(some):]
 	}
 	return nil
-}
-
-// recordLimited records an attempt that was turned away unchecked, and returns why. Those
-// at one limit are coalesced.
-func (s *Service) recordLimited(ctx context.Context, c Client, kind storage.EventKind, user storage.User, why error) error {
-	var limit *LimitError
-	if !errors.As(why, &limit) {
-		return why
-	}
-	e := c.event(kind, storage.OutcomeLimited, s.Now())
-	e.UserID = user.ID
-	if err := s.recordRepeated(ctx, string(kind)+" "+limit.Key, e); err != nil {
-		return err
-	}
-	return why
 }

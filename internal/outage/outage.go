@@ -1,4 +1,8 @@
-package auth
+// Package outage tells who waits that the store is not there.
+//
+// A store takes its time to find that its database is locked. Without this those who
+// wait for a reservation or a hash would find it one after the other.
+package outage
 
 import (
 	"context"
@@ -10,20 +14,19 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
-// outages ends the waits of all requests when a write fails for want of the store.
-// A store takes its time to find that the database is locked; without this those who
-// wait for a reservation or a hash would find it one after the other.
-type outages struct {
-	mu      sync.Mutex
+// Outages end the waits of all requests when a write fails for want of the store. The
+// zero value is ready.
+type Outages struct {
+	mu      sync.Mutex // guards waiting
 	waiting map[*context.CancelCauseFunc]struct{}
 }
 
 // errOutage is why a wait has ended.
 var errOutage = fmt.Errorf("%w: a write has just failed", storage.ErrUnavailable)
 
-// watch returns a context that ends with the next outage, for its cause is errOutage
+// Watch returns a context that ends with the next outage, for its cause is errOutage
 // then, and what is to be called when the wait is over.
-func (o *outages) watch(ctx context.Context) (context.Context, func()) {
+func (o *Outages) Watch(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -39,7 +42,7 @@ func (o *outages) watch(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-func (o *outages) announce() {
+func (o *Outages) announce() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for cancel := range o.waiting {
@@ -48,10 +51,16 @@ func (o *outages) announce() {
 	clear(o.waiting)
 }
 
+// Store is the store with failed writes that are outages.
+func (o *Outages) Store(s storage.Store) storage.Store { return announcing{s, o} }
+
+// Counters are the counters with failed writes that are outages.
+func (o *Outages) Counters(c limit.Counters) limit.Counters { return announcingCounters{c, o} }
+
 // announcing is a store whose failed writes are outages.
 type announcing struct {
 	storage.Store
-	*outages
+	*Outages
 }
 
 func (a announcing) Commit(ctx context.Context, changes ...storage.Change) error {
@@ -61,7 +70,7 @@ func (a announcing) Commit(ctx context.Context, changes ...storage.Change) error
 // announcingCounters are counters whose failed writes are outages.
 type announcingCounters struct {
 	limit.Counters
-	*outages
+	*Outages
 }
 
 func (a announcingCounters) Take(ctx context.Context, takes []limit.Take) (bool, error) {
@@ -74,23 +83,9 @@ func (a announcingCounters) Settle(ctx context.Context, given, kept, counted []l
 }
 
 // tell announces an outage if the error is one, and returns it.
-func (o *outages) tell(err error) error {
+func (o *Outages) tell(err error) error {
 	if errors.Is(err, storage.ErrUnavailable) {
 		o.announce()
 	}
 	return err
-}
-
-// hash is Hasher.Hash. ErrUnavailable when the store is not there meanwhile.
-func (s *Service) hash(ctx context.Context, password string) (string, error) {
-	ctx, done := s.outages.watch(ctx)
-	defer done()
-	return s.Hasher.Hash(ctx, password)
-}
-
-// verify is Hasher.Verify. ErrUnavailable when the store is not there meanwhile.
-func (s *Service) verify(ctx context.Context, hash, password string) (ok, weak bool, err error) {
-	ctx, done := s.outages.watch(ctx)
-	defer done()
-	return s.Hasher.Verify(ctx, hash, password)
 }
