@@ -54,7 +54,7 @@ bench: ## every figure in docs/performance.md
 	$(GO) test -p 1 -run '^$$' -bench . -benchmem ./...
 
 TRIAL = $(GO) test ./cmd/latchkey -v -timeout 60m -trial=full -run
-crash: ## kill -9 a thousand times under load; nothing acknowledged is lost
+crash: ## kill -9 of latchkey a thousand times, and of PostgreSQL beside it, under load; nothing acknowledged is lost
 	$(TRIAL) '^TestTrialCrash$$'
 
 races: ## 200 races of 50 requests each, by one process and by two

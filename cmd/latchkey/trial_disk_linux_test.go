@@ -57,13 +57,13 @@ func TestTrialDiskFull(t *testing.T) {
 		s.register(t) // its mail is yet to go out
 		s.fill(t, filepath.Join(disk, "filler"))
 		s.suffer(t)
-		s.awaitReadiness(t, http.StatusServiceUnavailable)
+		s.awaitReadiness(t, s.url, http.StatusServiceUnavailable)
 		s.suffer(t)
 		if err := os.Remove(filepath.Join(disk, "filler")); err != nil {
 			t.Fatal(err)
 		}
 		freed := time.Now()
-		s.awaitReadiness(t, http.StatusOK)
+		s.awaitReadiness(t, s.url, http.StatusOK)
 		took := time.Since(freed)
 		t.Logf("%d registrations kept, %d refused; ready %v after there was space", len(s.kept), len(s.refused), took.Round(time.Millisecond))
 		if fullTrial() && took > recoverWithin { // where the machine has nothing else to do

@@ -120,12 +120,12 @@ func (s *patient) suffer(t *testing.T) {
 }
 
 // awaitReadiness asks /readyz until it answers with the status.
-func (s *patient) awaitReadiness(t *testing.T, status int) {
+func (c *caller) awaitReadiness(t *testing.T, url string, status int) {
 	t.Helper()
 	var last reply
 	for began := time.Now(); time.Since(began) < startTimeout; time.Sleep(50 * time.Millisecond) {
 		var err error
-		if last, err = s.call(s.url, "", "GET /readyz"); err != nil {
+		if last, err = c.call(url, "", "GET /readyz"); err != nil {
 			t.Fatal(err)
 		}
 		if last.status == status {
@@ -188,12 +188,12 @@ func TestTrialDatabaseLocked(t *testing.T) {
 		}
 		s.register(t)
 		s.suffer(t)
-		s.awaitReadiness(t, http.StatusServiceUnavailable)
+		s.awaitReadiness(t, s.url, http.StatusServiceUnavailable)
 		if _, err := lock.ExecContext(t.Context(), `ROLLBACK`); err != nil {
 			t.Fatal(err)
 		}
 		released := time.Now()
-		s.awaitReadiness(t, http.StatusOK)
+		s.awaitReadiness(t, s.url, http.StatusOK)
 		t.Logf("ready %v after the lock was released", time.Since(released).Round(time.Millisecond))
 	}
 	s.recovered(t)

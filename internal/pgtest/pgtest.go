@@ -179,6 +179,9 @@ func (s *Server) Crash(t testing.TB) {
 		t.Fatal(err)
 	}
 	pid, _, _ := strings.Cut(string(text), "\n")
+	if err := exec.Command("/bin/sh", "-c", "kill -STOP "+pid).Run(); err != nil { // so that it starts no more
+		t.Fatalf("stopping the server: %v", err)
+	}
 	children, err := exec.Command("pgrep", "-P", pid).Output()
 	if err != nil {
 		t.Fatalf("looking for the server's processes: %v", err)
