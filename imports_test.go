@@ -42,7 +42,7 @@ var floors = map[string][]string{
 	"internal/password/passhash":       {},
 	"internal/pgtest":                  {},
 	"internal/redact":                  {},
-	"internal/servetest":               {},
+	"internal/servetest":               {"internal/trial"},
 	"internal/setting":                 {},
 	"internal/storecheck":              {},
 	"internal/strictjson":              {},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -23,9 +24,14 @@ func TestPostgresWalk(t *testing.T) {
 	servetest.Walk(t, p)
 }
 
-// TestPostgresTwoProcesses: what is promised across processes; through pgbouncer.
-func TestPostgresTwoProcesses(t *testing.T) {
-	servetest.Together(t, servetest.New(t, "LATCHKEY_STORE="+pgtest.Pooled(t, pgtest.Database(t))))
+// TestTrialTogetherOnPostgres: what is promised across processes; through pgbouncer.
+func TestTrialTogetherOnPostgres(t *testing.T) {
+	for _, processes := range []int{2, 8} {
+		t.Run(fmt.Sprintf("processes=%d", processes), func(t *testing.T) {
+			t.Parallel() // most of it is waiting for the key to be published
+			servetest.Together(t, servetest.New(t, "LATCHKEY_STORE="+pgtest.Pooled(t, pgtest.Database(t))), processes)
+		})
+	}
 }
 
 // TestPostgresCommands: what begins a database, refuses one of another kind, and says

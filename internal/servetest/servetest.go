@@ -102,11 +102,19 @@ func (p *Program) Run(t testing.TB, stdin string, args ...string) string {
 
 // A Server is the program as it serves.
 type Server struct {
-	url string
-	cmd *exec.Cmd
-	log *bytes.Buffer
+	url  string
+	peer string // whom requests are said to come from; empty: nothing is said
+	cmd  *exec.Cmd
+	log  *bytes.Buffer
 	// stopped is closed when it has ended, and log may be read.
 	stopped chan struct{}
+}
+
+// from is the server, asked by a client at an address. It takes the word of one proxy.
+func (s *Server) from(address string) *Server {
+	same := *s
+	same.peer = address
+	return &same
 }
 
 // patience is generous: a loaded machine is no failure.
@@ -195,6 +203,9 @@ func (s *Server) Call(t testing.TB, method, path, bearer, body string) Answer {
 	}
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if s.peer != "" {
+		r.Header.Set("X-Forwarded-For", s.peer)
 	}
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)

@@ -2,6 +2,7 @@ package minidyn_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -29,11 +30,15 @@ func TestWalk(t *testing.T) {
 	servetest.Walk(t, p)
 }
 
-// TestTwoProcesses: what is promised across processes.
-func TestTwoProcesses(t *testing.T) {
-	t.Parallel()
-	_, p := program(t)
-	servetest.Together(t, p)
+// TestTrialTogether: what is promised across processes.
+func TestTrialTogether(t *testing.T) {
+	for _, processes := range []int{2, 8} {
+		t.Run(fmt.Sprintf("processes=%d", processes), func(t *testing.T) {
+			t.Parallel()
+			_, p := program(t)
+			servetest.Together(t, p, processes)
+		})
+	}
 }
 
 // TestMarkOfTables: offline and invoke refuse a table that is not marked local, and the
