@@ -330,17 +330,22 @@ func (b *buckets) emulate(operation string, body []byte) (string, error) {
 	r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
 	w := httptest.NewRecorder()
 	b.emulator.ServeHTTP(w, r)
-	if w.Code != http.StatusOK {
-		e := &awsError{status: w.Code, extra: map[string]any{}}
-		if err := json.Unmarshal(w.Body.Bytes(), &e.extra); err != nil {
-			return "", fmt.Errorf("minidyn: %s", w.Body)
-		}
-		e.kind, _ = e.extra["__type"].(string)
-		e.text, _ = e.extra["message"].(string)
-		e.kind = e.kind[strings.LastIndex(e.kind, "#")+1:]
-		delete(e.extra, "__type")
-		delete(e.extra, "message")
-		return "", e
+	return answerOf(w.Code, w.Body.Bytes())
+}
+
+// answerOf reads the answer of an emulator.
+func answerOf(status int, body []byte) (string, error) {
+	if status == http.StatusOK {
+		return string(body), nil
 	}
-	return w.Body.String(), nil
+	e := &awsError{status: status, extra: map[string]any{}}
+	if err := json.Unmarshal(body, &e.extra); err != nil {
+		return "", fmt.Errorf("the emulator: %s", body)
+	}
+	e.kind, _ = e.extra["__type"].(string)
+	e.text, _ = e.extra["message"].(string)
+	e.kind = e.kind[strings.LastIndex(e.kind, "#")+1:]
+	delete(e.extra, "__type")
+	delete(e.extra, "message")
+	return "", e
 }

@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// A layer stands between the SDK and minidyn. It refuses what DynamoDB refuses, has the
+// A layer stands between the SDK and an emulator, minidyn unless a test says otherwise. It refuses what DynamoDB refuses, has the
 // operations that minidyn has not, and makes the faults that tests ask for.
 type layer struct {
-	buckets *buckets
-	page    int // the most items of a page; zero: mostOfPage
-	url     string
+	engine engine
+	page   int // the most items of a page; zero: mostOfPage
+	url    string
 
 	mu       sync.Mutex
 	tokens   map[string]transaction // by ClientRequestToken
@@ -32,6 +32,11 @@ type layer struct {
 	bill     *bill         // what they would have cost; nil: nobody asks
 	// fault says what becomes of a call; nil: nothing. n counts the calls of an operation.
 	fault func(operation string, n int) fault
+}
+
+// An engine carries out requests that the layer has checked.
+type engine interface {
+	carryOut(operation string, body []byte) (answer string, err error)
 }
 
 // A transaction is one that was carried out.
@@ -53,7 +58,7 @@ const (
 	partial          // of a batch only the first half is read
 )
 
-func newLayer() *layer { return &layer{buckets: newBuckets(), tokens: map[string]transaction{}} }
+func newLayer() *layer { return &layer{engine: newBuckets(), tokens: map[string]transaction{}} }
 
 // An awsError is an answer that is none of success.
 type awsError struct {
@@ -244,7 +249,7 @@ func (l *layer) carryOut(operation string, body []byte, f fault) (string, error)
 	default:
 		return "", invalid("the store does not call %s", operation)
 	}
-	return l.buckets.carryOut(operation, body)
+	return l.engine.carryOut(operation, body)
 }
 
 // transact remembers what was carried out under which token, for as long as the test.
@@ -268,7 +273,7 @@ func (l *layer) transact(body []byte) (string, error) {
 	if err := in.check(); err != nil {
 		return "", err
 	}
-	answer, err := l.buckets.carryOut("TransactWriteItems", body)
+	answer, err := l.engine.carryOut("TransactWriteItems", body)
 	if err == nil {
 		l.tokens[in.ClientRequestToken] = transaction{content, answer}
 	}
@@ -304,7 +309,7 @@ func (l *layer) batch(body []byte, f fault) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	answer, err := l.buckets.carryOut("BatchGetItem", some)
+	answer, err := l.engine.carryOut("BatchGetItem", some)
 	if err != nil || len(left) == 0 {
 		return answer, err
 	}
@@ -371,7 +376,7 @@ func (l *layer) batchWrite(body []byte, f fault) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	answer, err := l.buckets.carryOut("BatchWriteItem", some)
+	answer, err := l.engine.carryOut("BatchWriteItem", some)
 	if err != nil || len(left) == 0 {
 		return answer, err
 	}

@@ -127,7 +127,7 @@ func TestEventsAreKeptAsLongAsIsSet(t *testing.T) {
 	p.Run(t, "", "init")
 	p.Run(t, "correct horse battery\n", "users", "add", "ada", "--password-stdin", "--event-retention", "24h")
 	p.Run(t, "correct horse battery\n", "users", "add", "bob", "--password-stdin")
-	answer, err := l.buckets.carryOut("Scan", []byte(`{"TableName": "latchkey"}`))
+	answer, err := l.engine.carryOut("Scan", []byte(`{"TableName": "latchkey"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
