@@ -1,8 +1,11 @@
 package web_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -85,11 +88,17 @@ func TestRevocationsRefuseParameters(t *testing.T) {
 // follower follows the fixture's service over HTTP.
 func (f *fixture) follower(mode revocation.Mode) *revocation.Follower {
 	f.Helper()
+	return f.followerSaying(mode, io.Discard)
+}
+
+// followerSaying is one with a log.
+func (f *fixture) followerSaying(mode revocation.Mode, log io.Writer) *revocation.Follower {
+	f.Helper()
 	source, err := feed.New(feed.Config{URL: f.server.URL + "/revocations", Key: revocationKey})
 	if err != nil {
 		f.Fatal(err)
 	}
-	r, err := revocation.New(revocation.Config{Source: source, Mode: mode, Now: f.clock.Now})
+	r, err := revocation.New(revocation.Config{Source: source, Mode: mode, Now: f.clock.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -147,7 +156,8 @@ func TestRevocationsOverHTTP(t *testing.T) {
 // TestRevocationsOfManyPages, by a client that began before.
 func TestRevocationsOfManyPages(t *testing.T) {
 	f := newFixture(t, withRevocationKey)
-	r := f.follower(revocation.Feed)
+	var said bytes.Buffer
+	r := f.followerSaying(revocation.Feed, &said)
 	if err := r.Check(t.Context(), f.claimsOf(f.token())); err != nil {
 		t.Fatal(err)
 	}
@@ -158,9 +168,20 @@ func TestRevocationsOfManyPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.clock.Advance(10 * time.Second)
+	session := func(n int) latchkey.Claims {
+		return latchkey.Claims{Subject: "u1", SessionID: fmt.Sprint("s", n), IssuedAt: f.clock.Now()}
+	}
+	// One look reads all of it. A loaded machine may not answer in time: then there is another.
+	for range 20 {
+		f.clock.Advance(10 * time.Second)
+		said.Reset()
+		_ = r.Check(t.Context(), session(0))
+		if !strings.Contains(said.String(), "could not be read") {
+			break
+		}
+	}
 	for _, n := range []int{0, 999, 1000, 1499} {
-		c := latchkey.Claims{Subject: "u1", SessionID: fmt.Sprint("s", n), IssuedAt: f.clock.Now()}
+		c := session(n)
 		if err := r.Check(t.Context(), c); !errors.Is(err, latchkey.ErrInvalidToken) {
 			t.Errorf("session %d: %v", n, err)
 		}
