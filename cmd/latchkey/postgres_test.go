@@ -20,12 +20,14 @@ func onPostgres(t *testing.T) (p *servetest.Program, url string) {
 // TestPostgresWalk: a person's account on PostgreSQL, from registration to deletion, by the
 // program.
 func TestPostgresWalk(t *testing.T) {
+	t.Parallel()
 	p, _ := onPostgres(t)
 	servetest.Walk(t, p)
 }
 
 // TestTrialTogetherOnPostgres: what is promised across processes; through pgbouncer.
 func TestTrialTogetherOnPostgres(t *testing.T) {
+	t.Parallel()
 	for _, processes := range []int{2, 8} {
 		t.Run(fmt.Sprintf("processes=%d", processes), func(t *testing.T) {
 			t.Parallel() // most of it is waiting for the key to be published
@@ -37,6 +39,7 @@ func TestTrialTogetherOnPostgres(t *testing.T) {
 // TestPostgresCommands: what begins a database, refuses one of another kind, and says
 // whether it is fit.
 func TestPostgresCommands(t *testing.T) {
+	t.Parallel()
 	p, url := onPostgres(t)
 	refused := func(want string, args ...string) {
 		t.Helper()

@@ -32,7 +32,7 @@ type Program struct {
 // and further variables, NAME=VALUE: LATCHKEY_STORE is among them.
 func New(t testing.TB, env ...string) *Program {
 	t.Helper()
-	bin, err := build()
+	bin, err := Build()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,9 @@ func New(t testing.TB, env ...string) *Program {
 	return &Program{bin, t.TempDir(), env, m}
 }
 
-// build makes the program once, whichever module the test is of.
-var build = sync.OnceValues(func() (string, error) {
+// Build makes the program once, whichever module the test is of, and returns its path. It
+// is built as it is shipped: another way would compile SQLite and all else once more.
+var Build = sync.OnceValues(func() (string, error) {
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/latchkey-auth/latchkey").Output()
 	if err != nil {
 		return "", fmt.Errorf("looking for the module: %w", err)
@@ -52,8 +53,8 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	built = dir
-	cmd := exec.Command("go", "build", "-o", dir, "./cmd/latchkey")
-	cmd.Dir = strings.TrimSpace(string(root))
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir, "./cmd/latchkey")
+	cmd.Dir, cmd.Env = strings.TrimSpace(string(root)), append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building latchkey: %w: %s", err, said)
 	}
