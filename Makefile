@@ -17,9 +17,10 @@ DYNAMO_RACES = 'TestMany[MS]|TestConformance/racing_(lines|settle|for_room|for_s
 run: ## the whole system on this machine, see README
 	$(GO) run ./cmd/latchkey offline
 
-test: test-house test-dynamo ## every test, with the race detector; `make check` has vetted them
+test: ## every test, with the race detector; `make check` has vetted them
+	@$(MAKE) --no-print-directory -j2 test-house test-dynamo # where one waits, the other works
 
-.PHONY: test-house test-dynamo
+.PHONY: test test-house test-dynamo
 test-house test-dynamo: export GORACE = atexit_sleep_ms=20 # not a second for each test binary
 test-house:
 	$(GO) test $(RACE) ./...
@@ -37,10 +38,10 @@ check: ## formatting, vet, staticcheck, known vulnerabilities
 	$(STATIC) $(GO) vet ./...
 	cd $(DYNAMO) && $(GO) mod verify && $(STATIC) $(GO) vet ./...
 	$(STATIC) $(GO) tool staticcheck ./...
-	@$(STATIC) $(GO) tool govulncheck ./... > govulncheck.out 2>&1 || { \
+	@$(STATIC) $(GO) tool govulncheck -scan module > govulncheck.out 2>&1 || { \
 	  if grep -qiE 'dial tcp|no such host|fetching vulnerabilities|proxyconnect|connection refused|Forbidden' govulncheck.out; \
 	  then echo "govulncheck: skipped, its database is out of reach"; \
-	  else cat govulncheck.out; exit 1; fi; }
+	  else $(STATIC) $(GO) tool govulncheck ./...; fi; } # which of those are reached: takes 40 s of a core
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME each
