@@ -308,6 +308,7 @@ func TestParse(t *testing.T) {
 		{"ssm:arn:aws:secretsmanager:eu-west-1:1:secret:a", "followed by a name or an ARN"},
 		{"ssm:arn:aws:ssm::1:parameter/a", "names no region"},
 		{"secretsmanager:a:b", "followed by a name or an ARN"},
+		{"secretsmanager:" + keyring.NewMasterKey().Encode(), "looks like a master key"},
 		{"secretsmanager:" + strings.Repeat("a", 2049), "followed by a name or an ARN"},
 	} {
 		if s, err := masterkey.Parse(c.text); err == nil || !strings.Contains(err.Error(), c.says) {

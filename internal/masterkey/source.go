@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 )
 
 // A Kind is the service that has the key.
@@ -84,6 +86,9 @@ func Parse(text string) (Source, error) {
 	}
 	if len(s.Name) > maxName || !pattern.MatchString(s.Name) {
 		return Source{}, fmt.Errorf("%s: must be followed by a name or an ARN, like %s", kind, examples[s.Kind])
+	}
+	if _, err := keyring.ParseMasterKey(s.Name); err == nil { // which errors would show
+		return Source{}, fmt.Errorf("%s: is followed by what looks like a master key: give the name of what holds it, or the key alone", kind)
 	}
 	if region, isARN := s.region(); isARN && region == "" {
 		return Source{}, fmt.Errorf("%s: the ARN names no region; it must be like %s", kind, examples[s.Kind])
