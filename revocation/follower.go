@@ -256,6 +256,9 @@ func (f *Follower) take(l *look) error {
 		if r.SessionID == "" && r.UserID == "" {
 			return errors.New("a revocation names neither session nor user")
 		}
+		if r.ExpiresAt.IsZero() { // it would be forgotten at once
+			return errors.New("a revocation has no end")
+		}
 	}
 	if f.known == nil {
 		f.known = newSet()

@@ -256,6 +256,9 @@ func (t *table) query(ctx context.Context, partition, first string, most int) (a
 		if err := t.client.call(ctx, "Query", in, &out); err != nil {
 			return nil, err
 		}
+		if out.Items == nil {
+			return nil, errors.New("the answer of Query has no list of items")
+		}
 		if all = append(all, out.Items...); len(all) > most {
 			return nil, revocation.ErrTooMany
 		}

@@ -1,14 +1,17 @@
 package revocationsource
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/fetch"
 	"github.com/latchkey-auth/latchkey/revocation"
 )
 
@@ -121,6 +124,7 @@ func TestFaultsOfTheTable(t *testing.T) {
 		"a day without shards":   {[]string{`{"Items":[{"SK":{"S":"2026-01-02"}}]}`}, "no number of shards"},
 		"a line that is no line": {[]string{day, `{"Items":[{"SK":{"S":"a"},"Line":{"S":"x"}}]}`}, "revocation a"},
 		"a line that is missing": {[]string{day, `{"Items":[{"SK":{"S":"a"}}]}`}, "revocation a"},
+		"no list of items":       {[]string{`{}`}, "no list of items"},
 		"two pages":              {[]string{day, `{"Items":[],"LastEvaluatedKey":{"PK":{"S":"a"},"SK":{"S":"b"}}}`, `{"Items":[]}`}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -145,4 +149,51 @@ func TestTooManyInTheTable(t *testing.T) {
 	if _, err := s.Revocations(t.Context(), ""); !errors.Is(err, revocation.ErrTooMany) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// FuzzAnswers: whatever DynamoDB answers is an error, or a list and a decision that have
+// all that was asked for.
+func FuzzAnswers(f *testing.F) {
+	for _, answer := range []string{
+		day, `{"Items":[]}`, `{}`, `null`, ``, `{"Items":[],"LastEvaluatedKey":{"PK":{"S":"a"},"SK":{"S":"b"}}}`,
+		`{"Items":[{"SK":{"S":"a"},"Line":{"S":"{\"UserID\":\"u\",\"Epoch\":3,\"ExpiresAt\":\"2026-01-02T00:00:00Z\"}"}}]}`,
+		`{"Items":[{"SK":{"S":"2026-01-02"},"Shards":{"N":"1e3"}}]}`, `{"Items":[{"SK":{"S":"2026-01-02"},"Shards":{"N":"99999999999999999999"}}]}`,
+		`{"Responses":{"latchkey":[{"SK":{"S":"user#sign-in"},"Epoch":{"N":"1"}},{"SK":{"S":"session"},"UserID":{"S":"u"},"Epoch":{"N":"1"},"ExpiresAt":{"N":"1"}}]}}`,
+		`{"UnprocessedKeys":{"latchkey":{"Keys":[{"PK":{"S":"user#u"},"SK":{"S":"user#sign-in"}}]}}}`,
+	} {
+		f.Add(200, answer, `{"Items":[]}`)
+	}
+	f.Add(400, `{"__type":"#AccessDeniedException"}`, ``)
+	source, err := Open(Config{Address: "dynamodb://latchkey", Getenv: lambdaEnv})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, status int, first, then string) {
+		if status >= 500 || strings.Contains(first+then, "hrottling") || strings.Contains(first+then, "xceeded") {
+			t.Skip("waits, and asks again")
+		}
+		asked := *source.(*table)
+		answers := func() { // anew for each call; the answers end, whatever they say of more
+			var n atomic.Int32 // shards are read at the same time
+			asked.client.fetch = func(context.Context, fetch.Request) (fetch.Response, error) {
+				switch n.Add(1) {
+				case 1:
+					return fetch.Response{Status: status, Body: []byte(first)}, nil
+				case 2:
+					return fetch.Response{Status: 200, Body: []byte(then)}, nil
+				}
+				return fetch.Response{Status: 400}, nil
+			}
+		}
+		answers()
+		page, err := asked.Revocations(t.Context(), "")
+		if err == nil && (status != 200 || page.Next == "" || page.Since.IsZero()) {
+			t.Errorf("%d %q is taken for the page %+v", status, first, page)
+		}
+		answers()
+		ended, err := asked.Ended(t.Context(), latchkey.Claims{Subject: "u", SessionID: "s"})
+		if err == nil && !ended && !strings.Contains(first+then, "u") {
+			t.Errorf("%q says that the session of another goes on", first)
+		}
+	})
 }

@@ -91,7 +91,7 @@ func (c *Client) Revocations(ctx context.Context, after string) (revocation.Page
 	}
 	var page revocation.Page
 	err := c.ask(ctx, at, &page)
-	if err == nil && (page.Next == "" || page.Since.IsZero()) {
+	if err == nil && (page.Next == "" || page.Since.IsZero() || page.Revocations == nil) {
 		err = fmt.Errorf("%s: the answer is no page of revocations", c.url)
 	}
 	return page, err

@@ -1,6 +1,8 @@
 package feed_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
+	"github.com/latchkey-auth/latchkey/internal/fetch"
 	"github.com/latchkey-auth/latchkey/revocation/feed"
 )
 
@@ -64,6 +67,9 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}{
 		"no page": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) }, "no page of revocations"},
 		"no JSON": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `<html>`) }, "cannot be decoded"},
+		"no list": {func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"next":"a","since":"2026-01-01T00:00:00Z"}`)
+		}, "no page of revocations"},
 		"nothing": {func(http.ResponseWriter, *http.Request) {}, "cannot be decoded"},
 		"null":    {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `null`) }, "no page of revocations"},
 		"a broken time": {func(w http.ResponseWriter, _ *http.Request) {
@@ -131,7 +137,7 @@ func TestADeadConnectionIsReplaced(t *testing.T) {
 		if n.Add(1) == 2 {
 			panic(http.ErrAbortHandler)
 		}
-		fmt.Fprint(w, `{"next":"a","since":"2026-01-01T00:00:00Z"}`)
+		fmt.Fprint(w, `{"revocations":[],"next":"a","since":"2026-01-01T00:00:00Z"}`)
 	}))
 	defer s.Close()
 	c, err := feed.New(feed.Config{URL: s.URL, Key: key})
@@ -147,4 +153,31 @@ func TestADeadConnectionIsReplaced(t *testing.T) {
 	if _, err := c.Revocations(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), "after") {
 		t.Errorf("nobody listens: %v", err)
 	}
+}
+
+// FuzzAnswers: an answer is a page or an error, and never half of one.
+func FuzzAnswers(f *testing.F) {
+	for _, doc := range []string{
+		`{"revocations":[{"time":"2026-01-01T00:00:00Z","user_id":"u","session_id":"s","epoch":1,"rights":2,"survivor":"t","expires_at":"2026-01-02T00:00:00Z"}],"next":"1.a","more":true,"since":"2026-01-01T00:00:00Z"}`,
+		`{"revocations":[],"next":"1.","since":"2026-01-01T00:00:00Z"}`,
+		`{"revocations":null,"next":"1."}`, `{"ended":true}`, `{"ended":null}`, `[]`, `null`, ``, "\xff",
+	} {
+		f.Add(200, []byte(doc))
+	}
+	f.Add(401, []byte(`{"revocations":[],"next":"1.","since":"2026-01-01T00:00:00Z","ended":false}`))
+	f.Fuzz(func(t *testing.T, status int, doc []byte) {
+		c, err := feed.New(feed.Config{URL: "https://auth.example.com/revocations", Key: key, Fetch: func(context.Context, fetch.Request) (fetch.Response, error) {
+			return fetch.Response{Status: status, Body: doc}, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := c.Revocations(t.Context(), "")
+		if err == nil && (status != 200 || page.Next == "" || page.Since.IsZero() || page.Revocations == nil) {
+			t.Errorf("status %d is taken for the page %+v", status, page)
+		}
+		if _, err := c.Ended(t.Context(), latchkey.Claims{Subject: "u"}); err == nil && (status != 200 || !bytes.ContainsAny(doc, "tf")) { // true or false
+			t.Errorf("status %d says whether a token has ended", status)
+		}
+	})
 }
