@@ -34,6 +34,7 @@ var floors = map[string][]string{
 	"internal/http1":                   {},
 	"internal/identifier":              {},
 	"internal/limit":                   {},
+	"internal/opaque":                  {},
 	"internal/outbox":                  {},
 	"internal/password":                {"internal/password/passhash"},
 	"internal/password/leaked":         {"internal/password/leaked/wordset"},
@@ -53,15 +54,17 @@ var floors = map[string][]string{
 	// Floor 1
 	"internal/storage": {"internal/identifier", "internal/outbox"},
 	// What auth is put together from. These stand on storage, and none sees another.
-	"internal/attempt": {"internal/identifier", "internal/limit", "internal/storage"},
-	"internal/audit":   {"internal/storage"},
-	"internal/message": {"internal/outbox", "internal/storage"},
-	"internal/outage":  {"internal/limit", "internal/storage"},
-	"internal/rights":  {"internal/identifier", "internal/storage", "internal/strictjson"},
-	"internal/auth":    {".", "revocation", "internal/attempt", "internal/audit", "internal/identifier", "internal/limit", "internal/message", "internal/outage", "internal/password", "internal/rights", "internal/storage"},
-	"internal/gateway": {".", "internal/bearer", "internal/strictjson"},
-	"internal/issuers": {".", "internal/strictjson"},
-	"internal/keyring": {".", "internal/strictjson"},
+	"internal/attempt":      {"internal/identifier", "internal/limit", "internal/storage"},
+	"internal/audit":        {"internal/storage"},
+	"internal/message":      {"internal/outbox", "internal/storage"},
+	"internal/outage":       {"internal/limit", "internal/storage"},
+	"internal/refreshtoken": {"internal/opaque", "internal/storage"},
+	"internal/rights":       {"internal/identifier", "internal/storage", "internal/strictjson"},
+	"internal/ticket":       {"internal/opaque", "internal/storage"},
+	"internal/auth":         {".", "revocation", "internal/attempt", "internal/audit", "internal/identifier", "internal/limit", "internal/message", "internal/opaque", "internal/outage", "internal/password", "internal/refreshtoken", "internal/rights", "internal/storage", "internal/ticket"},
+	"internal/gateway":      {".", "internal/bearer", "internal/strictjson"},
+	"internal/issuers":      {".", "internal/strictjson"},
+	"internal/keyring":      {".", "internal/strictjson"},
 	// transfer stands on storage and keyring, and stores on it. None of them sees auth.
 	"internal/transfer": {"internal/keyring", "internal/limit", "internal/outbox", "internal/storage"},
 	// What judges every store, by the ports that a whole one has.
@@ -73,7 +76,7 @@ var floors = map[string][]string{
 	"internal/userimport":       {"internal/auth", "internal/identifier", "internal/password/passhash", "internal/storage", "internal/strictjson"},
 	"internal/mailer":           {"internal/awsaccess", "internal/message", "internal/outbox", "internal/textfile"},
 	"internal/masterkey":        {"internal/awsaccess", "internal/keyring"},
-	"internal/web":              {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/password", "internal/redact", "internal/storage", "internal/strictjson"},
+	"internal/web":              {".", "httpauth", "internal/auth", "internal/cors", "internal/identifier", "internal/opaque", "internal/password", "internal/redact", "internal/storage", "internal/strictjson", "internal/ticket"},
 	"internal/web/contract":     {"internal/strictjson", "internal/web"},
 	"internal/gateway/proxy":    {"internal/gateway"},
 	"internal/forwardauth":      {".", "httpauth", "internal/gateway"},
@@ -97,7 +100,7 @@ var floors = map[string][]string{
 
 // standardOnly are the packages that other people's programs and the lean
 // bootstrap are built from, and small ones that need nothing else.
-var standardOnly = []string{".", "httpauth", "jwks", "latchkeytest", "revocation", "revocation/feed", "internal/fetch", "internal/http1", "internal/limit", "internal/outbox", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "internal/revocationsource", "internal/issuers", "internal/issuers/remote", "cmd/authorizer"}
+var standardOnly = []string{".", "httpauth", "jwks", "latchkeytest", "revocation", "revocation/feed", "internal/fetch", "internal/http1", "internal/limit", "internal/opaque", "internal/outbox", "internal/strictjson", "internal/weaksecret", "internal/gateway", "internal/awslambda", "internal/revocationsource", "internal/issuers", "internal/issuers/remote", "cmd/authorizer"}
 
 func TestImportsGoDownward(t *testing.T) {
 	for dir, imports := range houseImports(t) {

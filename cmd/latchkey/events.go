@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -179,7 +178,7 @@ var eventsColumns = []column{{title: "TIME"}, {title: "KIND"}, {title: "OUTCOME"
 
 // userID finds the id of a user, who may have been deleted.
 func userID(ctx context.Context, store storage.Store, user string) (string, error) {
-	u, err := auth.NamedUser(ctx, store, user)
+	u, err := storage.NamedUser(ctx, store, user)
 	if errors.Is(err, storage.ErrNotFound) {
 		u.ID = storage.UserID(user)
 		var deleted bool

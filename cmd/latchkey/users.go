@@ -69,7 +69,7 @@ func explainUser(err error) error {
 		return errors.New("the id, username or e-mail address belongs to another user, see `latchkey users list`, or the id to one who has been deleted")
 	case errors.Is(err, storage.ErrNotFound):
 		return errors.New("there is no such user; see `latchkey users list`, or search with --match TEXT")
-	case errors.Is(err, auth.ErrAmbiguous):
+	case errors.Is(err, storage.ErrAmbiguous):
 		return errors.New("this is the id of one user and the username of another; name the user by the e-mail address, or by the other one of id and username; see `latchkey users list`")
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/limit"
 	"github.com/latchkey-auth/latchkey/internal/message"
+	"github.com/latchkey-auth/latchkey/internal/opaque"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -172,7 +173,7 @@ func (s *Service) EndSession(ctx context.Context, claims latchkey.Claims, id sto
 
 // session reads the session of an id that a stranger chose. ErrNotFound.
 func (s *Service) session(ctx context.Context, id storage.SessionID) (storage.Session, error) {
-	if len(id) > maxID {
+	if len(id) > opaque.MaxID {
 		return storage.Session{}, storage.ErrNotFound
 	}
 	session, _, err := s.Store.SessionUser(ctx, id)

@@ -143,7 +143,7 @@ func (s *Service) registering(ctx context.Context, r LoginRequest) (bool, error)
 	if err != nil || s.Registration != RegistrationOpen || !s.VerifyEmail {
 		return false, nil
 	}
-	t, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeRegister, key))
+	t, err := s.Store.Ticket(ctx, s.tickets.ID(storage.PurposeRegister, key))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return false, fmt.Errorf("reading ticket: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/opaque"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -19,7 +20,7 @@ import (
 // chainState is the state of a token of that version, but for those that were spent
 // before the last two: searchChain finds these.
 func (s *Service) chainState(session storage.Session, secret []byte, now time.Time) tokenState {
-	hash := hashSecret(secret)
+	hash := opaque.Hash(secret)
 	switch {
 	case subtle.ConstantTimeCompare(hash, session.Chain.Hash) == 1:
 		return stateOfNumber(session, 0, now)
@@ -60,7 +61,7 @@ func (s *Service) follows(session storage.Session, secret []byte) bool {
 	mac := hmac.New(sha256.New, s.RefreshKey) // one for all: its key is half the work
 	for range session.Chain.Rotations {
 		secret = follow(mac, session.ID, secret)
-		if bytes.Equal(hashSecret(secret), session.Chain.Hash) {
+		if bytes.Equal(opaque.Hash(secret), session.Chain.Hash) {
 			return true
 		}
 	}

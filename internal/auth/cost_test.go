@@ -45,8 +45,8 @@ func TestLongValuesAreRefusedBeforeAnyWork(t *testing.T) {
 		"EmailKey":                func() error { _, err := auth.EmailKey(address); return err },
 		"UsernameKey":             func() error { _, err := auth.UsernameKey(long); return err },
 		"CleanScope":              func() error { _, err := rights.CleanScope(long); return err },
-		"FindUser by address":     func() error { _, err := auth.FindUser(ctx, f.store, address); return err },
-		"FindUser by name":        func() error { _, err := auth.FindUser(ctx, f.store, long); return err },
+		"FindUser by address":     func() error { _, err := storage.FindUser(ctx, f.store, address); return err },
+		"FindUser by name":        func() error { _, err := storage.FindUser(ctx, f.store, long); return err },
 		"AddUser with an address": func() error { _, err := f.AddUser(ctx, auth.NewUser{Email: address}); return err },
 		"AddUser with a name":     func() error { _, err := f.AddUser(ctx, auth.NewUser{Username: "x", Name: long}); return err },
 		"AddUser with an id": func() error {

@@ -24,8 +24,6 @@ var (
 	ErrNoMail = errors.New("no mail is sent")
 	// ErrBusy: too many passwords are being checked. Try later.
 	ErrBusy = password.ErrBusy
-	// ErrAmbiguous: the text is the id of one user and the username of another.
-	ErrAmbiguous = errors.New("names two users")
 )
 
 // A LimitError says that an attempt comes too soon, and when to try again.

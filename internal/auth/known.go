@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -36,7 +35,7 @@ func (s *Service) knownNetwork(ctx context.Context, user storage.User, c Client)
 	}
 	var n knownNetwork
 	// "home" is what the version before called it: its known networks stay known.
-	id := s.markID("home", fmt.Sprintf("%s %d %s", user.ID, user.EpochAt.UnixMicro(), attempt.Network(c.Address)))
+	id := s.tickets.MarkID("home", fmt.Sprintf("%s %d %s", user.ID, user.EpochAt.UnixMicro(), attempt.Network(c.Address)))
 	mark, err := s.Store.Mark(ctx, id)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return knownNetwork{}, fmt.Errorf("reading known network: %w", err)
@@ -67,9 +66,4 @@ func (s *Service) stayKnown(ctx context.Context, before, after storage.User, c C
 func (s *Service) becomeKnown(ctx context.Context, user storage.User, c Client) ([]storage.Change, error) {
 	n, err := s.knownNetwork(ctx, user, c)
 	return n.remember(s.Now()), err
-}
-
-// markID names a mark: a MAC of what it is about.
-func (s *Service) markID(kind, what string) storage.MarkID {
-	return storage.MarkID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("ticket", kind, what)[:16]))
 }

@@ -124,5 +124,5 @@ func (s *Service) legacyLogout(ctx context.Context, claims latchkey.Claims, scop
 // endedToken is the mark that says that a token without session has ended. Such a token
 // has no id either; two of one user and second are as good as one.
 func (s *Service) endedToken(c latchkey.Claims) storage.MarkID {
-	return s.markID("ended", fmt.Sprintf("%s %d %d", c.Subject, c.IssuedAt.Unix(), c.ExpiresAt.Unix()))
+	return s.tickets.MarkID("ended", fmt.Sprintf("%s %d %d", c.Subject, c.IssuedAt.Unix(), c.ExpiresAt.Unix()))
 }

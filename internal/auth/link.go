@@ -2,11 +2,11 @@ package auth
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"slices"
 
 	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/ticket"
 )
 
 // A LinkState says what a link of a mail is good for now.
@@ -27,23 +27,22 @@ type Link struct {
 // LookAtLink says what the token of a link is good for, for one of the purposes.
 // It changes nothing: programs that look into mails open links.
 func (s *Service) LookAtLink(ctx context.Context, token string, purposes ...storage.Purpose) (Link, error) {
-	id, secret, ok := parseSecret(token)
+	presented, ok := ticket.ParseLink(token)
 	if !ok {
 		return Link{}, nil
 	}
-	c := credential{id: storage.TicketID(id), secret: secret}
 	for _, p := range purposes {
-		used, err := s.marked(ctx, s.usedID(p, c.id, hashSecret(secret)))
+		used, err := s.marked(ctx, s.tickets.UsedBy(p, presented))
 		if err != nil || used {
 			return Link{State: LinkUsed}, err
 		}
 	}
-	tickets, err := s.tickets(ctx, []credential{c})
+	tickets, err := s.readTickets(ctx, []ticket.Presented{presented})
 	if err != nil {
 		return Link{}, err
 	}
 	t := tickets[0]
-	if !slices.Contains(purposes, t.Purpose) || !s.opens(t, c, s.Now()) {
+	if !slices.Contains(purposes, t.Purpose) || !s.tickets.Opens(t, presented, s.Now()) {
 		return Link{}, nil
 	}
 	err = s.redeemable(ctx, t)
@@ -72,15 +71,4 @@ func (s *Service) marked(ctx context.Context, id storage.MarkID) (bool, error) {
 		return false, nil
 	}
 	return s.Now().Before(mark.ExpiresAt), wrap("reading mark", err)
-}
-
-// used is the mark that says, until its link expires, that a ticket was redeemed. Its id
-// is a MAC of the purpose and the hash of the secret, so that only the same link finds it,
-// on the page that it was for.
-func (s *Service) used(t storage.Ticket) storage.Mark {
-	return storage.Mark{ID: s.usedID(t.Purpose, t.ID, t.SecretHash), ExpiresAt: t.LinkUntil}
-}
-
-func (s *Service) usedID(purpose storage.Purpose, id storage.TicketID, secretHash []byte) storage.MarkID {
-	return storage.MarkID(base64.RawURLEncoding.EncodeToString(s.ticketMAC("used", string(purpose), string(id), string(secretHash))[:16]))
 }

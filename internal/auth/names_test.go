@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // TestKeysNameTheMember: whoever asks for a key gets the refusal as callers see it.
@@ -29,7 +30,7 @@ func TestOuterBlanksDoNotCount(t *testing.T) {
 			t.Fatalf("importing with %q: %v", around, err)
 		}
 		for _, name := range []string{"ada", "bob"} {
-			u, err := auth.FindUser(t.Context(), f.store, in(name+"@example.com"))
+			u, err := storage.FindUser(t.Context(), f.store, in(name+"@example.com"))
 			if err != nil || !strings.EqualFold(u.Username, name) || u.Email != name+"@example.com" {
 				t.Errorf("%q finds %q with the address %q, %v", in(name), u.Username, u.Email, err)
 			}

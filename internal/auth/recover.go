@@ -8,6 +8,7 @@ import (
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/ticket"
 )
 
 // ForgotPassword mails a link and a code to set a new password to the owner of
@@ -23,7 +24,7 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 			// What is written tells nobody by its time that there is no account.
 			return "", []storage.Change{storage.PutTicket{Ticket: s.lost(storage.Ticket{Purpose: storage.PurposeReset}, key, s.Now())}}, nil
 		}
-		t := storage.Ticket{Purpose: storage.PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}
+		t := storage.Ticket{Purpose: storage.PurposeReset, Email: u.Email, UserID: u.ID, Bound: ticket.Bound(u)}
 		changes, err := s.mailTicket(t, nil, key, message.Message{Kind: message.Reset, Name: greeting(u, u.Email)}, c, s.Now())
 		return u.ID, changes, err
 	})
@@ -130,21 +131,21 @@ func (s *Service) changeEmail(ctx context.Context, user storage.User, email, key
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("looking up user: %w", err)
 	}
-	before, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeVerify, key))
+	before, err := s.Store.Ticket(ctx, s.tickets.ID(storage.PurposeVerify, key))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("reading ticket: %w", err)
 	}
 	now := s.Now()
 	e := c.event(storage.EventEmailChange, storage.OutcomeOK, now)
 	e.UserID = user.ID
-	t := storage.Ticket{Purpose: storage.PurposeVerify, Email: email, UserID: user.ID, Bound: bound(user)}
+	t := storage.Ticket{Purpose: storage.PurposeVerify, Email: email, UserID: user.ID, Bound: ticket.Bound(user)}
 	m := message.Message{Kind: message.Confirm, Again: before.ID != "" && now.Before(before.LinkUntil)}
 	switch {
 	case holder.ID == user.ID && (holder.EmailVerified || holder.Email != email):
 		return nil, invalid("email", "is your address already")
 	case holder.ID != "" && holder.ID != user.ID:
 		e.Outcome = storage.OutcomeTaken
-		t = storage.Ticket{Purpose: storage.PurposeReset, Email: holder.Email, UserID: holder.ID, Bound: bound(holder)}
+		t = storage.Ticket{Purpose: storage.PurposeReset, Email: holder.Email, UserID: holder.ID, Bound: ticket.Bound(holder)}
 		m = message.Message{Kind: message.Taken, Name: greeting(holder, holder.Email)}
 	}
 	changes := []storage.Change{storage.AppendEvent{Event: e}}

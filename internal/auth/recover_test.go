@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/ticket"
 )
 
 func (f *fixture) forgot(email string) message.Message {
@@ -89,7 +90,7 @@ func TestMailGoesToTheStoredAddress(t *testing.T) {
 func TestWhatVoidsAReset(t *testing.T) {
 	for name, change := range map[string]func(*fixture, auth.Tokens){
 		"another request":        func(f *fixture, _ auth.Tokens) { f.forgot("ada@example.com") },
-		"an hour":                func(f *fixture, _ auth.Tokens) { f.clock.Advance(auth.LinkLifetime) },
+		"an hour":                func(f *fixture, _ auth.Tokens) { f.clock.Advance(ticket.LinkLifetime) },
 		"a password change":      func(f *fixture, tokens auth.Tokens) { f.mustChange(tokens, password, otherPassword) },
 		"an operator's password": func(f *fixture, _ auth.Tokens) { f.SetPassword(f.t.Context(), "ada", otherPassword) },
 		"another address": func(f *fixture, _ auth.Tokens) {
@@ -374,7 +375,7 @@ func TestAnotherLinkSaysSo(t *testing.T) {
 			t.Errorf("mail %d: Again is %t, want %t", i+1, m.Again, want)
 		}
 	}
-	f.clock.Advance(auth.LinkLifetime)
+	f.clock.Advance(ticket.LinkLifetime)
 	claims = f.claimsOf(f.mustLogin("ada", password))
 	if m := f.change(claims, "new@example.com"); m.Again {
 		t.Error("the mail says that it replaces one that has expired")
@@ -384,7 +385,7 @@ func TestAnotherLinkSaysSo(t *testing.T) {
 func TestWhatVoidsAChangeOfAddress(t *testing.T) {
 	for name, change := range map[string]func(*fixture, auth.Tokens){
 		"another change":    func(f *fixture, tokens auth.Tokens) { f.change(f.claimsOf(tokens), "other@example.com") },
-		"an hour":           func(f *fixture, _ auth.Tokens) { f.clock.Advance(auth.LinkLifetime) },
+		"an hour":           func(f *fixture, _ auth.Tokens) { f.clock.Advance(ticket.LinkLifetime) },
 		"a password change": func(f *fixture, tokens auth.Tokens) { f.mustChange(tokens, password, otherPassword) },
 		"a reset": func(f *fixture, _ auth.Tokens) {
 			if err := f.reset(token(f.t, f.forgot("ada@example.com")), otherPassword); err != nil {
@@ -464,7 +465,7 @@ func TestInvitation(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := f.mail(message.Invite, "ada@example.com")
-	if first.LinkFor != auth.InviteLifetime || first.Code != "" || !strings.Contains(first.Link, "/accept?token=") {
+	if first.LinkFor != ticket.InviteLifetime || first.Code != "" || !strings.Contains(first.Link, "/accept?token=") {
 		t.Errorf("got %+v", first)
 	}
 	if _, err := f.login("ada@example.com", ""); err == nil {
@@ -566,7 +567,7 @@ func TestForgottenPasswordsWriteAlike(t *testing.T) {
 	if err := f.reset(token(t, known), otherPassword); err != nil {
 		t.Errorf("the known address: %v", err)
 	}
-	for range auth.MaxCodeTries {
+	for range ticket.MaxCodeTries {
 		err := f.ResetPassword(t.Context(), auth.TicketRequest{Email: "nobody@example.com", Code: "AAAA-AAAA"}, otherPassword)
 		if !errors.Is(err, auth.ErrInvalidTicket) {
 			t.Errorf("a code for nobody: %v, want ErrInvalidTicket", err)

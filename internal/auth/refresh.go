@@ -5,45 +5,14 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/opaque"
+	"github.com/latchkey-auth/latchkey/internal/refreshtoken"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
-
-// A refreshToken is <session>.<number>.<MAC>. Its number says what it is: the live one of
-// its session, one that was spent a moment ago, or one that was spent before. The MAC is
-// made of a key of the service and the session's seed: the store alone cannot make it, and
-// nobody can make up a token that was ever given out.
-type refreshToken struct {
-	session storage.SessionID
-	number  int64
-	mac     []byte
-	chain   []byte // the secret of a token of the version before, see chain.go
-}
-
-// parseRefreshToken takes one spelling only.
-func parseRefreshToken(token string) (t refreshToken, ok bool) {
-	if len(token) > MaxToken {
-		return refreshToken{}, false
-	}
-	if strings.Count(token, ".") == 1 {
-		id, secret, ok := parseSecret(token)
-		return refreshToken{session: storage.SessionID(id), chain: secret}, ok
-	}
-	id, rest, _ := strings.Cut(token, ".")
-	number, mac, ok := strings.Cut(rest, ".")
-	n, err := strconv.ParseInt(number, 10, 64)
-	if !ok || id == "" || len(id) > maxID || err != nil || n < 0 || strconv.FormatInt(n, 10) != number {
-		return refreshToken{}, false
-	}
-	secret, ok := decodeSecret(mac)
-	return refreshToken{session: storage.SessionID(id), number: n, mac: secret}, ok
-}
 
 // newSeed returns the seed of a new session.
 func newSeed() []byte {
@@ -52,18 +21,7 @@ func newSeed() []byte {
 	return seed
 }
 
-// refreshToken is the live one of the session.
-func (s *Service) refreshToken(session storage.Session) string {
-	mac := s.refreshMAC(session, session.Refreshes)
-	return string(session.ID) + "." + strconv.FormatInt(session.Refreshes, 10) + "." + base64.RawURLEncoding.EncodeToString(mac)
-}
-
-func (s *Service) refreshMAC(session storage.Session, number int64) []byte {
-	mac := hmac.New(sha256.New, s.RefreshKey)
-	fmt.Fprintf(mac, "refresh\x00%s\x00%d\x00", session.ID, number)
-	mac.Write(session.Seed)
-	return mac.Sum(nil)
-}
+func (s *Service) refreshKey() refreshtoken.Key { return s.RefreshKey }
 
 // A tokenState is what a refresh token is to its session.
 type tokenState int
@@ -75,14 +33,14 @@ const (
 	tokenSpent                      // spent before that
 )
 
-func (s *Service) stateOf(session storage.Session, t refreshToken, now time.Time) tokenState {
-	if t.chain != nil {
-		return s.chainState(session, t.chain, now)
+func (s *Service) stateOf(session storage.Session, t refreshtoken.Token, now time.Time) tokenState {
+	if t.Chain != nil {
+		return s.chainState(session, t.Chain, now)
 	}
-	if len(session.Seed) == 0 || !hmac.Equal(t.mac, s.refreshMAC(session, t.number)) {
+	if !s.refreshKey().Made(session, t) {
 		return tokenWrong
 	}
-	return stateOfNumber(session, t.number, now)
+	return stateOfNumber(session, t.Number, now)
 }
 
 func stateOfNumber(s storage.Session, number int64, now time.Time) tokenState {
@@ -108,12 +66,12 @@ func justRefreshed(s storage.Session, now time.Time) bool {
 // however often it is asked and whoever won. A token that was spent before that is in two
 // hands: the session ends. *LimitError.
 func (s *Service) Refresh(ctx context.Context, token string, c Client) (tokens Tokens, err error) {
-	t, ok := parseRefreshToken(token)
+	t, ok := refreshtoken.Parse(token)
 	if !ok {
 		return Tokens{}, s.refuseUnissued(ctx, c)
 	}
 	err = retry("refreshing session", func() error {
-		session, user, err := s.Store.SessionUser(ctx, t.session)
+		session, user, err := s.Store.SessionUser(ctx, t.Session)
 		if errors.Is(err, storage.ErrNotFound) {
 			return s.refuseUnissued(ctx, c)
 		}
@@ -129,7 +87,7 @@ func (s *Service) Refresh(ctx context.Context, token string, c Client) (tokens T
 	return tokens, nil
 }
 
-func (s *Service) refresh(ctx context.Context, session storage.Session, user storage.User, t refreshToken, c Client) (Tokens, error) {
+func (s *Service) refresh(ctx context.Context, session storage.Session, user storage.User, t refreshtoken.Token, c Client) (Tokens, error) {
 	now := s.Now()
 	if !alive(session, user, now, s.SessionIdle) {
 		return Tokens{}, s.refuseDead(ctx, session, c)
@@ -165,11 +123,11 @@ func (s *Service) spend(ctx context.Context, session storage.Session, user stora
 	if err != nil {
 		return Tokens{}, wrap("storing refresh", err)
 	}
-	return Tokens{access, s.AccessTokenTTL, s.refreshToken(session)}, nil
+	return Tokens{access, s.AccessTokenTTL, s.refreshKey().Live(session)}, nil
 }
 
 // repeat gives the successor of a token that was spent a moment ago again.
-func (s *Service) repeat(ctx context.Context, session storage.Session, user storage.User, t refreshToken, c Client, now time.Time) (Tokens, error) {
+func (s *Service) repeat(ctx context.Context, session storage.Session, user storage.User, t refreshtoken.Token, c Client, now time.Time) (Tokens, error) {
 	access, err := s.mint(ctx, user, session, now)
 	if err != nil {
 		return Tokens{}, err
@@ -182,11 +140,11 @@ func (s *Service) repeat(ctx context.Context, session storage.Session, user stor
 }
 
 // successor is the token that followed one that was spent a moment ago.
-func (s *Service) successor(session storage.Session, t refreshToken) string {
+func (s *Service) successor(session storage.Session, t refreshtoken.Token) string {
 	if session.Refreshes == 0 { // of the version before, and so is its successor
-		return formatSecret(string(session.ID), follow(hmac.New(sha256.New, s.RefreshKey), session.ID, t.chain))
+		return opaque.Format(string(session.ID), follow(hmac.New(sha256.New, s.RefreshKey), session.ID, t.Chain))
 	}
-	return s.refreshToken(session)
+	return s.refreshKey().Live(session)
 }
 
 // refuseDead records that the session is not alive, which no limit stands against, and
@@ -233,12 +191,12 @@ func (s *Service) endReused(ctx context.Context, session storage.Session, c Clie
 // whose access token has expired. Idempotent: any other token is no error, and
 // changes nothing but that it counts. *LimitError.
 func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Client) error {
-	t, ok := parseRefreshToken(token)
+	t, ok := refreshtoken.Parse(token)
 	if !ok {
 		return nil
 	}
 	return retry("logging out", func() error {
-		session, user, err := s.Store.SessionUser(ctx, t.session)
+		session, user, err := s.Store.SessionUser(ctx, t.Session)
 		now := s.Now()
 		switch {
 		case errors.Is(err, storage.ErrNotFound):
@@ -262,45 +220,13 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, token string, c Clie
 
 // searchedState is stateOf, also for tokens of the version before that were spent long
 // ago. A wrong one counts. *LimitError.
-func (s *Service) searchedState(ctx context.Context, session storage.Session, t refreshToken, c Client) (tokenState, error) {
+func (s *Service) searchedState(ctx context.Context, session storage.Session, t refreshtoken.Token, c Client) (tokenState, error) {
 	state := s.stateOf(session, t, s.Now())
 	switch {
 	case state != tokenWrong:
 		return state, nil
-	case t.chain != nil:
-		return s.searchChain(ctx, session, t.chain, c)
+	case t.Chain != nil:
+		return s.searchChain(ctx, session, t.Chain, c)
 	}
 	return tokenWrong, s.countUnissued(ctx, c)
-}
-
-func hashSecret(secret []byte) []byte {
-	hash := sha256.Sum256(secret)
-	return hash[:]
-}
-
-// formatSecret joins the id under which something is looked up and the secret
-// that proves it: the form of the tokens in links.
-func formatSecret(id string, secret []byte) string {
-	return id + "." + base64.RawURLEncoding.EncodeToString(secret)
-}
-
-// secretText is the length of a secret in base64.
-const secretText = (sha256.Size*8 + 5) / 6
-
-// parseSecret takes one spelling only.
-func parseSecret(token string) (id string, secret []byte, ok bool) {
-	if len(token) > MaxToken {
-		return "", nil, false
-	}
-	id, text, ok := strings.Cut(token, ".")
-	if !ok || id == "" || len(id) > maxID {
-		return "", nil, false
-	}
-	secret, ok = decodeSecret(text)
-	return id, secret, ok
-}
-
-func decodeSecret(text string) ([]byte, bool) {
-	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return secret, err == nil && len(secret) == sha256.Size && !strings.ContainsAny(text, "\r\n")
 }

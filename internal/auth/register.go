@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/ticket"
 )
 
 // Registration says who may create an account.
@@ -115,7 +116,7 @@ func (s *Service) registerByMail(ctx context.Context, u storage.User, key string
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("looking up user: %w", err)
 	}
-	before, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeRegister, key))
+	before, err := s.Store.Ticket(ctx, s.tickets.ID(storage.PurposeRegister, key))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("reading ticket: %w", err)
 	}
@@ -129,7 +130,7 @@ func (s *Service) registerByMail(ctx context.Context, u storage.User, key string
 		// The registration is kept all the same, with secrets that nobody learns:
 		// see registering.
 		changes = append(changes, storage.PutTicket{Ticket: s.lost(t, key, now)})
-		t = storage.Ticket{Purpose: storage.PurposeReset, Email: owner.Email, UserID: owner.ID, Bound: bound(owner)}
+		t = storage.Ticket{Purpose: storage.PurposeReset, Email: owner.Email, UserID: owner.ID, Bound: ticket.Bound(owner)}
 		m = message.Message{Kind: message.Taken, Name: greeting(owner, owner.Email)}
 	}
 	if !owner.Disabled { // whoever was locked out gets no link to a new password
@@ -144,7 +145,7 @@ func (s *Service) registerByMail(ctx context.Context, u storage.User, key string
 
 // lost is the ticket with secrets that nobody has been told.
 func (s *Service) lost(t storage.Ticket, key string, now time.Time) storage.Ticket {
-	t, _, _ = s.issue(t, key, now)
+	t, _, _ = s.tickets.Issue(t, key, now)
 	return t
 }
 
@@ -259,20 +260,20 @@ func (s *Service) unproved(ctx context.Context, key string) (storage.Ticket, mes
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return storage.Ticket{}, message.Message{}, fmt.Errorf("looking up user: %w", err)
 	}
-	t, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeRegister, key))
+	t, err := s.Store.Ticket(ctx, s.tickets.ID(storage.PurposeRegister, key))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return storage.Ticket{}, message.Message{}, fmt.Errorf("reading ticket: %w", err)
 	}
-	registered := err == nil && !s.Now().Add(LinkLifetime).After(t.ExpiresAt) && s.Registration == RegistrationOpen
+	registered := err == nil && !s.Now().Add(ticket.LinkLifetime).After(t.ExpiresAt) && s.Registration == RegistrationOpen
 	switch {
 	case u.EmailVerified || u.Disabled:
 		return storage.Ticket{}, message.Message{}, nil
 	case u.ID != "" && registered:
 		// Which of the two passwords is the owner's of the mailbox, nobody knows: a new
 		// one is, whoever asks.
-		return storage.Ticket{Purpose: storage.PurposeReset, Email: u.Email, UserID: u.ID, Bound: bound(u)}, message.Message{Kind: message.Reset}, nil
+		return storage.Ticket{Purpose: storage.PurposeReset, Email: u.Email, UserID: u.ID, Bound: ticket.Bound(u)}, message.Message{Kind: message.Reset}, nil
 	case u.ID != "":
-		return storage.Ticket{Purpose: storage.PurposeVerify, Email: u.Email, UserID: u.ID, Bound: bound(u)}, message.Message{Kind: message.Confirm}, nil
+		return storage.Ticket{Purpose: storage.PurposeVerify, Email: u.Email, UserID: u.ID, Bound: ticket.Bound(u)}, message.Message{Kind: message.Confirm}, nil
 	case registered:
 		return t, message.Message{Kind: message.Verify}, nil
 	}
@@ -281,7 +282,7 @@ func (s *Service) unproved(ctx context.Context, key string) (storage.Ticket, mes
 
 // pendingChange finds the change to an address that somebody has asked for.
 func (s *Service) pendingChange(ctx context.Context, key string) (storage.Ticket, message.Message, error) {
-	t, err := s.Store.Ticket(ctx, s.ticketID(storage.PurposeVerify, key))
+	t, err := s.Store.Ticket(ctx, s.tickets.ID(storage.PurposeVerify, key))
 	if errors.Is(err, storage.ErrNotFound) {
 		return storage.Ticket{}, message.Message{}, nil
 	}
@@ -326,10 +327,10 @@ func (s *Service) requestMail(ctx context.Context, email string, kind storage.Ev
 // mailTicket gives a ticket fresh secrets, and queues the mail that tells them. It takes
 // the place of the ticket with the hash; nil: of whatever is there.
 func (s *Service) mailTicket(t storage.Ticket, replaces []byte, key string, m message.Message, c Client, now time.Time) ([]storage.Change, error) {
-	t, m.Link, m.Code = s.issue(t, key, now)
+	t, m.Link, m.Code = s.tickets.Issue(t, key, now)
 	m.To, m.LinkFor = t.Email, t.LinkUntil.Sub(now)
 	if m.Code != "" {
-		m.CodeFor = CodeLifetime
+		m.CodeFor = ticket.CodeLifetime
 	}
 	mail, err := s.mail(t.UserID, m, c, now)
 	if len(replaces) > 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/ticket"
 )
 
 const otherPassword = "another battery staple"
@@ -267,7 +268,7 @@ func TestAnotherMailForTheSameRegistration(t *testing.T) {
 	if err := f.verify(token(t, first)); !errors.Is(err, auth.ErrInvalidTicket) {
 		t.Errorf("after two hours: %v, want ErrInvalidTicket", err)
 	}
-	for range auth.MaxCodeTries { // they do not count against the next code
+	for range ticket.MaxCodeTries { // they do not count against the next code
 		f.VerifyAddress(t.Context(), auth.TicketRequest{Email: "ada@example.com", Code: "AAAA-AAAA"})
 	}
 	if err := f.ResendVerification(t.Context(), "Ada@example.com", auth.Client{}); err != nil {
@@ -353,7 +354,7 @@ func TestCodesTakeFiveTries(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
 	f.register("ada@example.com", password)
 	m := f.mail(message.Verify, "ada@example.com")
-	for i := range auth.MaxCodeTries {
+	for i := range ticket.MaxCodeTries {
 		err := f.VerifyAddress(t.Context(), auth.TicketRequest{Email: "ada@example.com", Code: "AAAA-AAAA"})
 		if !errors.Is(err, auth.ErrInvalidTicket) {
 			t.Fatalf("try %d: %v", i, err)
@@ -371,7 +372,7 @@ func TestCodesExpire(t *testing.T) {
 	f := newFixture(t, open(&mailbox{}))
 	f.register("ada@example.com", password)
 	m := f.mail(message.Verify, "ada@example.com")
-	f.clock.Advance(auth.CodeLifetime)
+	f.clock.Advance(ticket.CodeLifetime)
 	r := auth.TicketRequest{Email: "ada@example.com", Code: m.Code}
 	if err := f.VerifyAddress(t.Context(), r); !errors.Is(err, auth.ErrInvalidTicket) {
 		t.Errorf("after ten minutes: %v, want ErrInvalidTicket", err)

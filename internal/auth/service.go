@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/ticket"
 )
 
 // Lifetimes that apply unless the configuration says otherwise.
@@ -108,6 +109,7 @@ type Service struct {
 	outbox  message.Queue
 	repeats *audit.Repeats
 	outages *outage.Outages
+	tickets ticket.Maker
 }
 
 // New checks the configuration and returns a Service.
@@ -135,7 +137,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	o := new(outage.Outages)
 	cfg.Store = o.Store(cfg.Store)
-	s := &Service{Config: cfg, outages: o, repeats: audit.NewRepeats(cfg.Store, cfg.Now)}
+	s := &Service{Config: cfg, outages: o, repeats: audit.NewRepeats(cfg.Store, cfg.Now), tickets: ticket.Maker{Key: cfg.TicketKey, PublicURL: cfg.PublicURL}}
 	if cfg.Counters != nil {
 		s.limiter = &limit.Limiter{Counters: o.Counters(cfg.Counters), Now: cfg.Now}
 	}

@@ -129,7 +129,7 @@ func (s *Service) newSession(ctx context.Context, user storage.User, p storage.P
 	if err != nil {
 		return storage.Session{}, Tokens{}, err
 	}
-	return session, Tokens{access, s.AccessTokenTTL, s.refreshToken(session)}, nil
+	return session, Tokens{access, s.AccessTokenTTL, s.refreshKey().Live(session)}, nil
 }
 
 const (

@@ -29,15 +29,4 @@ func greeting(u storage.User, to string) string {
 const (
 	maxUserID = 128 // bytes
 	maxDevice = 256 // bytes
-	maxID     = 64  // bytes, of a session or ticket
-	maxCode   = 64  // bytes, of a code as people type it
-)
-
-// The most bytes that members of requests have, for callers that refuse longer
-// ones before they do anything with them. The domain checks them all the same,
-// each before any other work. Package identifier has those of names and addresses.
-const (
-	MaxCode = maxCode
-	// MaxToken is of refresh tokens and the tokens of links.
-	MaxToken = maxID + 1 + secretText
 )

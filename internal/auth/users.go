@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/message"
 	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/storage"
+	"github.com/latchkey-auth/latchkey/internal/ticket"
 )
 
 // NewUser is what an operator gives to add a user.
@@ -111,49 +112,12 @@ func (s *Service) UserByLogin(ctx context.Context, login string) (storage.User, 
 }
 
 func (s *Service) userByLogin(ctx context.Context, login string) (storage.User, error) {
-	return FindUser(ctx, s.Store, login)
+	return storage.FindUser(ctx, s.Store, login)
 }
 
-// FindUser finds a user by username or e-mail address. ErrNotFound also for names
-// that nobody can have.
-func FindUser(ctx context.Context, store storage.Store, login string) (storage.User, error) {
-	if strings.Contains(login, "@") {
-		key, err := EmailKey(login)
-		if err != nil {
-			return storage.User{}, storage.ErrNotFound
-		}
-		return store.UserByEmail(ctx, key)
-	}
-	key, err := UsernameKey(login)
-	if err != nil {
-		return storage.User{}, storage.ErrNotFound
-	}
-	return store.UserByUsername(ctx, key)
-}
-
-// NamedUser finds the user whom an operator names: by id, username or e-mail
-// address. ErrNotFound; [ErrAmbiguous] where the text is the id of one user and the
-// username of another.
-func NamedUser(ctx context.Context, store storage.Store, text string) (storage.User, error) {
-	u, err := FindUser(ctx, store, text)
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return storage.User{}, err
-	}
-	byID, idErr := store.User(ctx, storage.UserID(text))
-	switch {
-	case errors.Is(idErr, storage.ErrNotFound):
-		return u, err
-	case idErr != nil:
-		return storage.User{}, idErr
-	case err == nil && u.ID != byID.ID:
-		return storage.User{}, ErrAmbiguous
-	}
-	return byID, nil
-}
-
-// NamedUser is the function of that name on the service's store.
+// NamedUser is [storage.NamedUser] on the service's store.
 func (s *Service) NamedUser(ctx context.Context, text string) (storage.User, error) {
-	return NamedUser(ctx, s.Store, text)
+	return storage.NamedUser(ctx, s.Store, text)
 }
 
 // UpdateUser changes a user and keeps trying while others change it too. Only the address,
@@ -215,7 +179,7 @@ func (s *Service) Invite(ctx context.Context, n NewUser) (storage.User, error) {
 	if err != nil {
 		return storage.User{}, err
 	}
-	t := storage.Ticket{Purpose: storage.PurposeInvite, Email: u.Email, UserID: u.ID, Bound: bound(u)}
+	t := storage.Ticket{Purpose: storage.PurposeInvite, Email: u.Email, UserID: u.ID, Bound: ticket.Bound(u)}
 	mailed, err := s.mailTicket(t, nil, key, message.Message{Kind: message.Invite}, Client{}, now)
 	if err != nil {
 		return storage.User{}, err
@@ -347,8 +311,8 @@ func (s *Service) ticketsOf(ctx context.Context, u storage.User) ([]storage.Tick
 		if err != nil { // there is none
 			continue
 		}
-		for purpose := range pages {
-			t, err := s.Store.Ticket(ctx, s.ticketID(purpose, key))
+		for _, purpose := range ticket.Purposes() {
+			t, err := s.Store.Ticket(ctx, s.tickets.ID(purpose, key))
 			if err != nil && !errors.Is(err, storage.ErrNotFound) {
 				return nil, fmt.Errorf("reading ticket: %w", err)
 			}
@@ -383,7 +347,7 @@ func (s *Service) update(ctx context.Context, named string, kind storage.EventKi
 	return s.change(ctx, named, storage.Event{Kind: kind, Outcome: storage.OutcomeOK}, edit)
 }
 
-// change edits the user whom [NamedUser] finds, records the event, and keeps trying
+// change edits the user whom [Service.NamedUser] finds, records the event, and keeps trying
 // while others change the user too.
 func (s *Service) change(ctx context.Context, named string, e storage.Event, edit func(*storage.User) error) (changed storage.User, err error) {
 	doing := fmt.Sprintf("updating user %q", named)
@@ -410,34 +374,9 @@ func (s *Service) adminEvent(kind storage.EventKind, u storage.User) storage.Eve
 	return storage.Event{ID: storage.NewEventID(), Time: s.Now(), Kind: kind, Outcome: storage.OutcomeOK, UserID: u.ID}
 }
 
-// usersPage is how many users are read at a time.
-const usersPage = 500
-
 // Users yields every user.
 func (s *Service) Users(ctx context.Context) iter.Seq2[storage.User, error] {
-	return AllUsers(ctx, s.Store)
-}
-
-// AllUsers yields every user of a store, by id, for those who need no service.
-func AllUsers(ctx context.Context, store storage.Store) iter.Seq2[storage.User, error] {
-	return func(yield func(storage.User, error) bool) {
-		for after := storage.Cursor(""); ; {
-			page, next, err := store.Users(ctx, after, usersPage)
-			if err != nil {
-				yield(storage.User{}, fmt.Errorf("reading users: %w", err))
-				return
-			}
-			for _, u := range page {
-				if !yield(u, nil) {
-					return
-				}
-			}
-			if len(page) == 0 {
-				return
-			}
-			after = next
-		}
-	}
+	return storage.AllUsers(ctx, s.Store)
 }
 
 // An ImportRecord is one user of another system, with the password hash as it

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/identifier"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/strictjson"
+	"github.com/latchkey-auth/latchkey/internal/ticket"
 )
 
 // maxBody is the longest request body in bytes.
@@ -28,7 +29,7 @@ var longest = map[string]int{
 	"username":         identifier.MaxLogin,
 	"email":            identifier.MaxEmail,
 	"name":             identifier.MaxName,
-	"code":             auth.MaxCode,
+	"code":             ticket.MaxCode,
 	"password":         password.MaxLength,
 	"current_password": password.MaxLength,
 	"new_password":     password.MaxLength,

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
+	"github.com/latchkey-auth/latchkey/internal/opaque"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -159,7 +160,7 @@ func (h *handler) showPage(p page) func(http.ResponseWriter, *http.Request) erro
 			v.Text, v.Another, v.AppURL = p.ask, "Send the link", ""
 			return h.writePage(w, http.StatusOK, v)
 		}
-		if token == "" || len(token) > auth.MaxToken {
+		if token == "" || len(token) > opaque.MaxToken {
 			return h.writePage(w, http.StatusBadRequest, h.refused(p, incompleteLink))
 		}
 		return h.showLink(w, r, p, token, http.StatusOK)
