@@ -109,6 +109,7 @@ func TestNeeds(t *testing.T) {
 		"a batch":     {"dynamodb", "BatchGetItem", `{"RequestItems":{"t":{"Keys":[{"PK":{"S":"p"}},{"PK":{"S":"q"}}]}}}`, "dynamodb:BatchGetItem " + table + " [p q]"},
 		"transaction": {"dynamodb", "TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"t","Item":{"PK":{"S":"p"}}}},{"ConditionCheck":{"TableName":"t","Key":{"PK":{"S":"q"}}}}]}`, "dynamodb:PutItem " + table + " [p], dynamodb:ConditionCheckItem " + table + " [q]"},
 		"parameter":   {"ssm", "GetParameter", `{"Name":"/a/b"}`, "ssm:GetParameter arn:aws:ssm:eu-west-1:123456789012:parameter/a/b []"},
+		"log":         {"logs", "PutLogEvents", `{"logGroupName":"g","logStreamName":"s"}`, "logs:PutLogEvents arn:aws:logs:eu-west-1:123456789012:log-group:g:log-stream:s []"},
 		"mail": {"ses", "POST /v2/email/outbound-emails", `{"FromEmailAddress":"a@example.com","Content":{"Raw":{"Data":""}}}`,
 			"ses:SendEmail arn:aws:ses:eu-west-1:123456789012:identity/a@example.com [], ses:SendRawEmail arn:aws:ses:eu-west-1:123456789012:identity/a@example.com []"},
 		"a scan":              {"dynamodb", "Scan", `{}`, "not known here"},

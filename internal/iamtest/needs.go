@@ -27,6 +27,12 @@ func (p Place) Needs(service, operation string, body []byte) ([]Request, error) 
 			return nil, err
 		}
 		return []Request{{Action: "ssm:" + operation, Resource: p.arn("ssm", "parameter/"+strings.TrimPrefix(in.Name, "/"))}}, nil
+	case "logs CreateLogStream", "logs PutLogEvents":
+		var in struct{ LogGroupName, LogStreamName string }
+		if err := json.Unmarshal(body, &in); err != nil {
+			return nil, err
+		}
+		return []Request{{Action: "logs:" + operation, Resource: p.arn("logs", "log-group:"+in.LogGroupName+":log-stream:"+in.LogStreamName)}}, nil
 	case "ses POST /v2/email/outbound-emails":
 		return p.sendEmail(body)
 	}
