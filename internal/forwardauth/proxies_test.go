@@ -71,7 +71,7 @@ func startBehind(t *testing.T, kind Proxy, program string, configure func(t *tes
 		b.asked.Add(1)
 		for name := range r.Header {
 			// CGI and its heirs read "_" as "-".
-			if strings.HasPrefix(strings.ToLower(name), "x_") {
+			if strings.ContainsAny(name, "_.") {
 				fmt.Fprintf(w, "%s ", name)
 			}
 		}
@@ -180,7 +180,7 @@ func TestRealProxies(t *testing.T) {
 			b := start(t)
 			host := "Host: " + b.proxy
 			ada := "Authorization: Bearer " + b.issuer.Token("ada", "orders:write")
-			spoofed := []string{host, "X-Latchkey-Sub: root", "X-Latchkey-Username: root", "X-Latchkey-Scope: admin", "X_Latchkey_Sub: root"}
+			spoofed := []string{host, "X-Latchkey-Sub: root", "X-Latchkey-Username: root", "X-Latchkey-Scope: admin", "X_Latchkey_Sub: root", "X-Latchkey_Sub: root", "x_latchkey-sub: root", "x.latchkey.sub: root"}
 			instead := []string{host, ada, "X-Original-URI: /health", "X-Original-Method: GET", "X-Forwarded-Uri: /health", "X-Forwarded-Method: GET",
 				"X-Original-URL: /health", "X-Rewrite-URL: /health", "X-HTTP-Method-Override: GET"}
 			for _, c := range []struct {
@@ -229,6 +229,10 @@ func TestRealProxies(t *testing.T) {
 			identity := regexp.MustCompile(`^sub=\["ada"\] username=\["ada"\] scope=\["orders:write"\]$`)
 			if _, body := b.send(t, "GET /orders/1 HTTP/1.1", append(spoofed, ada)...); !identity.MatchString(body) {
 				t.Errorf("the server behind is told %s", body)
+			}
+			// Headers that Connection names are for one hop, and proxies drop them.
+			if _, body := b.send(t, "GET /orders/1 HTTP/1.1", host, ada, "Connection: X-Latchkey-Sub, x-latchkey-scope"); !identity.MatchString(body) {
+				t.Errorf("with a Connection that names them the server behind is told %s", body)
 			}
 			if _, body := b.send(t, "GET /health HTTP/1.1", spoofed...); strings.Contains(body, "root") || strings.Contains(body, "admin") || strings.Contains(body, "_") {
 				t.Errorf("the server behind a public route is told %s", body)
