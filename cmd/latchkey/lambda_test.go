@@ -279,31 +279,43 @@ func TestAuthorizerOnLambda(t *testing.T) {
 	}
 }
 
+// kindSettings are settings of each kind of event.
+var kindSettings = []string{"TOKEN_SECRET=" + testSecret, "LATCHKEY_HTTP_API_RESPONSES=simple-per-route",
+	"LATCHKEY_CONTEXT_CLAIMS=sub", "LATCHKEY_APPSYNC_FIELDS=Query.audit=admin", "LATCHKEY_LOG_LEVEL=error"}
+
+// answersOfEveryKind are, by the names of the documented events, what answers hold.
+var answersOfEveryKind = map[string]string{
+	"rest-token":           `prod/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+	"rest-token-console":   `ESTestInvoke-stage/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+	"rest-request":         `prod/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+	"rest-request-console": `ESTestInvoke-stage/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+	"websocket-connect":    `"Resource":["arn:aws:execute-api:eu-west-1:111122223333:w5x6y7z8a9/default/$connect"]}]},"context":{"sub":"543234"}}`,
+	"http-api-1.0":         `test/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
+	"http-api-2.0":         `{"isAuthorized":true,"context":{"sub":"543234"}}`,
+	"appsync":              `{"isAuthorized":true,"resolverContext":{"sub":"543234"},"deniedFields":["Query.audit"]}`,
+	"load-balancer":        "Application Load Balancer",
+	"lattice-2.0":          "VPC Lattice",
+}
+
+// documentedEvent is an event as AWS documents it, with a token.
+func documentedEvent(t *testing.T, name, token string) string {
+	t.Helper()
+	doc, err := os.ReadFile(filepath.Join("..", "..", "internal", "gateway", "testdata", "events", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(doc), "{{token}}", token)
+}
+
 // TestAuthorizerOnLambdaAnswersEveryKind: the documented events, through the lean
 // bootstrap and with settings of each kind.
 func TestAuthorizerOnLambdaAnswersEveryKind(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "routes.json", testRoutes)
-	api := startBootstrap(t, "authorizer", dir, "TOKEN_SECRET="+testSecret, "LATCHKEY_HTTP_API_RESPONSES=simple-per-route",
-		"LATCHKEY_CONTEXT_CLAIMS=sub", "LATCHKEY_APPSYNC_FIELDS=Query.audit=admin", "LATCHKEY_LOG_LEVEL=error")
+	api := startBootstrap(t, "authorizer", dir, kindSettings...)
 	token := mintLegacy(testSecret, `"orders:read"`, time.Hour)
-	for file, want := range map[string]string{
-		"rest-token":           `prod/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
-		"rest-token-console":   `ESTestInvoke-stage/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
-		"rest-request":         `prod/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
-		"rest-request-console": `ESTestInvoke-stage/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
-		"websocket-connect":    `"Resource":["arn:aws:execute-api:eu-west-1:111122223333:w5x6y7z8a9/default/$connect"]}]},"context":{"sub":"543234"}}`,
-		"http-api-1.0":         `test/GET/privateEndpoint"]}]},"context":{"sub":"543234"}}`,
-		"http-api-2.0":         `{"isAuthorized":true,"context":{"sub":"543234"}}`,
-		"appsync":              `{"isAuthorized":true,"resolverContext":{"sub":"543234"},"deniedFields":["Query.audit"]}`,
-		"load-balancer":        "Application Load Balancer",
-		"lattice-2.0":          "VPC Lattice",
-	} {
-		doc, err := os.ReadFile(filepath.Join("..", "..", "internal", "gateway", "testdata", "events", file+".json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := api.invoke(t, strings.ReplaceAll(string(doc), "{{token}}", token))
+	for file, want := range answersOfEveryKind {
+		got := api.invoke(t, documentedEvent(t, file, token))
 		isError := file == "load-balancer" || file == "lattice-2.0"
 		if (got.path == errorPath) != isError || !strings.Contains(string(got.body), want) {
 			t.Errorf("%s: posted to %s: %s, want %s", file, got.path, got.body, want)
