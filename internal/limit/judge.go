@@ -7,6 +7,7 @@ type finding struct {
 	takes []Take
 	taken bool   // the attempt has its reservations
 	busy  string // the key of a bucket in which others are under way; empty: none
+	alarm Count  // as it was read
 }
 
 // A judge finds out whether an attempt may take.

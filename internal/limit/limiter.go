@@ -75,7 +75,7 @@ func (l *Limiter) Reserve(ctx context.Context, a Attempt) (*Reservation, error) 
 		}
 		found, err := l.try(ctx, a, w)
 		if err == nil && found.taken {
-			return &Reservation{limiter: l, attempt: a, takes: found.takes}, nil
+			return &Reservation{limiter: l, attempt: a, takes: found.takes, alarm: found.alarm}, nil
 		}
 		l.queue.leave(a.Network) // who waits for a bucket keeps nobody from another one
 		switch {
@@ -110,6 +110,9 @@ func (l *Limiter) try(ctx context.Context, a Attempt, w *waiter) (finding, error
 	found, err := j.judge()
 	if err != nil || found.busy != "" {
 		return found, err
+	}
+	if a.Alarm != nil {
+		found.alarm = counts[a.Alarm.Key]
 	}
 	if err := l.endStale(ctx, found.takes, j.now); err != nil {
 		return finding{}, err

@@ -13,6 +13,7 @@ type Reservation struct {
 	limiter           *Limiter
 	attempt           Attempt
 	takes             []Take
+	alarm             Count // as it was read: a store that guesses by it seldom guesses wrong
 	settled, released atomic.Bool
 }
 
@@ -31,7 +32,7 @@ func (r *Reservation) Failed(ctx context.Context) error {
 		counted = append(counted, Take{Key: b.Key, At: at, Fade: b.Limit.Fade})
 	}
 	if alarm := r.attempt.Alarm; alarm != nil {
-		counted = append(counted, Take{Key: alarm.Key, At: at, Fade: alarm.Limit.Fade})
+		counted = append(counted, Take{Key: alarm.Key, Was: r.alarm, At: at, Fade: alarm.Limit.Fade})
 	}
 	return r.settle(ctx, nil, r.takes, counted)
 }
