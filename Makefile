@@ -63,7 +63,7 @@ races: ## 200 races of 50 requests each, by one process and by two
 
 trials: ## all of these and faults, floods, timing, in full; minutes
 	$(TRIAL) '^TestTrial'
-	$(GO) test ./internal/gateway ./internal/web ./internal/sqlstore -timeout 60m -trial=full
+	$(GO) test ./internal/gateway ./internal/web ./internal/sqlstore ./internal/dynamo -timeout 60m -trial=full
 	cd $(DYNAMO) && $(GO) test -v -timeout 180m -trial=full -run '^TestTrial' .
 
 DIST ?= dist
