@@ -25,7 +25,7 @@ test-house test-dynamo: export GORACE = atexit_sleep_ms=20 # not a second for ea
 test-house:
 	$(GO) test $(RACE) ./...
 test-dynamo:
-	cd $(DYNAMO) && $(STATIC) $(GO) test -vet=off -count=1 ./... # the emulator copies the table for each commit: ten times slower under the detector
+	cd $(DYNAMO) && $(STATIC) $(GO) test -vet=off -count=1 ./... # the emulator is ten times slower under the detector
 	cd $(DYNAMO) && $(GO) test $(RACE) -run $(DYNAMO_RACES) ./...
 
 cover: ## coverage of every package by the tests of all; counting takes longer than the tests
