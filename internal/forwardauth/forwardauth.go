@@ -171,7 +171,7 @@ func only(h http.Header, name string, most int) (string, error) {
 	}
 }
 
-// decide answers 200 with the identity headers, 401, 403 or 503.
+// decide answers 200 with the identity headers, 401 with a challenge, 403 or 503.
 func (h *handler) decide(w http.ResponseWriter, r *http.Request, a asked) {
 	// Two headers are no credential: programs differ in which of them they read.
 	credential := ""
@@ -179,6 +179,7 @@ func (h *handler) decide(w http.ResponseWriter, r *http.Request, a asked) {
 		credential = values[0]
 	}
 	values, err := h.Authorizer.AuthorizeRequest(r.Context(), credential, a.method, a.path)
+	var again *gateway.SignInError
 	var headers map[string]string
 	if err == nil {
 		headers, err = gateway.IdentityHeaders(h.Claims, func(name string) string {
@@ -201,19 +202,26 @@ func (h *handler) decide(w http.ResponseWriter, r *http.Request, a asked) {
 		httpauth.Answer(w, httpauth.ErrNoToken)
 	case errors.Is(err, gateway.ErrUnauthorized):
 		httpauth.Answer(w, latchkey.ErrInvalidToken)
+	case errors.As(err, &again):
+		refuse(w, http.StatusUnauthorized, again.Challenge)
 	case errors.Is(err, gateway.ErrForbidden):
-		forbid(w)
+		refuse(w, http.StatusForbidden, "")
 	default:
 		h.Log.Error("a request could not be decided", slog.String("error", err.Error()))
 		httpauth.Answer(w, err)
 	}
 }
 
-// forbid answers 403 as httpauth does, but for the scopes: which route was meant is not
-// told.
-func forbid(w http.ResponseWriter) {
+// refuse answers as httpauth does, but for the scopes: which route was meant is not told.
+//
+// Who has to sign in again gets 401, as in the examples of RFC 9470 section 3: nginx passes
+// WWW-Authenticate on with that status alone.
+func refuse(w http.ResponseWriter, status int, challenge string) {
+	if challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusForbidden)
-	fmt.Fprintln(w, `{"statusCode":403,"error":"Forbidden","message":"Forbidden"}`)
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `{"statusCode":%d,"error":%[2]q,"message":%[2]q}`+"\n", status, http.StatusText(status))
 }

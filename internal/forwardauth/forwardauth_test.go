@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,6 +25,8 @@ func table(t testing.TB) *gateway.Table {
 		{Method: "GET", Path: "/orders/{id}/refunds", Scopes: []string{"refunds"}, To: "app"},
 		{Method: "POST", Path: "/orders", Scopes: []string{"orders:write"}, To: "app"},
 		{Method: "GET", Path: "/admin", Scopes: []string{"admin"}, To: "app"},
+		{Method: "POST", Path: "/transfer", SignIn: gateway.SignIn{MaxAuthAge: 10 * time.Minute, ACR: []string{"2"}}, To: "app"},
+		{Method: "POST", Path: "/transfer/{id}", Scopes: []string{"transfer"}, SignIn: gateway.SignIn{AMR: []string{"otp"}}, To: "app"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +128,71 @@ func TestEachProxyGetsTheDecision(t *testing.T) {
 			if got.StatusCode != c.status || got.Header.Get("WWW-Authenticate") != c.challenge {
 				t.Errorf("%s: %s %s with %.20q: %d %q, want %d %q", proxy, c.method, c.uri, c.credential, got.StatusCode, got.Header.Get("WWW-Authenticate"), c.status, c.challenge)
 			}
+		}
+	}
+}
+
+// signedIn is a token that says how ada signed in, and how long ago.
+func signedIn(issuer *latchkeytest.Issuer, scope, acr string, amr []string, ago time.Duration) string {
+	claims := latchkeytest.Claims("ada", scope, time.Now())
+	claims["acr"], claims["amr"], claims["auth_time"] = acr, amr, time.Now().Add(-ago).Unix()
+	return issuer.Sign(claims)
+}
+
+// TestSignInAgain: who lacks nothing but a sign-in is told that of the route, and nobody
+// else is.
+func TestSignInAgain(t *testing.T) {
+	const transfer = `Bearer error="insufficient_user_authentication", acr_values="2", max_age="600"`
+	const single = `Bearer error="insufficient_user_authentication"`
+	issuer := latchkeytest.NewIssuer(t)
+	plain := signedIn(issuer, "transfer", "1", []string{"pwd"}, time.Minute)
+	for _, proxy := range proxies {
+		h := door(t, proxy, authorizer(t, issuer))
+		for _, c := range []struct {
+			what, method, uri, token string
+			status                   int
+			challenge                string
+		}{
+			{"one factor", "POST", "/transfer", plain, 401, transfer},
+			{"two factors", "POST", "/transfer", signedIn(issuer, "", "2", []string{"pwd", "otp"}, time.Minute), 200, ""},
+			{"two factors, long ago", "POST", "/transfer", signedIn(issuer, "", "2", []string{"pwd", "otp"}, time.Hour), 401, transfer},
+			{"a token that does not say", "POST", "/transfer", issuer.Token("ada", ""), 401, transfer},
+			{"the scope without the factor", "POST", "/transfer/7", plain, 401, single},
+			{"neither", "POST", "/transfer/7", issuer.Token("ada", ""), 403, ""},
+			{"another spelling", "POST", "/Transfer", plain, 403, ""},
+			{"a path of two readings", "POST", "/transfer//", plain, 403, ""},
+			{"another verb", "GET", "/transfer", plain, 403, ""},
+			{"a scope", "GET", "/admin", plain, 403, ""},
+			{"a route that asks for none", "GET", "/orders/1", plain, 200, ""},
+			{"a bad token", "POST", "/transfer", plain + "x", 401, `Bearer error="invalid_token"`},
+		} {
+			r := answer(h, question(proxy, c.method, c.uri, "Authorization", "Bearer "+c.token))
+			if r.StatusCode != c.status || r.Header.Get("WWW-Authenticate") != c.challenge {
+				t.Errorf("%s: %s: %d %q, want %d %q", proxy, c.what, r.StatusCode, r.Header["Www-Authenticate"], c.status, c.challenge)
+			}
+		}
+	}
+}
+
+// TestSignInForTheOtherCase: behind a server that does not mind case, a public path leads
+// to a route that asks for a sign-in.
+func TestSignInForTheOtherCase(t *testing.T) {
+	issuer := latchkeytest.NewIssuer(t)
+	table, err := gateway.NewTable([]gateway.Route{
+		{Method: "ANY", Path: "/{path+}", Public: true, To: "app"},
+		{Method: "GET", Path: "/keys", SignIn: gateway.SignIn{ACR: []string{"2"}}, To: "app"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := gateway.NewAuthorizer(gateway.AuthorizerConfig{Verifier: issuer.Verifier(), Table: table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for acr, status := range map[string]int{"1": 401, "2": 200} {
+		r := answer(door(t, Nginx, a), question(Nginx, "GET", "/KEYS", "Authorization", "Bearer "+signedIn(issuer, "", acr, nil, 0)))
+		if r.StatusCode != status || strings.Contains(r.Header.Get("WWW-Authenticate"), `acr_values="2"`) != (status == 401) {
+			t.Errorf("acr %s: %d %q", acr, r.StatusCode, r.Header["Www-Authenticate"])
 		}
 	}
 }
@@ -327,16 +395,22 @@ func TestParsePeers(t *testing.T) {
 	}
 }
 
+// FuzzQuestion: whatever a proxy asks about, only what the table lets pass does.
 func FuzzQuestion(f *testing.F) {
 	issuer := latchkeytest.NewIssuer(f)
 	a := authorizer(f, issuer)
 	token := issuer.Token("ada", "")
 	f.Add("GET", "/orders/1?x", true)
 	f.Add("POST", "/orders", false)
+	f.Add("POST", "/transfer", true)
 	f.Add("GET", "//admin/%2e", true)
+	f.Add("GET", "", false)
 	f.Fuzz(func(t *testing.T, method, uri string, signedIn bool) {
-		for _, proxy := range []Proxy{Nginx, Caddy} {
+		for _, proxy := range proxies {
 			r := question(proxy, "GET", "/")
+			if proxy == Envoy {
+				r.Method, r.RequestURI = method, Path+uri
+			}
 			for name := range r.Header {
 				switch {
 				case strings.HasSuffix(name, "Method"):
@@ -351,7 +425,7 @@ func FuzzQuestion(f *testing.F) {
 			status := answer(door(t, proxy, a), r).StatusCode
 			path, _, _ := strings.Cut(uri, "?")
 			m, found := a.Table.Match(method, path)
-			if status == 200 && (!found || !m.Route.Public && !signedIn || len(m.Route.Scopes) > 0) {
+			if status == 200 && (!found || !m.Route.Public && !signedIn || len(m.Route.Scopes)+len(m.Route.ACR) > 0) {
 				t.Errorf("%s: %q %q passes", proxy, method, uri)
 			}
 		}

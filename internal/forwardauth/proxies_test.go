@@ -226,6 +226,17 @@ func TestRealProxies(t *testing.T) {
 			if r, _ := b.send(t, "GET /orders/1 HTTP/1.1", host); r.Header.Get("WWW-Authenticate") != "Bearer" {
 				t.Errorf("the challenge is %q", r.Header.Get("WWW-Authenticate"))
 			}
+			// The challenge of another sign-in comes through the proxy.
+			plain := "Authorization: Bearer " + signedIn(b.issuer, "", "1", []string{"pwd"}, time.Minute)
+			before := b.asked.Load()
+			r, _ := b.send(t, "POST /transfer HTTP/1.1", host, plain, "Content-Length: 0")
+			if want := `Bearer error="insufficient_user_authentication", acr_values="2", max_age="600"`; r.StatusCode != 401 || r.Header.Get("WWW-Authenticate") != want || b.asked.Load() != before {
+				t.Errorf("a route that asks for another sign-in: %d %q, passed on %v", r.StatusCode, r.Header["Www-Authenticate"], b.asked.Load() != before)
+			}
+			twice := "Authorization: Bearer " + signedIn(b.issuer, "", "2", []string{"pwd", "otp"}, time.Minute)
+			if r, _ := b.send(t, "POST /transfer HTTP/1.1", host, twice, "Content-Length: 0"); r.StatusCode != 200 {
+				t.Errorf("after that sign-in: %d", r.StatusCode)
+			}
 			identity := regexp.MustCompile(`^sub=\["ada"\] username=\["ada"\] scope=\["orders:write"\]$`)
 			if _, body := b.send(t, "GET /orders/1 HTTP/1.1", append(spoofed, ada)...); !identity.MatchString(body) {
 				t.Errorf("the server behind is told %s", body)
@@ -238,7 +249,7 @@ func TestRealProxies(t *testing.T) {
 				t.Errorf("the server behind a public route is told %s", body)
 			}
 			b.latch.Close()
-			before := b.asked.Load()
+			before = b.asked.Load()
 			if r, _ := b.send(t, "GET /orders/1 HTTP/1.1", host, ada); r.StatusCode < 500 || b.asked.Load() != before {
 				t.Errorf("without an answer of ours: %d, passed on %v", r.StatusCode, b.asked.Load() != before)
 			}

@@ -48,28 +48,37 @@ type Grants struct {
 // ErrUnauthorized for a bad credential, after logging the reason, and any other error
 // for a fault of our own.
 func (a *Authorizer) Decide(ctx context.Context, q Question) (Decision, error) {
-	if q.Unclear != "" {
-		return Decision{}, a.refuse(ctx, q.Unclear)
-	}
-	token, ok := q.token()
-	if !ok {
-		return Decision{}, a.refuse(ctx, "no bearer token")
-	}
-	claims, err := a.Verifier.Verify(ctx, token)
-	switch {
-	case errors.Is(err, latchkey.ErrInvalidToken):
-		return Decision{}, a.refuse(ctx, err.Error())
-	case err != nil:
-		return Decision{}, fmt.Errorf("verifying token: %w", err)
-	}
-	if err := a.checkRevoked(ctx, claims); err != nil {
+	claims, err := a.identify(ctx, q)
+	if err != nil {
 		return Decision{}, err
 	}
-	d := Decision{Principal: claims.Principal(), Grants: a.grants(claims)}
+	d := Decision{Principal: claims.Principal(), Grants: a.grants(claims, a.held(claims))}
 	if d.Context, err = contextValues(a.Claims, claims); err == nil && d.Grants.Challenge != "" {
 		d.Context = append(d.Context, ContextValue{challengeName, d.Grants.Challenge})
 	}
 	return d, err
+}
+
+// identify returns the claims of the credential, which is good and has not been ended.
+func (a *Authorizer) identify(ctx context.Context, q Question) (latchkey.Claims, error) {
+	if q.Unclear != "" {
+		return latchkey.Claims{}, a.refuse(ctx, q.Unclear)
+	}
+	token, ok := q.token()
+	if !ok {
+		return latchkey.Claims{}, a.refuse(ctx, "no bearer token")
+	}
+	claims, err := a.Verifier.Verify(ctx, token)
+	switch {
+	case errors.Is(err, latchkey.ErrInvalidToken):
+		return latchkey.Claims{}, a.refuse(ctx, err.Error())
+	case err != nil:
+		return latchkey.Claims{}, fmt.Errorf("verifying token: %w", err)
+	}
+	if err := a.checkRevoked(ctx, claims); err != nil {
+		return latchkey.Claims{}, err
+	}
+	return claims, nil
 }
 
 // checkRevoked refuses a token that was ended. When nobody can tell, that is a fault.
@@ -84,9 +93,13 @@ func (a *Authorizer) checkRevoked(ctx context.Context, c latchkey.Claims) error 
 	return err
 }
 
-// grants looks up what the bearer of a token with the claims may do.
-func (a *Authorizer) grants(claims latchkey.Claims) Grants {
-	held := a.Table.of(a.Table.PrincipalOf(claims), a.Now())
+// held returns what of the table's facts is true now of the bearer of a token.
+func (a *Authorizer) held(claims latchkey.Claims) set {
+	return a.Table.of(a.Table.PrincipalOf(claims), a.Now())
+}
+
+// grants looks up what the bearer of a token may do.
+func (a *Authorizer) grants(claims latchkey.Claims, held set) Grants {
 	g := a.Table.grants(held)
 	if a.HTTPAnswer != AnswerPolicy {
 		g.Lacking = a.Table.lacking(held)

@@ -10,6 +10,17 @@ import (
 // ErrForbidden says that a principal may not make a request, or that no route takes it.
 var ErrForbidden = errors.New("Forbidden")
 
+// A SignInError is an [ErrForbidden] of a principal who may make the request after
+// another sign-in.
+type SignInError struct {
+	Challenge string // see [SignIn.Challenge]: that of the route, not of all routes
+}
+
+func (e *SignInError) Error() string { return "Forbidden: another sign-in is needed" }
+
+// Is makes a SignInError match ErrForbidden.
+func (e *SignInError) Is(target error) bool { return target == ErrForbidden }
+
 // AuthorizeRequest decides one request by its method and escaped path, for a server that
 // asks about each one. What the policy would not allow at API Gateway is forbidden here
 // too, so that a path that can be read in two ways passes by neither. So is a path that
@@ -17,7 +28,8 @@ var ErrForbidden = errors.New("Forbidden")
 // servers do not mind the case.
 //
 // It returns what the functions behind an API are told of the principal, nothing for a
-// public route; ErrUnauthorized, ErrForbidden, or another error for a fault of our own.
+// public route; ErrUnauthorized, ErrForbidden, which is a [SignInError] where another
+// sign-in helps, or another error for a fault of our own.
 func (a *Authorizer) AuthorizeRequest(ctx context.Context, credential, method, path string) ([]ContextValue, error) {
 	m, found := a.Table.Match(method, path)
 	if !found {
@@ -30,19 +42,29 @@ func (a *Authorizer) AuthorizeRequest(ctx context.Context, credential, method, p
 	if len(asked) == 0 {
 		return nil, nil
 	}
-	d, err := a.Decide(ctx, Question{Credential: credential})
+	claims, err := a.identify(ctx, Question{Credential: credential})
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range asked {
-		if resource := method + p; firstMatch(d.Grants.Denied, resource) != "" || firstMatch(d.Grants.Allowed, resource) == "" {
-			return nil, ErrForbidden
+	held := a.held(claims)
+	if !a.grants(claims, held).allowAll(method, asked) {
+		if s, ok := a.Table.signInFor(held, method, asked); ok {
+			return nil, &SignInError{s.Challenge()}
 		}
+		return nil, ErrForbidden
 	}
 	if m.Route.Public {
 		return nil, nil
 	}
-	return d.Context, nil
+	return contextValues(a.Claims, claims)
+}
+
+// allowAll reports whether the policy of the grants would allow the method at each path.
+func (g Grants) allowAll(method string, paths []string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool {
+		resource := method + path
+		return firstMatch(g.Denied, resource) != "" || firstMatch(g.Allowed, resource) == ""
+	})
 }
 
 // otherCases returns the path as routes that are not public spell it, where that differs

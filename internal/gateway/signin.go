@@ -64,23 +64,47 @@ func (s SignIn) Challenge() string {
 // could call each route that lacks nothing else; empty: there is no such route. One
 // answer is kept for all routes, so it cannot be that of the route that was asked for.
 func (t *Table) challenge(held set) string {
-	var all SignIn
-	found := false
+	var needed []SignIn
 	for i := range t.entries {
-		e := &t.entries[i]
-		if e.Public || !e.lacksSignInAlone(held) {
-			continue
+		if e := &t.entries[i]; !e.Public && e.lacksSignInAlone(held) {
+			needed = append(needed, e.SignIn)
 		}
-		if !found {
-			all, found = e.SignIn, true
-			continue
-		}
-		all = all.and(e.SignIn)
 	}
-	if !found {
+	if len(needed) == 0 {
 		return ""
 	}
-	return all.Challenge()
+	return allOf(needed).Challenge()
+}
+
+// signInFor is the sign-in after which a principal of whom the facts are true could make
+// the request at each of the paths; false: none is enough.
+func (t *Table) signInFor(held set, method string, paths []string) (SignIn, bool) {
+	var needed []SignIn
+	for _, path := range paths {
+		e, _ := t.match(method, path, false)
+		switch {
+		case e == nil:
+			return SignIn{}, false
+		case e.admits(held):
+		case !e.lacksSignInAlone(held):
+			return SignIn{}, false
+		default:
+			needed = append(needed, e.SignIn)
+		}
+	}
+	if len(needed) == 0 {
+		return SignIn{}, false
+	}
+	return allOf(needed), true
+}
+
+// allOf is what fulfils all of the sign-ins, of which there is one at least.
+func allOf(needed []SignIn) SignIn {
+	all := needed[0]
+	for _, s := range needed[1:] {
+		all = all.and(s)
+	}
+	return all
 }
 
 // lacksSignInAlone reports whether the principal lacks something, and nothing that a
