@@ -57,7 +57,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 bench: ## every figure in docs/performance.md
 	$(GO) test -p 1 -run '^$$' -bench . -benchmem ./...
 
-TRIAL = $(GO) test ./cmd/latchkey -v -timeout 60m -trial=full -run
+TRIAL = $(GO) test ./cmd/latchkey -v -timeout 120m -trial=full -run
 crash: ## kill -9 of latchkey a thousand times, and of PostgreSQL beside it, under load; nothing acknowledged is lost
 	$(TRIAL) '^TestTrialCrash$$'
 

@@ -17,7 +17,7 @@ const crashWriters = 4
 // still there when all is started again; what was under way is there whole, or not at all.
 func TestTrialCrash(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { crashTrial(t, sqliteSite(t), inForm(15, 1000)) })
-	t.Run("PostgreSQL", func(t *testing.T) { crashTrial(t, postgresSite(t), inForm(6, 300)) })
+	t.Run("PostgreSQL", func(t *testing.T) { crashTrial(t, postgresSite(t), inForm(3, 300)) })
 }
 
 func crashTrial(t *testing.T, site *crashSite, cycles int) {
@@ -145,17 +145,17 @@ func (w *writer) take(t *testing.T, a *account, s step) bool {
 	switch s {
 	case stepRegister:
 		want = http.StatusCreated
-		answer, err = w.call(w.url, "", "POST /register", "email", a.email, "password", a.password)
+		answer, err = w.patiently(w.url, "", "POST /register", "email", a.email, "password", a.password)
 	case stepLogin:
-		answer, err = w.call(w.url, "", "POST /login", "username", a.email, "password", a.password)
+		answer, err = w.patiently(w.url, "", "POST /login", "username", a.email, "password", a.password)
 	case stepRefresh:
-		answer, err = w.call(w.url, "", "POST /token/refresh", "refresh_token", e.refresh)
+		answer, err = w.patiently(w.url, "", "POST /token/refresh", "refresh_token", e.refresh)
 	case stepPassword:
 		want, a.wanted = http.StatusNoContent, "another battery staple"
-		answer, err = w.call(w.url, e.access, "POST /password/change", "current_password", a.password, "new_password", a.wanted)
+		answer, err = w.patiently(w.url, e.access, "POST /password/change", "current_password", a.password, "new_password", a.wanted)
 	case stepLogout:
 		want = http.StatusNoContent
-		answer, err = w.call(w.url, "", "POST /logout", "refresh_token", e.refresh)
+		answer, err = w.patiently(w.url, "", "POST /logout", "refresh_token", e.refresh)
 	}
 	if err != nil || w.outage && answer.status == http.StatusServiceUnavailable {
 		return false
@@ -235,7 +235,7 @@ func (a *account) check(c *caller, url string) error {
 		if e.ended {
 			want = http.StatusUnauthorized
 		}
-		got, err := c.call(url, "", "POST /token/refresh", "refresh_token", e.refresh)
+		got, err := c.patiently(url, "", "POST /token/refresh", "refresh_token", e.refresh)
 		if err != nil {
 			return err
 		}
@@ -250,7 +250,7 @@ func (a *account) check(c *caller, url string) error {
 }
 
 func login(c *caller, url, email, password string, want int) error {
-	got, err := c.call(url, "", "POST /login", "username", email, "password", password)
+	got, err := c.patiently(url, "", "POST /login", "username", email, "password", password)
 	if err == nil && got.status != want {
 		err = fmt.Errorf("login with %q is answered %v, want %d", password, got, want)
 	}
@@ -268,7 +268,7 @@ func (a *account) settle(c *caller, url string) error {
 	a.doubt = stepNone
 	switch doubt {
 	case stepRegister:
-		got, err := c.call(url, "", "POST /login", "username", a.email, "password", a.password)
+		got, err := c.patiently(url, "", "POST /login", "username", a.email, "password", a.password)
 		switch {
 		case err != nil:
 			return err
@@ -279,14 +279,14 @@ func (a *account) settle(c *caller, url string) error {
 			return fmt.Errorf("login is answered %v", got)
 		}
 		// Nobody can log in, so there is no account, and no half of one either.
-		got, err = c.call(url, "", "POST /register", "email", a.email, "password", a.password)
+		got, err = c.patiently(url, "", "POST /register", "email", a.email, "password", a.password)
 		if err == nil && got.status != http.StatusCreated {
 			err = fmt.Errorf("registering again is answered %v", got)
 		}
 		a.exists = true
 		return err
 	case stepPassword:
-		got, err := c.call(url, "", "POST /login", "username", a.email, "password", a.wanted)
+		got, err := c.patiently(url, "", "POST /login", "username", a.email, "password", a.wanted)
 		switch {
 		case err != nil:
 			return err
@@ -297,7 +297,7 @@ func (a *account) settle(c *caller, url string) error {
 		}
 	case stepRefresh, stepLogout:
 		e := a.sessions[a.of]
-		got, err := c.call(url, "", "POST /token/refresh", "refresh_token", e.refresh)
+		got, err := c.patiently(url, "", "POST /token/refresh", "refresh_token", e.refresh)
 		switch {
 		case err != nil:
 			return err

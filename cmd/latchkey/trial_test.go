@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/trial"
 	"github.com/latchkey-auth/latchkey/internal/web/contract"
@@ -98,6 +99,17 @@ func (c *caller) call(url, bearer, route string, members ...string) (reply, erro
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}
 	return c.send(r)
+}
+
+// patiently is call, again for as long as the answer is that too many passwords are being
+// checked: that is of a machine with much else to do, and says nothing of what is asked for.
+func (c *caller) patiently(url, bearer, route string, members ...string) (reply, error) {
+	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		got, err := c.call(url, bearer, route, members...)
+		if err != nil || got.text("code") != "busy" || time.Since(began) > startTimeout {
+			return got, err
+		}
+	}
 }
 
 // send returns the answer to a request.
