@@ -9,6 +9,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/identifier"
@@ -157,11 +159,19 @@ func (r Rules) buckets(kind, name string, l limit.Limit) []limit.Bucket {
 	return []limit.Bucket{r.bucket(kind, name, l)}
 }
 
+// AlarmParts is in how many counts an alarm is kept, each with its part of what is free.
+// All clients count there, and a store is bounded in what it does with one item: see
+// docs/dynamodb.md.
+const AlarmParts = 8
+
+// alarm is a part of the alarm, by chance: of many failures each part gets its share.
 func (r Rules) alarm(name string) *limit.Bucket {
-	if r.Limits.Alarm.Free == 0 {
+	whole := r.Limits.Alarm
+	if whole.Free == 0 {
 		return nil
 	}
-	alarm := r.bucket(name, "", r.Limits.Alarm)
+	part := limit.Limit{Free: max(1, whole.Free/AlarmParts), Fade: whole.Fade * AlarmParts}
+	alarm := r.bucket(name, strconv.Itoa(rand.N(AlarmParts)), part)
 	return &alarm
 }
 

@@ -53,6 +53,31 @@ func TestKnownNetworksShareNoBucket(t *testing.T) {
 	}
 }
 
+// TestTheAlarmIsSpread: over its parts, which together hold what the whole does.
+func TestTheAlarmIsSpread(t *testing.T) {
+	parts := make(map[string]limit.Limit)
+	for range 1000 {
+		alarm := rules.Login("id u1", false, "192.0.2.1").Alarm
+		parts[alarm.Key] = alarm.Limit
+	}
+	if len(parts) != attempt.AlarmParts {
+		t.Errorf("the alarm has %d parts, want %d", len(parts), attempt.AlarmParts)
+	}
+	whole := attempt.DefaultLimits.Alarm
+	for _, part := range parts {
+		if part.Free != whole.Free/attempt.AlarmParts || part.Fade != whole.Fade*attempt.AlarmParts {
+			t.Errorf("a part is %+v, of %+v", part, whole)
+		}
+	}
+	small := attempt.Rules{Limits: attempt.Limits{Alarm: limit.Limit{Free: 1, Fade: whole.Fade}}, Key: rules.Key}
+	if free := small.Mail("ada@example.com", "192.0.2.1").Alarm.Limit.Free; free != 1 {
+		t.Errorf("a part of a small alarm has %d free, want 1", free)
+	}
+	if (attempt.Rules{Key: rules.Key}).Unissued("192.0.2.1").Alarm != nil {
+		t.Error("there is an alarm where there is no limit")
+	}
+}
+
 // TestAccount: spellings of a name are one account, and a new password is another.
 func TestAccount(t *testing.T) {
 	for name, c := range map[string]struct {

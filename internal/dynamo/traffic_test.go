@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/latchkey-auth/latchkey/internal/attempt"
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
@@ -202,20 +204,25 @@ func (tr *traffic) login(p person) {
 	tr.byName(p)
 	tr.reads(markKey(tr.mark(p)).partition)
 	known := []string{"home " + p.network + " " + string(p.user.ID)}
-	tr.counts(append(known, "alarm"), known, known)
+	tr.counts(append(known, tr.part("alarm")), known, known)
 	tr.session(p, 3)
 }
 
 // strangers are the buckets of an attempt from a network that the account does not know.
-func strangers(p person) (read, held []string) {
+func (tr *traffic) strangers(p person) (read, held []string) {
 	held = []string{"account " + p.network + " " + string(p.user.ID), "address " + p.network, "total " + string(p.user.ID)}
-	return append(held, "reserve "+string(p.user.ID), "alarm"), held[:len(held):len(held)]
+	return append(held, "reserve "+string(p.user.ID), tr.part("alarm")), held[:len(held):len(held)]
+}
+
+// part is one of the counts of an alarm.
+func (tr *traffic) part(alarm string) string {
+	return alarm + "#" + strconv.Itoa(tr.rand.IntN(attempt.AlarmParts))
 }
 
 func (tr *traffic) newLogin(p person) {
 	tr.byName(p)
 	tr.reads(markKey(tr.mark(p)).partition)
-	read, held := strangers(p)
+	read, held := tr.strangers(p)
 	tr.counts(read, held, held)
 	tr.session(p, 1, storage.PutMark{Mark: storage.Mark{ID: tr.mark(p), ExpiresAt: tr.now.Add(30 * 24 * time.Hour)}})
 }
@@ -223,8 +230,8 @@ func (tr *traffic) newLogin(p person) {
 func (tr *traffic) wrong(p person) {
 	tr.byName(p)
 	tr.reads(markKey(tr.mark(p)).partition)
-	read, held := strangers(p)
-	tr.counts(read, held, append(held, "alarm"))
+	read, held := tr.strangers(p)
+	tr.counts(read, held, append(held, read[len(read)-1])) // the alarm, which is the last
 	tr.reads(ticketKey(storage.TicketID("register " + p.user.Email)).partition)
 	tr.commit(tr.event(storage.EventLogin, p))
 }
@@ -240,7 +247,8 @@ func (tr *traffic) logout(p person) {
 func (tr *traffic) register(p person) {
 	p.user.ID, p.user.Username, p.user.Email = storage.UserID(tr.id()), "user-"+tr.id(), tr.id()+"@example.com"
 	held := []string{"mail to " + p.user.Email, "mail for " + p.network}
-	tr.counts(append(held, "mail alarm"), held, append(held, "mail alarm"))
+	alarm := tr.part("mail alarm")
+	tr.counts(append(held, alarm), held, append(held, alarm))
 	tr.byName(p)
 	ticket := storage.Ticket{ID: storage.TicketID(tr.id()), Purpose: storage.PurposeRegister, Email: p.user.Email, SecretHash: make([]byte, 32), CodeMAC: make([]byte, 32), PasswordHash: p.user.PasswordHash, ExpiresAt: tr.now.Add(time.Hour)}
 	mail := outbox.Mail{ID: tr.id(), Sealed: make([]byte, 600), CreatedAt: tr.now, DueAt: tr.now, GiveUpAt: tr.now.Add(time.Hour)}
