@@ -10,6 +10,8 @@ UNINSTRUMENTED = modernc.org/sqlite/lib modernc.org/libc modernc.org/memory gola
 RACE = -race -vet=off $(UNINSTRUMENTED:%=-gcflags=%=-race=false)
 # A module of its own: what judges the store on DynamoDB needs many others.
 DYNAMO = internal/dynamo/minidyn
+# They begin first, so that none of them is left to run alone.
+LONGEST = ./cmd/latchkey ./internal/sqlstore ./internal/auth
 DYNAMO_RACES = 'TestMany[MS]|TestConformance/racing_(lines|settle|for_room|for_several)|TestOneFault/(LoadUsers|Settle)'
 
 .PHONY: run test cover check bench fuzz lambda crash races trials
@@ -23,7 +25,7 @@ test: ## every test, with the race detector; `make check` has vetted them
 .PHONY: test test-house test-dynamo
 test-house test-dynamo: export GORACE = atexit_sleep_ms=20 # not a second for each test binary
 test-house:
-	$(GO) test $(RACE) ./...
+	$(GO) test $(RACE) $(LONGEST) ./...
 test-dynamo:
 	cd $(DYNAMO) && $(STATIC) $(GO) test -vet=off -count=1 ./... # the emulator is ten times slower under the detector
 	cd $(DYNAMO) && $(GO) test $(RACE) -run $(DYNAMO_RACES) ./...
