@@ -2,27 +2,19 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"reflect"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/latchkey-auth/latchkey/internal/awslambda"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/issuers"
-	"github.com/latchkey-auth/latchkey/internal/rights"
 	"github.com/latchkey-auth/latchkey/internal/setting"
-	"github.com/latchkey-auth/latchkey/internal/suggest"
 	"github.com/latchkey-auth/latchkey/internal/textfile"
 )
 
@@ -101,92 +93,6 @@ func decodeConfig(path string, doc []byte) (fileConfig, error) {
 	return c, nil
 }
 
-// yamlRoute and yamlResponse are how the file writes them.
-type yamlRoute struct {
-	Route  string    `yaml:"route"`
-	Public bool      `yaml:"public"`
-	Scopes yaml.Node `yaml:"scopes"`
-	Roles  yaml.Node `yaml:"roles"`
-	To     string    `yaml:"to"`
-
-	Issuers    words         `yaml:"issuers"`
-	ACR        words         `yaml:"acr"`
-	AMR        words         `yaml:"amr"`
-	MaxAuthAge time.Duration `yaml:"max_auth_age"`
-}
-
-// words are a list of texts, or one.
-type words []string
-
-func (w *words) UnmarshalYAML(node *yaml.Node) error {
-	items := []*yaml.Node{node}
-	if node.Kind == yaml.SequenceNode {
-		items = node.Content
-	}
-	for _, item := range items {
-		if item.Kind != yaml.ScalarNode || item.Tag != "!!str" {
-			return fmt.Errorf("line %d: must be text, or a list of texts; put a number into quotes", item.Line)
-		}
-		*w = append(*w, item.Value)
-	}
-	if len(*w) == 0 {
-		return fmt.Errorf("line %d: must not be an empty list: leave it out to ask for nothing", node.Line)
-	}
-	return nil
-}
-
-// scopes reads a list, or {any: LIST}. It refuses what a slip of the pen would turn
-// into "any signed-in user".
-func (r yamlRoute) scopes() (scopes []string, anyOf bool, err error) {
-	list := r.Scopes
-	if list.IsZero() {
-		return nil, false, nil
-	}
-	if list.Kind == yaml.MappingNode && len(list.Content) == 2 && slices.Contains([]string{"any", "all"}, list.Content[0].Value) {
-		anyOf, list = list.Content[0].Value == "any", *list.Content[1]
-	}
-	if list.Kind == yaml.SequenceNode {
-		for _, node := range list.Content {
-			if node.Kind != yaml.ScalarNode || node.Tag != "!!str" {
-				return nil, false, fmt.Errorf("line %d: route %s: a scope must be text; put it in quotes", node.Line, r.Route)
-			}
-			scopes = append(scopes, node.Value)
-		}
-	}
-	if len(scopes) == 0 {
-		return nil, false, fmt.Errorf("line %d: route %s: scopes must be a list of one at least, [orders:read], or {any: [orders:read, orders:admin]} where one of them is enough; leave scopes out to let any signed-in user call it", list.Line, r.Route)
-	}
-	return scopes, anyOf, nil
-}
-
-// routes are one for each verb.
-func (r yamlRoute) routes(table rights.RoleTable) ([]gateway.Route, error) {
-	verbs, path, err := gateway.ParseRoute(r.Route)
-	if err != nil {
-		return nil, err
-	}
-	needs := r.scopes
-	if !r.Roles.IsZero() {
-		needs = func() ([]string, bool, error) { return r.scopesOfRoles(table) }
-	}
-	scopes, anyOf, err := needs()
-	if err != nil {
-		return nil, err
-	}
-	routes := make([]gateway.Route, len(verbs))
-	for i, verb := range verbs {
-		routes[i] = gateway.Route{Method: verb, Path: path, Public: r.Public, Scopes: scopes, AnyScope: anyOf, Issuers: r.Issuers, To: r.To}
-		routes[i].SignIn = gateway.SignIn{MaxAuthAge: r.MaxAuthAge, ACR: r.ACR, AMR: r.AMR}
-	}
-	return routes, nil
-}
-
-type yamlResponse struct {
-	Status  int               `yaml:"status"`
-	Headers map[string]string `yaml:"headers"`
-	Body    string            `yaml:"body"`
-}
-
 func parseConfig(doc []byte) (fileConfig, error) {
 	c := fileConfig{settings: make(map[string]string)}
 	var file struct {
@@ -248,153 +154,4 @@ func parseConfig(doc []byte) (fileConfig, error) {
 	}
 	c.responses, err = gateway.OverrideResponses(overrides)
 	return c, err
-}
-
-// plainYAML takes the names of our types out of the library's errors.
-func plainYAML(err error) error {
-	text := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
-	text = strings.TrimPrefix(text, "unmarshal errors: ")
-	text = unknownMember.ReplaceAllStringFunc(text, func(found string) string {
-		m := unknownMember.FindStringSubmatch(found)
-		return fmt.Sprintf("unknown member %q%s", m[1], knownMembers(m[1], yamlMembers[m[2]]))
-	})
-	return errors.New(yamlTypes.ReplaceAllString(text, ""))
-}
-
-// knownMembers says what was meant, or all that there is.
-func knownMembers(name string, known []string) string {
-	return cmp.Or(suggest.DidYouMean(name, known), "; known are "+strings.Join(known, ", "))
-}
-
-// yamlMembers are the members of our types in the file.
-var yamlMembers = map[string][]string{
-	"yamlRoute":    {"route", "public", "scopes", "roles", "issuers", "max_auth_age", "acr", "amr", "to"},
-	"yamlResponse": {"status", "headers", "body"}, "yamlToken": {"claims", "username"}, "yamlIssuer": yamlIssuerMembers,
-}
-
-var unknownMember = regexp.MustCompile(`field (\S+) not found in type main\.(\w+)`)
-
-var yamlTypes = regexp.MustCompile(` in type \S+| into main\.\S+`)
-
-// settingText reads a scalar, or a list of scalars as the flag would take it.
-func settingText(node *yaml.Node) (string, error) {
-	switch node.Kind {
-	case yaml.ScalarNode:
-		return node.Value, nil
-	case yaml.SequenceNode:
-		var parts []string
-		for _, item := range node.Content {
-			if item.Kind != yaml.ScalarNode {
-				return "", errors.New("must be a list of plain values")
-			}
-			parts = append(parts, item.Value)
-		}
-		return strings.Join(parts, ","), nil
-	}
-	return "", errors.New("must be a plain value or a list of them")
-}
-
-// resolver gives kong the settings of the file, under flags and environment:
-// kong would put the file over the environment.
-func (c fileConfig) resolver() kong.Resolver {
-	var f kong.ResolverFunc = func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		for _, name := range flag.Envs {
-			if os.Getenv(name) != "" {
-				return nil, nil
-			}
-		}
-		if value, ok := c.settings[flag.Name]; ok {
-			if on, ok := switchWord(value); ok && flag.Enum == "on,off" {
-				value = map[bool]string{true: "on", false: "off"}[on]
-			}
-			return value, nil
-		}
-		return nil, nil
-	}
-	return f
-}
-
-// unsetEmptyVariables makes an empty variable the same as none, as compose
-// files and CI systems expect.
-func unsetEmptyVariables() {
-	for _, entry := range os.Environ() {
-		name, value, _ := strings.Cut(entry, "=")
-		if value == "" && strings.HasPrefix(name, "LATCHKEY_") {
-			os.Unsetenv(name)
-		}
-	}
-}
-
-// switchWord reads the words that YAML and people have for true and false.
-func switchWord(text string) (on, ok bool) {
-	switch strings.ToLower(text) {
-	case "true", "yes", "on", "1":
-		return true, true
-	case "false", "no", "off", "0":
-		return false, true
-	}
-	return false, false
-}
-
-// switches reads flags that are true or false. Kong's own reader does not know the
-// words on and off, which YAML has too.
-type switches struct{}
-
-const switchKind = reflect.Bool
-
-func (switches) IsBool() bool { return true }
-
-func (switches) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
-	if ctx.Scan.Peek().Type != kong.FlagValueToken {
-		target.SetBool(true)
-		return nil
-	}
-	value := fmt.Sprint(ctx.Scan.Pop().Value)
-	on, ok := switchWord(value)
-	if !ok {
-		return fmt.Errorf("must be true or false but got %q", value)
-	}
-	target.SetBool(on)
-	return nil
-}
-
-// checkEnvironment refuses variables with what comes in by accident, see
-// [setting.Check]. A key set may be laid out in lines.
-func checkEnvironment() error {
-	for _, entry := range os.Environ() {
-		name, value, _ := strings.Cut(entry, "=")
-		ours := strings.HasPrefix(name, "LATCHKEY_") || slices.Contains([]string{awslambda.EnvSecret, awslambda.EnvUntil, awslambda.EnvAppName, "CRYPTO_BYTE_SIZE"}, name)
-		if !ours || name == awslambda.EnvJWKS {
-			continue
-		}
-		if err := setting.Check(name, value); err != nil {
-			return err
-		}
-	}
-	if old, now := os.Getenv(envSMTPURL), os.Getenv(envMailURL); old != "" && now != "" && old != now {
-		return errors.New("LATCHKEY_MAIL_URL and LATCHKEY_SMTP_URL, its old name, are both set and differ; unset the latter")
-	}
-	_, err := awslambda.AcceptUntil(os.Getenv(awslambda.EnvUntil), os.Getenv(awslambda.EnvSecret))
-	return err
-}
-
-// checkFlags does the same for the settings on the command line.
-func checkFlags(k *kong.Context) error {
-	for _, step := range k.Path {
-		if step.Flag == nil || step.Resolved {
-			continue
-		}
-		if err := checkStoreText(step.Flag.Name, step.Flag.Target.String()); err != nil {
-			return fmt.Errorf("--%w", err)
-		}
-	}
-	for _, flag := range k.Flags() {
-		if len(flag.Envs) == 0 || flag.Target.Kind() != reflect.String {
-			continue
-		}
-		if err := setting.Check("--"+flag.Name, flag.Target.String()); err != nil {
-			return err
-		}
-	}
-	return nil
 }
