@@ -104,8 +104,9 @@ func notText(node *yaml.Node) error {
 	return fmt.Errorf("line %d: must be text or a list of texts; put a number, yes and no in quotes", node.Line)
 }
 
-// scopesOfRoles are what a route asks for by roles: whoever has the scopes of one of them.
-// Tokens tell scopes, and a policy is kept for whoever has the same ones.
+// scopesOfRoles returns the scopes that a route with roles asks for. One of the roles is
+// enough. The route asks for scopes because the authorizer decides by the token's scopes,
+// and caches policies by them.
 func (r yamlRoute) scopesOfRoles(table rights.RoleTable) (scopes []string, anyOf bool, err error) {
 	fail := func(format string, args ...any) ([]string, bool, error) {
 		return nil, false, fmt.Errorf("line %d: route %s: %s", r.Roles.Line, r.Route, fmt.Sprintf(format, args...))
@@ -141,7 +142,8 @@ func (r yamlRoute) scopesOfRoles(table rights.RoleTable) (scopes []string, anyOf
 	return scopes, true, nil
 }
 
-// smallest leaves out each set that holds another one: whoever has it has the other too.
+// smallest returns the sets that hold no other set. A set that holds another is not needed:
+// whoever has all its scopes has the other's too. Of equal sets the first is returned.
 func smallest(sets [][]string) [][]string {
 	var kept [][]string
 	for i, set := range sets {
@@ -158,6 +160,7 @@ func smallest(sets [][]string) [][]string {
 	return kept
 }
 
+// holds reports whether the set has all that the other one has.
 func holds(set, other []string) bool {
 	return !slices.ContainsFunc(other, func(one string) bool { return !slices.Contains(set, one) })
 }

@@ -67,13 +67,14 @@ func TestTablesThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestRoutesByRoles: a route that names roles is for whoever has the scopes of one of them.
+// TestRoutesByRoles checks which scopes a route with roles asks for. A role counts for
+// nothing beside another one whose scopes it has.
 func TestRoutesByRoles(t *testing.T) {
 	const table = "roles: {clerk: [read, write], reader: [read], auditor: [audit], chief: [read, write, audit], twin: [write, read]}\n"
 	for roles, want := range map[string]gateway.Route{
 		"[clerk]":                  {Scopes: []string{"read", "write"}},
 		"[reader, auditor]":        {Scopes: []string{"read", "audit"}, AnyScope: true},
-		"[clerk, chief]":           {Scopes: []string{"read", "write"}}, // the chief has them too
+		"[clerk, chief]":           {Scopes: []string{"read", "write"}}, // chief has all scopes of clerk
 		"[chief, reader]":          {Scopes: []string{"read"}},
 		"[chief, reader, auditor]": {Scopes: []string{"read", "audit"}, AnyScope: true},
 		"[clerk, twin]":            {Scopes: []string{"read", "write"}},

@@ -39,6 +39,6 @@ func (c *keysSealMasterCmd) Run(ctx context.Context, p *process) error {
 	if _, err := fmt.Fprintln(p.stdout, sealed); err != nil {
 		return err
 	}
-	fmt.Fprintln(p.stderr, "next: set LATCHKEY_MASTER_KEY to this text, which is no secret: whoever may call kms:Decrypt on the key can open it, and nobody can without the key")
+	fmt.Fprintln(p.stderr, "next: set LATCHKEY_MASTER_KEY to this text. It is no secret: it opens only for callers who may use kms:Decrypt with the key. Keep the key: without it nobody can open the text")
 	return nil
 }

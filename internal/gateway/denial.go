@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// A denial is a pattern, known by its place in [plan.patterns], so that a policy is put together
-// without comparing texts.
+// A denial is a pattern. It is known by its place in [plan.patterns], so that no texts are
+// compared when a policy is put together.
 type denial struct {
 	methods []string // for each verb: GET/orders/*/*
 	heldBy  []int    // patterns that match all that this one does
 }
 
-// numberPatterns has gaps and ways know their patterns by number.
+// numberPatterns gives each pattern its place, and tells it to gaps, leaks and ways.
 func (p *plan) numberPatterns() {
 	var texts []string
 	for _, g := range p.gaps {

@@ -2,6 +2,7 @@ package gateway
 
 import "slices"
 
+// A gap is one as [plan] describes it, of one pattern and all routes that it exposes.
 type gap struct {
 	granting int
 	exposed  set
@@ -13,6 +14,7 @@ type gap struct {
 // anything but a longer policy.
 const maxHunts = 16
 
+// findGaps finds the gaps of one granting route.
 func (t *Table) findGaps(p *plan, verb string, granting *rule) {
 	for star, part := range granting.allow {
 		if part != "*" {

@@ -5,6 +5,7 @@ import (
 	"strings"
 )
 
+// A leak is one as [plan] describes it, from one route's pattern to one exposed route.
 type leak struct {
 	granting, exposed int // entries
 	by                string
@@ -13,6 +14,7 @@ type leak struct {
 	widestAt          int    // the pattern
 }
 
+// findLeaks finds the leaks of one granting route.
 func (t *Table) findLeaks(p *plan, verb string, granting *rule) error {
 	for _, exposed := range p.routes {
 		e := &t.entries[exposed.entry]

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A way of denying an exposed route.
+// A way is one of denying an exposed route.
 type way struct {
 	deny              []string
 	encoded           []string       // the same for paths with a percent sign
