@@ -180,17 +180,19 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdBecomes repeats GET until it is answered with a status, for what takes effect after
-// a while: becomes STATUS PATH 'Name: value'
+// a while: becomes STATUS PATH ['Name: value']...
 func cmdBecomes(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: becomes STATUS PATH 'Name: value'")
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: becomes STATUS PATH ['Name: value']...")
 	}
-	name, value, _ := strings.Cut(args[2], ": ")
 	last := 0
 	for end := time.Now().Add(startTimeout); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		r, err := http.NewRequest("GET", ts.Getenv("URL")+args[1], nil)
 		ts.Check(err)
-		r.Header.Set(name, value)
+		for _, h := range args[2:] {
+			name, value, _ := strings.Cut(h, ": ")
+			r.Header.Add(name, value)
+		}
 		res, err := http.DefaultTransport.RoundTrip(r)
 		ts.Check(err)
 		res.Body.Close()
