@@ -5,11 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestGuideWalk walks one person from registration to deletion, as the guide
@@ -53,6 +56,60 @@ func TestReadme(t *testing.T) {
 		e.command = strings.ReplaceAll(e.command, "eyJ…", token) // which the reader copies
 		said := s.check(t, e, matchesLines)
 		token = regexp.MustCompile(`eyJ[^"]*|$`).FindString(said)
+	}
+}
+
+// TestGuideProgram builds the program of the guide that verifies tokens itself, and runs it
+// beside offline.
+func TestGuideProgram(t *testing.T) {
+	t.Parallel()
+	needsCommands(t)
+	const guide = "../../docs/guide.md"
+	doc, err := os.ReadFile(guide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := regexp.MustCompile("(?s)```go\n(package main\n.*?)```").FindSubmatch(doc)
+	asked := examples(t, guide, "## 3. ")
+	if source == nil || len(asked) == 0 {
+		t.Fatalf("%s has no program, or says not how to ask it", guide)
+	}
+	api := freePort(t)
+	s := startShell(t, startProgram(t, t.TempDir(), cheapHash, "offline", "--addr", "127.0.0.1:0"), "127.0.0.1:3000", api, "localhost:3000", api)
+	startSource(t, s.at.Replace(string(source[1])), api)
+	for _, e := range asked {
+		s.check(t, e, matches)
+	}
+}
+
+// startSource builds and starts a Go program that listens at the address.
+func startSource(t *testing.T, source, addr string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "program"), filepath.Join(dir, "main.go")).CombinedOutput(); err != nil {
+		t.Fatalf("building it: %v\n%s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "program"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	for {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			conn.Close()
+			return
+		}
+		select {
+		case <-ended:
+			t.Fatal("it ended, or did not listen in time")
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 
@@ -129,10 +186,12 @@ type shell struct {
 	at  *strings.Replacer // puts the program's address in the place of the documents'
 }
 
-func startShell(t *testing.T, p *program) *shell {
+// startShell starts a shell for the program, and for other places of the documents, each
+// before the one that it stands for.
+func startShell(t *testing.T, p *program, places ...string) *shell {
 	t.Helper()
 	addr := strings.TrimPrefix(p.url, "http://")
-	s := &shell{at: strings.NewReplacer("127.0.0.1:4000", addr, "localhost:4000", addr)}
+	s := &shell{at: strings.NewReplacer(append(places, "127.0.0.1:4000", addr, "localhost:4000", addr)...)}
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout) // or a quote that does not end would wait for ever
 	cmd := exec.CommandContext(ctx, "bash")
 	cmd.Dir, cmd.Env = t.TempDir(), []string{"PATH=" + os.Getenv("PATH")}
