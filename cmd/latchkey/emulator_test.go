@@ -104,8 +104,8 @@ func invokeEmulator(t *testing.T, address, event string) string {
 }
 
 // TestOneAnswerServesEveryRoute: API Gateway caches the answer that the bootstrap gives
-// for one route and judges the others by it. Whoever may call both may, in either order;
-// whoever may call one gets 403 at the other.
+// for one route and judges the others by it. A principal with both rights is allowed both,
+// in either order; one with a single right gets 403 at the other.
 func TestOneAnswerServesEveryRoute(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "routes.json", `{"version":1,"routes":[{"route":"GET /a","scopes":["a"],"to":"a"},{"route":"GET /b/{id}","scopes":["b"],"to":"b"}]}`)
