@@ -66,7 +66,7 @@ func (c Config) openDynamoDB(ctx context.Context, a StoreAddress) (Store, error)
 // told, and goes on: a template may have turned it on.
 func (c Config) completeTable(ctx context.Context, s *dynamo.Store) error {
 	err := s.Expire(ctx)
-	var right *dynamo.RightError
+	var right *awsaccess.RightError
 	if errors.As(err, &right) {
 		c.Log.Warn("cannot see to it that the table deletes what has expired; latchkey store check says whether it does", slog.String("error", err.Error()))
 		return nil

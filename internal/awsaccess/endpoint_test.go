@@ -177,7 +177,31 @@ func TestCauses(t *testing.T) {
 			t.Errorf("%v: %d, want %d", c.err, got, c.want)
 		}
 	}
-	if err := awsaccess.Explain(answer("AccessDeniedException"), "kms:Decrypt", "the key a"); !strings.Contains(err.Error(), "grant kms:Decrypt on the key a") {
-		t.Errorf("said %v", err)
+}
+
+// TestExplain: a right is named as AWS names it, and otherwise as the caller does.
+func TestExplain(t *testing.T) {
+	parameter := awsaccess.Right{Actions: []string{"ssm:GetParameter"}, Resource: "the parameter a", Also: "and its key"}
+	for _, c := range []struct {
+		name, code, said, want string
+	}{
+		{"AWS is silent", "AccessDenied", "", "grant ssm:GetParameter on the parameter a (and its key)"},
+		{"in its words", "AccessDeniedException", "is not authorized to perform: ssm:GetParameters on resource: arn:aws:ssm:eu-west-1:111122223333:parameter/a because", "grant ssm:GetParameters on arn:aws:ssm:eu-west-1:111122223333:parameter/a (and its key)"},
+		{"without the resource", "AccessDeniedException", "is not authorized to perform: ssm:GetParameters", "grant ssm:GetParameters on the parameter a (and its key)"},
+		{"of another service", "AccessDeniedException", "is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:111122223333:key/1 because", "grant kms:Decrypt on arn:aws:kms:eu-west-1:111122223333:key/1)"},
+		{"of another service, at something", "AccessDeniedException", "is not authorized to perform: kms:Decrypt", "grant ssm:GetParameter on the parameter a (and its key)"},
+		{"credentials", "ExpiredTokenException", "", "AWS_PROFILE"},
+		{"too much", "ThrottlingException", "", "higher quota of ssm:GetParameter"},
+	} {
+		cause := &smithy.GenericAPIError{Code: c.code, Message: c.said}
+		err := awsaccess.Explain(cause, parameter)
+		var right *awsaccess.RightError
+		if !strings.Contains(err.Error(), c.want) || !errors.Is(err, cause) || errors.As(err, &right) != strings.HasPrefix(c.want, "grant ") {
+			t.Errorf("%s: %v\nwant %q", c.name, err, c.want)
+		}
+	}
+	cause := &smithy.GenericAPIError{Code: "ParameterNotFound"}
+	if err := awsaccess.Explain(cause, parameter); err != error(cause) {
+		t.Errorf("an answer of the service's own: %v", err)
 	}
 }

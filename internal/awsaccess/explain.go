@@ -1,11 +1,14 @@
 package awsaccess
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
+	"sync"
 
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go"
@@ -76,17 +79,77 @@ func Code(err error) string {
 	return ""
 }
 
-// Explain says what to do about an error: what to grant on which resource where a right is
-// missing. Other errors it returns as they are.
-func Explain(err error, action, resource string) error {
+// A Right is what IAM has to allow for a request.
+type Right struct {
+	Actions  []string // "dynamodb:GetItem"
+	Resource string   // an ARN, or words
+	// Also says what else may be needed, in words. Empty: nothing.
+	Also string
+}
+
+// String says what to grant.
+func (r Right) String() string {
+	text := "grant " + strings.Join(r.Actions, " and ") + " on " + r.Resource
+	if r.Also != "" {
+		text += " (" + r.Also + ")"
+	}
+	return text
+}
+
+// refusedAction is how AWS says which right is missing. Compiled at the first use, not at
+// the start of every program.
+var refusedAction = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`perform: ([a-z0-9-]+:[A-Za-z]+)(?: on resource: (arn:\S+))?`)
+})
+
+// refused is the right that AWS says is missing. What it leaves out is as in r, unless the
+// action is of another service: a service may lack a right at the key of what it reads.
+func (r Right) refused(err error) Right {
+	var answer smithy.APIError
+	if !errors.As(err, &answer) {
+		return r
+	}
+	m := refusedAction().FindStringSubmatch(answer.ErrorMessage())
+	if m == nil {
+		return r
+	}
+	action, resource := m[1], m[2]
+	switch same := len(r.Actions) > 0 && service(action) == service(r.Actions[0]); {
+	case same:
+		return Right{[]string{action}, cmp.Or(resource, r.Resource), r.Also}
+	case resource != "":
+		return Right{Actions: []string{action}, Resource: resource}
+	}
+	return r
+}
+
+// service is that of an action.
+func service(action string) string {
+	name, _, _ := strings.Cut(action, ":")
+	return name
+}
+
+// A RightError says which right is missing.
+type RightError struct {
+	Right
+	Err error
+}
+
+func (e *RightError) Error() string { return fmt.Sprintf("%v (hint: %s)", e.Err, e.Right) }
+func (e *RightError) Unwrap() error { return e.Err }
+
+// Explain says what to do about the error of a request that needs r. One that is [Denied]
+// becomes a *RightError, with the action and the resource that AWS names. Errors of which
+// only the service knows the reason are returned as they are.
+func Explain(err error, r Right) error {
 	hint := ""
 	switch CauseOf(err) {
 	case Denied:
-		hint = fmt.Sprintf("grant %s on %s to the role of this process", action, resource)
+		return &RightError{r.refused(err), err}
 	case NoCredentials:
 		hint = "give this process a role, or credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, that are valid now; a clock that is wrong by minutes makes them invalid too"
 	case Throttled:
-		hint = "AWS is asked too often; try again, or ask AWS for a higher quota of " + action
+		hint = "AWS is asked too often; try again, or ask AWS for a higher quota of " + strings.Join(r.Actions, " and ")
 	case Unreachable:
 		hint = "the service does not answer: look at the network, a VPC without a route or an endpoint to it, AWS_ENDPOINT_URL, and at AWS's health page"
 	default:

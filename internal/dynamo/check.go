@@ -3,7 +3,6 @@ package dynamo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/storecheck"
 )
 
@@ -33,11 +33,11 @@ func (s *Store) Check(ctx context.Context) []storecheck.Finding {
 // worth a warning.
 func amiss(check string, err error, needed bool) storecheck.Finding {
 	f := storecheck.Finding{Check: check, Result: storecheck.Wrong, Found: firstLine(err)}
-	var right *RightError
+	var right *awsaccess.RightError
 	var answer smithy.APIError
 	switch {
 	case errors.As(err, &right):
-		f.Found, f.Advice = "refused", fmt.Sprintf("grant %s on %s", strings.Join(right.Actions, ", "), right.Resource)
+		f.Found, f.Advice = "refused", right.Right.String()
 		if !needed {
 			f.Result, f.Advice = storecheck.Warning, f.Advice+" to have it looked at"
 		}

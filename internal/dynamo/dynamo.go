@@ -181,7 +181,7 @@ func expires(ctx context.Context, client operations, table string) (bool, error)
 }
 
 // unavailable marks every error that is not one of the ports' own. A table that is
-// missing ([ErrNoTable]), a right ([RightError]) and a mistake in a request are among them.
+// missing ([ErrNoTable]), a right ([awsaccess.RightError]) and a mistake in a request are among them.
 func unavailable(err error) error {
 	for _, own := range []error{storage.ErrNotFound, storage.ErrTaken, storage.ErrConflict, storage.ErrUnavailable, storage.ErrChanges, keyring.ErrExists} {
 		if err == nil || errors.Is(err, own) {

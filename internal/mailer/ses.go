@@ -145,7 +145,8 @@ func (s *SES) hint(err error) (hint string, ofAll bool) {
 	domain := s.from.Address[strings.LastIndexByte(s.from.Address, '@')+1:]
 	switch cause := awsaccess.CauseOf(err); {
 	case cause == awsaccess.Denied:
-		hint = "grant ses:SendEmail and ses:SendRawEmail on the sender's identity, arn:aws:ses:" + s.client.Region() + ":ACCOUNT:identity/" + domain
+		right := awsaccess.Right{Actions: []string{"ses:SendEmail", "ses:SendRawEmail"}, Resource: "the sender's identity, arn:aws:ses:" + s.client.Region() + ":ACCOUNT:identity/" + domain}
+		hint = right.String()
 	case cause == awsaccess.NoCredentials:
 		hint = "the process has no valid credentials of AWS: give it a role"
 	case cause == awsaccess.Throttled:

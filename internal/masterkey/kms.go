@@ -13,6 +13,10 @@ import (
 // can permit Decrypt for master keys alone, and CloudTrail says what was opened.
 var purpose = map[string]string{"purpose": "latchkey master key"}
 
+func (s Source) keyCall(action, key string) call {
+	return call{awsaccess.Right{Actions: []string{"kms:" + action}, Resource: "the key " + key}, s}
+}
+
 // Seal seals a master key by a key of KMS: an id, an alias or an ARN.
 func (c Client) Seal(ctx context.Context, kmsKey string, key keyring.MasterKey) (Source, error) {
 	ctx, cancel := c.bound(ctx)
@@ -36,7 +40,7 @@ func (c Client) Seal(ctx context.Context, kmsKey string, key keyring.MasterKey) 
 	}{kmsKey, raw, purpose}
 	var out struct{ CiphertextBlob []byte }
 	if err := api.Do(ctx, awsaccess.KMS, "Encrypt", in, &out); err != nil {
-		return Source{}, sealing(call{"kms:Encrypt", "the key " + kmsKey, s}, err)
+		return Source{}, sealing(s.keyCall("Encrypt", kmsKey), err)
 	}
 	s.sealed = out.CiphertextBlob
 	return Parse(s.String()) // what is printed can be read
@@ -52,7 +56,7 @@ func decrypt(ctx context.Context, api *awsaccess.Client, s Source) (string, erro
 	}{s.sealed, s.Name, purpose}
 	var out struct{ Plaintext []byte }
 	if err := api.Do(ctx, awsaccess.KMS, "Decrypt", in, &out); err != nil {
-		return "", sealing(call{"kms:Decrypt", "the key " + s.Name, s}, err)
+		return "", sealing(s.keyCall("Decrypt", s.Name), err)
 	}
 	return encode(out.Plaintext), nil
 }

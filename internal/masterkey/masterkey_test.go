@@ -120,7 +120,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		want   []string
 		tries  int
 	}{
-		{"denied by KMS", kms, answering(awstest.Denied("kms:Decrypt", kmsKey)), []string{"grant kms:Decrypt on the key alias/latchkey", kmsKey}, 1},
+		{"denied by KMS", kms, answering(awstest.Denied("kms:Decrypt", kmsKey)), []string{"grant kms:Decrypt on " + kmsKey}, 1},
+		{"denied by KMS, which names no key", kms, answering(awstest.Denied("kms:Decrypt", "alias")), []string{"grant kms:Decrypt on the key alias/latchkey"}, 1},
+		{"denied by KMS to the parameter store", "ssm:" + parameter, answering(awstest.Denied("kms:Decrypt", kmsKey)), []string{"grant kms:Decrypt on " + kmsKey}, 1},
 		{"denied by Secrets Manager", "secretsmanager:" + secret, answering(awstest.Denied("secretsmanager:GetSecretValue", "arn")), []string{"grant secretsmanager:GetSecretValue on arn:aws:secretsmanager:REGION:ACCOUNT:secret:latchkey/master-key-*", "kms:Decrypt"}, 1},
 		{"denied by the parameter store", "ssm:" + parameter, answering(awstest.Denied("ssm:GetParameter", "arn")), []string{"grant ssm:GetParameter on arn:aws:ssm:REGION:ACCOUNT:parameter/latchkey/master-key", "kms:Decrypt"}, 1},
 		{"no key", kms, answering(&awstest.Error{Status: 400, Code: "NotFoundException", Message: "Alias is not found."}), []string{"KMS has no such key"}, 1},

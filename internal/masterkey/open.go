@@ -121,13 +121,13 @@ func (c Client) client(s Source) (*awsaccess.Client, error) {
 
 // A call is one request, for what is said of its failure.
 type call struct {
-	action, resource string
-	source           Source
+	right  awsaccess.Right
+	source Source
 }
 
 // failed explains an error of the SDK.
 func (c call) failed(err error) error {
-	return fmt.Errorf("%s %s: %w", c.source.Kind, c.source.Name, awsaccess.Explain(err, c.action, c.resource))
+	return fmt.Errorf("%s %s: %w", c.source.Kind, c.source.Name, awsaccess.Explain(err, c.right))
 }
 
 func encode(key []byte) string { return base64.StdEncoding.EncodeToString(key) }

@@ -17,7 +17,11 @@ func (s Source) secret(action string) call {
 	if _, isARN := s.region(); !isARN {
 		resource = "arn:aws:secretsmanager:REGION:ACCOUNT:secret:" + s.Name + "-*"
 	}
-	return call{"secretsmanager:" + action, resource + " (and kms:Decrypt and kms:GenerateDataKey on its key, if that is not aws/secretsmanager)", s}
+	return call{awsaccess.Right{
+		Actions:  []string{"secretsmanager:" + action},
+		Resource: resource,
+		Also:     "and kms:Decrypt and kms:GenerateDataKey on its key, if that is not aws/secretsmanager",
+	}, s}
 }
 
 // What Secrets Manager says.

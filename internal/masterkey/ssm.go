@@ -13,7 +13,11 @@ func (s Source) parameter(action string) call {
 	if _, isARN := s.region(); !isARN {
 		resource = "arn:aws:ssm:REGION:ACCOUNT:parameter/" + strings.TrimPrefix(s.Name, "/")
 	}
-	return call{"ssm:" + action, resource + " (and kms:Decrypt and kms:Encrypt on its key, if that is not alias/aws/ssm)", s}
+	return call{awsaccess.Right{
+		Actions:  []string{"ssm:" + action},
+		Resource: resource,
+		Also:     "and kms:Decrypt and kms:Encrypt on its key, if that is not alias/aws/ssm",
+	}, s}
 }
 
 func readParameter(ctx context.Context, api *awsaccess.Client, s Source) (string, error) {
