@@ -97,7 +97,8 @@ func TestConnectNeedsARegion(t *testing.T) {
 		t.Errorf("without a region: got %v", err)
 	}
 	for _, c := range []struct{ configured, asked, endpoint, want string }{
-		{"", "", "http://127.0.0.1:1", "local"},
+		{"", "", "http://127.0.0.1:1", "us-east-1"},
+		{"", "local", "http://127.0.0.1:1", "local"},
 		{"eu-west-1", "", "", "eu-west-1"},
 		{"eu-west-1", "eu-west-2", "", "eu-west-2"},
 	} {

@@ -19,7 +19,7 @@ import (
 func service(t *testing.T) (*layer, servetest.Service) {
 	t.Helper()
 	l, endpoint := emulator(t)
-	store, err := app.ParseStoreAddress("dynamodb://latchkey?region=local&endpoint=" + url.QueryEscape(endpoint))
+	store, err := app.ParseStoreAddress("dynamodb://latchkey?endpoint=" + url.QueryEscape(endpoint))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func costs(t *testing.T) map[string]operation {
 	source, err := revocationsource.Open(revocationsource.Config{
 		Address: "dynamodb://latchkey?endpoint=" + l.url,
 		Getenv: func(name string) string {
-			return map[string]string{"AWS_REGION": "local", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}[name]
+			return map[string]string{"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}[name]
 		},
 		// At noon, so that a look is never over two days.
 		Now: func() time.Time { return time.Now().UTC().Truncate(24 * time.Hour).Add(12 * time.Hour) },

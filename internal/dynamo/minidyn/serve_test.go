@@ -200,7 +200,7 @@ func TestStoreCheck(t *testing.T) {
 		})
 		code, said := p.Try(t, "", "store", "check", "--json")
 		f := findings(t, said)["right dynamodb:"+action]
-		if code != 1 || f.Result != storecheck.Wrong || !strings.Contains(f.Advice, "grant dynamodb:"+action+" on arn:aws:dynamodb:local:*:table/latchkey") {
+		if code != 1 || f.Result != storecheck.Wrong || !strings.Contains(f.Advice, "grant dynamodb:"+action+" on arn:aws:dynamodb:us-east-1:*:table/latchkey") {
 			t.Errorf("without %s: exit status %d, %+v", action, code, f)
 		}
 	}
@@ -241,7 +241,7 @@ func TestInitWithoutRights(t *testing.T) {
 		}
 		return none
 	})
-	if code, said := p.Try(t, "", "init"); code != 1 || !strings.Contains(said, "grant dynamodb:CreateTable on arn:aws:dynamodb:local:*:table/latchkey") {
+	if code, said := p.Try(t, "", "init"); code != 1 || !strings.Contains(said, "grant dynamodb:CreateTable on arn:aws:dynamodb:us-east-1:*:table/latchkey") {
 		t.Errorf("exit status %d: %s", code, said)
 	}
 
