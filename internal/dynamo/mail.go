@@ -18,17 +18,20 @@ func (s *Store) DueMails(ctx context.Context, now time.Time, limit int) ([]outbo
 	var mails []outbox.Mail
 	for len(mails) < limit {
 		places, err := s.queued(ctx, first, last, limit)
-		if err != nil || len(places) == 0 {
-			return mails, err
+		if err != nil {
+			return nil, err
 		}
 		page, err := s.mails(ctx, now, places)
 		if err != nil {
 			return nil, err
 		}
 		mails = append(mails, page...)
+		if len(places) < limit { // every shard was read to its end
+			break
+		}
 		first = after(places[len(places)-1].key().sort)
 	}
-	return mails[:limit], nil
+	return mails[:min(limit, len(mails))], nil
 }
 
 // queued returns the first places of the queue, of all shards.

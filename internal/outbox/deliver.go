@@ -54,11 +54,15 @@ func (b *backOff) limit() int {
 	return pageSize
 }
 
-// Deliver delivers the mail that is due, and returns when there is none or nothing can be
-// sent; deliveries that this Outbox has begun before are over by then, unless ctx ends.
+// Deliver delivers the mail that is due, and returns when there is no more or nothing can be
+// sent. Deliveries that this Outbox has begun before are over by then, unless ctx ends.
 // While the mail server takes nothing, it is asked rarely. What fails is tried again
 // later; the error joins a *MailError for each mail that was not delivered, and faults of
 // the queue.
+//
+// It reads the queue once, or again after a full page. Mail that is queued or falls due
+// while it sends is left to the next call: whoever queues calls it, or has it called by
+// [Outbox.MailQueued].
 //
 // Any number of processes may deliver at the same time. One that dies in the middle of a
 // delivery leaves it to another: a mail may arrive twice then, but it is never lost.
@@ -77,7 +81,8 @@ func (o *Outbox) Deliver(ctx context.Context) error {
 	}
 	var failed []error
 	for len(failed) <= pageSize { // more is too much for the log
-		mails, err := o.queue.DueMails(ctx, o.now(), o.backOff.limit())
+		limit := o.backOff.limit()
+		mails, err := o.queue.DueMails(ctx, o.now(), limit)
 		if err != nil {
 			return errors.Join(append(failed, fmt.Errorf("reading queued mail: %w", err))...)
 		}
@@ -93,7 +98,7 @@ func (o *Outbox) Deliver(ctx context.Context) error {
 		case p.asked.Load(): // a mail that was given up says nothing about the server
 			o.backOff = backOff{}
 		}
-		if p.stop.Load() {
+		if p.stop.Load() || len(mails) < limit {
 			break
 		}
 	}

@@ -481,3 +481,54 @@ func TestWithoutASenderNothingIsDelivered(t *testing.T) {
 		t.Errorf("Deliver: %v", err)
 	}
 }
+
+// A look at the queue costs as much as a request: one is made for each page, and none after
+// the last.
+func TestTheQueueIsReadOnce(t *testing.T) {
+	for mails, want := range map[int]int{0: 1, 1: 1, 15: 1, 16: 2, 17: 2, 40: 3} {
+		q, s := &queue{}, &sender{}
+		o := newOutbox(t, q, s)
+		fill(t, o, q, mails)
+		if err := o.Deliver(t.Context()); err != nil || q.left() != 0 || q.reads != want {
+			t.Errorf("%d mails: %v, %d left after %d reads, want %d", mails, err, q.left(), q.reads, want)
+		}
+	}
+}
+
+// Mail that is queued while another is sent is delivered by the call that its queueing has
+// asked for.
+func TestMailQueuedDuringADeliveryWaitsForNoInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{}
+		var o *outbox.Outbox
+		first := true
+		s := &sender{answer: func(context.Context, string) error {
+			if first {
+				first = false
+				m, err := o.Seal("second", []byte("doc"), time.Now().Add(time.Hour), time.Now())
+				if err != nil {
+					return err
+				}
+				q.put(m)
+				o.Queued()
+			}
+			return nil
+		}}
+		o = newOutbox(t, q, s)
+		fill(t, o, q, 1)
+		for range 2 {
+			if err := o.Deliver(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if q.left() == 0 {
+				return
+			}
+			select {
+			case <-o.MailQueued():
+			default:
+				t.Fatal("nobody is told of the mail")
+			}
+		}
+		t.Errorf("%d mails are left", q.left())
+	})
+}

@@ -28,8 +28,8 @@ type Mail struct {
 // A Queue keeps mail. Any number of processes deliver from one.
 type Queue interface {
 	// DueMails returns up to limit mails whose DueAt is not after now, longest due
-	// first. What was claimed or erased before is not among them: Deliver reads on
-	// until nothing is due.
+	// first. What was claimed or erased before is not among them. Fewer than limit:
+	// there are no others, and Deliver does not ask again.
 	DueMails(ctx context.Context, now time.Time, limit int) ([]Mail, error)
 	// ClaimMail stores the DueAt of the mail and counts the attempt. ErrClaimed unless
 	// the stored Attempts is the given one: another process has the mail, or has erased

@@ -29,6 +29,7 @@ type queue struct {
 	mails  map[string]outbox.Mail
 	tried  []attempt
 	claims int
+	reads  int
 }
 
 // An attempt is what was recorded of one.
@@ -47,6 +48,7 @@ func (q *queue) DueMails(ctx context.Context, now time.Time, limit int) ([]outbo
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.reads++
 	var due []outbox.Mail
 	for _, m := range q.mails {
 		if !m.DueAt.After(now) {

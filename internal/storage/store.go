@@ -43,7 +43,7 @@ type Store interface {
 	// Mark returns the mark with the id, expired or not, or ErrNotFound.
 	Mark(ctx context.Context, id MarkID) (Mark, error)
 	// DueMails returns up to limit queued mails whose DueAt is not after now,
-	// longest due first.
+	// longest due first. Fewer than limit: no others were due.
 	DueMails(ctx context.Context, now time.Time, limit int) ([]outbox.Mail, error)
 	// Events returns up to limit events by time, and where the next ones begin: those
 	// that did not happen before since, or after the cursor unless it is "". A commit

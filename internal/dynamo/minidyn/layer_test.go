@@ -26,10 +26,11 @@ type layer struct {
 	mu       sync.Mutex
 	tokens   map[string]transaction // by ClientRequestToken
 	expire   bool
-	recovery bool          // point-in-time recovery is on
-	ahead    time.Duration // of the clock that answers are dated by
-	calls    []string      // the operations that have arrived
-	bill     *bill         // what they would have cost; nil: nobody asks
+	recovery bool                   // point-in-time recovery is on
+	ahead    time.Duration          // of the clock that answers are dated by
+	calls    []string               // the operations that have arrived
+	bill     *bill                  // what they would have cost; nil: nobody asks
+	before   func(operation string) // what happens before a call is carried out; nil: nothing
 	// fault says what becomes of a call; nil: nothing. n counts the calls of an operation.
 	fault func(operation string, n int) fault
 }
@@ -81,6 +82,11 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	f := l.arrived(operation)
+	var before func(string)
+	l.set(func() { before = l.before })
+	if before != nil {
+		before(operation)
+	}
 	l.set(func() { w.Header().Set("Date", time.Now().Add(l.ahead).UTC().Format(http.TimeFormat)) })
 	if answer := f.answer(operation, body); answer != nil {
 		writeError(w, answer)

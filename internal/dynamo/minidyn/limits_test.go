@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/dynamo"
 	"github.com/latchkey-auth/latchkey/internal/limit"
@@ -202,6 +204,50 @@ func TestManyMails(t *testing.T) {
 			if want := now.Add(-time.Duration(mails-1-i) * time.Second); !m.DueAt.Equal(want) {
 				t.Fatalf("limit %d: mail %d is due at %v, want %v", limit, i, m.DueAt, want)
 			}
+		}
+	}
+}
+
+// TestMailsClaimedMeanwhile: those of a full page that another process claims between the
+// look at the queue and the reading of the mails are left out, and later ones take their
+// place. Only a page that is not full says that there are no others.
+func TestMailsClaimedMeanwhile(t *testing.T) {
+	const mails, limit = 12, 8
+	for _, claimed := range []int{1, limit} {
+		l, url := emulator(t)
+		s, other := openAt(t, url, "latchkey"), openAt(t, url, "latchkey")
+		var queued []storage.Change
+		for n := range mails {
+			queued = append(queued, storage.QueueMail{Mail: outbox.Mail{ID: fmt.Sprint(n), Sealed: []byte{1}, DueAt: now.Add(time.Duration(n-mails) * time.Second)}})
+		}
+		if err := s.Commit(t.Context(), queued...); err != nil {
+			t.Fatal(err)
+		}
+		var begun atomic.Bool
+		claim := func(operation string) {
+			if operation != "BatchGetItem" || begun.Swap(true) { // which claiming does too
+				return
+			}
+			for _, c := range queued[:claimed] {
+				m := c.(storage.QueueMail).Mail
+				m.DueAt = now.Add(time.Minute)
+				if err := other.Commit(t.Context(), storage.DeferMail{Mail: m}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		l.set(func() { l.before = claim })
+		due, err := s.DueMails(t.Context(), now, limit)
+		var got []string
+		for _, m := range due {
+			got = append(got, m.ID)
+		}
+		var want []string
+		for n := claimed; n < min(mails, claimed+limit); n++ {
+			want = append(want, fmt.Sprint(n))
+		}
+		if d := cmp.Diff(want, got); err != nil || d != "" {
+			t.Errorf("%d of a page of %d claimed: %v (-want +got):\n%s", claimed, limit, err, d)
 		}
 	}
 }
