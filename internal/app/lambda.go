@@ -176,7 +176,8 @@ func (s *System) Functions(table *gateway.Table, log *slog.Logger) (map[string]g
 		return nil, err
 	}
 	functions := DemoEndpoints()
-	functions["auth"], functions["login"] = authFunction(service, proxy.Config{}), authFunction(service, proxy.Config{})
+	auth := s.scheduled(authFunction(service, proxy.Config{}))
+	functions["auth"], functions["login"] = auth, auth
 	functions["authorizer"] = authorizer
 	return functions, nil
 }
