@@ -65,21 +65,6 @@ func (r Route) Needs() string {
 
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", MethodAny}
 
-// A segment is one part of a path pattern.
-type segment struct {
-	kind kind
-	text string // the literal, or the parameter's name
-}
-
-type kind int
-
-// In the order of precedence.
-const (
-	literal kind = iota
-	param        // {name}: one segment
-	greedy       // {name+}: the rest, one segment at least
-)
-
 // entry is a route as the table keeps it.
 type entry struct {
 	Route
@@ -101,12 +86,6 @@ type Table struct {
 	knowledge
 	walks int // that were looked at while the table was made
 	policies
-}
-
-// Match is where a request leads.
-type Match struct {
-	Route  Route
-	Params map[string]string // values of the path parameters, still escaped
 }
 
 // maxResource is the longest Resource in a policy, in characters.
@@ -199,64 +178,6 @@ func scopeToken(s string) bool {
 	return s != ""
 }
 
-// parsePath reads a path pattern. Literals hold what API Gateway takes in a
-// path part; a literal with "*" in it would widen the policy.
-func parsePath(path string) ([]segment, error) {
-	if !strings.HasPrefix(path, "/") {
-		return nil, errors.New("path must begin with /")
-	}
-	if path == "/" {
-		return nil, nil
-	}
-	parts := strings.Split(path[1:], "/")
-	segments := make([]segment, len(parts))
-	for i, part := range parts {
-		s := segment{literal, part}
-		if inner, ok := strings.CutPrefix(part, "{"); ok {
-			name, closed := strings.CutSuffix(inner, "}")
-			s.kind, s.text = param, name
-			if rest, plus := strings.CutSuffix(name, "+"); plus {
-				s.kind, s.text = greedy, rest
-			}
-			if !closed {
-				return nil, fmt.Errorf("path part %q: a parameter is the whole part, {name} or {name+}", part)
-			}
-		}
-		switch {
-		case s.text == "" || strings.Trim(s.text, pathChars) != "" || s.text == "." || s.text == "..":
-			return nil, fmt.Errorf("path part %q: must hold letters, digits and . _ : - only", part)
-		case s.kind == literal && s.text[0] == ':':
-			// API Gateway takes it as text; nobody who writes it means that.
-			return nil, fmt.Errorf("path part %q: a parameter is written {name}", part)
-		case s.kind == greedy && i != len(parts)-1:
-			return nil, fmt.Errorf("path part %q: a greedy parameter must come last", part)
-		case s.kind != literal && slices.ContainsFunc(segments[:i], func(o segment) bool { return o.kind != literal && o.text == s.text }):
-			return nil, fmt.Errorf("path part %q: the parameter stands twice", part)
-		}
-		segments[i] = s
-	}
-	return segments, nil
-}
-
-const pathChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
-
-// pattern is a path in a policy's Resource: each parameter becomes "*".
-func pattern(segments []segment) string {
-	if len(segments) == 0 {
-		return "/"
-	}
-	var b strings.Builder
-	for _, s := range segments {
-		b.WriteByte('/')
-		if s.kind == literal {
-			b.WriteString(s.text)
-		} else {
-			b.WriteByte('*')
-		}
-	}
-	return b.String()
-}
-
 // spreadANY gives each entry its verbs. A policy cannot say ANY: "*" in place
 // of the verb crosses slashes too, so that */me would allow GET/admin/me.
 func (t *Table) spreadANY() {
@@ -289,20 +210,6 @@ func collide(a, b entry) error {
 	return nil
 }
 
-// moreSpecific orders path patterns as API Gateway prefers them: segment by
-// segment literal, parameter, greedy.
-func moreSpecific(a, b []segment) int {
-	for i := range min(len(a), len(b)) {
-		if a[i].kind != b[i].kind {
-			return int(a[i].kind) - int(b[i].kind)
-		}
-		if c := strings.Compare(a[i].text, b[i].text); c != 0 {
-			return c
-		}
-	}
-	return len(b) - len(a)
-}
-
 // Routes returns the routes, most specific first.
 func (t *Table) Routes() []Route {
 	routes := make([]Route, len(t.entries))
@@ -310,126 +217,4 @@ func (t *Table) Routes() []Route {
 		routes[i] = e.Route
 	}
 	return routes
-}
-
-// Match finds the route of a request by its escaped path. API Gateway chooses
-// the resource first; when that has no method for the verb, only a greedy
-// resource may take its place. A path that is not in canonical form matches
-// nothing, and so does a verb that API Gateway does not know: ANY is no more
-// than those.
-func (t *Table) Match(method, path string) (Match, bool) { return t.MatchAs(SlashRefuse, method, path) }
-
-// MatchAs is Match by a reading of slashes at the end.
-func (t *Table) MatchAs(reading TrailingSlash, method, path string) (Match, bool) {
-	path, slash := reading.cut(path)
-	greedyOnly := slash && reading == SlashKeep
-	e, params := t.match(method, path, greedyOnly)
-	if e == nil || greedyOnly && t.bypasses(e, method, path) {
-		return Match{}, false
-	}
-	if greedyOnly {
-		params[e.segments[len(e.segments)-1].text] += "/"
-	}
-	return Match{e.Route, params}, true
-}
-
-// MethodsAs returns the verbs of the resource that a path leads to.
-func (t *Table) MethodsAs(reading TrailingSlash, path string) []string {
-	var found []string
-	for _, method := range methods {
-		if _, ok := t.MatchAs(reading, method, path); ok {
-			found = append(found, method)
-		}
-	}
-	return found
-}
-
-// WhyNot says why a request matches nothing.
-func (t *Table) WhyNot(reading TrailingSlash, method, path string) string {
-	plain, _ := reading.cut(path)
-	if fault := PathFault(plain); fault != "" {
-		return "the path can be read in more than one way: " + fault
-	}
-	if plain != path && reading == SlashKeep {
-		if e, _ := t.match(method, plain, true); e != nil && t.bypasses(e, method, plain) {
-			return "the path without its slash has a route that needs more than the greedy route"
-		}
-	}
-	if found := t.MethodsAs(reading, path); len(found) > 0 {
-		return "the path has no route for this method, only for " + strings.Join(found, ", ")
-	}
-	if plain != path && len(t.MethodsAs(reading, plain)) > 0 {
-		return "only a greedy route takes a path that ends in a slash"
-	}
-	return "no route has this path"
-}
-
-func (t *Table) match(method, path string, greedyOnly bool) (*entry, map[string]string) {
-	if method == MethodAny || !slices.Contains(methods, method) || !CanonicalPath(path) {
-		return nil, nil
-	}
-	parts := pathParts(path)
-	i := t.lead(t.all, method, parts, greedyOnly)
-	if i < 0 {
-		return nil, nil
-	}
-	return &t.entries[i], params(t.entries[i].segments, parts)
-}
-
-// lead returns which of the entries, in the table's order, a path leads to; -1 if none.
-func (t *Table) lead(among []int, verb string, parts []string, greedyOnly bool) int {
-	var chosen []segment // the resource that was chosen first
-	found := false
-	for _, i := range among {
-		e := &t.entries[i]
-		if !covers(e.segments, parts) || greedyOnly && !isGreedy(e.segments) {
-			continue
-		}
-		if !found {
-			chosen, found = e.segments, true
-		}
-		// Another resource than the first may only be a greedy one.
-		if (isGreedy(e.segments) || slices.Equal(e.segments, chosen)) && slices.Contains(e.verbs, verb) {
-			return i
-		}
-	}
-	return -1
-}
-
-func isGreedy(segments []segment) bool {
-	return len(segments) > 0 && segments[len(segments)-1].kind == greedy
-}
-
-func pathParts(path string) []string {
-	if path == "/" {
-		return nil
-	}
-	return strings.Split(path[1:], "/")
-}
-
-func covers(segments []segment, parts []string) bool {
-	for i, s := range segments {
-		switch {
-		case i >= len(parts):
-			return false
-		case s.kind == greedy:
-			return true
-		case s.kind == literal && s.text != parts[i]:
-			return false
-		}
-	}
-	return len(segments) == len(parts)
-}
-
-func params(segments []segment, parts []string) map[string]string {
-	m := make(map[string]string)
-	for i, s := range segments {
-		switch s.kind {
-		case param:
-			m[s.text] = parts[i]
-		case greedy:
-			m[s.text] = strings.Join(parts[i:], "/")
-		}
-	}
-	return m
 }
