@@ -146,12 +146,13 @@ func wantFunctions(t *testing.T, file, text string) {
 }
 
 // TestEveryOperationOfAStoreIsInTheTable compares the ports of stores, and the kinds of
-// changes, with the table in docs/design.md.
+// changes, with the tables in docs/design.md and docs/dynamodb.md.
 func TestEveryOperationOfAStoreIsInTheTable(t *testing.T) {
 	var want []string
 	for file, ports := range map[string][]string{
 		"internal/storage/store.go":     {"Store", "Loader"},
 		"internal/storage/change.go":    nil,
+		"internal/storage/kind.go":      {"Marked"},
 		"internal/limit/counters.go":    {"Counters"},
 		"internal/keyring/keyring.go":   {"Store"},
 		"internal/transfer/transfer.go": {"Store"},
@@ -178,17 +179,23 @@ func TestEveryOperationOfAStoreIsInTheTable(t *testing.T) {
 			return true
 		})
 	}
-	var got []string
-	for _, row := range regexp.MustCompile("(?m)^\\| ([^|]*`[A-Z][A-Za-z]*`[^|]*) \\| .* \\| .* \\|$").FindAllStringSubmatch(section(t, "## The store port on DynamoDB and SQL"), -1) {
-		for _, m := range regexp.MustCompile("`([A-Z][A-Za-z]*)`").FindAllStringSubmatch(row[1], -1) {
-			got = append(got, m[1])
-		}
-	}
 	slices.Sort(want)
-	slices.Sort(got)
-	got = slices.Compact(got) // some take two rows
-	if len(want) < 35 || !slices.Equal(got, want) {
-		t.Errorf("the table has\n%s\nthe ports have\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	want = slices.Compact(want)
+	for name, text := range map[string]string{
+		"docs/design.md":   section(t, "## The store port in SQL"),
+		"docs/dynamodb.md": read(t, "docs/dynamodb.md"),
+	} {
+		var got []string
+		for _, row := range regexp.MustCompile("(?m)^\\| ([^|]*`[A-Z][A-Za-z]*`[^|]*) \\| .* \\|$").FindAllStringSubmatch(text, -1) {
+			for _, m := range regexp.MustCompile("`([A-Z][A-Za-z]*)`").FindAllStringSubmatch(row[1], -1) {
+				got = append(got, m[1])
+			}
+		}
+		slices.Sort(got)
+		got = slices.Compact(got) // some take two rows
+		if len(want) < 35 || !slices.Equal(got, want) {
+			t.Errorf("the table of %s has\n%s\nthe ports have\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
 	}
 }
 

@@ -63,19 +63,23 @@ type Rules struct {
 }
 
 // Login is an attempt at an account, of a user or of a name that nobody has. From a
-// network that the account knows it is held to a bucket of its own: failures of neighbours
-// at other accounts, and of strangers at this one, do not hold it up. Its own failures count
-// for the network as well.
-func (r Rules) Login(account string, known bool, address string) limit.Attempt {
-	a := limit.Attempt{Network: "strangers " + site(address), Alarm: r.alarm("alarm")}
-	if known {
-		a.Hold = r.buckets("account", "home "+Network(address)+" "+account, r.Limits.Account)
-		a.Count = r.networks("address", address, r.Limits.Address)
+// network that the account knows, as the mark says, it is held to a bucket of its own:
+// failures of neighbours at other accounts, and of strangers at this one, do not hold it
+// up. Its own failures count for the network as well. Without a mark no network is known.
+func (r Rules) Login(account string, mark storage.MarkID, address string) limit.Attempt {
+	networks := r.networks("address", address, r.Limits.Address)
+	total, reserve := r.bucket("total", account, r.Limits.Total), r.bucket("reserve", account, r.Limits.Reserve)
+	a := limit.Attempt{
+		Network: "strangers " + site(address), Alarm: r.alarm("alarm"), Total: &total, Reserve: &reserve,
+		Hold: append(r.buckets("account", site(address)+" "+account, r.Limits.Account), networks...),
+	}
+	if mark == "" {
 		return a
 	}
-	total, reserve := r.bucket("total", account, r.Limits.Total), r.bucket("reserve", account, r.Limits.Reserve)
-	a.Hold = append(r.buckets("account", site(address)+" "+account, r.Limits.Account), r.networks("address", address, r.Limits.Address)...)
-	a.Total, a.Reserve = &total, &reserve
+	a.Marked = &limit.Marked{Mark: string(mark), Attempt: limit.Attempt{
+		Network: a.Network, Alarm: a.Alarm, Count: networks,
+		Hold: r.buckets("account", "home "+Network(address)+" "+account, r.Limits.Account),
+	}}
 	return a
 }
 

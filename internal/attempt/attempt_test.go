@@ -40,7 +40,8 @@ func keys(all ...limit.Bucket) map[string]bool {
 func TestKnownNetworksShareNoBucket(t *testing.T) {
 	account := attempt.Account(storage.User{ID: "u1", PasswordHash: "h"}, "ada")
 	for _, address := range []string{"192.0.2.1", "2001:db8::1", ""} {
-		known, stranger := rules.Login(account, true, address), rules.Login(account, false, address)
+		stranger := rules.Login(account, "mark", address)
+		known := stranger.Marked.Attempt
 		of := keys(stranger.Hold...)
 		for _, b := range append(known.Hold, *stranger.Total, *stranger.Reserve) {
 			if of[b.Key] {
@@ -57,7 +58,7 @@ func TestKnownNetworksShareNoBucket(t *testing.T) {
 func TestTheAlarmIsSpread(t *testing.T) {
 	parts := make(map[string]limit.Limit)
 	for range 1000 {
-		alarm := rules.Login("id u1", false, "192.0.2.1").Alarm
+		alarm := rules.Login("id u1", "", "192.0.2.1").Alarm
 		parts[alarm.Key] = alarm.Limit
 	}
 	if len(parts) != attempt.AlarmParts {

@@ -63,9 +63,9 @@ func (f *faulty) do(operation string, call func() error) error {
 	return err
 }
 
-func (f *faulty) UserByUsername(ctx context.Context, key string) (u storage.User, err error) {
-	err = f.do("UserByUsername", func() (err error) { u, err = f.Store.UserByUsername(ctx, key); return err })
-	return u, err
+func (f *faulty) UserByUsername(ctx context.Context, key string) (u storage.User, sessions int, err error) {
+	err = f.do("UserByUsername", func() (err error) { u, sessions, err = f.Store.UserByUsername(ctx, key); return err })
+	return u, sessions, err
 }
 
 func (f *faulty) SessionUser(ctx context.Context, id storage.SessionID) (s storage.Session, u storage.User, err error) {
@@ -88,9 +88,9 @@ func (f *faulty) Mark(ctx context.Context, id storage.MarkID) (m storage.Mark, e
 	return m, err
 }
 
-func (f *faulty) Counts(ctx context.Context, keys []string) (cs []limit.Count, err error) {
-	err = f.do("Counts", func() (err error) { cs, err = f.Counters.Counts(ctx, keys); return err })
-	return cs, err
+func (f *faulty) Counts(ctx context.Context, keys []string, mark string) (cs []limit.Count, expires time.Time, err error) {
+	err = f.do("Counts", func() (err error) { cs, expires, err = f.Counters.Counts(ctx, keys, mark); return err })
+	return cs, expires, err
 }
 
 func (f *faulty) Take(ctx context.Context, takes []limit.Take) (taken bool, err error) {
@@ -102,9 +102,9 @@ func (f *faulty) Settle(ctx context.Context, given, kept, counted []limit.Take) 
 	return f.do("Settle", func() error { return f.Counters.Settle(ctx, given, kept, counted) })
 }
 
-func (f *faulty) UserByEmail(ctx context.Context, key string) (u storage.User, err error) {
-	err = f.do("UserByEmail", func() (err error) { u, err = f.Store.UserByEmail(ctx, key); return err })
-	return u, err
+func (f *faulty) UserByEmail(ctx context.Context, key string) (u storage.User, sessions int, err error) {
+	err = f.do("UserByEmail", func() (err error) { u, sessions, err = f.Store.UserByEmail(ctx, key); return err })
+	return u, sessions, err
 }
 
 func (f *faulty) Ticket(ctx context.Context, id storage.TicketID) (x storage.Ticket, err error) {

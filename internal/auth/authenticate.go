@@ -51,9 +51,10 @@ func checkLogin(r LoginRequest) error {
 
 // An authenticated user has shown a credential.
 type authenticated struct {
-	user    storage.User // as it was when that was checked
-	proof   storage.Proof
-	network knownNetwork
+	user     storage.User // as it was when that was checked
+	sessions int          // of the user before this sign-in, counted up to storage.MaxCounted
+	proof    storage.Proof
+	network  knownNetwork
 	// strongerHash is to take the place of a weak one; empty: there is no need.
 	strongerHash string
 }
@@ -70,15 +71,12 @@ const (
 //
 // ErrInvalidCredentials, ErrEmailNotVerified, *LimitError.
 func (s *Service) authenticate(ctx context.Context, r LoginRequest) (authenticated, error) {
-	user, err := s.userByLogin(ctx, r.login())
+	user, sessions, err := storage.FindLogin(ctx, s.Store, r.login())
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return authenticated{}, fmt.Errorf("looking up user: %w", err)
 	}
-	network, err := s.knownNetwork(ctx, user, r.Client)
-	if err != nil {
-		return authenticated{}, err
-	}
-	reservation, err := s.reserve(ctx, s.attempts().Login(attempt.Account(user, r.login()), network.known, r.Client.Address))
+	mark := s.networkMark(user, r.Client)
+	reservation, err := s.reserve(ctx, s.attempts().Login(attempt.Account(user, r.login()), mark, r.Client.Address))
 	if err != nil {
 		return authenticated{}, s.recordLimited(ctx, r.Client, storage.EventLogin, user, err)
 	}
@@ -95,7 +93,8 @@ func (s *Service) authenticate(ctx context.Context, r LoginRequest) (authenticat
 	if err := reservation.GiveBack(ctx); err != nil {
 		return authenticated{}, err
 	}
-	a := authenticated{user: user, network: network, proof: storage.Proof{AMR: []string{amrPassword}, ACR: acrOneProof, At: s.Now()}}
+	network := s.networkOf(storage.Mark{ID: mark, ExpiresAt: reservation.MarkExpires()})
+	a := authenticated{user: user, sessions: sessions, network: network, proof: storage.Proof{AMR: []string{amrPassword}, ACR: acrOneProof, At: s.Now()}}
 	if weak { // a stronger hash is a bonus: when hashing is too busy the login goes on without it
 		a.strongerHash, _ = s.hash(ctx, r.Password)
 	}
@@ -209,7 +208,7 @@ func sameCredentials(before, now storage.User) bool {
 // ErrNotFound when there is no such user, ErrInvalidCredentials when the
 // password is another one or the user is disabled.
 func (s *Service) CheckPassword(ctx context.Context, login, password string) (storage.User, error) {
-	u, err := s.userByLogin(ctx, login)
+	u, err := s.UserByLogin(ctx, login)
 	if err != nil {
 		return storage.User{}, err
 	}

@@ -27,22 +27,32 @@ const (
 	knownGrain = 24 * time.Hour
 )
 
-// knownNetwork looks up whether the client's network is known to the user. For nobody it
-// does the same.
-func (s *Service) knownNetwork(ctx context.Context, user storage.User, c Client) (knownNetwork, error) {
+// networkMark is the mark that says that the client's network is known to the user, or to
+// nobody. It is empty where nothing is remembered.
+func (s *Service) networkMark(user storage.User, c Client) storage.MarkID {
 	if s.Limits == nil || c.Address == "" {
+		return ""
+	}
+	// "home" is what the version before called it: its known networks stay known.
+	return s.tickets.MarkID("home", fmt.Sprintf("%s %d %s", user.ID, user.EpochAt.UnixMicro(), attempt.Network(c.Address)))
+}
+
+// networkOf is what a mark says that was read; without one it has no ExpiresAt.
+func (s *Service) networkOf(mark storage.Mark) knownNetwork {
+	return knownNetwork{mark: mark, known: s.Now().Before(mark.ExpiresAt)}
+}
+
+// knownNetwork looks up whether the client's network is known to the user.
+func (s *Service) knownNetwork(ctx context.Context, user storage.User, c Client) (knownNetwork, error) {
+	id := s.networkMark(user, c)
+	if id == "" {
 		return knownNetwork{}, nil
 	}
-	var n knownNetwork
-	// "home" is what the version before called it: its known networks stay known.
-	id := s.tickets.MarkID("home", fmt.Sprintf("%s %d %s", user.ID, user.EpochAt.UnixMicro(), attempt.Network(c.Address)))
 	mark, err := s.Store.Mark(ctx, id)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return knownNetwork{}, fmt.Errorf("reading known network: %w", err)
 	}
-	n.known = err == nil && s.Now().Before(mark.ExpiresAt)
-	n.mark = storage.Mark{ID: id, ExpiresAt: mark.ExpiresAt}
-	return n, nil
+	return s.networkOf(storage.Mark{ID: id, ExpiresAt: mark.ExpiresAt}), nil
 }
 
 // remember is what makes the network known from now on.

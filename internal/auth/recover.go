@@ -16,7 +16,7 @@ import (
 // *InvalidError, *LimitError, ErrNoMail.
 func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) error {
 	return s.requestMail(ctx, email, storage.EventForgot, c, func(key string) (storage.UserID, []storage.Change, error) {
-		u, err := s.Store.UserByEmail(ctx, key)
+		u, _, err := s.Store.UserByEmail(ctx, key)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return "", nil, fmt.Errorf("looking up user: %w", err)
 		}
@@ -127,7 +127,7 @@ func (s *Service) ChangeEmail(ctx context.Context, claims latchkey.Claims, passw
 
 // changeEmail is what the store is to make of the wish.
 func (s *Service) changeEmail(ctx context.Context, user storage.User, email, key string, c Client) ([]storage.Change, error) {
-	holder, err := s.Store.UserByEmail(ctx, key)
+	holder, _, err := s.Store.UserByEmail(ctx, key)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("looking up user: %w", err)
 	}

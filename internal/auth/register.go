@@ -112,7 +112,7 @@ func (s *Service) registerNow(ctx context.Context, u storage.User, c Client) (*T
 // registerByMail does the same work whether the address has an account or not,
 // but for the mail: whoever is disabled gets none.
 func (s *Service) registerByMail(ctx context.Context, u storage.User, key string, c Client) error {
-	owner, err := s.Store.UserByEmail(ctx, key)
+	owner, _, err := s.Store.UserByEmail(ctx, key)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("looking up user: %w", err)
 	}
@@ -184,7 +184,7 @@ func (s *Service) beginAccount(ctx context.Context, t storage.Ticket, c Client) 
 	u.PasswordHash = t.PasswordHash
 	e := c.event(storage.EventVerify, storage.OutcomeOK, now)
 	e.UserID = u.ID
-	holder, err := s.Store.UserByEmail(ctx, key)
+	holder, _, err := s.Store.UserByEmail(ctx, key)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return []storage.Change{storage.CreateUser{User: u}, storage.AppendEvent{Event: e}}, nil
@@ -210,7 +210,7 @@ func (s *Service) proveAddress(ctx context.Context, t storage.Ticket, c Client) 
 	if err != nil {
 		return nil, err
 	}
-	switch holder, err := s.Store.UserByEmail(ctx, key); {
+	switch holder, _, err := s.Store.UserByEmail(ctx, key); {
 	case err != nil && !errors.Is(err, storage.ErrNotFound):
 		return nil, fmt.Errorf("looking up user: %w", err)
 	case err == nil && holder.ID != u.ID:
@@ -256,7 +256,7 @@ func (s *Service) ResendVerification(ctx context.Context, email string, c Client
 // unproved finds what an address is yet to be proved for; a ticket without
 // purpose is nothing.
 func (s *Service) unproved(ctx context.Context, key string) (storage.Ticket, message.Message, error) {
-	u, err := s.Store.UserByEmail(ctx, key)
+	u, _, err := s.Store.UserByEmail(ctx, key)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return storage.Ticket{}, message.Message{}, fmt.Errorf("looking up user: %w", err)
 	}

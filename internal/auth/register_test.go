@@ -22,7 +22,7 @@ func TestAccountsBeginWhenTheAddressIsProved(t *testing.T) {
 		f := newFixture(t, open(&mailbox{}))
 		f.register("Ada@Example.com", password)
 		m := f.mail(message.Verify, "Ada@example.com")
-		if _, err := f.store.UserByEmail(t.Context(), "ada@example.com"); !errors.Is(err, storage.ErrNotFound) {
+		if _, _, err := f.store.UserByEmail(t.Context(), "ada@example.com"); !errors.Is(err, storage.ErrNotFound) {
 			t.Fatalf("before that: %v, want ErrNotFound", err)
 		}
 		if _, err := f.login("ada@example.com", password); !errors.Is(err, auth.ErrEmailNotVerified) {

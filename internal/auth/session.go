@@ -91,7 +91,9 @@ func (s *Service) openSession(ctx context.Context, a authenticated, g Grant, c C
 	if err != nil {
 		return Tokens{}, err
 	}
-	s.endSurplus(ctx, user, c)
+	if a.sessions >= maxSessions { // with this one there are more
+		s.endSurplus(ctx, user, c)
+	}
 	return tokens, nil
 }
 
@@ -134,7 +136,7 @@ func (s *Service) newSession(ctx context.Context, user storage.User, p storage.P
 
 const (
 	// maxSessions is how many living sessions a user has; beyond it the oldest end.
-	maxSessions = 100
+	maxSessions = storage.MaxCounted
 	// endedAtOnce is how many one login ends at most: more than it begins, so that a
 	// user with very many has fewer after each.
 	endedAtOnce = 5

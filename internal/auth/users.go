@@ -108,10 +108,6 @@ func checkID(id storage.UserID) error {
 
 // UserByLogin finds a user by username or e-mail address; ErrNotFound.
 func (s *Service) UserByLogin(ctx context.Context, login string) (storage.User, error) {
-	return s.userByLogin(ctx, login)
-}
-
-func (s *Service) userByLogin(ctx context.Context, login string) (storage.User, error) {
 	return storage.FindUser(ctx, s.Store, login)
 }
 
@@ -191,7 +187,7 @@ func (s *Service) Invite(ctx context.Context, n NewUser) (storage.User, error) {
 // invited is the user who is to be invited: a new one, or one who was before and has not
 // chosen a password. ErrTaken.
 func (s *Service) invited(ctx context.Context, u storage.User, n NewUser, key string, now time.Time) (storage.User, []storage.Change, error) {
-	there, err := s.Store.UserByEmail(ctx, key)
+	there, _, err := s.Store.UserByEmail(ctx, key)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return u, []storage.Change{storage.CreateUser{User: u}}, nil

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 // countMargin is how long a count stays after it has leaked out.
@@ -23,108 +25,81 @@ const countMargin = 7 * 24 * time.Hour
 // A countState is what a variant depends on.
 type countState struct {
 	limit.Count
-	stored bool   // there is an item
+	stored bool   // something was taken; an Empty of zero is what undoing leaves of the first take
 	token  string // of whoever has changed it last
 }
 
 func readCount(it item) (countState, error) {
 	r := &reader{it: it}
-	c := countState{
-		limit.Count{Empty: r.moment("Empty"), Last: r.moment("Last"), Reserved: r.number("Reserved")},
-		len(it) > 0, r.text("Token"),
-	}
-	return c, r.err
+	c := limit.Count{Empty: r.moment("Empty"), Last: r.moment("Last"), Reserved: r.number("Reserved")}
+	return countState{c, !c.Empty.IsZero(), r.text("Token")}, r.err
 }
 
-// Counts returns the counts of keys by one BatchGetItem.
-func (s *Store) Counts(ctx context.Context, names []string) ([]limit.Count, error) {
-	if len(names) == 0 {
-		return nil, nil
-	}
-	ctx, cancel := s.reading(ctx)
-	defer cancel()
-	states, err := s.counts(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	counts := make([]limit.Count, len(names))
-	for i, state := range states {
-		counts[i] = state.Count
-	}
-	return counts, nil
-}
-
-func (s *Store) counts(ctx context.Context, names []string) ([]countState, error) {
-	keys := make([]key, len(names))
+// Counts returns the counts of keys, and when a mark expires, by one BatchGetItem.
+func (s *Store) Counts(ctx context.Context, names []string, mark string) ([]limit.Count, time.Time, error) {
+	keys := make([]key, len(names), len(names)+1)
 	for i, name := range names {
 		keys[i] = countKey(name)
 	}
+	at := markKey(storage.MarkID(mark))
+	if mark != "" {
+		keys = append(keys, at)
+	}
+	ctx, cancel := s.reading(ctx)
+	defer cancel()
 	found, err := s.getAll(ctx, keys)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
-	states := make([]countState, len(names))
-	for i, at := range keys {
-		if states[i], err = readCount(found[at]); err != nil {
-			return nil, unavailable(err)
+	counts := make([]limit.Count, len(names))
+	for i := range names {
+		state, err := readCount(found[keys[i]])
+		if err != nil {
+			return nil, time.Time{}, unavailable(err)
 		}
+		counts[i] = state.Count
 	}
-	return states, nil
+	m, err := readMark(found[at])
+	return counts, m.ExpiresAt, unavailable(err)
 }
 
 // errGuard: a take whose guard does not hold.
 var errGuard = errors.New("guard does not hold")
 
-// Take takes from one bucket by an UpdateItem, and from several by a transaction of them:
-// from all or from none.
+// Take takes from each bucket by an UpdateItem, all at the same time: a transaction would
+// cost twice as much, and fail where takes of one bucket meet. When a guard does not hold,
+// it undoes what it has taken from the others. Until then takes that meet may refuse each
+// other.
 func (s *Store) Take(ctx context.Context, takes []limit.Take) (bool, error) {
-	if len(takes) == 0 {
+	var refused atomic.Bool
+	undo := make([]change, len(takes))
+	taking, cancel := s.writing(ctx)
+	defer cancel()
+	err := atOnce(len(takes), func(i int) error {
+		t := takes[i]
+		before, err := s.change(taking, change{t.Key, guessed(t), filling(t, 1)})
+		switch {
+		case errors.Is(err, errGuard):
+			refused.Store(true)
+			return nil
+		case err == nil:
+			undo[i] = undoing(t, before)
+		}
+		return err
+	})
+	if err == nil && !refused.Load() {
 		return true, nil
 	}
-	ctx, cancel := s.writing(ctx)
+	undoing, cancel := s.writing(ctx)
 	defer cancel()
-	var err error
-	if len(takes) == 1 {
-		err = s.change(ctx, change{name: takes[0].Key, guess: guessed(takes[0]), variant: taking(takes[0], 1)})
-	} else {
-		err = s.takeAll(ctx, takes)
-	}
-	if errors.Is(err, errGuard) {
-		return false, nil
-	}
-	return err == nil, unavailable(err)
-}
-
-// takeAll tries the variants that fit what was read; when something else is stored, it
-// reads again.
-func (s *Store) takeAll(ctx context.Context, takes []limit.Take) error {
-	states := make([]countState, len(takes))
-	names := make([]string, len(takes))
-	for i, t := range takes {
-		states[i], names[i] = guessed(t), t.Key
-	}
-	for attempt := 0; ; attempt++ {
-		var writes []write
-		for i, t := range takes {
-			w, err := taking(t, 1)(states[i])
-			if err != nil {
-				return err
-			}
-			writes = append(writes, w)
+	undone := atOnce(len(undo), func(i int) error {
+		if undo[i].variant == nil {
+			return nil
 		}
-		err := s.write(ctx, writes)
-		if !errors.Is(err, errStale) {
-			return err
-		}
-		if attempt > 0 { // others take, too
-			if err := backOff(ctx, attempt); err != nil {
-				return fmt.Errorf("taking %d times among others: %w", attempt, err)
-			}
-		}
-		if states, err = s.counts(ctx, names); err != nil {
-			return err
-		}
-	}
+		_, err := s.change(undoing, undo[i])
+		return err
+	})
+	return false, unavailable(errors.Join(err, undone))
 }
 
 // Settle ends reservations, bucket by bucket, all at the same time.
@@ -142,7 +117,7 @@ func (s *Store) Settle(ctx context.Context, given, kept, counted []limit.Take) e
 	}
 	for _, t := range counted {
 		t.Guard = limit.GuardNone
-		add(t, taking(t, 0), guessed(t))
+		add(t, filling(t, 0), guessed(t))
 	}
 	ctx, cancel := s.writing(ctx)
 	defer cancel()
@@ -152,7 +127,7 @@ func (s *Store) Settle(ctx context.Context, given, kept, counted []limit.Take) e
 	}
 	return unavailable(atOnce(len(buckets), func(i int) error {
 		for _, c := range buckets[i] { // of one bucket in their order
-			if err := s.change(ctx, c); err != nil {
+			if _, err := s.change(ctx, c); err != nil {
 				return err
 			}
 		}
@@ -175,33 +150,36 @@ type change struct {
 
 // change carries out a change by one UpdateItem, which has no token of its own: the item
 // keeps one. So an attempt whose answer was lost is recognised, unless somebody else has
-// changed the count since; then it counts twice, which leaks out.
-func (s *Store) change(ctx context.Context, c change) error {
+// changed the count since; then it counts twice, which leaks out. It returns what was
+// stored before, as far as that is known.
+func (s *Store) change(ctx context.Context, c change) (before countState, err error) {
 	state, own := c.guess, token()
 	for attempt := 0; ; attempt++ {
 		w, err := c.variant(state)
 		switch {
 		case errors.Is(err, errNothing):
-			return nil
+			return state, nil
 		case err != nil:
-			return err
+			return state, err
 		}
-		state, err = s.updateCount(ctx, w, own)
+		found, err := s.updateCount(ctx, w, own)
 		if err == nil || !errors.Is(err, errStale) {
-			return err
+			return found, err
 		}
-		if state.token == own {
-			return nil // done by an attempt whose answer was lost
+		if found.token == own {
+			return state, nil // done by an attempt whose answer was lost
 		}
+		state = found
 		if attempt > 1 { // others change it, too
 			if err := backOff(ctx, attempt); err != nil {
-				return fmt.Errorf("changing a count %d times among others: %w", attempt, err)
+				return state, fmt.Errorf("changing a count %d times among others: %w", attempt, err)
 			}
 		}
 	}
 }
 
-// updateCount writes, or returns errStale with what is stored instead.
+// updateCount writes and returns what was stored before, or errStale with what is stored
+// instead.
 func (s *Store) updateCount(ctx context.Context, w write, own string) (countState, error) {
 	w.update = "SET #Token = :token, " + w.update[len("SET "):]
 	w.condition += " AND (attribute_not_exists(#Token) OR #Token <> :token)"
@@ -209,14 +187,18 @@ func (s *Store) updateCount(ctx context.Context, w write, own string) (countStat
 	if err := checkSizes([]write{w}); err != nil {
 		return countState{}, err
 	}
-	err := alone(ctx, func() error {
-		_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	var out *dynamodb.UpdateItemOutput
+	err := alone(ctx, func() (err error) {
+		out, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: &s.table, Key: newItem(w.at), UpdateExpression: &w.update, ConditionExpression: &w.condition,
 			ExpressionAttributeNames: names(w.update, w.condition), ExpressionAttributeValues: w.values,
-			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+			ReturnValues: types.ReturnValueAllOld, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 		})
 		return err
 	})
+	if err == nil {
+		return readCount(out.Attributes)
+	}
 	var refused *types.ConditionalCheckFailedException
 	if !errors.As(err, &refused) {
 		return countState{}, err
@@ -239,8 +221,8 @@ func guessed(t limit.Take) countState {
 	return countState{t.Was, t.Was != limit.Count{}, ""}
 }
 
-// taking fills a bucket as far as the guard lets it.
-func taking(t limit.Take, reserved int64) variant {
+// filling fills a bucket as far as the guard lets it.
+func filling(t limit.Take, reserved int64) variant {
 	return func(state countState) (write, error) {
 		if !holds(t, state.Count) {
 			return write{}, errGuard
@@ -271,7 +253,8 @@ func guarding(t limit.Take, values item) string {
 		return " AND (attribute_not_exists(#Empty) OR #Empty <= :most)"
 	case limit.GuardUnchanged:
 		if t.Was.Empty.IsZero() && t.Was.Last.IsZero() {
-			return " AND attribute_not_exists(#Empty)"
+			values[":none"] = numberOf(0)
+			return " AND (attribute_not_exists(#Empty) OR #Empty = :none)"
 		}
 		values[":wasEmpty"], values[":wasLast"] = momentOf(t.Was.Empty), momentOf(t.Was.Last)
 		return " AND #Empty = :wasEmpty AND #Last = :wasLast"
@@ -288,6 +271,30 @@ func holds(t limit.Take, c limit.Count) bool {
 		return micros(c.Empty) == micros(t.Was.Empty) && micros(c.Last) == micros(t.Was.Last)
 	}
 	return true
+}
+
+// undoing takes a reservation back, as if it had never been: what was stored before is
+// stored again, unless others have changed the count since.
+func undoing(t limit.Take, before countState) change {
+	t.Was = before.Count
+	made := limit.Count{Empty: t.Made(), Last: t.At, Reserved: before.Reserved + 1}
+	variant := func(state countState) (write, error) {
+		if !same(state.Count, made) {
+			return giving(t)(state)
+		}
+		return updating(countKey(t.Key), "SET #Empty = :empty, #Last = :last, #Reserved = :was",
+			"#Empty = :made AND #Last = :at AND #Reserved = :reserved",
+			item{
+				":empty": momentOf(before.Empty), ":last": momentOf(before.Last), ":was": numberOf(before.Reserved),
+				":made": momentOf(made.Empty), ":at": momentOf(made.Last), ":reserved": numberOf(made.Reserved),
+			}, errStale), nil
+	}
+	return change{t.Key, countState{made, true, ""}, variant}
+}
+
+// same reports whether two counts are stored as the same one.
+func same(a, b limit.Count) bool {
+	return micros(a.Empty) == micros(b.Empty) && micros(a.Last) == micros(b.Last) && a.Reserved == b.Reserved
 }
 
 // giving gives a reservation back, and what Last was when nobody has taken since.

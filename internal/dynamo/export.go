@@ -143,8 +143,11 @@ func recordOf(it item, profiles map[key]item) (r transfer.Record, err error) {
 	case "mail":
 		r, err = readMail(it)
 	case "count":
-		state, readErr := readCount(it)
-		r, err = transfer.Count{Key: rest, Count: state.Count}, readErr
+		state, err := readCount(it)
+		if err != nil || !state.stored {
+			return nil, err
+		}
+		return transfer.Count{Key: rest, Count: state.Count}, nil
 	case "events":
 		if rest != "" { // otherwise it is a day
 			return readLine[storage.Event](it)

@@ -35,10 +35,11 @@ type key struct{ partition, sort string }
 func (k key) fits() bool { return len(k.partition) <= maxPartition && len(k.sort) <= maxSort }
 
 // In a user's partition are the profile and the sign-in, which one query reads, and the
-// lists of sessions and credentials.
+// lists of sessions and credentials. The sessions follow the user, those of the highest
+// epoch first: a query that reads both has read the user before it comes to its limit.
 const (
 	userItems       = "user#"
-	sessionItems    = "session#"
+	sessionItems    = "user-session#"
 	credentialItems = "credential#"
 )
 

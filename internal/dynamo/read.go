@@ -128,12 +128,40 @@ func (s *Store) User(ctx context.Context, id storage.UserID) (storage.User, erro
 
 // user reads both items by one query: they stand side by side.
 func (s *Store) user(ctx context.Context, id storage.UserID) (storage.User, error) {
-	if !profileKey(id).fits() {
-		return storage.User{}, storage.ErrNotFound
-	}
-	items, err := s.every(ctx, list{partition: userPartition(id), first: userItems, last: end(userItems)})
+	u, _, err := s.userAnd(ctx, list{partition: userPartition(id), first: userItems, last: end(userItems)}, id)
+	return u, err
+}
+
+// userAndSessions is user, and counts sessions by the same query.
+func (s *Store) userAndSessions(ctx context.Context, id storage.UserID) (storage.User, int, error) {
+	const userItself = 2 // profile and sign-in
+	u, listed, err := s.userAnd(ctx, list{
+		partition: userPartition(id), first: userItems, last: end(sessionItems), limit: userItself + storage.MaxCounted,
+	}, id)
 	if err != nil {
-		return storage.User{}, err
+		return storage.User{}, 0, err
+	}
+	sessions := 0
+	for _, it := range listed {
+		if it.key().sort <= end(sessionItems+falling(u.Epoch)) {
+			sessions++
+		}
+	}
+	return u, min(sessions, storage.MaxCounted), nil
+}
+
+// userAnd reads a user, with whom the list begins, and what follows, up to its limit.
+func (s *Store) userAnd(ctx context.Context, l list, id storage.UserID) (u storage.User, rest []item, err error) {
+	if !profileKey(id).fits() {
+		return storage.User{}, nil, storage.ErrNotFound
+	}
+	var items []item
+	for !l.done && (l.limit == 0 || len(items) < l.limit) {
+		page, err := s.more(ctx, &l)
+		if err != nil {
+			return storage.User{}, nil, err
+		}
+		items = append(items, page...)
 	}
 	var profile, signIn item
 	for _, it := range items {
@@ -142,14 +170,16 @@ func (s *Store) user(ctx context.Context, id storage.UserID) (storage.User, erro
 			profile = it
 		case signInKey(id):
 			signIn = it
+		default:
+			rest = append(rest, it)
 		}
 	}
-	u, err := readUser(profile, signIn)
-	return u, unavailable(err)
+	u, err = readUser(profile, signIn)
+	return u, rest, unavailable(err)
 }
 
 // UserByUsername returns the user with the username key.
-func (s *Store) UserByUsername(ctx context.Context, name string) (storage.User, error) {
+func (s *Store) UserByUsername(ctx context.Context, name string) (storage.User, int, error) {
 	return s.userByName(ctx, usernameKey(name), func(u storage.User) bool {
 		key, err := identifier.UsernameKey(u.Username)
 		return err == nil && key == name
@@ -157,7 +187,7 @@ func (s *Store) UserByUsername(ctx context.Context, name string) (storage.User, 
 }
 
 // UserByEmail returns the user with the e-mail key.
-func (s *Store) UserByEmail(ctx context.Context, name string) (storage.User, error) {
+func (s *Store) UserByEmail(ctx context.Context, name string) (storage.User, int, error) {
 	return s.userByName(ctx, emailKey(name), func(u storage.User) bool {
 		key, err := identifier.EmailKey(u.Email)
 		return err == nil && key == name
@@ -167,24 +197,24 @@ func (s *Store) UserByEmail(ctx context.Context, name string) (storage.User, err
 // userByName reads the guard item of a name, and then a user: nobody's when nobody has
 // the name, so that it costs the same reads. A name that changes hands in between is read
 // again.
-func (s *Store) userByName(ctx context.Context, at key, has func(storage.User) bool) (storage.User, error) {
+func (s *Store) userByName(ctx context.Context, at key, has func(storage.User) bool) (storage.User, int, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	for range 3 {
 		guard, err := s.get(ctx, at)
 		if err != nil {
-			return storage.User{}, err
+			return storage.User{}, 0, err
 		}
 		id := storage.UserID((&reader{it: guard}).text("UserID"))
 		if id == "" {
-			return s.user(ctx, storage.UserID("nobody "+at.partition))
+			return s.userAndSessions(ctx, storage.UserID("nobody "+at.partition))
 		}
-		u, err := s.user(ctx, id)
+		u, sessions, err := s.userAndSessions(ctx, id)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) || err == nil && has(u) {
-			return u, err
+			return u, sessions, err
 		}
 	}
-	return storage.User{}, storage.ErrNotFound
+	return storage.User{}, 0, storage.ErrNotFound
 }
 
 // UserDeleted reports whether there was a user of that id.

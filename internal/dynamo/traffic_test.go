@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -152,14 +153,7 @@ func (tr *traffic) counts(read, held, settled []string) {
 	for _, name := range read {
 		tr.reads(countKey(name).partition)
 	}
-	for _, name := range held {
-		units := 1.0
-		if len(held) > 1 { // by a transaction
-			units = 2
-		}
-		tr.add(countKey(name).partition, 0, units)
-	}
-	for _, name := range settled {
+	for _, name := range slices.Concat(held, settled) {
 		tr.add(countKey(name).partition, 0, 1)
 	}
 }
@@ -191,27 +185,26 @@ func (tr *traffic) mark(p person) storage.MarkID {
 	return storage.MarkID(fmt.Sprint(p.user.ID, p.network))
 }
 
-func (tr *traffic) session(p person, sessions int, more ...storage.Change) {
+func (tr *traffic) session(p person, more ...storage.Change) {
 	p.session.ID = storage.SessionID(tr.id())
 	tr.commit(append(more, storage.CheckEpoch{UserID: p.user.ID, Epoch: 1}, storage.CreateSession{Session: p.session}, tr.event(storage.EventLogin, p))...)
-	tr.reads(userPartition(p.user.ID), userPartition(p.user.ID), sessionKey(p.session.ID).partition)
-	for n := range sessions - 1 {
-		tr.reads(sessionKey(storage.SessionID(fmt.Sprint(p.user.ID, n))).partition)
-	}
 }
 
 func (tr *traffic) login(p person) {
-	tr.byName(p)
-	tr.reads(markKey(tr.mark(p)).partition)
-	known := []string{"home " + p.network + " " + string(p.user.ID)}
-	tr.counts(append(known, tr.part("alarm")), known, known)
-	tr.session(p, 3)
+	read, home, _ := tr.attempt(p)
+	tr.counts(read, home, home)
+	tr.session(p)
 }
 
-// strangers are the buckets of an attempt from a network that the account does not know.
-func (tr *traffic) strangers(p person) (read, held []string) {
-	held = []string{"account " + p.network + " " + string(p.user.ID), "address " + p.network, "total " + string(p.user.ID)}
-	return append(held, "reserve "+string(p.user.ID), tr.part("alarm")), held[:len(held):len(held)]
+// attempt looks a user up with the mark of the network, and returns the buckets of the
+// login: those that are read, the alarm last, and those that hold it, from a known network
+// and from another one.
+func (tr *traffic) attempt(p person) (read, home, strangers []string) {
+	tr.byName(p)
+	tr.reads(markKey(tr.mark(p)).partition)
+	home = []string{"home " + p.network + " " + string(p.user.ID)}
+	strangers = []string{"account " + p.network + " " + string(p.user.ID), "address " + p.network, "total " + string(p.user.ID)}
+	return slices.Concat(home, strangers, []string{"reserve " + string(p.user.ID), tr.part("alarm")}), home, strangers
 }
 
 // part is one of the counts of an alarm.
@@ -220,18 +213,14 @@ func (tr *traffic) part(alarm string) string {
 }
 
 func (tr *traffic) newLogin(p person) {
-	tr.byName(p)
-	tr.reads(markKey(tr.mark(p)).partition)
-	read, held := tr.strangers(p)
+	read, _, held := tr.attempt(p)
 	tr.counts(read, held, held)
-	tr.session(p, 1, storage.PutMark{Mark: storage.Mark{ID: tr.mark(p), ExpiresAt: tr.now.Add(30 * 24 * time.Hour)}})
+	tr.session(p, storage.PutMark{Mark: storage.Mark{ID: tr.mark(p), ExpiresAt: tr.now.Add(30 * 24 * time.Hour)}})
 }
 
 func (tr *traffic) wrong(p person) {
-	tr.byName(p)
-	tr.reads(markKey(tr.mark(p)).partition)
-	read, held := tr.strangers(p)
-	tr.counts(read, held, append(held, read[len(read)-1])) // the alarm, which is the last
+	read, _, held := tr.attempt(p)
+	tr.counts(read, held, append(held, read[len(read)-1]))
 	tr.reads(ticketKey(storage.TicketID("register " + p.user.Email)).partition)
 	tr.commit(tr.event(storage.EventLogin, p))
 }

@@ -11,10 +11,12 @@ import (
 // Taking is one conditional write for each key. None of it is part of a commit: keys
 // that many requests share must not make their commits fail.
 type Counters interface {
-	// Counts returns the count of each key, zero where nothing was taken.
-	Counts(ctx context.Context, keys []string) ([]Count, error)
+	// Counts returns the count of each key, zero where nothing was taken, and when the mark
+	// with the id expires, zero where there is none. An empty id asks for no mark.
+	Counts(ctx context.Context, keys []string, mark string) (counts []Count, expires time.Time, err error)
 	// Take takes from the bucket of each key, from all of them or from none. It
-	// reports whether it has: every guard has to hold.
+	// reports whether it has: every guard has to hold. Takes that meet may refuse each
+	// other: an attempt that is refused reads the counts again.
 	Take(ctx context.Context, takes []Take) (taken bool, err error)
 	// Settle ends reservations: those of given are given back to their buckets, those
 	// of kept stay there and leak out. Those of counted were never reserved, and are

@@ -21,11 +21,12 @@ type memory struct {
 
 	mu     sync.Mutex
 	counts map[string]limit.Count
+	marks  map[string]time.Time // when they expire
 }
 
 var _ limit.Counters = (*memory)(nil)
 
-func (m *memory) Counts(ctx context.Context, keys []string) ([]limit.Count, error) {
+func (m *memory) Counts(ctx context.Context, keys []string, mark string) ([]limit.Count, time.Time, error) {
 	m.Reads.Add(1)
 	m.Keys.Add(int64(len(keys)))
 	time.Sleep(m.Latency)
@@ -36,7 +37,7 @@ func (m *memory) Counts(ctx context.Context, keys []string) ([]limit.Count, erro
 	for _, key := range keys {
 		counts = append(counts, m.counts[key])
 	}
-	return counts, m.Fail
+	return counts, m.marks[mark], m.Fail
 }
 
 func (m *memory) Take(ctx context.Context, takes []limit.Take) (bool, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,6 +32,15 @@ type Attempt struct {
 	// Alarm is counted like Count. While it is over its Free, the limits of Hold and
 	// Total have a quarter of theirs. Nil: none.
 	Alarm *Bucket
+	// Marked takes the place of this attempt while its mark has not expired. The store is
+	// asked for the mark and for the counts of both at the same time. Nil: none.
+	Marked *Marked
+}
+
+// A Marked is an attempt with a mark, of the Network of the one whose place it takes.
+type Marked struct {
+	Mark    string // the id
+	Attempt Attempt
 }
 
 // A Limiter lets attempts through or holds them up. Its fields are set before the first
@@ -69,13 +79,15 @@ func (l *Limiter) Reserve(ctx context.Context, a Attempt) (*Reservation, error) 
 	defer cancel()
 	w := l.queue.newWaiter(a.Network)
 	defer l.queue.done(w)
+	r := &Reservation{limiter: l, attempt: a}
 	for try := 0; ; try++ {
 		if err := l.queue.enter(waiting, w); err != nil {
 			return nil, err
 		}
-		found, err := l.try(ctx, a, w)
+		found, err := l.try(ctx, r, w)
 		if err == nil && found.taken {
-			return &Reservation{limiter: l, attempt: a, takes: found.takes, alarm: found.alarm}, nil
+			r.takes, r.alarm = found.takes, found.alarm
+			return r, nil
 		}
 		l.queue.leave(a.Network) // who waits for a bucket keeps nobody from another one
 		switch {
@@ -92,19 +104,19 @@ func (l *Limiter) Reserve(ctx context.Context, a Attempt) (*Reservation, error) 
 }
 
 // try reads all counts once, and takes when none of them stands against it.
-func (l *Limiter) try(ctx context.Context, a Attempt, w *waiter) (finding, error) {
-	if len(a.Hold) == 0 && a.Total == nil {
+func (l *Limiter) try(ctx context.Context, r *Reservation, w *waiter) (finding, error) {
+	if r.attempt.holdsNothing() {
 		return finding{taken: true}, nil
 	}
-	for _, b := range a.Hold {
-		if l.queue.ahead(w, b.Key) {
-			return finding{busy: b.Key}, nil
-		}
+	if key, ok := l.aheadOf(w, r.attempt); ok {
+		return finding{busy: key}, nil
 	}
-	counts, err := l.read(ctx, a)
+	counts, expires, err := l.read(ctx, r.attempt)
 	if err != nil {
 		return finding{}, err
 	}
+	r.decide(expires, l.now())
+	a := r.attempt
 	j := judge{attempt: a, counts: counts, now: l.now(), at: l.stamp()}
 	j.ahead = func(key string) bool { return l.queue.ahead(w, key) }
 	found, err := j.judge()
@@ -125,9 +137,51 @@ func (l *Limiter) try(ctx context.Context, a Attempt, w *waiter) (finding, error
 	return found, nil
 }
 
-// read returns the counts, by key, of what may hold the attempt up.
-func (l *Limiter) read(ctx context.Context, a Attempt) (map[string]Count, error) {
-	var keys []string
+func (a Attempt) holdsNothing() bool {
+	return len(a.Hold) == 0 && a.Total == nil && a.Marked == nil
+}
+
+// aheadOf returns a bucket of the attempt for which others have waited longer.
+func (l *Limiter) aheadOf(w *waiter, a Attempt) (key string, ok bool) {
+	if a.Marked != nil { // it is not known yet which buckets are its own
+		return "", false
+	}
+	for _, b := range a.Hold {
+		if l.queue.ahead(w, b.Key) {
+			return b.Key, true
+		}
+	}
+	return "", false
+}
+
+// read returns the counts, by key, of what may hold the attempt up, and when its mark
+// expires.
+func (l *Limiter) read(ctx context.Context, a Attempt) (map[string]Count, time.Time, error) {
+	keys, mark := a.keys(), ""
+	if a.Marked != nil {
+		mark = a.Marked.Mark
+		for _, key := range a.Marked.Attempt.keys() {
+			if !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	read, expires, err := l.Counters.Counts(ctx, keys, mark)
+	if err != nil && ctx.Err() != nil {
+		return nil, time.Time{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("reading limits: %w", err)
+	}
+	counts := make(map[string]Count, len(keys))
+	for i, key := range keys {
+		counts[key] = read[i]
+	}
+	return counts, expires, l.emptyAhead(ctx, counts)
+}
+
+// keys are those of the counts that may hold the attempt up.
+func (a Attempt) keys() (keys []string) {
 	for _, b := range a.Hold {
 		keys = append(keys, b.Key)
 	}
@@ -136,18 +190,7 @@ func (l *Limiter) read(ctx context.Context, a Attempt) (map[string]Count, error)
 			keys = append(keys, b.Key)
 		}
 	}
-	read, err := l.Counters.Counts(ctx, keys)
-	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading limits: %w", err)
-	}
-	counts := make(map[string]Count, len(keys))
-	for i, key := range keys {
-		counts[key] = read[i]
-	}
-	return counts, l.emptyAhead(ctx, counts)
+	return keys
 }
 
 // farAhead is more than clocks differ.

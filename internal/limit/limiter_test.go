@@ -998,3 +998,55 @@ func BenchmarkReserveAndGiveBack(b *testing.B) {
 		r.Release()
 	}
 }
+
+// TestMarked: a mark that has not expired makes the attempt another one, which draws on
+// its own buckets alone. It costs no read of its own, and is asked for once.
+func TestMarked(t *testing.T) {
+	now := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		marks  map[string]time.Time
+		marked bool
+	}{
+		"none":    {nil, false},
+		"another": {map[string]time.Time{"o": now.Add(time.Hour)}, false},
+		"expired": {map[string]time.Time{"m": now.Add(-time.Microsecond)}, false},
+		"now":     {map[string]time.Time{"m": now}, false},
+		"good":    {map[string]time.Time{"m": now.Add(time.Hour)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &memory{marks: c.marks}
+			l := &limit.Limiter{Counters: store, Now: func() time.Time { return now }}
+			bucket := func(key string) limit.Bucket {
+				return limit.Bucket{Key: key, Limit: limit.Limit{Free: 1, First: time.Minute, Longest: time.Hour, Fade: time.Hour}}
+			}
+			total := bucket("total")
+			a := limit.Attempt{
+				Network: "n", Hold: []limit.Bucket{bucket("stranger")}, Total: &total,
+				Marked: &limit.Marked{Mark: "m", Attempt: limit.Attempt{Network: "n", Hold: []limit.Bucket{bucket("own")}, Count: []limit.Bucket{bucket("counted")}}},
+			}
+			r, err := l.Reserve(t.Context(), a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.MarkExpires(); !got.Equal(store.marks["m"]) {
+				t.Errorf("the mark expires %v, want %v", got, store.marks["m"])
+			}
+			if err := r.Failed(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.Release()
+			for key, counts := range map[string]bool{"own": c.marked, "counted": c.marked, "stranger": !c.marked, "total": !c.marked} {
+				if got := !store.count(key).Last.IsZero(); got != counts {
+					t.Errorf("failure counts in %s: %v, want %v", key, got, counts)
+				}
+			}
+			if n := store.Reads.Load(); n != 1 {
+				t.Errorf("the store is read %d times, want once", n)
+			}
+			var refused *limit.Error
+			if _, err := l.Reserve(t.Context(), a); !errors.As(err, &refused) || c.marked != (refused.Key == "own") {
+				t.Errorf("the next attempt: %v, want it to be refused by its own bucket", err)
+			}
+		})
+	}
+}

@@ -14,7 +14,28 @@ type Reservation struct {
 	attempt           Attempt
 	takes             []Take
 	alarm             Count // as it was read: a store that guesses by it seldom guesses wrong
+	markExpires       time.Time
 	settled, released atomic.Bool
+}
+
+// decide makes the attempt the one that its mark says, once the mark was read.
+func (r *Reservation) decide(markExpires, now time.Time) {
+	marked := r.attempt.Marked
+	if marked == nil {
+		return
+	}
+	r.markExpires, r.attempt.Marked = markExpires, nil
+	if now.Before(markExpires) {
+		r.attempt = marked.Attempt
+	}
+}
+
+// MarkExpires is when the mark of the attempt expires; zero: there is none.
+func (r *Reservation) MarkExpires() time.Time {
+	if r == nil {
+		return time.Time{}
+	}
+	return r.markExpires
 }
 
 // releaseWait is how long Release tries to give back.

@@ -8,26 +8,29 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
-// User returns the user with the id.
+// User returns the user with the id. Reads are not tied to ctx: they are short, and
+// watching it costs the driver a goroutine each.
 func (s *Store) User(ctx context.Context, id storage.UserID) (storage.User, error) {
-	return s.oneUser(ctx, s.stmts.user, string(id))
+	u, err := scanUser(s.stmts.user.row(context.WithoutCancel(ctx), string(id)))
+	return u, unavailable(err)
 }
 
 // UserByUsername returns the user with the username key.
-func (s *Store) UserByUsername(ctx context.Context, key string) (storage.User, error) {
-	return s.oneUser(ctx, s.stmts.userByUsername, key)
+func (s *Store) UserByUsername(ctx context.Context, key string) (storage.User, int, error) {
+	return s.userByName(ctx, s.stmts.userByUsername, key)
 }
 
 // UserByEmail returns the user with the e-mail key.
-func (s *Store) UserByEmail(ctx context.Context, key string) (storage.User, error) {
-	return s.oneUser(ctx, s.stmts.userByEmail, key)
+func (s *Store) UserByEmail(ctx context.Context, key string) (storage.User, int, error) {
+	return s.userByName(ctx, s.stmts.userByEmail, key)
 }
 
-// Reads are not tied to ctx: they are short, and watching it costs the driver a
-// goroutine each.
-func (s *Store) oneUser(ctx context.Context, stmt *statement, key string) (storage.User, error) {
-	u, err := scanUser(stmt.row(context.WithoutCancel(ctx), key))
-	return u, unavailable(err)
+func (s *Store) userByName(ctx context.Context, stmt *statement, key string) (u storage.User, sessions int, err error) {
+	err = stmt.row(context.WithoutCancel(ctx), key).Scan(append(userFields(&u), &sessions)...)
+	if err != nil {
+		return storage.User{}, 0, unavailable(err)
+	}
+	return u, sessions, nil
 }
 
 // UserDeleted reports whether there was a user of that id.

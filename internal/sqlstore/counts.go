@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/limit"
 )
@@ -12,37 +13,42 @@ import (
 // countsAtOnce is how many keys selectCounts takes: those of one attempt.
 const countsAtOnce = 8
 
-// Counts returns the counts of keys.
-func (s *Store) Counts(ctx context.Context, keys []string) ([]limit.Count, error) {
-	counts := make([]limit.Count, 0, len(keys))
-	for chunk := range slices.Chunk(keys, countsAtOnce) {
-		some, err := s.someCounts(ctx, chunk)
-		if err != nil {
-			return nil, unavailable(err)
+// Counts returns the counts of keys and when a mark expires.
+func (s *Store) Counts(ctx context.Context, keys []string, mark string) (counts []limit.Count, expires time.Time, err error) {
+	counts = make([]limit.Count, len(keys))
+	for first := 0; first < max(1, len(keys)); first += countsAtOnce {
+		last := min(first+countsAtOnce, len(keys))
+		if err := s.someCounts(ctx, keys[first:last], mark, counts[first:last], &expires); err != nil {
+			return nil, time.Time{}, unavailable(err)
 		}
-		counts = append(counts, some...)
 	}
-	return counts, nil
+	return counts, expires, nil
 }
 
-func (s *Store) someCounts(ctx context.Context, keys []string) ([]limit.Count, error) {
-	var args [countsAtOnce]any
+func (s *Store) someCounts(ctx context.Context, keys []string, mark string, counts []limit.Count, expires *time.Time) error {
+	args := make([]any, countsAtOnce, countsAtOnce+1)
 	for i := range args {
-		args[i] = keys[min(i, len(keys)-1)]
+		args[i] = ""
+		if len(keys) > 0 {
+			args[i] = keys[min(i, len(keys)-1)]
+		}
 	}
-	counts := make([]limit.Count, len(keys))
-	err := s.stmts.counts.each(context.WithoutCancel(ctx), func(r row) error {
+	return s.stmts.counts.each(context.WithoutCancel(ctx), func(r row) error {
+		var isMark int
 		var key string
 		var count limit.Count
-		err := r.Scan(&key, instant{&count.Empty}, instant{&count.Last}, &count.Reserved)
+		err := r.Scan(&isMark, &key, instant{&count.Empty}, instant{&count.Last}, &count.Reserved)
+		if isMark == 1 {
+			*expires = count.Empty
+			return err
+		}
 		for i := range keys {
 			if keys[i] == key {
 				counts[i] = count
 			}
 		}
 		return err
-	}, args[:]...)
-	return counts, err
+	}, append(args, mark)...)
 }
 
 // errGuard: a take whose guard does not hold. It is an outcome, and no fault.

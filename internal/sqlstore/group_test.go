@@ -141,7 +141,7 @@ func TestGuardsSpoilNoGroup(t *testing.T) {
 		t.Errorf("%d events, want %d", got, n/2)
 	}
 	for i := range n {
-		counts, err := s.Counts(t.Context(), []string{fmt.Sprint("first ", i)})
+		counts, _, err := s.Counts(t.Context(), []string{fmt.Sprint("first ", i)}, "")
 		if err != nil || (counts[0].Reserved == 1) != (i%4 == 0) {
 			t.Errorf("take %d has left %+v, %v", i, counts, err)
 		}
@@ -172,7 +172,7 @@ func TestRefusedCommitsSpoilNoTake(t *testing.T) {
 	}
 	begin()
 	done.Wait()
-	counts, err := s.Counts(t.Context(), []string{"k"})
+	counts, _, err := s.Counts(t.Context(), []string{"k"}, "")
 	if err != nil || counts[0].Reserved != n/2 || counts[0].Empty.Sub(now).Round(time.Hour) != n/2*time.Hour {
 		t.Errorf("got %+v, %v", counts, err)
 	}

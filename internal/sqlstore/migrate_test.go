@@ -140,7 +140,7 @@ func wantSchemaSix(t *testing.T, s *sqlstore.Store) {
 	grace := storage.User{ID: "u2", Username: "Grace", CreatedAt: june, Version: 1, Disabled: true, SignInVersion: 1, UpdatedAt: june}
 	users, _, err := s.Users(t.Context(), "", 10)
 	check("users", []storage.User{ada, grace}, users, err)
-	byEmail, err := s.UserByEmail(t.Context(), "ada@example.com")
+	byEmail, _, err := s.UserByEmail(t.Context(), "ada@example.com")
 	check("by e-mail", ada, byEmail, err)
 	live := storage.Session{
 		ID: "s1", UserID: "u1", Epoch: ada.Epoch, Proof: storage.Proof{At: june}, ClientID: "latchkey",

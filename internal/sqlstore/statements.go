@@ -29,6 +29,10 @@ const (
 
 	fromUsers = ` FROM users JOIN sign_ins ON sign_ins.user_id = users.id`
 
+	// Up to storage.MaxCounted of those that selectUserSessions selects.
+	countSessions = `, (SELECT COUNT(*) FROM (SELECT 1 FROM sessions
+		WHERE sessions.user_id = users.id AND sessions.ended_at = 0 AND sessions.epoch >= sign_ins.epoch LIMIT 100) AS counted)`
+
 	sessionColumns = `sessions.id,
 		sessions.user_id,
 		sessions.epoch,
@@ -50,8 +54,8 @@ const (
 		sessions.ended_at`
 
 	selectUser           = `SELECT ` + userColumns + fromUsers + ` WHERE users.id = $1`
-	selectUserByUsername = `SELECT ` + userColumns + fromUsers + ` WHERE users.username_key = $1`
-	selectUserByEmail    = `SELECT ` + userColumns + fromUsers + ` WHERE users.email_key = $1`
+	selectUserByUsername = `SELECT ` + userColumns + countSessions + fromUsers + ` WHERE users.username_key = $1`
+	selectUserByEmail    = `SELECT ` + userColumns + countSessions + fromUsers + ` WHERE users.email_key = $1`
 	selectUsers          = `SELECT ` + userColumns + fromUsers + ` WHERE users.id > $1 ORDER BY users.id LIMIT $2`
 	selectDeletedUser    = `SELECT COUNT(*) FROM deleted_users WHERE id = $1`
 	selectSessionUser    = `SELECT ` + sessionColumns + `, ` + userColumns + `
@@ -177,7 +181,9 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT DO NOTHING`
 
-	selectCounts = `SELECT key, empty_at, last_at, reserved FROM counts WHERE key IN ($1, $2, $3, $4, $5, $6, $7, $8)`
+	// And the mark that goes with them.
+	selectCounts = `SELECT 0, key, empty_at, last_at, reserved FROM counts WHERE key IN ($1, $2, $3, $4, $5, $6, $7, $8)
+		UNION ALL SELECT 1, id, expires_at, 0, 0 FROM marks WHERE id = $9`
 
 	// A bucket that somebody takes from for the first time, and how another one fills: $5
 	// from when it is empty, or from now.

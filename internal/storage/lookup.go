@@ -13,16 +13,23 @@ import (
 // FindUser finds a user by username or e-mail address. ErrNotFound also for names
 // that nobody can have.
 func FindUser(ctx context.Context, store Store, login string) (User, error) {
+	u, _, err := FindLogin(ctx, store, login)
+	return u, err
+}
+
+// FindLogin is FindUser, and says how many sessions the user has: see
+// Store.UserByUsername.
+func FindLogin(ctx context.Context, store Store, login string) (u User, sessions int, err error) {
 	if strings.Contains(login, "@") {
 		key, err := identifier.EmailKey(login)
 		if err != nil {
-			return User{}, ErrNotFound
+			return User{}, 0, ErrNotFound
 		}
 		return store.UserByEmail(ctx, key)
 	}
 	key, err := identifier.UsernameKey(login)
 	if err != nil {
-		return User{}, ErrNotFound
+		return User{}, 0, ErrNotFound
 	}
 	return store.UserByUsername(ctx, key)
 }

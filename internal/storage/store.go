@@ -19,9 +19,11 @@ type Store interface {
 	// User returns the user with the id, or ErrNotFound.
 	User(ctx context.Context, id UserID) (User, error)
 	// UserByUsername and UserByEmail look up by [identifier.UsernameKey] and [identifier.EmailKey];
-	// ErrNotFound. A name that nobody has costs the same reads as another.
-	UserByUsername(ctx context.Context, key string) (User, error)
-	UserByEmail(ctx context.Context, key string) (User, error)
+	// ErrNotFound. A name that nobody has costs the same reads as another. Beside the user
+	// they return how many sessions UserSessions has for the user's Epoch, up to
+	// MaxCounted.
+	UserByUsername(ctx context.Context, key string) (User, int, error)
+	UserByEmail(ctx context.Context, key string) (User, int, error)
 	// UserDeleted reports whether there was a user of that id.
 	UserDeleted(ctx context.Context, id UserID) (bool, error)
 	// Users returns up to limit users in an order of the store's own, and where the
@@ -60,6 +62,9 @@ type Store interface {
 	// Ping says whether the store can be read and written now.
 	Ping(ctx context.Context) error
 }
+
+// MaxCounted is up to how many sessions a look-up by name counts.
+const MaxCounted = 100
 
 // A Cursor is a place in a list, as its store writes it. It stays valid while others
 // write; "" is the beginning.

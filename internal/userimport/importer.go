@@ -65,8 +65,8 @@ type Rules interface {
 type Store interface {
 	storage.Loader
 	User(ctx context.Context, id storage.UserID) (storage.User, error)
-	UserByUsername(ctx context.Context, key string) (storage.User, error)
-	UserByEmail(ctx context.Context, key string) (storage.User, error)
+	UserByUsername(ctx context.Context, key string) (storage.User, int, error)
+	UserByEmail(ctx context.Context, key string) (storage.User, int, error)
 	UserDeleted(ctx context.Context, id storage.UserID) (bool, error)
 }
 
@@ -149,7 +149,8 @@ func (r *Row) names() ([]nameOf, error) {
 			return nil, err
 		}
 		names = append(names, nameOf{"username " + r.user.User.Username, key, func(store Store, ctx context.Context, key string) (storage.User, error) {
-			return store.UserByUsername(ctx, key)
+			u, _, err := store.UserByUsername(ctx, key)
+			return u, err
 		}})
 	}
 	if r.user.User.Email != "" {
@@ -158,7 +159,8 @@ func (r *Row) names() ([]nameOf, error) {
 			return nil, err
 		}
 		names = append(names, nameOf{"e-mail address " + r.user.User.Email, key, func(store Store, ctx context.Context, key string) (storage.User, error) {
-			return store.UserByEmail(ctx, key)
+			u, _, err := store.UserByEmail(ctx, key)
+			return u, err
 		}})
 	}
 	return names, nil

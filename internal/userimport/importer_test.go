@@ -284,9 +284,9 @@ func (f *faulty) LoadUsers(ctx context.Context, users []storage.LoadedUser) ([]b
 	return f.Store.LoadUsers(ctx, users)
 }
 
-func (f *faulty) UserByUsername(ctx context.Context, key string) (storage.User, error) {
+func (f *faulty) UserByUsername(ctx context.Context, key string) (storage.User, int, error) {
 	if err := f.fault("UserByUsername"); err != nil {
-		return storage.User{}, err
+		return storage.User{}, 0, err
 	}
 	return f.Store.UserByUsername(ctx, key)
 }

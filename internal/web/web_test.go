@@ -76,9 +76,9 @@ func (f *faulty) err() error {
 	return f.fault
 }
 
-func (f *faulty) UserByUsername(ctx context.Context, key string) (storage.User, error) {
+func (f *faulty) UserByUsername(ctx context.Context, key string) (storage.User, int, error) {
 	if err := f.err(); err != nil {
-		return storage.User{}, err
+		return storage.User{}, 0, err
 	}
 	return f.Store.UserByUsername(ctx, key)
 }
@@ -90,9 +90,9 @@ func (f *faulty) SessionUser(ctx context.Context, id storage.SessionID) (storage
 	return f.Store.SessionUser(ctx, id)
 }
 
-func (f *faulty) UserByEmail(ctx context.Context, key string) (storage.User, error) {
+func (f *faulty) UserByEmail(ctx context.Context, key string) (storage.User, int, error) {
 	if err := f.err(); err != nil {
-		return storage.User{}, err
+		return storage.User{}, 0, err
 	}
 	return f.Store.UserByEmail(ctx, key)
 }

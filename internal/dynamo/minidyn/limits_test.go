@@ -52,7 +52,7 @@ func TestTooLarge(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"User":           only(s.User(t.Context(), storage.UserID(long))),
-		"UserByUsername": only(s.UserByUsername(t.Context(), long)),
+		"UserByUsername": only2(s.UserByUsername(t.Context(), long)),
 		"SessionUser":    only2(s.SessionUser(t.Context(), storage.SessionID(long))),
 		"Ticket":         only(s.Ticket(t.Context(), storage.TicketID(long))),
 		"Mark":           only(s.Mark(t.Context(), storage.MarkID(long))),
@@ -67,7 +67,7 @@ func TestTooLarge(t *testing.T) {
 	if sessions, err := s.UserSessions(t.Context(), storage.UserID(long), 0, 1); len(sessions) > 0 || err != nil {
 		t.Errorf("UserSessions: %v, %v", sessions, err)
 	}
-	if counts, err := s.Counts(t.Context(), []string{long}); err != nil || counts[0] != (limit.Count{}) {
+	if counts, _, err := s.Counts(t.Context(), []string{long}, long); err != nil || counts[0] != (limit.Count{}) {
 		t.Errorf("Counts: %v, %v", counts, err)
 	}
 	if _, err := s.Take(t.Context(), []limit.Take{take(long)}); !errors.Is(err, storage.ErrChanges) {

@@ -4,17 +4,19 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/limit"
+	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
 const fade = time.Minute
 
 func count(t *testing.T, s Store, key string) limit.Count {
 	t.Helper()
-	counts, err := s.Counts(t.Context(), []string{key})
+	counts, _, err := s.Counts(t.Context(), []string{key}, "")
 	if err != nil || len(counts) != 1 {
 		t.Fatalf("Counts(%s): %v, %v; want one", key, counts, err)
 	}
@@ -99,7 +101,7 @@ func takeGuards(t *testing.T, s, other Store) {
 		s, other = other, s
 	}
 	wantTaken(t, "room in a bucket of which nobody has taken", s, true, limit.Take{Key: "K", At: at, Fade: fade, Guard: limit.GuardRoom, Most: at})
-	counts, err := other.Counts(t.Context(), []string{"none", "K", "k", "none", "K"})
+	counts, _, err := other.Counts(t.Context(), []string{"none", "K", "k", "none", "K"}, "")
 	if err != nil || len(counts) != 5 {
 		t.Fatalf("Counts: %v, %v; want 5", counts, err)
 	}
@@ -186,6 +188,37 @@ func settle(t *testing.T, s, other Store) {
 	}
 }
 
+// markWithCounts: a mark is read as Mark reads it, and has nothing to do with a count of
+// the same key.
+func markWithCounts(t *testing.T, s, other Store) {
+	mustCommit(t, s, storage.PutMark{Mark: mark("known")}, storage.PutMark{Mark: mark("another")})
+	mustTake(t, s, limit.Take{Key: "k", At: at, Fade: fade}, limit.Take{Key: "counted", At: at, Fade: fade})
+	for _, c := range []struct {
+		mark string
+		keys []string
+		want time.Time
+	}{
+		{"known", []string{"none", "k"}, mark("known").ExpiresAt},
+		{"known", []string{"known", "k"}, mark("known").ExpiresAt},
+		{"known", nil, mark("known").ExpiresAt},
+		{"none", []string{"none", "k"}, time.Time{}},
+		{"counted", []string{"none", "k"}, time.Time{}},
+		{"", []string{"none", "k"}, time.Time{}},
+		{"known", []string{"none", "k", "3", "4", "5", "6", "7", "8", "9", "k"}, mark("known").ExpiresAt},
+	} {
+		counts, expires, err := other.Counts(t.Context(), c.keys, c.mark)
+		if err != nil || !expires.Equal(c.want) || len(counts) != len(c.keys) {
+			t.Errorf("mark %q with %q: expires %v, %d counts, %v; want %v", c.mark, c.keys, expires, len(counts), err, c.want)
+		}
+		wantUTC(t, "mark", expires)
+		for i, key := range c.keys {
+			if taken := key == "k"; taken != (counts[i].Reserved == 1) || taken == counts[i].Empty.IsZero() {
+				t.Errorf("mark %q with %q: count of %s is %+v", c.mark, c.keys, key, counts[i])
+			}
+		}
+	}
+}
+
 func takeAllOrNothing(t *testing.T, s, other Store) {
 	keys := []string{"a", "b", "c"}
 	free := func(key string) limit.Take { return limit.Take{Key: key, At: at, Fade: fade} }
@@ -222,7 +255,7 @@ func racingForRoom(t *testing.T, s, other Store) {
 		var mu sync.Mutex
 		var took []limit.Take
 		race(t, s, other, nil, func(ctx context.Context, s Store, _ int) error {
-			counts, err := s.Counts(ctx, []string{"k"})
+			counts, _, err := s.Counts(ctx, []string{"k"}, "")
 			if err != nil {
 				return err
 			}
@@ -279,6 +312,40 @@ func racingForBuckets(t *testing.T, s, other Store) {
 	for _, key := range []string{"narrow", "wide"} {
 		wantCount(t, "after the race", other, key, limit.Count{Empty: minute(fit), Last: at, Reserved: fit})
 	}
+}
+
+// racingRefusals: each racer's takes are refused by one bucket of three, which another one
+// takes from. However they meet, what is left is what those have taken who were let in.
+func racingRefusals(t *testing.T, s, other Store) {
+	mustTake(t, s, limit.Take{Key: "full", At: at, Fade: 100 * fade})
+	full := limit.Take{Key: "full", At: at, Fade: fade, Guard: limit.GuardRoom, Most: at}
+	var taken atomic.Int64
+	race(t, s, other, nil, func(ctx context.Context, s Store, i int) error {
+		moment := at.Add(time.Duration(i) * time.Millisecond)
+		takes := []limit.Take{{Key: "a", At: moment, Fade: fade}, {Key: "b", At: moment, Fade: fade}}
+		if i%4 < 3 {
+			takes = append(takes, full)
+		}
+		ok, err := s.Take(ctx, takes)
+		if ok != (i%4 == 3) && err == nil {
+			t.Errorf("racer %d: taken %v", i, ok)
+		}
+		if ok {
+			taken.Add(1)
+		}
+		return err
+	})
+	for _, key := range []string{"a", "b"} {
+		if got := count(t, other, key); got.Reserved != taken.Load() {
+			t.Errorf("%s: %d reservations are left, want %d", key, got.Reserved, taken.Load())
+		}
+		// The first of them fills an empty bucket from its own moment on.
+		level := count(t, other, key).Empty.Sub(at)
+		if least := time.Duration(taken.Load()) * fade; level < least || level > least+time.Second {
+			t.Errorf("%s is filled up to %v, want %v", key, level, least)
+		}
+	}
+	wantCount(t, "after the race", other, "full", limit.Count{Empty: at.Add(100 * fade), Last: at, Reserved: 1})
 }
 
 // racingForUnchanged: of many who have read the same count one takes; nobody else does

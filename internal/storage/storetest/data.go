@@ -57,6 +57,16 @@ func clone[K comparable, V any](m map[K]V) map[K]V {
 	return c
 }
 
+// listed are the sessions of a user that have not been ended, from an epoch on.
+func (d *data) listed(id storage.UserID, epoch int64) (all []storage.Session) {
+	for _, s := range d.sessions {
+		if s.UserID == id && s.EndedAt.IsZero() && s.Epoch >= epoch {
+			all = append(all, ownSession(s))
+		}
+	}
+	return all
+}
+
 func (d *data) apply(c storage.Change) error {
 	switch c := c.(type) {
 	case storage.CheckEpoch:

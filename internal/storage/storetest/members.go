@@ -216,7 +216,7 @@ func membersComeBack(t *testing.T, s, other Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	byName, err := s.UserByUsername(t.Context(), key)
+	byName, _, err := s.UserByUsername(t.Context(), key)
 	if d := diff(u, byName); err != nil || d != "" {
 		t.Errorf("UserByUsername: %v (-want +got):\n%s", err, d)
 	}

@@ -45,34 +45,35 @@ func (m *Memory) lock(operation string) (unlock func(), err error) {
 	return m.mu.Unlock, nil
 }
 
-// find returns the one user that matches.
-func (m *Memory) find(operation string, match func(account) bool) (storage.User, error) {
+// counted returns the one user that matches, and the number of sessions.
+func (m *Memory) counted(operation string, match func(account) bool) (storage.User, int, error) {
 	unlock, err := m.lock(operation)
 	if err != nil {
-		return storage.User{}, err
+		return storage.User{}, 0, err
 	}
 	defer unlock()
 	for _, a := range m.data.accounts {
 		if match(a) {
-			return a.read(), nil
+			return a.read(), min(storage.MaxCounted, len(m.data.listed(a.ID, a.Epoch))), nil
 		}
 	}
-	return storage.User{}, storage.ErrNotFound
+	return storage.User{}, 0, storage.ErrNotFound
 }
 
 // User returns the user with the id.
 func (m *Memory) User(_ context.Context, id storage.UserID) (storage.User, error) {
-	return m.find("User", func(a account) bool { return a.ID == id })
+	u, _, err := m.counted("User", func(a account) bool { return a.ID == id })
+	return u, err
 }
 
 // UserByUsername returns the user with the username key.
-func (m *Memory) UserByUsername(_ context.Context, key string) (storage.User, error) {
-	return m.find("UserByUsername", func(a account) bool { return key != "" && a.usernameKey == key })
+func (m *Memory) UserByUsername(_ context.Context, key string) (storage.User, int, error) {
+	return m.counted("UserByUsername", func(a account) bool { return key != "" && a.usernameKey == key })
 }
 
 // UserByEmail returns the user with the e-mail key.
-func (m *Memory) UserByEmail(_ context.Context, key string) (storage.User, error) {
-	return m.find("UserByEmail", func(a account) bool { return key != "" && a.emailKey == key })
+func (m *Memory) UserByEmail(_ context.Context, key string) (storage.User, int, error) {
+	return m.counted("UserByEmail", func(a account) bool { return key != "" && a.emailKey == key })
 }
 
 // UserDeleted reports whether there was a user of that id.
@@ -156,12 +157,7 @@ func (m *Memory) UserSessions(_ context.Context, id storage.UserID, epoch int64,
 		return nil, err
 	}
 	defer unlock()
-	var page []storage.Session
-	for _, s := range m.data.sessions {
-		if s.UserID == id && s.EndedAt.IsZero() && s.Epoch >= epoch {
-			page = append(page, ownSession(s))
-		}
-	}
+	page := m.data.listed(id, epoch)
 	slices.SortFunc(page, latestFirst)
 	return page[:min(limit, len(page))], nil
 }
@@ -357,17 +353,17 @@ func (m *Memory) Ping(context.Context) error {
 }
 
 // Counts returns the counts of keys.
-func (m *Memory) Counts(_ context.Context, keys []string) ([]limit.Count, error) {
+func (m *Memory) Counts(_ context.Context, keys []string, mark string) ([]limit.Count, time.Time, error) {
 	unlock, err := m.lock("Counts")
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	defer unlock()
 	counts := make([]limit.Count, len(keys))
 	for i, key := range keys {
 		counts[i] = m.counts[key]
 	}
-	return counts, nil
+	return counts, m.data.marks[storage.MarkID(mark)].ExpiresAt, nil
 }
 
 // Take takes from all buckets or from none.

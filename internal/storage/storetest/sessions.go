@@ -183,6 +183,49 @@ func userSessions(t *testing.T, s, other Store) {
 	}
 }
 
+// sessionsAreCounted: of the user's epoch and above, and no more than a hundred.
+func sessionsAreCounted(t *testing.T, s, other Store) {
+	ada := user("ada")
+	var ids []string
+	add := func(n int, epoch int64) {
+		for range n {
+			e := session(fmt.Sprint("s", len(ids)), ada)
+			e.Epoch, e.CreatedAt = epoch, at.Add(time.Duration(len(ids))*time.Second)
+			ids = append(ids, string(e.ID))
+			mustCommit(t, s, storage.CreateSession{Session: e})
+		}
+	}
+	counts := func(doing string, want int) {
+		t.Helper()
+		byName, named, err := other.UserByUsername(t.Context(), usernameKey(ada))
+		byEmail, mailed, err2 := other.UserByEmail(t.Context(), emailKey(ada))
+		if err := errors.Join(err, err2); err != nil || byName.ID != ada.ID || byEmail.ID != ada.ID || named != want || mailed != want {
+			t.Errorf("%s: %d sessions by username, %d by address (%v), want %d", doing, named, mailed, err, want)
+		}
+	}
+	mustCommit(t, s, storage.CreateUser{User: ada})
+	counts("without a session", 0)
+	add(3, ada.Epoch-1)
+	counts("with sessions of an epoch that has passed", 0)
+	add(1, ada.Epoch+1)
+	counts("with one of an epoch to come", 1)
+	add(storage.MaxCounted-2, ada.Epoch)
+	counts("with one less than are counted", storage.MaxCounted-1)
+	add(1, ada.Epoch)
+	counts("with as many as are counted", storage.MaxCounted)
+	add(1, ada.Epoch)
+	counts("with more", storage.MaxCounted)
+	for _, id := range ids[len(ids)-2:] {
+		mustCommit(t, s, storage.EndSession{Session: storage.Session{ID: storage.SessionID(id), UserID: ada.ID, EndedAt: at}})
+	}
+	counts("when two have ended", storage.MaxCounted-1)
+	ada.Version, ada.SignInVersion = 1, 1
+	moved := ada
+	moved.Epoch++
+	mustCommit(t, s, storage.UpdateUser{Old: ada, New: moved})
+	counts("when the epoch has moved", 1)
+}
+
 // independentItems: profile, sign-in and sessions of one user are changed by one writer
 // each, over and over. Nobody changes an item of another, so nobody may lose.
 func independentItems(t *testing.T, s, other Store) {

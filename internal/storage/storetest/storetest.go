@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 		{"KeepSession", keepSession},
 		{"EndSession", endSession},
 		{"a user's sessions are listed, latest first", userSessions},
+		{"a look-up by name counts up to a hundred sessions", sessionsAreCounted},
 		{"PutTicket and ReplaceTicket", putTicket},
 		{"TakeTicket and CountTry", takeTicket},
 		{"PutMark", putMark},
@@ -91,9 +92,11 @@ func Run(t *testing.T, open func(t *testing.T) (first, second Store)) {
 
 		{"a bucket is taken from as its guard says", takeGuards},
 		{"a bucket is settled", settle},
+		{"a mark is read with the counts", markWithCounts},
 		{"from several buckets all is taken or nothing", takeAllOrNothing},
 		{"racing for room: as many take as fit", racingForRoom},
 		{"racing for several buckets: as many take as fit", racingForBuckets},
+		{"racing for several buckets without room: who is refused leaves nothing", racingRefusals},
 		{"racing for an unchanged bucket: one takes", racingForUnchanged},
 		{"racing settlements all count", racingSettlements},
 
@@ -236,7 +239,7 @@ func emptyStore(t *testing.T, s, other Store) {
 			t.Errorf("Purge: %v", err)
 		}
 	}
-	if counts, err := s.Counts(t.Context(), nil); err != nil || len(counts) != 0 {
+	if counts, _, err := s.Counts(t.Context(), nil, ""); err != nil || len(counts) != 0 {
 		t.Errorf("Counts of no keys: got %v, %v", counts, err)
 	}
 	if err := s.Settle(t.Context(), nil, nil, nil); err != nil {

@@ -75,7 +75,7 @@ func TestMemoryFails(t *testing.T) {
 	fails = false
 	_, err := s.Mark(ctx, "m")
 	_, userErr := s.User(ctx, "u")
-	counts, _ := s.Counts(ctx, []string{"k"})
+	counts, _, _ := s.Counts(ctx, []string{"k"}, "")
 	keys, _ := s.Keys(ctx)
 	if !errors.Is(err, storage.ErrNotFound) || !errors.Is(userErr, storage.ErrNotFound) || counts[0] != (limit.Count{}) || len(keys) != 0 {
 		t.Errorf("after failures: mark %v, user %v, counts %v, keys %v; want nothing", err, userErr, counts, keys)
@@ -115,7 +115,7 @@ func TestMemoryPurges(t *testing.T) {
 	mails, _ := s.DueMails(ctx, later, 1)
 	events, _, _ := s.Events(ctx, time.Time{}, "", 1)
 	revocations, _, _ := s.Revocations(ctx, time.Time{}, "", 1)
-	counts, _ := s.Counts(ctx, []string{"k"})
+	counts, _, _ := s.Counts(ctx, []string{"k"}, "")
 	keys, _ := s.Keys(ctx)
 	if len(mails)+len(events)+len(revocations)+len(keys) != 0 || counts[0] != (limit.Count{}) {
 		t.Errorf("left are %v, %v, %v, %v and %v", mails, events, revocations, counts, keys)

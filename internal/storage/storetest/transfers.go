@@ -67,7 +67,7 @@ func mustImport(t *testing.T, s transfer.Store, all []transfer.Record) {
 func recordsAreCopied(t *testing.T, s, other Store) {
 	w := newWorld(t, s, other)
 	fillCopied(t, w)
-	count, err := s.Counts(t.Context(), []string{"network"})
+	count, _, err := s.Counts(t.Context(), []string{"network"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func recordsAreCopied(t *testing.T, s, other Store) {
 		t.Errorf("exported, and imported again: %s", d)
 	}
 	w.check("an imported store")
-	if got, err := other.Counts(t.Context(), []string{"network"}); err != nil || diff(count, got) != "" {
+	if got, _, err := other.Counts(t.Context(), []string{"network"}, ""); err != nil || diff(count, got) != "" {
 		t.Errorf("the imported count is %v, %v; want %v", got, err, count)
 	}
 	wantKeys(t, "an imported store", other, keys...)

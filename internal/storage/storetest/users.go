@@ -386,12 +386,12 @@ func racingNames(t *testing.T, s, other Store) {
 	for _, c := range []struct {
 		name string
 		wish func(*storage.User)
-		find func(Store) (storage.User, error)
+		find func(Store) (storage.User, int, error)
 	}{
-		{"username", func(u *storage.User) { u.Username = "Wanted" }, func(s Store) (storage.User, error) {
+		{"username", func(u *storage.User) { u.Username = "Wanted" }, func(s Store) (storage.User, int, error) {
 			return s.UserByUsername(t.Context(), "wanted")
 		}},
-		{"address", func(u *storage.User) { u.Email = "Wanted@example.com" }, func(s Store) (storage.User, error) {
+		{"address", func(u *storage.User) { u.Email = "Wanted@example.com" }, func(s Store) (storage.User, int, error) {
 			return s.UserByEmail(t.Context(), "wanted@example.com")
 		}},
 	} {
@@ -427,7 +427,7 @@ func racingNames(t *testing.T, s, other Store) {
 		if won != 1 {
 			t.Errorf("%d users got the %s, want 1", won, c.name)
 		}
-		holder, err := c.find(other)
+		holder, _, err := c.find(other)
 		if err != nil {
 			t.Errorf("nobody is found by the %s: %v", c.name, err)
 		}
@@ -463,7 +463,7 @@ func racingDeletions(t *testing.T, s, other Store) {
 		t.Errorf("%d deleted the user, want 1", won)
 	}
 	w.want.drop("id-ada")
-	if heir, err := s.UserByUsername(t.Context(), "ada"); err == nil {
+	if heir, _, err := s.UserByUsername(t.Context(), "ada"); err == nil {
 		w.want.Users[heir.ID] = heir
 	}
 	w.check("after the race")

@@ -208,12 +208,35 @@ func (w *world) checkNames(doing string) {
 		}
 	}
 	for key, want := range usernames {
-		got, err := w.other.UserByUsername(w.t.Context(), key)
+		most := w.listed(want)
+		got, sessions, err := w.other.UserByUsername(w.t.Context(), key)
 		w.checkFound(doing, key, got, err, want)
+		w.checkCounted(doing, want, sessions, most)
 	}
 	for key, want := range emails {
-		got, err := w.other.UserByEmail(w.t.Context(), key)
+		most := w.listed(want)
+		got, sessions, err := w.other.UserByEmail(w.t.Context(), key)
 		w.checkFound(doing, key, got, err, want)
+		w.checkCounted(doing, want, sessions, most)
+	}
+}
+
+// listed is how many sessions of the user are listed now, with those that may be deleted
+// at any time.
+func (w *world) listed(u storage.User) int {
+	w.t.Helper()
+	sessions, err := w.other.UserSessions(w.t.Context(), u.ID, u.Epoch, storage.MaxCounted)
+	if err != nil {
+		w.t.Fatalf("UserSessions: %v", err)
+	}
+	return len(sessions)
+}
+
+// checkCounted judges how many sessions a look-up has counted, of most when it began.
+func (w *world) checkCounted(doing string, u storage.User, sessions, most int) {
+	w.t.Helper()
+	if least := len(w.want.listed(u.ID, u.Epoch, storage.MaxCounted)); sessions < least || sessions > most {
+		w.t.Fatalf("%s: %d sessions of %s are counted, want %d to %d", doing, sessions, u.ID, least, most)
 	}
 }
 
