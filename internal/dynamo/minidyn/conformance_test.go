@@ -44,7 +44,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func emulator(t *testing.T) (*layer, string) {
+func emulator(t testing.TB) (*layer, string) {
 	t.Helper()
 	l := newLayer()
 	s := httptest.NewServer(l)

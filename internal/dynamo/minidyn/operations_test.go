@@ -16,7 +16,7 @@ import (
 
 // service is the auth service in the process, on a table of an emulator of its own. It has
 // no background work: what is on the bill is what its requests cost.
-func service(t *testing.T) (*layer, servetest.Service) {
+func service(t testing.TB) (*layer, *app.System, servetest.Service) {
 	t.Helper()
 	l, endpoint := emulator(t)
 	store, err := app.ParseStoreAddress("dynamodb://latchkey?endpoint=" + url.QueryEscape(endpoint))
@@ -35,7 +35,7 @@ func service(t *testing.T) (*layer, servetest.Service) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l, servetest.Service{Handler: h, Deliver: func() string {
+	return l, sys, servetest.Service{Handler: h, Deliver: func() string {
 		sys.DeliverNow(t.Context())
 		mails, err := sys.Inbox.Messages()
 		if err != nil || len(mails) == 0 {
@@ -45,20 +45,21 @@ func service(t *testing.T) (*layer, servetest.Service) {
 	}}
 }
 
-// What authorizers read, besides servetest's operations.
+// What authorizers read and the schedule does, besides servetest's operations.
 const (
 	operationAuthorize = "authorization"
 	operationLook      = "authorizer's look for revocations"
 	operationLookUp    = "authorization, each token looked up"
+	operationMaintain  = "maintain, with nothing due"
 )
 
 // An operation is what it has sent to the table.
 type operation []billed
 
 // costs measures each operation.
-func costs(t *testing.T) map[string]operation {
+func costs(t testing.TB) map[string]operation {
 	t.Helper()
-	l, s := service(t)
+	l, sys, s := service(t)
 	b := new(bill)
 	l.set(func() { l.bill = b })
 	all := make(map[string]operation)
@@ -72,6 +73,11 @@ func costs(t *testing.T) map[string]operation {
 		}
 	}
 	s.Each(t, measure)
+	measure(operationMaintain, func() {
+		if err := sys.Maintain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
 
 	source, err := revocationsource.Open(revocationsource.Config{
 		Address: "dynamodb://latchkey?endpoint=" + l.url,
@@ -150,5 +156,19 @@ func TestGoals(t *testing.T) {
 		if n := o.count("UpdateItem", "PutItem", "DeleteItem"); n != goal.writes {
 			t.Errorf("%s: %d writes of one item, want %d", goal.operation, n, goal.writes)
 		}
+	}
+}
+
+// BenchmarkUnits prints what each operation reads and writes, in units. They are counted
+// once: they are the same each time.
+func BenchmarkUnits(b *testing.B) {
+	all := costs(b)
+	for _, r := range rows {
+		b.Run(r.name, func(b *testing.B) {
+			read, write := all[r.name].units()
+			b.ReportMetric(float64(read), "RRU/op")
+			b.ReportMetric(float64(write), "WRU/op")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
 }

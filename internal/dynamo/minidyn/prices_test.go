@@ -36,34 +36,41 @@ const (
 	readMilliseconds        = 4.0
 	writeMilliseconds       = 5.0
 	transactionMilliseconds = 10.0
-	ownMilliseconds         = 3.0         // of each request
 	hashMilliseconds        = 20.5 / 0.29 // 512 MB have 0.29 of a processor
-	authorizerMilliseconds  = 2.0
-	authGB                  = 0.5
-	authorizerGB            = 0.125
+)
+
+// A function has the memory that deploy/ gives it, and takes some time of its own for each
+// invocation.
+type function struct{ gb, milliseconds float64 }
+
+var (
+	authFunction       = function{0.5, 3}
+	authorizerFunction = function{0.125, 2}
+	maintainFunction   = function{0.25, 3}
 )
 
 // A row is an operation of the table.
 type row struct {
-	name       string
-	requests   int // to the API
-	lambdas    int // invocations
-	hashes     int // of passwords
-	authorizer bool
+	name     string
+	requests int // to the API
+	lambdas  int // invocations
+	hashes   int // of passwords
+	by       function
 }
 
 var rows = []row{
-	{servetest.OperationKnownNetwork, 1, 1, 1, false},
-	{servetest.OperationNewNetwork, 1, 1, 1, false},
-	{servetest.OperationNewNetwork6, 1, 1, 1, false},
-	{servetest.OperationWrong, 1, 1, 2, false}, // and perhaps a registration's
-	{servetest.OperationRefresh, 1, 1, 0, false},
-	{servetest.OperationMe, 1, 1, 0, false},
-	{servetest.OperationLogout, 1, 1, 0, false},
-	{servetest.OperationRegister, 2, 2, 1, false},
-	{operationAuthorize, 0, 1, 0, true}, // the request is the API's
-	{operationLookUp, 0, 1, 0, true},
-	{operationLook, 0, 0, 0, true}, // within an authorization
+	{servetest.OperationKnownNetwork, 1, 1, 1, authFunction},
+	{servetest.OperationNewNetwork, 1, 1, 1, authFunction},
+	{servetest.OperationNewNetwork6, 1, 1, 1, authFunction},
+	{servetest.OperationWrong, 1, 1, 2, authFunction}, // and perhaps a registration's
+	{servetest.OperationRefresh, 1, 1, 0, authFunction},
+	{servetest.OperationMe, 1, 1, 0, authFunction},
+	{servetest.OperationLogout, 1, 1, 0, authFunction},
+	{servetest.OperationRegister, 2, 2, 1, authFunction},
+	{operationAuthorize, 0, 1, 0, authorizerFunction}, // the request is the API's
+	{operationLookUp, 0, 1, 0, authorizerFunction},
+	{operationLook, 0, 0, 0, authorizerFunction}, // within an authorization
+	{operationMaintain, 0, 1, 0, maintainFunction},
 }
 
 // A price is that of one, in dollars.
@@ -79,15 +86,8 @@ func (r row) price(o operation) price {
 	var p price
 	p.reads, p.writes = o.units()
 	p.table = float64(p.reads)*readUnit + float64(p.writes)*writeUnit
-	p.milliseconds = o.waits() + float64(r.hashes)*hashMilliseconds
-	gb := authGB
-	if r.authorizer {
-		gb = authorizerGB
-		p.milliseconds += float64(r.lambdas) * authorizerMilliseconds
-	} else {
-		p.milliseconds += float64(r.lambdas) * ownMilliseconds
-	}
-	p.lambda = p.milliseconds/1000*gb*lambdaGBSecond + float64(r.lambdas)*lambdaRequest
+	p.milliseconds = o.waits() + float64(r.hashes)*hashMilliseconds + float64(r.lambdas)*r.by.milliseconds
+	p.lambda = p.milliseconds/1000*r.by.gb*lambdaGBSecond + float64(r.lambdas)*lambdaRequest
 	p.api = float64(r.requests) * apiRequest
 	return p
 }
