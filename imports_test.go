@@ -91,6 +91,7 @@ var floors = map[string][]string{
 	// Floor 3
 	"internal/app": {".", "revocation", "internal/attempt", "internal/auth", "internal/awsaccess", "internal/awslambda", "internal/dynamo", "internal/forwardauth", "internal/gateway", "internal/gateway/proxy", "internal/hashworker", "internal/issuers", "internal/issuers/remote", "internal/keyring", "internal/limit",
 		"internal/mailer", "internal/masterkey", "internal/message", "internal/offline", "internal/outbox", "internal/password", "internal/password/leaked", "internal/password/passhash", "internal/redact", "internal/rights", "internal/sqlstore", "internal/storage", "internal/storecheck", "internal/textfile", "internal/transfer", "internal/weaksecret", "internal/web"},
+	"internal/app/apptest": {"internal/app", "internal/password/passhash", "internal/servetest"},
 	// Floor 4
 	"internal/lambdazip": {},
 	"cmd/authorizer":     {"internal/awslambda", "internal/gateway", "internal/issuers", "internal/issuers/remote", "internal/revocationsource"},

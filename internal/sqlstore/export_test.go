@@ -18,6 +18,13 @@ const (
 	RefreshSession     = refreshSession
 )
 
+// SetDriver has SQLite opened by another driver, until back is called.
+func SetDriver(name string) (back func()) {
+	before := driverName
+	driverName = name
+	return func() { driverName = before }
+}
+
 // Pooled reports whether a pooler was found before PostgreSQL.
 func (s *Store) Pooled() bool { return len(s.postgres.begin) > 1 }
 

@@ -23,6 +23,8 @@ const (
 // A wire is between a store and PostgreSQL.
 type wire struct {
 	url string // by which a database is reached through it
+	// watch returns what sees the bytes of a new connection, to the server and from it.
+	watch func() (sent, answered func([]byte))
 
 	mu     sync.Mutex
 	next   fault
@@ -32,6 +34,13 @@ type wire struct {
 
 // newWire leads to the database.
 func newWire(t *testing.T, database string) *wire {
+	t.Helper()
+	return newWatchedWire(t, database, func() (sent, answered func([]byte)) {
+		return func([]byte) {}, func([]byte) {}
+	})
+}
+
+func newWatchedWire(t *testing.T, database string, watch func() (sent, answered func([]byte))) *wire {
 	t.Helper()
 	u, err := url.Parse(database)
 	if err != nil {
@@ -49,7 +58,7 @@ func newWire(t *testing.T, database string) *wire {
 		t.Fatal(err)
 	}
 	u.RawQuery = url.Values{"host": {dir}}.Encode()
-	w := &wire{url: u.String(), conns: make(map[net.Conn]bool)}
+	w := &wire{url: u.String(), watch: watch, conns: make(map[net.Conn]bool)}
 	t.Cleanup(func() {
 		listener.Close()
 		w.cut()
@@ -76,7 +85,9 @@ func (w *wire) connect(client net.Conn, address string) {
 	defer w.mu.Unlock()
 	w.conns[client], w.conns[server] = true, true
 	losing := make(chan struct{}) // closed: the next answer is lost
+	seeSent, seeAnswered := w.watch()
 	go w.relay(client, server, func(sent []byte) bool {
+		seeSent(sent)
 		if !bytes.Contains(sent, []byte("commit\x00")) {
 			return true
 		}
@@ -89,7 +100,8 @@ func (w *wire) connect(client net.Conn, address string) {
 		}
 		return f != cutBefore
 	})
-	go w.relay(server, client, func([]byte) bool {
+	go w.relay(server, client, func(answered []byte) bool {
+		seeAnswered(answered)
 		select {
 		case <-losing:
 			return false

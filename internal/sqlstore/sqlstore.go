@@ -186,9 +186,12 @@ func openDB(path string) *sql.DB {
 	return open((&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
 }
 
+// driverName is another one in tests.
+var driverName = "sqlite"
+
 // open cannot fail: the driver is registered and connects later.
 func open(dsn string) *sql.DB {
-	db, err := sql.Open("sqlite", dsn)
+	db, err := sql.Open(driverName, dsn)
 	if err != nil {
 		panic(err)
 	}

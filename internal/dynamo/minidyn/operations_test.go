@@ -1,48 +1,23 @@
 package minidyn_test
 
 import (
-	"encoding/base64"
-	"log/slog"
 	"net/url"
 	"testing"
 	"time"
 
 	"github.com/latchkey-auth/latchkey"
 	"github.com/latchkey-auth/latchkey/internal/app"
-	"github.com/latchkey-auth/latchkey/internal/password/passhash"
+	"github.com/latchkey-auth/latchkey/internal/app/apptest"
 	"github.com/latchkey-auth/latchkey/internal/revocationsource"
 	"github.com/latchkey-auth/latchkey/internal/servetest"
 )
 
-// service is the auth service in the process, on a table of an emulator of its own. It has
-// no background work: what is on the bill is what its requests cost.
+// service is the auth service in the process, on a table of an emulator of its own.
 func service(t testing.TB) (*layer, *app.System, servetest.Service) {
 	t.Helper()
 	l, endpoint := emulator(t)
-	store, err := app.ParseStoreAddress("dynamodb://latchkey?endpoint=" + url.QueryEscape(endpoint))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sys, err := app.OpenDemo(t.Context(), app.Config{
-		Store: store, Data: t.TempDir(), MasterKey: app.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32))), VerifyEmail: true,
-		Argon2: passhash.Argon2{Memory: 64, Time: 1, Threads: 1}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	}, "https://auth.example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { sys.Close() })
-	h, err := sys.Handler()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l, sys, servetest.Service{Handler: h, Deliver: func() string {
-		sys.DeliverNow(t.Context())
-		mails, err := sys.Inbox.Messages()
-		if err != nil || len(mails) == 0 {
-			t.Fatalf("the inbox holds %d mails, %v", len(mails), err)
-		}
-		return mails[0].Text
-	}}
+	sys, s := apptest.Service(t, "dynamodb://latchkey?endpoint="+url.QueryEscape(endpoint))
+	return l, sys, s
 }
 
 // What authorizers read and the schedule does, besides servetest's operations.

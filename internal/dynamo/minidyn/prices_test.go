@@ -3,7 +3,6 @@ package minidyn_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -217,30 +216,6 @@ func monthTable(all map[string]operation) string {
 
 // TestCosts holds the tables of docs/operate.md to what operations cost.
 func TestCosts(t *testing.T) {
-	const path = "../../../docs/operate.md"
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, all := string(content), costs(t)
-	for _, table := range []string{operationsTable(all), monthTable(all)} {
-		header, _, _ := strings.Cut(table, "\n")
-		before, rest, ok := strings.Cut(doc, header+"\n")
-		if !ok {
-			t.Fatalf("docs/operate.md has no table %s", header)
-		}
-		old, after, _ := strings.Cut(rest, "\n\n")
-		if header+"\n"+old+"\n" == table {
-			continue
-		}
-		if !*update {
-			t.Errorf("docs/operate.md has\n%s\nwant\n%s\nwrite it by: go test -run TestCosts -update .", old, table)
-		}
-		doc = before + table + "\n" + after
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(doc), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	all := costs(t)
+	servetest.HoldTables(t, "../../../docs/operate.md", *update, operationsTable(all), monthTable(all))
 }
