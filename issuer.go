@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// An Issuer is somebody else who issues tokens that are good here.
+// An Issuer is another issuer whose tokens are accepted here.
 type Issuer struct {
 	// Name is what the issuer is called here: 1 to 32 of a-z, 0-9, "-" and "_". It
 	// stands in [Claims.Principal], so that equal subjects of two issuers are two
@@ -20,8 +20,8 @@ type Issuer struct {
 	// Audiences are whom its tokens may be for: one of them must be in the claim
 	// that the profile names.
 	Audiences []string
-	// Keys verify its tokens; the package jwks fetches them. HS256 is not taken:
-	// whoever can verify with a secret can sign with it.
+	// Keys verify its tokens; the package jwks fetches them. HS256 is not accepted:
+	// a secret that verifies can also sign.
 	Keys    KeySet
 	Profile Profile
 	// Scopes are those that its tokens may grant. A token's other scopes are left

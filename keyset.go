@@ -290,8 +290,8 @@ func checkOperations(v strictjson.Value) error {
 	return nil
 }
 
-// key makes the key, for the algorithm that the key names or else for the usual
-// one of its type: RS256 for RSA.
+// key makes the key, for the algorithm that the key names. Without one it is the
+// usual one of its type: RS256 for RSA.
 func (j jwk) key() (*Key, error) {
 	usual, err := j.usualAlgorithm()
 	if err != nil {

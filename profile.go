@@ -58,7 +58,7 @@ type Profile struct {
 	// All count. No profile reads what users may change themselves.
 	Scopes []ClaimPath
 	// Subject are the claims that say who the token is about; the first that it
-	// has counts. It must never be given to somebody else: no e-mail addresses.
+	// has counts. The issuer must never give it to another user: no e-mail addresses.
 	// Empty is sub.
 	Subject []string
 }
@@ -99,7 +99,7 @@ func jwtTypes() []string { return []string{"JWT"} }
 
 func claim(path ...string) ClaimPath { return path }
 
-// Latchkey is for another latchkey: of another stage, or of somebody else.
+// Latchkey is for another latchkey: of another stage, or of another organization.
 func Latchkey() Profile {
 	return Profile{Types: slices.Clone(accessTypes), Scopes: []ClaimPath{{"scope"}}}
 }
@@ -196,7 +196,7 @@ func Firebase() Profile {
 }
 
 // Keycloak is for access tokens of Keycloak. The audience is often "account"
-// alone, whoever the token is for: add an audience mapper, or set Audience to azp.
+// alone, for every client: add an audience mapper, or set Audience to azp.
 // Roles of a client are at {"resource_access", CLIENT, "roles"}.
 func Keycloak() Profile {
 	return Profile{

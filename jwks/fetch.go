@@ -35,7 +35,7 @@ func checkURL(text string, allowPrivate bool) error {
 	case u.Scheme == "http" && allowPrivate && isThisMachine(u.Hostname()):
 		return nil
 	case u.Scheme != "https":
-		return fmt.Errorf("%q must be https, or http on this machine with AllowPrivate: whoever can change the answer can sign tokens", u.Redacted())
+		return fmt.Errorf("%q must be https, or http on this machine with AllowPrivate: an attacker who can change the answer can sign tokens", u.Redacted())
 	case !allowPrivate && isPrivateLiteral(u.Hostname()):
 		return fmt.Errorf("%q is %w", u.Redacted(), errPrivate)
 	}

@@ -2,9 +2,9 @@
 //
 //	keys, err := jwks.Discover("https://issuer.example.com", jwks.Config{})
 //
-// Whoever can change a key set can sign tokens, and whoever can choose its
-// address can make this program ask other servers. So a set is fetched by https
-// from public addresses alone, without redirects, within 1.5 seconds and 64 KiB,
+// An attacker who can change a key set can sign tokens. One who can choose its
+// address can make this program send requests to other servers. So a set is
+// fetched by https from public addresses alone, without redirects, within 1.5 seconds and 64 KiB,
 // and from no address that stands in a token.
 //
 // A set is fetched when it is first asked for a key, and again before it goes
@@ -42,8 +42,8 @@ type Config struct {
 	// an issuer in the same network, and by http where the host is this machine.
 	AllowPrivate bool
 
-	// MaxAge is how long a set is fresh at most, whatever Cache-Control of its
-	// answer allows: a minute to a day; 0 is one hour. A set whose answer says
+	// MaxAge is how long a set is fresh at most, also where the Cache-Control of its
+	// answer allows more: a minute to a day; 0 is one hour. A set whose answer says
 	// nothing is fresh for five minutes. The next one is fetched when three
 	// quarters of the time are over.
 	MaxAge time.Duration

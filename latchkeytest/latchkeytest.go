@@ -87,8 +87,8 @@ func (i *Issuer) Expired(subject, scope string) string {
 	return i.Sign(Claims(subject, scope, time.Now().Add(-75*time.Minute)))
 }
 
-// Forged returns a token that somebody else has signed in the issuer's name:
-// right in all but the signature.
+// Forged returns a token in the issuer's name, signed by another key: right in all
+// but the signature.
 func (i *Issuer) Forged(subject, scope string) string {
 	other := NewIssuer(i.t)
 	other.kid = i.kid

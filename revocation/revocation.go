@@ -1,8 +1,8 @@
 // Package revocation ends access tokens of latchkey before they expire: after a logout,
 // a new password, a ban, a lost role. A verifier alone cannot know of these.
 //
-// A [Follower] reads what has ended since it looked last, at most once per interval and
-// for whoever asks it then, so that no request costs a look-up. A revocation that was
+// A [Follower] reads what has ended since it looked last, at most once per interval,
+// when it is asked, so that no request costs a look-up. A revocation that was
 // stored is heeded by every check that begins an interval later. While the source
 // cannot be read, what is known counts for a stated time; after that checks are errors,
 // and nobody gets in.

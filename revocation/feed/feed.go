@@ -63,7 +63,7 @@ func New(cfg Config) (*Client, error) {
 	return &Client{url: cfg.URL, key: cfg.Key, fetch: cfg.Fetch}, nil
 }
 
-// checkURL wants https: whoever can change the answers can keep ended tokens alive.
+// checkURL wants https: an attacker who can change the answers can keep ended tokens alive.
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
