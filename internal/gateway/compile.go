@@ -120,7 +120,7 @@ func (p *plan) narrow(patterns set) (kept []int) {
 }
 
 // choose picks the widest way of denying a leak that takes nothing away from the
-// principal, or else one that takes no more than paths in which a {parameter} has the
+// principal, otherwise one that takes no more than paths in which a {parameter} has the
 // text of a literal. [Table.checkWays] saw to it that there is one.
 func (l *leak) choose(may set) *way {
 	for i := range l.ways {

@@ -17,8 +17,8 @@ func withoutScheme(value string) (credential string, bare bool) {
 	return value, false
 }
 
-// A find is what stands in the places that hold tokens. Requests that hold two are
-// not clear: whoever put the second one there may not be who put the first.
+// A find is what stands in the places that hold tokens. A request that holds two is
+// ambiguous: they may come from different parties.
 type find struct {
 	value string
 	bare  bool
@@ -97,7 +97,7 @@ func (m *members) eachHeader(name string, f func(value string)) error {
 	return eachValue("headers", m.headers, m.multiHeaders, name, true, f)
 }
 
-// eachCookie reads cookies, a list in format 2.0, or else the Cookie header.
+// eachCookie reads cookies: a list in format 2.0, otherwise the Cookie header.
 func (m *members) eachCookie(f func(name, value string)) error {
 	one := func(pairs string) {
 		for pair := range strings.SplitSeq(pairs, ";") {

@@ -55,7 +55,7 @@ func (r reach) advance(pattern []string, at []bool, part string) []bool {
 // anyText is a part that may be any text.
 const anyText = "*"
 
-// meets reports whether some path matches both, whatever other routes there are. For
+// meets reports whether some path matches both, other routes left aside. For
 // most pairs there is none, and a hunt is spared.
 func (r reach) meets(pattern []string, segments []segment) bool {
 	if len(pattern) > 0 && len(segments) > 0 && segments[0].kind == literal && pattern[0] != "*" && pattern[0] != segments[0].text {
@@ -111,8 +111,8 @@ type walk struct {
 
 // run grows the paths that the target covers, part by part, for as long as the
 // pattern may match them. In place of a parameter it tries every text that makes a
-// difference: the literals that other routes have at this depth, those of the pattern,
-// whatever their depth, because "*" may take any number of parts before them, and one
+// difference: the literals that other routes have at this depth, those of the pattern
+// at any depth, because "*" may take any number of parts before them, and one
 // that is neither. Of walks that the same can become of it follows one; that ends the
 // hunt under greedy parameters too. Where it is too long, it says found, without an
 // example.

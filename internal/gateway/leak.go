@@ -47,9 +47,9 @@ func (t *Table) findLeaks(p *plan, verb string, granting *rule) error {
 	return nil
 }
 
-// checkWays refuses a leak that cannot be denied to everybody who must be: somebody
-// may have the granting route and not the exposed one, and for each way a route that
-// it takes away. Of the ways that are made from the exposed route's pattern the last
+// checkWays refuses a leak that cannot be denied to every principal: when one can exist
+// who has the granting route, lacks the exposed one, and has for each way of denying it a
+// route that the way takes away. Of the ways that are made from the exposed route's pattern the last
 // takes least.
 func (t *Table) checkWays(l leak) error {
 	granting, exposed := t.entries[l.granting].Route, t.entries[l.exposed].Route

@@ -234,19 +234,20 @@ func (t *Table) admitted(held set) set {
 	return may
 }
 
-// implies reports whether whoever may call the first of two guarded entries may call
-// the second.
+// implies reports whether every principal who may call the first of two guarded entries
+// may call the second.
 func implies(first, second *entry) bool {
 	return !slices.ContainsFunc(first.least, func(held set) bool { return !second.admits(held) })
 }
 
-// together reports whether somebody may call all of the entries and not the first one.
+// together reports whether a principal can exist who may call all of the entries and not
+// the entry without.
 func (t *Table) together(without int, entries ...int) bool {
 	return t.someone(t.none(), without, entries)
 }
 
-// someone looks for such a principal among those of whom the facts are true. Whoever
-// has more facts may call no fewer routes, so the smallest sets are enough.
+// someone looks for such a principal among those of whom the facts are true. More facts
+// never take a route away, so the smallest sets are enough.
 func (t *Table) someone(held set, without int, entries []int) bool {
 	switch {
 	case t.entries[without].admits(held):

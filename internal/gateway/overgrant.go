@@ -10,7 +10,7 @@ import (
 // A Deny keeps those out who may not call the other one, unless it takes away what
 // they may call: a third route, or the rest of the first.
 type OverGrantError struct {
-	Granting Route  // whoever may call this one
+	Granting Route  // a principal who may call this one
 	Exposed  Route  // would get through to this one
 	Example  string // by this path; empty: too many to look at
 	Denied   Route  // and to deny that would take away this one, or a part of it
@@ -18,7 +18,7 @@ type OverGrantError struct {
 }
 
 func (e *OverGrantError) Error() string {
-	return fmt.Sprintf("routes %s and %s overlap in a policy: whoever may call the first would get through to the second by %s, because * crosses / in a policy, and a Deny of that would take away %s by %s. Ways out: %s",
+	return fmt.Sprintf("routes %s and %s overlap in a policy: a principal who may call the first would get through to the second by %s, because * crosses / in a policy, and a Deny of that would take away %s by %s. Ways out: %s",
 		e.Granting, e.Exposed, somePath(e.Example), e.Denied, somePath(e.Lost), strings.Join(e.waysOut(), "; "))
 }
 

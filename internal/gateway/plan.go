@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A plan is what a policy needs to say about one verb, whoever asks. It is made once;
+// A plan is what a policy needs to say about one verb, for any principal. It is made once;
 // [plan.denied] picks from it what one principal gets.
 //
 // In a policy "*" is any text, slashes and none at all included. So what allows a

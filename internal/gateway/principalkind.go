@@ -67,7 +67,7 @@ const maxKinds = 1000
 // maxEvery is up to how many sets of facts a check looks at all of them.
 const maxEvery = 1 << 9
 
-// kinds returns sets of facts, one for each set of routes that somebody may have. Where
+// kinds returns sets of facts, one for each set of routes that a principal may have. Where
 // there are many these are the ones that make a difference to a policy: none, all, what
 // each route asks for, and what two routes ask for of which a policy that allows the
 // first must not take the second away.
@@ -92,7 +92,7 @@ func (t *Table) kinds() (kinds []set, left int) {
 	return kinds, left
 }
 
-// every returns all sets of facts that may be true of somebody; nil: there are too many.
+// every returns all sets of facts that may be true of a principal; nil: there are too many.
 func (t *Table) every() []set {
 	sets := []set{t.none()}
 	for i := range t.facts {

@@ -97,8 +97,8 @@ func parseOneVerb(s string) (method, path string, err error) {
 // maxMaxAuthAge is ten years in seconds: longer ago nobody signed in.
 const maxMaxAuthAge = 10 * 365 * 24 * 60 * 60
 
-// parseWords reads a list. An empty one would ask for nothing, where somebody meant to
-// ask for something.
+// parseWords reads a list. It refuses an empty one, which would require nothing
+// where the author wanted to require something.
 func parseWords(name string, v strictjson.Value) (words []string, err error) {
 	err = v.Elements(func(v strictjson.Value) error {
 		word, ok := v.Text()

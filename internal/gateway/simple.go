@@ -54,7 +54,7 @@ func (a *Authorizer) simplyAllows(q Question, g Grants) bool {
 	return true
 }
 
-// routeOfKey finds the route of a route key, whatever its parameters are called. An
+// routeOfKey finds the route of a route key; the names of parameters do not matter. An
 // HTTP API may have routes that the table does not, such as $default: these lead
 // anywhere.
 func (t *Table) routeOfKey(key string) (Route, bool) {

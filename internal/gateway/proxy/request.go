@@ -165,8 +165,8 @@ func (in input) content() ([]byte, error) {
 
 // merge makes one header of both maps; where a name is in both, the multi-value
 // one wins. The maps hold names in the case in which they were sent: all values
-// of "Authorization" and "authorization" stay, in one order, so that whoever
-// reads them sees that there are two.
+// of "Authorization" and "authorization" stay, in one order, so that a
+// reader sees that there are two.
 func merge(single map[string]string, multi map[string][]string) http.Header {
 	h := make(http.Header)
 	for _, name := range slices.Sorted(maps.Keys(multi)) {
