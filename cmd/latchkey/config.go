@@ -34,7 +34,7 @@ type fileConfig struct {
 }
 
 // fileSettings are the flags that the file may set. Commands' own arguments and
-// whatever is secret are not among them.
+// secrets are not among them.
 var fileSettings = []string{
 	"addr", "store", "data", "public-url", "app-url", "issuer", "audience", "access-token-ttl", "signing-alg",
 	"cors-origins", "cors-headers", "http2", "trusted-proxies", "log-level", "argon2", "limits", "authorizer-ttl", "master-key-file",

@@ -142,8 +142,9 @@ func (r yamlRoute) scopesOfRoles(table rights.RoleTable) (scopes []string, anyOf
 	return scopes, true, nil
 }
 
-// smallest returns the sets that hold no other set. A set that holds another is not needed:
-// whoever has all its scopes has the other's too. Of equal sets the first is returned.
+// smallest returns the sets of scopes that contain no other set. A set that contains another
+// one is not needed: a principal with all its scopes has those of the other set, too. Of
+// equal sets the first is returned.
 func smallest(sets [][]string) [][]string {
 	var kept [][]string
 	for i, set := range sets {

@@ -210,9 +210,9 @@ func (f *importFile) nextCSV() (userimport.Row, error) {
 type rowError struct{ error }
 
 // record returns the values of the next CSV record (RFC 4180) and the line in
-// which it begins. What stands in quotes may hold line breaks. When that makes
-// no record, a quote is astray: the first line is refused and those after it are
-// read again, or else one slip would swallow the rest of the file.
+// which it begins. A quoted value may hold line breaks. A quote that is never closed
+// would make the rest of the file one value. So the first line is refused, and the
+// lines after it are read again.
 func (f *importFile) record() ([]string, int, error) {
 	for {
 		line, err := f.lines.next()

@@ -125,7 +125,7 @@ func (r *importRun) refuse(line int, reason error) error {
 	return nil
 }
 
-// finish sums up, whatever has ended the run.
+// finish sums up, after success and after an error.
 func (r *importRun) finish(err error) error {
 	r.progress.clear()
 	if r.report != nil {

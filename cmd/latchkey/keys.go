@@ -116,7 +116,7 @@ func (c *keysRotateCmd) Run(ctx context.Context, p *process) error {
 	}
 	r, err := s.Keyring.Rotate(ctx, s.NextAlgorithm(ctx), how)
 	if errors.Is(err, keyring.ErrExists) {
-		return errors.New("somebody else is rotating keys just now; see `latchkey keys list`")
+		return errors.New("another process is rotating keys just now; see `latchkey keys list`")
 	}
 	if err != nil {
 		return err

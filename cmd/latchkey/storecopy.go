@@ -21,7 +21,7 @@ type storeCopyCmd struct {
 // Help stands behind the one line of help.
 func (storeCopyCmd) Help() string {
 	return `Moves users, sessions, credentials, mailed links, queued mail, events, revocations, counts and signing keys,
-all as they are, so that whoever is logged in stays so. What has expired is left out. Meanwhile nobody can
+all as they are, so that sessions go on. What has expired is left out. Meanwhile nobody can
 write to the source: logins are answered with 503, and tokens are good as before. Both stores are read again
 at the end and compared. Run it again when it was interrupted. The other store needs the same master key,
 which is not copied. See "Move to another store" in docs/operate.md.`
