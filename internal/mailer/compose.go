@@ -46,8 +46,8 @@ func (c composer) compose(m Mail) (*gomail.Msg, error) {
 	return msg, nil
 }
 
-// messageID is the same for each attempt, so that whoever gets a message twice
-// can tell. The ID itself stays here.
+// messageID is the same for each attempt, so that a recipient who gets a
+// message twice can tell. The ID itself stays here.
 func (c composer) messageID(id string) string {
 	sum := sha256.Sum256([]byte("latchkey mail\x00" + id))
 	return hex.EncodeToString(sum[:16]) + c.from.Address[strings.LastIndexByte(c.from.Address, '@'):]

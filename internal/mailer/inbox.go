@@ -44,8 +44,8 @@ type Entry struct {
 	Code    string    `json:"code,omitempty"`
 }
 
-// An Inbox keeps messages on this machine instead of sending them, for whoever
-// develops against the service: all mail, to all addresses. It serves them at
+// An Inbox keeps messages on this machine instead of sending them, for
+// development against the service: all mail, to all addresses. It serves them at
 // GET /inbox, for people, and GET /inbox.json, for tests. Who may look is for the
 // caller to say.
 type Inbox struct {

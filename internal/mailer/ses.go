@@ -84,7 +84,7 @@ func ParseSESURL(text string) (region string, err error) {
 
 // Send implements message.Mailer. SES takes mail for any address that can be one, and tells of
 // those that do not exist later, by mail to the sender or as events: no answer is
-// outbox.ErrUndeliverable. What SES refuses whatever the message is outbox.ErrServer. No
+// outbox.ErrUndeliverable. A refusal of every message is outbox.ErrServer. No
 // error shows an address, the link, or the code.
 func (s *SES) Send(ctx context.Context, m message.Message) error {
 	if !isAddress(m.To) {

@@ -136,7 +136,7 @@ func (s *SMTP) Send(ctx context.Context, m message.Message) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil { // whatever broke, it broke because we hung up
+	if ctx.Err() != nil { // any error comes from our hanging up
 		err = fmt.Errorf("mail server %s: %s: %w", s.server, stage, context.Cause(ctx))
 	} else {
 		err = s.explain(err, stage, s.redactor(m))
@@ -191,7 +191,7 @@ func (s *SMTP) deliver(ctx context.Context, to string, msg *gomail.Msg) (stage, 
 	if failed, err := transact(session, s.from.Address, to, msg); err != nil {
 		return failed, err
 	}
-	_ = session.Quit() // the message is theirs, whatever they answer now
+	_ = session.Quit() // the server has the message already: its answer changes nothing
 	return "", nil
 }
 
@@ -238,7 +238,7 @@ func (s *SMTP) tlsConfig() *tls.Config {
 	return &tls.Config{
 		ServerName: s.server.Host, MinVersion: tls.VersionTLS12, RootCAs: s.RootCAs,
 		// Where no TLS at all would do, a certificate proves nothing (RFC 7435
-		// section 3): whoever could forge it could as well take STARTTLS away.
+		// section 3): an attacker who could forge it could as well take STARTTLS away.
 		InsecureSkipVerify: s.server.TLS == TLSOptional,
 	}
 }

@@ -23,7 +23,7 @@ type Mailer interface {
 type Kind string
 
 const (
-	// Verify asks whoever registered to prove the address: link and code.
+	// Verify asks for a proof of the address that was registered: link and code.
 	Verify Kind = "verify"
 	// Taken answers a registration of an address that has an account: it
 	// says so, and gives a link and a code to set a new password.

@@ -78,7 +78,7 @@ func (q stored) ClaimMail(ctx context.Context, mail outbox.Mail) error {
 // MailTried records how an attempt has ended.
 func (q stored) MailTried(ctx context.Context, mail outbox.Mail, doc []byte, outcome outbox.Outcome) error {
 	var queued queuedMail
-	_ = json.Unmarshal(doc, &queued) // or else nobody knows whose it was
+	_ = json.Unmarshal(doc, &queued) // a mail that cannot be read has no user
 	e := storage.Event{ID: storage.NewEventID(), Time: q.now(), Kind: storage.EventMail, Outcome: mailOutcomes[outcome], UserID: queued.UserID, RequestID: mail.ID}
 	if outcome == outbox.Delayed {
 		return q.store.Commit(ctx, storage.AppendEvent{Event: e})

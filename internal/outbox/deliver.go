@@ -22,7 +22,7 @@ const (
 
 // retryAfter is the wait after so many attempts and one more.
 func retryAfter(attempts int64) time.Duration {
-	if attempts > 10 { // or else it would overflow
+	if attempts > 10 { // more would overflow
 		return longestRetry
 	}
 	return min(firstRetry<<attempts, longestRetry)
@@ -61,7 +61,7 @@ func (b *backOff) limit() int {
 // the queue.
 //
 // It reads the queue once, or again after a full page. Mail that is queued or falls due
-// while it sends is left to the next call: whoever queues calls it, or has it called by
+// while it sends is left to the next call. Each process that queues makes one, told by
 // [Outbox.MailQueued].
 //
 // Any number of processes may deliver at the same time. One that dies in the middle of a

@@ -1,6 +1,6 @@
 // Package outbox delivers mail that was stored with what it tells of: sealed, tried again
-// with back-off, and never lost. It knows no message: whoever queues says what is to be
-// sent, in bytes of its own, and a Sender sends it.
+// with back-off, and never lost. It knows no messages: what is queued is bytes, and a Sender
+// reads and sends them.
 //
 // A process claims a mail before it sends it, by a guarded write that also says when the
 // next attempt is due. So no two processes send it at once, and one that dies in between
@@ -67,7 +67,7 @@ var (
 	// ErrUndeliverable: the recipient is refused for good. A refusal of the sender, of
 	// the login or of the message by a policy is another error: it can be mended.
 	ErrUndeliverable = errors.New("mail cannot be delivered")
-	// ErrServer: the mail server takes nothing from us, whatever the message: it cannot
+	// ErrServer: the mail server takes no message from us: it cannot
 	// be reached, or refuses our name or login.
 	ErrServer = errors.New("mail server takes nothing")
 )

@@ -61,8 +61,8 @@ func New(c Config) (*Outbox, error) {
 	}, nil
 }
 
-// Seal returns the mail that says doc: due now, and of no use from giveUpAt on. Whoever
-// stores it, in the commit of what it tells of, calls [Outbox.Queued] after that.
+// Seal returns the mail that says doc: due now, and of no use from giveUpAt on. The
+// caller stores it in the commit of what it tells of, and then calls [Outbox.Queued].
 func (o *Outbox) Seal(id string, doc []byte, giveUpAt, now time.Time) (Mail, error) {
 	if id == "" || len(doc) == 0 {
 		return Mail{}, errors.New("outbox: a mail needs an id and a document")
