@@ -4,8 +4,8 @@
 // Every read is by key and consistent, and every list is a query of known partitions:
 // nothing scans but a copy of the whole, and there is no index that lags behind. A commit is one
 // TransactWriteItems under a token, so that a repeated one is no second change. What
-// expires carries a moment at which DynamoDB deletes it, some time later; whoever reads
-// goes by the exact moment that is stored beside it. docs/dynamodb.md has the items and
+// expires carries a moment at which DynamoDB deletes it, some time later; reads
+// go by the exact moment that is stored beside it. docs/dynamodb.md has the items and
 // what each method costs.
 //
 // Start at [Store.Commit], and at plan.go for what each change is.
@@ -201,8 +201,8 @@ func (s *Store) reading(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, s.patience)
 }
 
-// writing bounds what a write takes, which goes on when ctx ends: whoever hangs up must
-// not take back that a guess was wrong.
+// writing bounds what a write takes, which goes on when ctx ends: a client must not take
+// back a wrong guess by hanging up.
 func (s *Store) writing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), s.patience)
 }

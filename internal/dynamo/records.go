@@ -9,7 +9,7 @@ import (
 )
 
 // margin is how long what has expired stays at least: for clocks that are behind, and
-// for whoever still reports it.
+// for reads that still report it.
 const margin = 24 * time.Hour
 
 func profileFields(f *fields, u *storage.User) {

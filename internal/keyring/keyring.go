@@ -270,7 +270,7 @@ const (
 	// AtOnce: it signs now. Caches of the set do not know it yet.
 	AtOnce
 	// Revoking: it signs now, and no other key verifies any longer. For keys
-	// that somebody else may have.
+	// that may have been stolen.
 	Revoking
 )
 
@@ -365,7 +365,7 @@ func (k *Keyring) add(ctx context.Context, private signer, how Rotation) (Record
 
 // store adds the key under the number that follows those in k.keys. k.mu is
 // held, and has been since they were loaded: replaced was made from them, and a
-// key that somebody else added meanwhile, of which replaced knows nothing, has
+// key that another process added meanwhile, of which replaced knows nothing, has
 // taken the number.
 func (k *Keyring) store(ctx context.Context, new key, active time.Time, replaced []Record) (Record, error) {
 	new.Number = 1

@@ -44,7 +44,7 @@ func ParseMasterKey(text string) (MasterKey, error) {
 // Encode returns what ParseMasterKey reads. Mind where you put it.
 func (m MasterKey) Encode() string { return base64.StdEncoding.EncodeToString(m.key[:]) }
 
-// String and Format keep the key out of logs, whatever the verb.
+// String and Format keep the key out of logs, for every verb.
 func (m MasterKey) String() string             { return "[master key]" }
 func (m MasterKey) Format(f fmt.State, _ rune) { io.WriteString(f, m.String()) }
 

@@ -178,8 +178,8 @@ func (s Secret) Sign(_ context.Context, typ string, claims []byte) (string, erro
 	})
 }
 
-// String, Format and MarshalText keep the secret out of logs, whatever the verb
-// and the handler: slog writes a []byte as it is.
+// String, Format and MarshalText keep the secret out of logs, for every verb
+// and handler: slog writes a []byte as it is.
 func (s Secret) String() string               { return "[secret]" }
 func (s Secret) Format(f fmt.State, _ rune)   { io.WriteString(f, s.String()) }
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

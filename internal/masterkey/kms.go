@@ -46,8 +46,8 @@ func (c Client) Seal(ctx context.Context, kmsKey string, key keyring.MasterKey) 
 	return Parse(s.String()) // what is printed can be read
 }
 
-// decrypt names the key: or else whoever can change the setting could have us open what was
-// sealed by a key of his own.
+// decrypt names the key. Otherwise an attacker who can change the setting could have us open
+// what another key has sealed.
 func decrypt(ctx context.Context, api *awsaccess.Client, s Source) (string, error) {
 	in := struct {
 		CiphertextBlob    []byte

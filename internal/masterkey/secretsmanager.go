@@ -8,7 +8,7 @@ import (
 )
 
 // firstVersion is the id of the version that Create stores. Secrets Manager refuses a
-// second version of one id that holds something else: whoever comes first has made the
+// second version of one id that holds something else: the first process has made the
 // key.
 const firstVersion = "latchkey-master-key-first-version-0001"
 

@@ -10,7 +10,7 @@ import (
 )
 
 // Commit carries out the changes: all of them, or nothing. It is not tied to ctx:
-// whoever hangs up must not take back that a guess was wrong.
+// a client must not take back a wrong guess by hanging up.
 func (s *Store) Commit(ctx context.Context, changes ...storage.Change) error {
 	if err := storage.CheckChanges(changes); err != nil || len(changes) == 0 {
 		return err

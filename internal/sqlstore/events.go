@@ -26,7 +26,7 @@ func (s *Store) Revocations(ctx context.Context, since time.Time, after storage.
 func page[T any](ctx context.Context, stmt *statement, scan func(row) (T, error), place func(T) (time.Time, string),
 	since time.Time, after storage.Cursor, limit int) ([]T, storage.Cursor, error) {
 	from := micros(since)
-	behind, id := from-1, "" // behind which is whatever happened at since
+	behind, id := from-1, "" // what happened at since comes behind it
 	if after != "" {
 		var err error
 		if from, id, err = parseCursor(after); err != nil {

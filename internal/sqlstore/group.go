@@ -114,7 +114,7 @@ func (s *Store) work(ctx context.Context) {
 		if together {
 			time.Sleep(gathering)
 		} else {
-			runtime.Gosched() // whoever is ready to run may be about to commit
+			runtime.Gosched() // a goroutine that is ready to run may be about to commit
 		}
 		commits := s.group.take()
 		if len(commits) == 0 {

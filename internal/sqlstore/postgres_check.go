@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/storecheck"
 )
 
-// withPostgres runs f on the database as it is, whatever its schema.
+// withPostgres runs f on the database as it is, with any schema.
 func withPostgres(ctx context.Context, url string, f func(*sql.DB) error) error {
 	pc, err := parsePostgres(url)
 	if err != nil {

@@ -180,8 +180,8 @@ func alone(ctx context.Context, path string, f func() error) error {
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 	var mode string
-	// Whoever has the database open with a log has a lock on it, and the log can be given
-	// up by the last one only.
+	// A connection in WAL mode holds a lock on the database, and only the last one can
+	// leave that mode. So this fails while another process has it open.
 	err := db.QueryRowContext(ctx, `PRAGMA journal_mode = DELETE`).Scan(&mode)
 	if err == nil && mode != "delete" || locked(err) {
 		return ErrInUse

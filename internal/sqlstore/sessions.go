@@ -94,7 +94,7 @@ type shown struct {
 }
 
 // committed goes on to the state after a transaction of this process with the changes,
-// unless somebody else has committed since.
+// unless another process has committed since.
 func (c *sessions) committed(s shown, changes []storage.Change) {
 	if !s.ok || s.after.commits() != s.before.commits()+1 {
 		return

@@ -185,8 +185,8 @@ const (
 	selectCounts = `SELECT 0, key, empty_at, last_at, reserved FROM counts WHERE key IN ($1, $2, $3, $4, $5, $6, $7, $8)
 		UNION ALL SELECT 1, id, expires_at, 0, 0 FROM marks WHERE id = $9`
 
-	// A bucket that somebody takes from for the first time, and how another one fills: $5
-	// from when it is empty, or from now.
+	// The first take from a bucket, and a further one: it fills by $5 from when it is
+	// empty, or from now.
 	takeCount = `INSERT INTO counts (key, empty_at, last_at, reserved) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (key) DO UPDATE SET
 			empty_at = CASE WHEN counts.empty_at > excluded.last_at THEN counts.empty_at + $5 ELSE excluded.empty_at END,

@@ -205,8 +205,8 @@ func (c *copying) page(ctx context.Context, s Store, after storage.Cursor) ([]Re
 	return kept, next, nil
 }
 
-// verify reads both stores again. That of the source shows whether somebody has written
-// to it who had not noticed the hold.
+// verify reads both stores again. That of the source shows whether a process has written
+// to it that had not noticed the hold.
 func (c *copying) verify(ctx context.Context) error {
 	of, done := 2*c.target.Totals.Records(), int64(0)
 	for _, s := range []struct {

@@ -34,7 +34,7 @@ type Guard struct {
 	now  func() time.Time
 	look time.Duration
 
-	mu     sync.Mutex // held while somebody looks
+	mu     sync.Mutex // held during a look
 	looked time.Time  // zero: never
 	hold   Hold
 }
