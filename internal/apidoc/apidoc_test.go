@@ -59,7 +59,7 @@ func TestSAM(t *testing.T) {
 		`? DefinitionUri of Imported: check that document by itself`,
 		`? event Everything of Orders is $default, the route of everything else: no policy has it, and it is open or not as a whole`,
 		`? path and method of event Named of Orders`,
-		`? the function URL of Orders is open, whatever the API's authorizer says`,
+		`? the function URL of Orders is open: the API's authorizer is not asked`,
 		`? path and method of Lost`,
 		`? route key of V2Default: "$default" is no verb and path`,
 	}
@@ -78,7 +78,7 @@ func TestServerless(t *testing.T) {
 		`GET /v2/{id} by "" to "v2"`,
 		`ANY /v2 by "jwt" to "v2" v2:read`,
 		`GET /iam by "AWS_IAM" to "v2"`,
-		`? the function URL of v2 is open, whatever the API's authorizer says`,
+		`? the function URL of v2 is open: the API's authorizer is not asked`,
 		`? httpApi "*" of function v2 is $default, the route of everything else: no policy has it`,
 		`? event of function v2: get ${self:custom.path}`,
 		`? event of function v2: ${file(events.yml)}`,

@@ -65,7 +65,7 @@ func (t template) function(name string, properties value) {
 	t.events(name, properties.get("Events"))
 	if url := properties.get("FunctionUrlConfig"); url.present() {
 		if auth, _ := url.get("AuthType").text(); auth == "NONE" {
-			t.unread(url.line(), "the function URL of %s is open, whatever the API's authorizer says", name)
+			t.unread(url.line(), "the function URL of %s is open: the API's authorizer is not asked", name)
 		}
 	}
 }

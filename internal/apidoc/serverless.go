@@ -26,7 +26,7 @@ func (r *reader) serverlessFunction(name string, f value) {
 	}
 	if url := f.get("url"); url.present() {
 		if auth, _ := url.get("authorizer").text(); auth != "aws_iam" {
-			r.unread(url.line(), "the function URL of %s is open, whatever the API's authorizer says", name)
+			r.unread(url.line(), "the function URL of %s is open: the API's authorizer is not asked", name)
 		}
 	}
 	events := f.get("events")

@@ -59,8 +59,8 @@ type work struct {
 // works are all of the background work, in the order of how long people wait for it.
 func (s *System) works() []work {
 	return []work{
-		// Later, at an unforeseeable moment: the work of a delivery must not tell whoever
-		// has asked for a mail that there is one. And a mail that has gone out must be
+		// Later, at an unforeseeable moment: the work of a delivery must not tell a client
+		// that has requested a mail whether there is one. And a mail that has gone out must be
 		// noted, or it goes out again.
 		{doing: "delivering mail", every: mailInterval, signal: s.Service.MailQueued(), do: s.deliverDue, delay: mailDelay, grace: lastMail, logs: true},
 		{doing: "recording refusals", every: refusalsInterval, do: func(ctx context.Context) error { return s.Service.RecordRepeats(ctx, false) }},

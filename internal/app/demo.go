@@ -144,8 +144,7 @@ var secretHeaders = map[string]string{"authorization": "Bearer [redacted]", "pro
 // secretMembers betray a body that holds credentials.
 var secretMembers = []string{"password", "refresh_token", "secret"}
 
-// echo is an event without its credentials: somebody may paste it into a bug
-// report.
+// echo is an event without its credentials: people paste it into bug reports.
 func echo(event []byte) (json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(event))
 	d.UseNumber()

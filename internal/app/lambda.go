@@ -48,7 +48,7 @@ func OpenFunction(ctx context.Context, cfg Config, basePath string) (gateway.Fun
 }
 
 // OpenMaintenance opens a function that does the background work of all others on the
-// store, once for each event of a schedule, whatever the event holds. It creates nothing.
+// store, once for each event of a schedule, without reading it. It creates nothing.
 func OpenMaintenance(ctx context.Context, cfg Config) (gateway.Function, error) {
 	if err := cfg.checkLambda(); err != nil {
 		return nil, err

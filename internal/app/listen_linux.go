@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuseConnections has the kernel drop what asks for a new connection, and lets
-// those come to pass that are being made. Whoever asks repeats that after a
-// second, and is refused by then.
+// refuseConnections has the kernel drop requests for new connections. Handshakes under
+// way complete. A client that was dropped repeats its request after a second, and is
+// refused by then.
 func refuseConnections(l *net.TCPListener) error {
 	// The filter sees a segment from its TCP header on (RFC 9293 section 3.1):
 	// byte 13 holds the flags, of which SYN is the second.

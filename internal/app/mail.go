@@ -51,7 +51,7 @@ func (c Config) accounts(cfg *auth.Config) (*mailer.Inbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.VerifyEmail = c.VerifyEmail && cfg.SendsMail // or else nobody could
+	cfg.VerifyEmail = c.VerifyEmail && cfg.SendsMail // without mail no address can be proved
 	switch {
 	case cfg.SendsMail:
 	case cfg.Registration == auth.RegistrationOpen && c.VerifyEmail:

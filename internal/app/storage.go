@@ -166,7 +166,7 @@ func Inspect(ctx context.Context, cfg Config, look storage.UserID) (StoreInfo, e
 func Mark(ctx context.Context, cfg Config, was, kind storage.StoreKind) error {
 	err := cfg.mark(ctx, was, kind)
 	if errors.Is(err, storage.ErrConflict) {
-		err = errors.New("somebody else has just marked the store; see which kind it is, and try again")
+		err = errors.New("another process has just marked the store; see which kind it is, and try again")
 	}
 	return err
 }

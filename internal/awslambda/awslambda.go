@@ -232,6 +232,6 @@ func SecretKeys(secret string) (latchkey.KeySet, error) {
 
 // weakSecretError says what to do about a secret that weaksecret.Check refuses.
 func weakSecretError(reason error) error {
-	return fmt.Errorf("TOKEN_SECRET is refused: %w. Whoever knows it can sign in as anybody. "+
+	return fmt.Errorf("TOKEN_SECRET is refused: %w. An attacker who knows it can sign in as anybody. "+
 		"Make a new one with `openssl rand -base64 48`, or unset TOKEN_SECRET to sign with keys of latchkey's own", reason)
 }

@@ -54,12 +54,12 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// Denied is what AWS says to whoever lacks a right.
+// Denied is the answer of AWS when a right is missing.
 func Denied(action, resource string) *Error {
 	return &Error{400, "AccessDeniedException", fmt.Sprintf("User: arn:aws:sts::123456789012:assumed-role/latchkey/auth is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action", action, resource, action)}
 }
 
-// Throttled is what AWS says to whoever asks too often.
+// Throttled is the answer of AWS to too many requests.
 func Throttled() *Error { return &Error{400, "ThrottlingException", "Rate exceeded"} }
 
 // A Server is the endpoint.
@@ -81,7 +81,7 @@ func New(t testing.TB, answer func(Call) (any, error)) *Server {
 	return s
 }
 
-// Start is New without a test: whoever calls it ends the endpoint.
+// Start is New without a test: the caller ends the endpoint.
 func Start(answer func(Call) (any, error)) (s *Server, end func()) {
 	s = &Server{answer: answer}
 	h := httptest.NewServer(s)

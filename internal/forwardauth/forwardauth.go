@@ -77,7 +77,7 @@ func ParsePeers(list []string) ([]netip.Prefix, error) {
 		case err != nil || !p.IsValid():
 			return nil, fmt.Errorf("%q must be an address or a network: 10.0.0.7 or 10.0.0.0/8", text)
 		case p.Bits() == 0:
-			return nil, fmt.Errorf("%q is everybody: whoever may ask chooses what is decided; name the proxies", text)
+			return nil, fmt.Errorf("%q is every address: a client that may ask chooses the request that is decided; name the proxies", text)
 		case p.Addr().Is4In6():
 			return nil, fmt.Errorf("%q must be written as an IPv4 network", text)
 		}

@@ -76,7 +76,7 @@ type Pool struct {
 	closed bool
 }
 
-// New returns a pool without workers. Whoever has one closes it.
+// New returns a pool without workers. The caller closes it.
 func New(log *slog.Logger) *Pool {
 	keepFiles()
 	p := &Pool{log: log, program: executable, patience: patience, idleFor: idleFor}
@@ -262,7 +262,7 @@ func (w *worker) do(j job, patience time.Duration) (a answer, err error) {
 	return a, err
 }
 
-// end ends the process, whatever it is at, and says how it ended.
+// end kills the process, and says how it ended.
 func (w *worker) end() error {
 	w.cmd.Process.Kill()
 	err := w.cmd.Wait()
@@ -279,7 +279,7 @@ func Work(in io.Reader, out io.Writer) error {
 	// The end of its input ends it. A signal is for the server, which has
 	// requests to finish first.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// It is to keep one core busy, whatever a hash's lanes.
+	// One core, for any number of lanes of a hash.
 	runtime.GOMAXPROCS(1)
 	// The collector leaves small hashes alone until they have used 24 MiB (six
 	// times its least), and does not begin in the middle of one that needs 19.

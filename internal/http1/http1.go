@@ -25,8 +25,8 @@ type Answer struct {
 type Limits struct {
 	Header int // its status line and its fields, those of a trailer and of 1xx answers included
 	Body   int
-	// UntilClosed lets a body that has no length end with the connection. Whoever can end
-	// a connection can cut such a body short.
+	// UntilClosed lets a body that has no length end with the connection. An attacker
+	// who can end a connection can cut such a body short.
 	UntilClosed bool
 }
 

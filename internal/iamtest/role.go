@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 )
 
-// A Request is what somebody wants to do, in IAM's words.
+// A Request is an action on a resource, in IAM's words.
 type Request struct {
 	Action   string // "dynamodb:GetItem"
 	Resource string // ARN

@@ -191,7 +191,7 @@ func (c *policyCache) put(key cacheKey, v *verdict, now time.Time) {
 	c.m[key] = v
 }
 
-// evict drops what has expired, or else any one.
+// evict drops what has expired. Where nothing has, it drops any one.
 func (c *policyCache) evict(now time.Time) {
 	for key, v := range c.m {
 		if !now.Before(v.expires) {

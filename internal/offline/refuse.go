@@ -62,7 +62,7 @@ func (x *exchange) fail(t gateway.ResponseType, cause error) {
 	x.refuse(t)
 }
 
-// allowOrigin lets a listed origin read the answer, whatever it becomes: a
+// allowOrigin lets a listed origin read the answer, refusals included: a
 // browser that may not read a 401 reports a network error instead.
 func (x *exchange) allowOrigin() {
 	x.allowed = x.cors.Allow(x.w.Header(), x.r, "WWW-Authenticate, X-Amzn-RequestId, X-Amzn-ErrorType")

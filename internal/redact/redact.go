@@ -1,4 +1,4 @@
-// Package redact takes tokens out of text that somebody may log, print or paste
+// Package redact takes tokens out of text that may be logged, printed or pasted
 // into a bug report.
 package redact
 

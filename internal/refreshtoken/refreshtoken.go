@@ -54,7 +54,7 @@ func (k Key) Live(session storage.Session) string {
 	return string(session.ID) + "." + strconv.FormatInt(session.Refreshes, 10) + "." + opaque.Encode(mac)
 }
 
-// Made reports whether the token is one of the session's, of whatever number.
+// Made reports whether the token is one of the session's, with any number.
 func (k Key) Made(session storage.Session, t Token) bool {
 	return len(session.Seed) > 0 && hmac.Equal(t.mac, k.mac(session, t.Number))
 }

@@ -28,7 +28,7 @@ const (
 )
 
 // Each does each operation once, in an order in which they work, by way of measure.
-// Somebody else has done them before: what is read or written once a day is none of theirs.
+// Another user has done them before: what is read or written once a day is not counted.
 func (s Service) Each(t testing.TB, measure func(operation string, do func())) {
 	t.Helper()
 	s.each(t, "grace@example.com", func(_ string, do func()) { do() })

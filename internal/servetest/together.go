@@ -62,7 +62,7 @@ func race(t *testing.T, all []*Server, method, path, body string) []Answer {
 }
 
 // winner is the only answer of a race with the status. Others have one of those that say
-// that somebody else has won, or 429: too many at one thing.
+// that another one has won, or 429: too many at one thing.
 func winner(t *testing.T, what string, answers []Answer, status, lost int) (won Answer) {
 	t.Helper()
 	n := 0

@@ -12,7 +12,7 @@ type Result string
 
 const (
 	OK      Result = "ok"
-	Warning Result = "warning" // works, but somebody should know
+	Warning Result = "warning" // works, but an operator should know
 	Wrong   Result = "wrong"   // something does not work, or will not
 )
 

@@ -1,5 +1,5 @@
-// Package ticket makes and opens the one-time secrets that are mailed to somebody: a link
-// with 256 bits, and mostly a short code as well. It stores nothing; what redeems a ticket
+// Package ticket makes and opens the one-time secrets of mails: a link with 256 bits, and
+// mostly a short code as well. It stores nothing; what redeems a ticket
 // is package auth's.
 //
 // Start at [Maker.Issue] and [Maker.Opens].
@@ -42,7 +42,7 @@ type Maker struct {
 	PublicURL string
 }
 
-// Presented is what somebody presents: the token of a link, or a code with the address
+// Presented is what a client presents: the token of a link, or a code with the address
 // that it was mailed to.
 type Presented struct {
 	ID     storage.TicketID
@@ -103,7 +103,7 @@ var pages = map[storage.Purpose]string{
 	storage.PurposeInvite:   "/accept",
 }
 
-// link is built from the configured public URL only, whatever a request says.
+// link is built from the configured public URL only, never from a request.
 func (m Maker) link(t storage.Ticket, secret []byte) string {
 	return strings.TrimSuffix(m.PublicURL, "/") + pages[t.Purpose] + "?token=" + opaque.Format(string(t.ID), secret)
 }

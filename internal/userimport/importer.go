@@ -214,7 +214,7 @@ func (im *Importer) look(ctx context.Context, r *Row) error {
 		return fmt.Errorf("looking up user: %w", err)
 	}
 	if deleted {
-		r.Refused = fmt.Errorf("the user with the id %s has been deleted; leave the id out to add somebody anew", r.user.User.ID)
+		r.Refused = fmt.Errorf("the user with the id %s has been deleted; leave the id out to add a new user", r.user.User.ID)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func TestDeletedUsersAreNotImportedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dryRun := range []bool{true, false} {
-		want := []string{"the user with the id u1 has been deleted; leave the id out to add somebody anew", "there"}
+		want := []string{"the user with the id u1 has been deleted; leave the id out to add a new user", "there"}
 		if diff := cmp.Diff(want, outcomes(take(t, f.importer(dryRun), rows...))); diff != "" {
 			t.Errorf("dry run %v: outcomes (-want +got):\n%s", dryRun, diff)
 		}

@@ -35,7 +35,7 @@ func requestOf(ctx context.Context) request {
 
 func requestID(ctx context.Context) string { return requestOf(ctx).id }
 
-// client is what the domain may know of whoever asks.
+// client is what the domain may know of the client of a request.
 func client(r *http.Request) auth.Client {
 	known := requestOf(r.Context())
 	return auth.Client{RequestID: known.id, Address: known.address, Device: r.UserAgent()}

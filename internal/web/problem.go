@@ -96,7 +96,7 @@ func problemOf(err error) problem {
 func (h *handler) report(w http.ResponseWriter, r *http.Request, err error) problem {
 	p := problemOf(err)
 	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
-	// The bodies of 401 are the same to the letter, whatever the cause; the id
+	// The bodies of 401 are the same to the letter, for every cause; the id
 	// is in the X-Request-Id header.
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 6750 section 3

@@ -13,7 +13,7 @@ type scryptCost struct{ ln, r, p int }
 
 // Limits of scrypt: of memory in bytes; of memory times p, which is what the time
 // goes by, 2 s at most on a quiet machine; and of r times p, the blocks of 128 bytes that it
-// begins and ends with, which take memory and time whatever N is.
+// begins and ends with, which take memory and time for any N.
 const (
 	maxScryptMemory = 256 << 20
 	maxScryptWork   = 512 << 20

@@ -4,7 +4,7 @@
 //
 // A list has one password a line, or is an array of strings when its name ends
 // in .json; one that ends in .gz is unpacked first. The same lists make the same
-// file, in whatever order they are given.
+// file, in any order.
 package main
 
 import (
