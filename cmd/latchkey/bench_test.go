@@ -353,8 +353,8 @@ func mustPost(b *testing.B, client *http.Client, status int, url, body, bearer s
 
 // BenchmarkSaturated is GET /me while clients log in as fast as they can, at the
 // default hash cost, beside the same in quiet; and what a bare server makes of
-// processes that keep every core busy, which is what the kernel allows. Somebody else
-// logs in: the oldest of a user's sessions end with new ones.
+// processes that keep every core busy, which is what the kernel allows. The logins are
+// of another user: the oldest of a user's sessions end with new ones.
 func BenchmarkSaturated(b *testing.B) {
 	dir := initialized(b, nil)
 	runLatchkey(b, dir, nil, "correct horse battery\n", "users", "add", "--data", "data", "--username", "bob", "--password-stdin")
@@ -421,7 +421,7 @@ func besideLoops(b *testing.B) (quiet, busy time.Duration) {
 const loopName = "loop"
 
 func loop() {
-	// Not for ever: whoever started it may have been killed.
+	// Not for ever: its parent may have been killed.
 	for began := time.Now(); time.Since(began) < time.Minute; {
 		sha256.Sum256([]byte("x"))
 	}

@@ -163,7 +163,7 @@ func TestFilesOutOfReachAreNamed(t *testing.T) {
 	if u, err := user.LookupId(uid); err == nil {
 		us = u.Username + " (user " + uid + ")"
 	}
-	// / is root's, whoever runs the test.
+	// / belongs to root, also when another user runs the test.
 	said := runUnprivileged(t, "init", "--data", "/")
 	for _, want := range []string{"/ belongs to root (user 0) and has mode 0", "runs as " + us, "cannot write to it", "chown "} {
 		if !strings.Contains(said, want) {

@@ -236,8 +236,7 @@ func TestReplaceEntry(t *testing.T) {
 	}
 }
 
-// FuzzReplaceEntry: whatever the file looks like, a change of one issuer changes nothing
-// else, or is refused.
+// FuzzReplaceEntry: in any file a change of one issuer changes nothing else, or is refused.
 func FuzzReplaceEntry(f *testing.F) {
 	f.Add("issuers:\n  - name: a\n    url: https://a.example\n    profile: rfc9068\n    audiences: [x]\n\n  - name: b\n    url: https://b.example\n    profile: auth0\n    audiences: [x]\nroutes:\n  - {route: GET /x, public: true, to: f}\n")
 	f.Add("issuers: # c\n- {name: a, url: \"https://a.example\", profile: rfc9068, audiences: x}\n# d\n")

@@ -497,8 +497,8 @@ func TestMailOnLambda(t *testing.T) {
 	}
 }
 
-// TestMaintainOnLambda: mail that others have queued is delivered by the handler maintain,
-// whatever its event, by the auth function when a schedule calls it, and by the command.
+// TestMaintainOnLambda: mail that others have queued is delivered by the handler maintain
+// for any event, by the auth function when a schedule calls it, and by the command.
 func TestMaintainOnLambda(t *testing.T) {
 	mails := startSink(t)
 	dir := t.TempDir()

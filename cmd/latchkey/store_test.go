@@ -176,7 +176,7 @@ func TestDataDirectoryIsNotCommitted(t *testing.T) {
 		there := t.TempDir()
 		must(t, there, "{}", make...)
 		if _, err := os.Stat(filepath.Join(there, ".gitignore")); err == nil {
-			t.Errorf("%s has put a .gitignore into a directory of somebody else", name)
+			t.Errorf("%s has put a .gitignore into a directory that it has not made", name)
 		}
 	}
 }

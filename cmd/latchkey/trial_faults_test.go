@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// patient is a service with somebody on it, to watch through an outage.
+// patient is a service with a user who is signed in, to watch through an outage.
 type patient struct {
 	*caller
 	*program

@@ -51,7 +51,7 @@ func TestTrialTerminationHTTP2(t *testing.T) {
 	}
 }
 
-// askOver makes requests until no connection is to be had; writes are logins.
+// askOver makes requests until connecting fails; writes are logins.
 func (l *load) askOver(client *http.Client, url string, writes bool) error {
 	for {
 		res, err := func() (*http.Response, error) {

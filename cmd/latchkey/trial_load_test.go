@@ -44,7 +44,7 @@ func TestTrialShutdown(t *testing.T) {
 		}
 		ready.Wait()
 		var failed atomic.Int32
-		over := make(chan struct{}, clients) // gets one for each login, whatever came of it
+		over := make(chan struct{}, clients) // gets one for each login, with any outcome
 		var sent, done sync.WaitGroup
 		sent.Add(clients)
 		for _, caller := range callers {
@@ -57,7 +57,7 @@ func TestTrialShutdown(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				r.GetBody = nil // or else the client would send it again by itself
+				r.GetBody = nil // so that the client does not send it again by itself
 				res, err := caller.Do(r)
 				if err != nil {
 					t.Errorf("a login under way: %v", err)
@@ -228,7 +228,7 @@ func sendRaw(url string, text []byte) (reply, error) {
 	if _, err := conn.Write(text); err != nil {
 		return reply{}, nil // hung up already
 	}
-	// Whoever waits for the rest of a body need not wait for long. Not at once: a
+	// A handler that waits for the rest of a body need not wait for long. Not at once: a
 	// client that closes its half counts as gone.
 	hurry := time.AfterFunc(300*time.Millisecond, func() { conn.(*net.TCPConn).CloseWrite() })
 	defer hurry.Stop()

@@ -178,7 +178,7 @@ var manners = []manner{rude, silent, working}
 // the same all the time.
 type gate struct {
 	net.Listener
-	came chan struct{} // gets one after somebody has come, unless it has one
+	came chan struct{} // gets one after a client has connected, unless it has one
 
 	mu     sync.Mutex // guards what follows
 	manner manner
@@ -211,7 +211,7 @@ func (g *gate) be(m manner) {
 	}
 }
 
-// await waits until somebody has come.
+// await waits until a client has connected.
 func (g *gate) await(t *testing.T) {
 	t.Helper()
 	select {

@@ -12,7 +12,7 @@ const racers = 50
 
 // TestTrialRaces has 50 clients ask for the same thing at the same moment, of one
 // process, and of two that share a database: what can happen once happens once,
-// and a refresh token has one successor, whoever asks for it.
+// and a refresh token has one successor for all that use it.
 func TestTrialRaces(t *testing.T) {
 	for _, processes := range []int{1, 2} {
 		t.Run(fmt.Sprintf("processes=%d", processes), func(t *testing.T) {

@@ -57,14 +57,14 @@ func TestTrialTermination(t *testing.T) {
 	}
 }
 
-// load is clients that ask for as long as there is somebody to ask.
+// load is clients that send requests for as long as the server accepts connections.
 type load struct {
 	addr              string
 	service           *contract.Contract // of requests and answers
 	kept              bool
 	answered, refused atomic.Int64
 	clients           sync.WaitGroup
-	enough            chan struct{} // gets one for every answer, while somebody listens
+	enough            chan struct{} // gets one for every answer, while a test reads it
 	faults            chan error
 }
 
@@ -113,7 +113,7 @@ func (l *load) fault() error {
 	}
 }
 
-// ask makes requests until no connection is to be had; writes are logins.
+// ask makes requests until connecting fails; writes are logins.
 func (l *load) ask(writes bool) error {
 	request := "GET /me HTTP/1.1\r\nHost: x\r\n"
 	body := ""

@@ -115,7 +115,7 @@ func (c *caller) patiently(url, bearer, route string, members ...string) (reply,
 // send returns the answer to a request.
 func (c *caller) send(r *http.Request) (reply, error) {
 	res, err := c.Do(r)
-	if fault := (*contract.Fault)(nil); errors.As(err, &fault) { // whatever the trial makes of errors
+	if fault := (*contract.Fault)(nil); errors.As(err, &fault) { // also where the trial expects errors
 		c.t.Error(fault)
 	}
 	if err != nil {
