@@ -318,7 +318,7 @@ func hostileClaims() []hostile {
 	return []hostile{
 		{"iss missing", withClaims("iss", ""), iss},
 		{"iss empty", withClaims("iss", `""`), iss},
-		{"iss of somebody else", withClaims("iss", `"https://evil.example"`), iss},
+		{"iss of another issuer", withClaims("iss", `"https://evil.example"`), iss},
 		{"iss with a trailing slash", withClaims("iss", `"`+issuer+`/"`), iss},
 		{"iss in capitals", withClaims("iss", `"HTTPS://AUTH.EXAMPLE.COM"`), iss},
 		{"iss with plain http", withClaims("iss", `"http://auth.example.com"`), iss},

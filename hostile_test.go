@@ -128,7 +128,7 @@ func unsigned(alg, payload string) string {
 	return enbase64([]byte(`{"alg":"`+alg+`","typ":"at+jwt"}`)) + "." + enbase64([]byte(payload)) + "." + enbase64([]byte("x"))
 }
 
-// forged returns an HS256 token of somebody who has another secret.
+// forged returns an HS256 token that is signed by another secret.
 func forged(secret []byte, header, payload string) string {
 	input := enbase64([]byte(header)) + "." + enbase64([]byte(payload))
 	return input + "." + enbase64(mac(secret, input))

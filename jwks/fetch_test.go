@@ -155,7 +155,7 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
-// FuzzFreshness: whatever an issuer sends, the answer is within the bounds.
+// FuzzFreshness: the answer is within the bounds for every header of an issuer.
 func FuzzFreshness(f *testing.F) {
 	f.Add("max-age=600, public", "10")
 	f.Add("no-store", "")

@@ -510,7 +510,7 @@ type spaces struct{}
 
 func (spaces) Read(b []byte) (int, error) { return copy(b, bytes.Repeat([]byte(" "), len(b))), nil }
 
-// TestPrivateAddressesAreNotDialled, whatever name leads there.
+// TestPrivateAddressesAreNotDialled: no name leads to one.
 func TestPrivateAddressesAreNotDialled(t *testing.T) {
 	var connections atomic.Int32
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())

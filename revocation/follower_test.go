@@ -215,7 +215,7 @@ func TestTheWallClockAlone(t *testing.T) {
 }
 
 // TestLateCommitsAndOtherClocks: what is stored within the overlap after its own time is
-// not missed, whoever stored it.
+// not missed, also when another process stored it.
 func TestLateCommitsAndOtherClocks(t *testing.T) {
 	for name, late := range map[string]time.Duration{"on time": 0, "a commit that took its time": 9 * time.Second, "a clock that is behind": 49 * time.Second, "a clock that is ahead": -50 * time.Second} {
 		t.Run(name, func(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/outbox"
 )
 
-// What is of one mail is no fault of the work: whoever registers a mistyped address must not
-// raise an alarm.
+// A failure of one mail is no failure of the work: a registration with a mistyped address
+// must not raise an alarm.
 func TestQueueFaults(t *testing.T) {
 	fault := errors.New("the store is away")
 	ofMail := &outbox.MailError{ID: "m", Outcome: outbox.Undeliverable, Err: errors.New("550")}

@@ -84,7 +84,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// FuzzCursors: a text of somebody else's is refused or is a place, and nothing breaks.
+// FuzzCursors: any text is refused or is a place, and nothing breaks.
 func FuzzCursors(f *testing.F) {
 	for _, text := range []string{"", "0 ", "3 id", "-1 x", "1767323045000006#id", "1767323045000006#", "+767323045000006#x", "#", "99999999999999999999#"} {
 		f.Add(text)

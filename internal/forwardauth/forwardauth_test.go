@@ -395,7 +395,7 @@ func TestParsePeers(t *testing.T) {
 	}
 }
 
-// FuzzQuestion: whatever a proxy asks about, only what the table lets pass does.
+// FuzzQuestion: of all that a proxy can ask about, only what the table lets pass does.
 func FuzzQuestion(f *testing.F) {
 	issuer := latchkeytest.NewIssuer(f)
 	a := authorizer(f, issuer)

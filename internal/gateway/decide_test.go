@@ -10,7 +10,7 @@ import (
 )
 
 // TestDecision holds what every kind of answer is made from. It is the same for
-// whatever is asked about, a route key included, which no TOKEN event has.
+// every resource that is asked about, a route key included, which no TOKEN event has.
 func TestDecision(t *testing.T) {
 	a := newAuthorizer(shop(t))
 	for scope, grants := range map[string]gateway.Grants{

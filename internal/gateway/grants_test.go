@@ -304,7 +304,7 @@ func show(routes []gateway.Route) string {
 
 // checkRefusal makes sure that a table was not refused for nothing: one example
 // leads to the exposed route, the other one to that which a Deny would take away, and
-// somebody may have the granting route and that one, but not the exposed one.
+// a principal can exist who has the granting route and that one, but not the exposed one.
 func checkRefusal(routes []gateway.Route, over *gateway.OverGrantError) error {
 	for example, want := range map[string]gateway.Route{over.Example: over.Exposed, over.Lost: over.Denied} {
 		verb, path, _ := strings.Cut(example, " ")

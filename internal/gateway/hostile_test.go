@@ -67,7 +67,7 @@ func readAnswer(t testing.TB, event, out []byte) (a answered, grants bool) {
 	return a, grants
 }
 
-// FuzzAuthorizerEvent: whatever the event, an answer has a shape that a gateway takes
+// FuzzAuthorizerEvent: for any event, an answer has a shape that a gateway takes
 // and names the API that asked, and there is no grant without the good token.
 func FuzzAuthorizerEvent(f *testing.F) {
 	good := mint(map[string]any{"scope": "admin orders:read"})

@@ -50,8 +50,8 @@ func mintOther(claims map[string]any) string {
 }
 
 // TestOtherIssuersHaveNoRoutes: a route admits latchkey's own tokens only unless it
-// names issuers, and so do WebSocket and AppSync APIs, whatever scopes another issuer's
-// token has.
+// names issuers, and so do WebSocket and AppSync APIs, with any scopes of another issuer's
+// token.
 func TestOtherIssuersHaveNoRoutes(t *testing.T) {
 	a := newAuthorizer(shop(t))
 	token := mintOther(map[string]any{"scope": "admin orders:read"})
@@ -157,7 +157,7 @@ func stepUp(t testing.TB) *gateway.Table {
 	return tb
 }
 
-// TestStepUp: what a sign-in opens, until when, and what whoever lacks it is told.
+// TestStepUp: what a sign-in opens, until when, and the challenge without it.
 func TestStepUp(t *testing.T) {
 	tb := stepUp(t)
 	const me, transfer, account, all = "GET/me", "POST/transfer", "DELETE/account", "DELETE/account GET/me POST/transfer"

@@ -308,7 +308,7 @@ func TestTokensOfEveryKindStandInTheHeaderAlone(t *testing.T) {
 	}
 }
 
-// TestTwoTokensCountAsNone, whatever they are and wherever they stand.
+// TestTwoTokensCountAsNone: also two equal ones, in any two places.
 func TestTwoTokensCountAsNone(t *testing.T) {
 	sources, err := gateway.ParseTokenSources("header:Authorization, header:X-Token, cookie:session, query:access_token, protocol")
 	if err != nil {

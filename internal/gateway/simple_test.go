@@ -49,7 +49,7 @@ func TestSimpleAnswers(t *testing.T) {
 		{scope: every, key: "POST /unknown", simple: true, perRoute: true},
 		{scope: read, key: "GET /me", perRoute: true},
 		{scope: read, key: "GET /orders/{id}", perRoute: true},
-		{scope: read, key: "GET /orders/{order}", perRoute: true}, // whatever the parameter is called
+		{scope: read, key: "GET /orders/{order}", perRoute: true}, // the parameter's name does not matter
 		{scope: read, key: "GET /orders/{id+}"},
 		{scope: read, key: "POST /orders/{id}"},
 		{scope: read, key: "ANY /orders/{id}"},
@@ -111,8 +111,8 @@ func TestTheEventNeverSaysPerRoute(t *testing.T) {
 	}
 }
 
-// TestPerRouteAnswersHoldForEveryRequestOfTheKey: with a yes for a route key, whatever
-// path comes under that key is one that the table grants, also where the API lacks
+// TestPerRouteAnswersHoldForEveryRequestOfTheKey: with a yes for a route key, every
+// path under that key is one that the table grants, also where the API lacks
 // routes of the table.
 func TestPerRouteAnswersHoldForEveryRequestOfTheKey(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))

@@ -87,7 +87,7 @@ func TestTrailingSlashBypassesNoRoute(t *testing.T) {
 	}
 }
 
-// Whoever may read one user and not list them is not let through by a slash.
+// A principal who may read one user and not list them does not get through by a slash.
 func TestPolicyDeniesASlashThatAWildcardWouldAllow(t *testing.T) {
 	tb, err := gateway.NewTable([]gateway.Route{route(t, "GET /users", "users:list"), route(t, "GET /users/{id}", "users:read"), route(t, "POST /users", "users:write"), route(t, "GET /a", "a")})
 	if err != nil {

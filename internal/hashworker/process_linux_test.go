@@ -51,7 +51,7 @@ func gone(t *testing.T, pid int) {
 	}
 }
 
-// TestAnswersAreRightWhileWorkersAreKilled, at whatever they are.
+// TestAnswersAreRightWhileWorkersAreKilled, at any moment of their work.
 func TestAnswersAreRightWhileWorkersAreKilled(t *testing.T) {
 	p, log := newPool(t)
 	stop := make(chan struct{})
@@ -153,7 +153,7 @@ func TestWorkersEndWhenIdle(t *testing.T) {
 	}
 }
 
-// TestWorkersEndWithThePool, whatever they are at.
+// TestWorkersEndWithThePool, at any moment of their work.
 func TestWorkersEndWithThePool(t *testing.T) {
 	p, _ := newPool(t)
 	check(t, p, password)

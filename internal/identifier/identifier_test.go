@@ -70,8 +70,8 @@ func TestAddressesAreAlikeInAnyCase(t *testing.T) {
 	}
 }
 
-// TestAddressesThatNobodyCanHave: each of them is, for some program, the
-// address of somebody else.
+// TestAddressesThatNobodyCanHave: each of them is, for some program, another
+// address.
 func TestAddressesThatNobodyCanHave(t *testing.T) {
 	for name, email := range map[string]string{
 		"nothing":                     "",

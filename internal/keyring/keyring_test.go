@@ -391,8 +391,8 @@ func TestTwoRotationsAtOnceHaveOneWinner(t *testing.T) {
 	}
 }
 
-// TestTheFirstKeyIsOne: whoever else begins meanwhile, there is one, and both use
-// it.
+// TestTheFirstKeyIsOne: of two processes that begin at once, one makes the key and both
+// use it.
 func TestTheFirstKeyIsOne(t *testing.T) {
 	for moment, at := range map[string]func(*racing, func()){
 		"before the other looks":       func(_ *racing, act func()) { act() },
@@ -419,7 +419,7 @@ func TestTheFirstKeyIsOne(t *testing.T) {
 	}
 }
 
-// TestManyRotationsAtOnce: none is lost between two others, whoever wins.
+// TestManyRotationsAtOnce: none is lost between two others.
 func TestManyRotationsAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	f := fixtureOn(t, path)

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 )
 
-// TestRevokingRotation is for a key that somebody else has: nothing that it or
-// an older one has signed verifies any longer, in any process.
+// TestRevokingRotation is for a key that was stolen: nothing that it or an older
+// one has signed verifies any longer, in any process.
 func TestRevokingRotation(t *testing.T) {
 	f := newFixture(t)
 	k, elsewhere := f.open(), f.open()

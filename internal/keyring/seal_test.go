@@ -74,8 +74,8 @@ func TestStoreHoldsNoPrivateKey(t *testing.T) {
 	}
 }
 
-// changed shows a store's records as somebody with access to the database might
-// have changed them.
+// changed shows a store's records as an attacker with access to the database
+// might have changed them.
 type changed struct {
 	keyring.Store
 	change func([]keyring.Record)

@@ -200,7 +200,7 @@ func scripted(t *testing.T, talk func(c net.Conn)) string {
 	return l.Addr().String()
 }
 
-// elsewhere is a Dial that reaches address whatever the URL says.
+// elsewhere is a Dial that reaches address for any URL.
 func elsewhere(address string) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)

@@ -213,7 +213,7 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// AWS does so too: whoever cannot live with it sets a shorter TTL.
+// AWS does so too; a shorter TTL is the way out.
 func TestCachedAllowOutlivesTheTokenUntilTheTTL(t *testing.T) {
 	a := serve(t, shop, func(cfg *offline.Config) { cfg.AuthorizerTTL = 60 * time.Second })
 	token := a.mint(map[string]any{"exp": a.Now().Unix() + 30})

@@ -8,7 +8,7 @@ import (
 )
 
 // TestOverlappingRoutesByOneCachedPolicy: the policy that is made for the first request
-// is right for every other one, in whatever order they come.
+// is right for every other one, in any order.
 func TestOverlappingRoutesByOneCachedPolicy(t *testing.T) {
 	routes := []gateway.Route{
 		{Method: "GET", Path: "/orders/{id}", Scopes: []string{"read"}, To: "echo"},

@@ -384,8 +384,8 @@ func TestMailThatWasNotBegunIsNotPutOff(t *testing.T) {
 	})
 }
 
-// What has gone out while the process was told to end is recorded, or else it goes out
-// again.
+// What has gone out while the process was told to end is recorded. Otherwise it would
+// go out again.
 func TestAttemptsUnderWayAreRecordedAtTheEnd(t *testing.T) {
 	for _, c := range []struct {
 		answer error

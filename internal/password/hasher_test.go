@@ -145,7 +145,7 @@ func TestHashingIsLimitedToTheCoresWithABoundedQueue(t *testing.T) {
 	})
 }
 
-// TestTheQueueDoesNotWaitForEver: where hashes take long, whoever waits is told.
+// TestTheQueueDoesNotWaitForEver: where hashes take long, those that wait get an error.
 func TestTheQueueDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHasher(t, cheap)

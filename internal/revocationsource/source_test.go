@@ -151,7 +151,7 @@ func TestTooManyInTheTable(t *testing.T) {
 	}
 }
 
-// FuzzAnswers: whatever DynamoDB answers is an error, or a list and a decision that have
+// FuzzAnswers: any answer of DynamoDB is an error, or a list and a decision that have
 // all that was asked for.
 func FuzzAnswers(f *testing.F) {
 	for _, answer := range []string{
@@ -173,7 +173,7 @@ func FuzzAnswers(f *testing.F) {
 			t.Skip("waits, and asks again")
 		}
 		asked := *source.(*table)
-		answers := func() { // anew for each call; the answers end, whatever they say of more
+		answers := func() { // anew for each call; the answers end, also where they say that there is more
 			var n atomic.Int32 // shards are read at the same time
 			asked.client.fetch = func(context.Context, fetch.Request) (fetch.Response, error) {
 				switch n.Add(1) {

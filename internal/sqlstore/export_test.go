@@ -63,8 +63,8 @@ func (s *Store) Remembers(id storage.SessionID) bool {
 	return ok && known
 }
 
-// Known reports whether a look-up of the session was remembered, whatever has been
-// written since.
+// Known reports whether a look-up of the session was remembered, also after later
+// writes.
 func (s *Store) Known(id storage.SessionID) bool {
 	s.sessions.mu.RLock()
 	defer s.sessions.mu.RUnlock()

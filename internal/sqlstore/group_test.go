@@ -100,7 +100,7 @@ func TestGuardsSpoilNoGroup(t *testing.T) {
 	if taken, err := s.Take(t.Context(), []limit.Take{full}); err != nil || !taken {
 		t.Fatal(taken, err)
 	}
-	changed := func() (rows int) { // whatever has become of them
+	changed := func() (rows int) { // of commits that succeeded and of those that failed
 		if err := s.Write().QueryRowContext(t.Context(), `SELECT total_changes()`).Scan(&rows); err != nil {
 			t.Fatal(err)
 		}
@@ -181,8 +181,7 @@ func TestRefusedCommitsSpoilNoTake(t *testing.T) {
 	}
 }
 
-// TestCommitsOfGoneCallersAreKept: whoever hangs up must not take back that a guess
-// was wrong.
+// TestCommitsOfGoneCallersAreKept: a client must not take back a wrong guess by hanging up.
 func TestCommitsOfGoneCallersAreKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	s := open(t, path, true)

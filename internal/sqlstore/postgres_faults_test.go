@@ -217,8 +217,8 @@ func TestPostgresHoldsTheEpoch(t *testing.T) {
 	}
 }
 
-// TestPostgresDeletedWhileWaiting: whoever has waited for the deletion of a user does not
-// create another one of that id.
+// TestPostgresDeletedWhileWaiting: a commit that has waited for the deletion of a user does
+// not create another one with that id.
 func TestPostgresDeletedWhileWaiting(t *testing.T) {
 	for name, createUser := range map[string]func(*sqlstore.Store) error{
 		"CreateUser": func(s *sqlstore.Store) error { return s.Commit(t.Context(), create("u")) },

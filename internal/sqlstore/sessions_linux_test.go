@@ -12,7 +12,7 @@ import (
 )
 
 // TestIndexKeepsItsLocks closes one of two stores of a file, and one with a
-// transaction under way: the locks of what goes on must not go with it, or else the
+// transaction under way: the locks of what goes on must not go with it. Otherwise the
 // next process takes the database for one that nobody uses, and clears the index.
 func TestIndexKeepsItsLocks(t *testing.T) {
 	for name, closing := range map[string]func(t *testing.T, s, other *sqlstore.Store) error{

@@ -136,7 +136,7 @@ func TestHeaderState(t *testing.T) {
 	}
 }
 
-// TestLinkedDatabase: the index is beside the file, whatever lies beside the link.
+// TestLinkedDatabase: the index is beside the file, not beside the link.
 func TestLinkedDatabase(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "link.db")
@@ -172,7 +172,7 @@ func TestMemoryRemembersNothing(t *testing.T) {
 }
 
 // TestSessionsAreNeverBehindAmongWriters: several goroutines of two handles refresh, keep
-// and end sessions and change users. Whoever has an acknowledged change reads it, or what
+// and end sessions and change users. After a change is acknowledged, reads return it, or what
 // came after it, at both handles; and in the end both have what a fresh one reads.
 func TestSessionsAreNeverBehindAmongWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")

@@ -144,7 +144,7 @@ func failing(operation string, n int) func(string) error {
 	}
 }
 
-// TestCopyGoesOn: a copy that keeps the source held goes on where it was, whatever failed,
+// TestCopyGoesOn: a copy that keeps the source held goes on where it was after any failure,
 // and copies nothing of what it had copied before but the page under way.
 func TestCopyGoesOn(t *testing.T) {
 	for _, c := range []struct {
@@ -273,8 +273,7 @@ func (w *writer) Export(ctx context.Context, after storage.Cursor, limit int) ([
 	return page, next, err
 }
 
-// TestLateWriteIsNoticed: whoever writes to the source after it was read makes the copy
-// fail.
+// TestLateWriteIsNoticed: a write to the source after it was read makes the copy fail.
 func TestLateWriteIsNoticed(t *testing.T) {
 	for name, change := range map[string]storage.Change{
 		"a session that ends":  storage.EndSession{Session: storage.Session{ID: "id0", EndedAt: now}},

@@ -129,7 +129,7 @@ func TestRowsMeetTheUsersWhoAreThere(t *testing.T) {
 		"her id with another address":         {`{"id":"1","username":"ada","email":"eve@example.com"}`, "id 1 belongs to another user already, with the e-mail address ada@example.com"},
 		"bob's id with an address he has not": {`{"id":"b","username":"bob","email":"bob@example.com"}`, "id b belongs to another user already, with the id b and no e-mail address"},
 		"an id that is her name":              {`{"id":"ada","email":"eve@example.com"}`, "username ada belongs to another user already, with the id 1"},
-		"somebody else":                       {`{"id":"2","username":"eve"}`, "new"},
+		"another user":                        {`{"id":"2","username":"eve"}`, "new"},
 		"a name nobody can have":              {`{"id":"2","username":"e ve"}`, "username: holds a character that usernames cannot have (spaces, controls, symbols or invisible characters)"},
 		"neither name nor address":            {`{"id":"2"}`, "username: must not be empty"},
 		"the year 1969":                       {`{"username":"eve","created_at":"1969-12-31T23:59:59Z"}`, "created_at: must lie after 1970 and not in the future"},
@@ -223,7 +223,7 @@ func (l *lossy) LoadUsers(ctx context.Context, users []storage.LoadedUser) ([]bo
 	return stored, err
 }
 
-// TestNamesTakenMeanwhile: before the rows are stored, somebody registers under the name
+// TestNamesTakenMeanwhile: before the rows are stored, a user registers under the name
 // of one.
 func TestNamesTakenMeanwhile(t *testing.T) {
 	f := newFixture(t)

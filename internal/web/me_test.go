@@ -39,7 +39,7 @@ func TestMeShowsTheBearer(t *testing.T) {
 	}
 }
 
-// signed returns a token with the keyring's signature, whatever it says.
+// signed returns a token with the keyring's signature and any claims.
 func (f *fixture) signed(by auth.Signer, typ string, change map[string]string) string {
 	f.Helper()
 	sid := ""
@@ -201,8 +201,8 @@ func TestHeadShowsNothing(t *testing.T) {
 	}
 }
 
-// TestRotationDoesNotShow: tokens of both keys are good, by /me and by whoever
-// has fetched the published set.
+// TestRotationDoesNotShow: tokens of both keys are good, at /me and at a verifier
+// that has fetched the published set.
 func TestRotationDoesNotShow(t *testing.T) {
 	f := newFixture(t)
 	old := f.token()

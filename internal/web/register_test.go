@@ -163,8 +163,8 @@ func TestWhatIsOffSaysSo(t *testing.T) {
 	f.wantProblem(f.post("/email/change", `{"email":"lovelace@example.com","password":"`+password+`"}`, bearer(token)), http.StatusForbidden, "mail_off")
 }
 
-// TestAddressesDoNotShow: whether there is an account, in whatever state, shows
-// in no answer.
+// TestAddressesDoNotShow: no answer shows whether there is an account, in any
+// state.
 func TestAddressesDoNotShow(t *testing.T) {
 	for _, route := range []string{"/register", "/password/forgot", "/email/verify/resend"} {
 		f := mailFixture(t)
@@ -224,7 +224,7 @@ func TestMembersThatNobodyMaySet(t *testing.T) {
 	}
 }
 
-// TestLinksLeadToThePublicURL, whatever a request says of where it went.
+// TestLinksLeadToThePublicURL: no header of a request changes where.
 func TestLinksLeadToThePublicURL(t *testing.T) {
 	const evil = "evil.example"
 	for path, body := range map[string]string{
@@ -506,7 +506,7 @@ func TestRefusedPasswordShowsTheFormAgain(t *testing.T) {
 	})
 }
 
-// TestPagesTakeTheirOwnFormOnly, and whatever they refuse leaves the link good.
+// TestPagesTakeTheirOwnFormOnly, and a refusal leaves the link good.
 func TestPagesTakeTheirOwnFormOnly(t *testing.T) {
 	eachPage(t, func(t *testing.T, f *fixture, p ticketPage, token string) {
 		good := p.filled(token).Encode()

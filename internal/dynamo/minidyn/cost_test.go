@@ -83,7 +83,7 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestDecoy: a name that nobody has costs the same reads as one that somebody has.
+// TestDecoy: a name that nobody has costs the same reads as one that a user has.
 func TestDecoy(t *testing.T) {
 	l, s := hot(t, 0)
 	count := func(find func() error, want error) []string {

@@ -89,7 +89,7 @@ func TestRevocationsOfTheTable(t *testing.T) {
 	want("a session that is not there", claims("nowhere", 2), true)
 	stranger := claims("good", 2)
 	stranger.Subject = "w"
-	want("somebody else's session", stranger, true)
+	want("another user's session", stranger, true)
 	want("an old token of before the epoch moved", old("u", -2*time.Hour), true)
 	want("an old token of after", old("u", 0), false)
 	want("an old token of nobody who was imported", old("nobody", 0), false)

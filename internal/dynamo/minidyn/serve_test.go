@@ -120,7 +120,7 @@ func TestManyInits(t *testing.T) {
 	}
 }
 
-// TestEventsAreKeptAsLongAsIsSet: the setting of whoever writes an event decides.
+// TestEventsAreKeptAsLongAsIsSet: the setting of the process that writes an event decides.
 func TestEventsAreKeptAsLongAsIsSet(t *testing.T) {
 	t.Parallel()
 	l, p := program(t)

@@ -196,7 +196,7 @@ func TestParseRequestHeaders(t *testing.T) {
 	}
 }
 
-// Whoever routes by the event's path must see the path that the handler sees.
+// The path of the event, by which routes are found, is the path that the handler sees.
 func TestParseRequestKeepsThePath(t *testing.T) {
 	for _, path := range []string{"//admin/x", "//user@host/x", "/a#b", "/a//b", "/a/../b", "/a:b", "/a;b", "/http://x/"} {
 		r := parse(t, `{"httpMethod":"GET","path":"`+path+`"}`)
