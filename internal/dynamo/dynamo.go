@@ -22,8 +22,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
@@ -106,10 +108,24 @@ func Connect(cfg aws.Config, region, endpoint string) (*dynamodb.Client, error) 
 	}
 	return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
 		o.APIOptions = append(o.APIOptions, explaining)
+		if cfg.Retryer == nil {
+			o.Retryer = retryer(cfg.RetryMode)
+		}
 		if endpoint != "" {
 			o.BaseEndpoint = &endpoint
 		}
 	}), nil
+}
+
+// retryer is what the SDK has for DynamoDB since its version 1.74: four attempts unless
+// AWS_MAX_ATTEMPTS says otherwise, the first wait 25 ms. The version in go.mod is older, see
+// docs/design.md.
+func retryer(mode aws.RetryMode) aws.Retryer {
+	standard := func(o *retry.StandardOptions) { o.MaxAttempts, o.BaseDelay = 4, 25*time.Millisecond }
+	if mode == aws.RetryModeAdaptive {
+		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) { o.StandardOptions = append(o.StandardOptions, standard) })
+	}
+	return retry.NewStandard(standard)
 }
 
 // Create makes the table, on-demand, and has DynamoDB delete what has expired. One that
@@ -214,12 +230,13 @@ func backOff(ctx context.Context, attempt int) error {
 	return sleep(ctx, time.Millisecond+mathrand.N(longest))
 }
 
-// alone carries out a single write, which waits for transactions under way at its item.
+// alone carries out a single write, which waits for transactions under way at its item. It
+// goes by the code: BatchWriteItem has no type for this error in every version of the SDK.
 func alone(ctx context.Context, write func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := write()
-		var conflict *types.TransactionConflictException
-		if !errors.As(err, &conflict) {
+		var answer smithy.APIError
+		if !errors.As(err, &answer) || answer.ErrorCode() != "TransactionConflictException" {
 			return err
 		}
 		if waited := backOff(ctx, attempt); waited != nil {

@@ -83,6 +83,10 @@ func deploy(t *testing.T, parameters map[string]string) *deployment {
 	return d
 }
 
+// mostZipped is how large the zip of the program may be, in bytes. Lambda loads it at each
+// cold start.
+const mostZipped = 9_000_000
+
 // makeZips makes what `make deploy` uploads, for this machine.
 func makeZips(t *testing.T) string {
 	t.Helper()
@@ -91,6 +95,13 @@ func makeZips(t *testing.T) string {
 	cmd.Dir = root
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("make zips: %v: %s", err, said)
+	}
+	zip, err := os.Stat(filepath.Join(dir, "latchkey-"+runtime.GOARCH+".zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if zip.Size() > mostZipped {
+		t.Errorf("%s has %d bytes, more than %d", zip.Name(), zip.Size(), mostZipped)
 	}
 	return dir
 }

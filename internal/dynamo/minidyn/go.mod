@@ -3,7 +3,7 @@ module github.com/latchkey-auth/latchkey/internal/dynamo/minidyn
 go 1.26.0
 
 require (
-	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.74.0
+	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.68.0
 	github.com/latchkey-auth/latchkey v0.0.0
 )
 
