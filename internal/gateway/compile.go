@@ -129,7 +129,7 @@ func (l *leak) choose(may set) *way {
 		}
 	}
 	for i := range l.ways {
-		if !l.ways[i].cripple.meets(may) {
+		if !l.ways[i].takesOrdinary.meets(may) {
 			return &l.ways[i]
 		}
 	}

@@ -10,9 +10,9 @@ type gap struct {
 	denyAt   []int // the patterns
 }
 
-// maxHunts bounds the hunts for one gap. A gap that is not there costs nobody
+// maxSearches bounds the searches for one gap. A gap that is not there costs nobody
 // anything but a longer policy.
-const maxHunts = 16
+const maxSearches = 16
 
 // findGaps finds the gaps of one granting route.
 func (t *Table) findGaps(p *plan, verb string, granting *rule) {
@@ -22,14 +22,14 @@ func (t *Table) findGaps(p *plan, verb string, granting *rule) {
 		}
 		without := slices.Delete(slices.Clone(granting.allow), star, star+1)
 		g := gap{granting: granting.entry, exposed: t.newSet()}
-		hunts := 0
+		searches := 0
 		for _, exposed := range p.routes {
 			e := &t.entries[exposed.entry]
 			if exposed.entry == granting.entry || implies(&t.entries[granting.entry], e) || !anyParts.meets(without, e.segments) {
 				continue
 			}
-			if hunts++; hunts <= maxHunts {
-				if _, found := (hunt{Table: t, verb: verb, pattern: without, reach: anyParts, target: exposed.entry}).run(); !found {
+			if searches++; searches <= maxSearches {
+				if _, found := (search{Table: t, verb: verb, pattern: without, reach: anyParts, target: exposed.entry}).run(); !found {
 					continue
 				}
 			}

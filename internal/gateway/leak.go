@@ -21,7 +21,7 @@ func (t *Table) findLeaks(p *plan, verb string, granting *rule) error {
 		if exposed.entry == granting.entry || implies(&t.entries[granting.entry], e) || !someParts.meets(granting.allow, e.segments) {
 			continue
 		}
-		by, found := hunt{Table: t, verb: verb, pattern: granting.allow, target: exposed.entry}.run()
+		by, found := search{Table: t, verb: verb, pattern: granting.allow, target: exposed.entry}.run()
 		if !found {
 			continue
 		}
@@ -55,14 +55,14 @@ func (t *Table) checkWays(l leak) error {
 	granting, exposed := t.entries[l.granting].Route, t.entries[l.exposed].Route
 	narrowest, first := l.ways[len(l.ways)-1], l.ways[0]
 	for i := range t.entries {
-		if !narrowest.cripple.has(i) {
+		if !narrowest.takesOrdinary.has(i) {
 			continue
 		}
 		if first.kept > 0 && t.together(l.exposed, l.granting, i) {
 			return &OverGrantError{granting, exposed, l.by, t.entries[i].Route, narrowest.lost[i]}
 		}
 		for j := range t.entries {
-			if first.kept == 0 && first.cripple.has(j) && t.together(l.exposed, l.granting, i, j) {
+			if first.kept == 0 && first.takesOrdinary.has(j) && t.together(l.exposed, l.granting, i, j) {
 				return &OverGrantError{granting, exposed, l.by, t.entries[j].Route, first.lost[j]}
 			}
 		}

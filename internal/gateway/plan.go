@@ -122,7 +122,7 @@ func (t *Table) allow(i int, verb string) []string {
 	}
 	head := e.segments[:len(e.segments)-1]
 	for slices.ContainsFunc(t.entries, func(o entry) bool { return beside(o.segments, head, len(parts)) }) {
-		if _, found := (hunt{Table: t, verb: verb, pattern: parts, reach: onePart, target: i}).run(); found {
+		if _, found := (search{Table: t, verb: verb, pattern: parts, reach: onePart, target: i}).run(); found {
 			break
 		}
 		parts = append(parts, "*")

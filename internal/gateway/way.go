@@ -11,7 +11,7 @@ type way struct {
 	encoded           []string       // the same for paths with a percent sign
 	denyAt, encodedAt []int          // the patterns of both
 	takes             set            // routes of which it takes a path away
-	cripple           set            // routes of which it takes away paths whose parameters have ordinary texts
+	takesOrdinary     set            // routes of which it takes away paths whose parameters have ordinary texts
 	lost              map[int]string // such a path
 	kept              int            // parts of the exposed route's pattern; 0: it is made from the granting route's
 }
@@ -23,7 +23,7 @@ func (t *Table) longer(p *plan, verb string, granting *rule, exposed rule) *way 
 	if isGreedy(t.entries[granting.entry].segments) {
 		return nil
 	}
-	if _, found := (hunt{Table: t, verb: verb, pattern: granting.allow, reach: onePart, target: exposed.entry}).run(); found {
+	if _, found := (search{Table: t, verb: verb, pattern: granting.allow, reach: onePart, target: exposed.entry}).run(); found {
 		return nil
 	}
 	if granting.longer == nil {
@@ -70,7 +70,7 @@ func (t *Table) findWays(p *plan, verb string, exposed rule) []way {
 
 // newWay notes what the patterns take away from each route.
 func (t *Table) newWay(p *plan, verb string, deny []string) way {
-	w := way{deny: deny, takes: t.newSet(), cripple: t.newSet(), lost: make(map[int]string)}
+	w := way{deny: deny, takes: t.newSet(), takesOrdinary: t.newSet(), lost: make(map[int]string)}
 	for i := range p.routes {
 		t.findTaken(&w, verb, &p.routes[i])
 	}
@@ -79,18 +79,18 @@ func (t *Table) newWay(p *plan, verb string, deny []string) way {
 
 func (t *Table) findTaken(w *way, verb string, r *rule) {
 	for _, text := range w.deny {
-		h := hunt{Table: t, verb: verb, pattern: strings.Split(text, "/"), target: r.entry, plain: true}
-		if !someParts.meets(h.pattern, t.entries[r.entry].segments) {
+		q := search{Table: t, verb: verb, pattern: strings.Split(text, "/"), target: r.entry, plain: true}
+		if !someParts.meets(q.pattern, t.entries[r.entry].segments) {
 			continue
 		}
-		if lost, found := h.run(); found {
+		if lost, found := q.run(); found {
 			w.takes.add(r.entry)
-			w.cripple.add(r.entry)
+			w.takesOrdinary.add(r.entry)
 			w.lost[r.entry] = lost
 			return
 		}
-		h.plain = false
-		if lost, found := h.run(); found {
+		q.plain = false
+		if lost, found := q.run(); found {
 			w.takes.add(r.entry)
 			w.lost[r.entry] = lost
 		}

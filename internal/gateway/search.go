@@ -56,7 +56,7 @@ func (r reach) advance(pattern []string, at []bool, part string) []bool {
 const anyText = "*"
 
 // meets reports whether some path matches both, other routes left aside. For
-// most pairs there is none, and a hunt is spared.
+// most pairs there is none, and no search is needed.
 func (r reach) meets(pattern []string, segments []segment) bool {
 	if len(pattern) > 0 && len(segments) > 0 && segments[0].kind == literal && pattern[0] != "*" && pattern[0] != segments[0].text {
 		return false
@@ -85,8 +85,8 @@ func (r reach) meets(pattern []string, segments []segment) bool {
 	return at[len(pattern)]
 }
 
-// A hunt looks for a path that leads to a route and is matched by a pattern.
-type hunt struct {
+// A search looks for a path that leads to a route and is matched by a pattern.
+type search struct {
 	*Table
 	verb    string
 	pattern []string
@@ -95,7 +95,7 @@ type hunt struct {
 	plain   bool // a {parameter} has no text that is a literal somewhere in the table
 }
 
-// maxWalks bounds a hunt, maxTableWalks all those for a table. They are variables for
+// maxWalks bounds a search, maxTableWalks all those for a table. They are variables for
 // tests.
 var (
 	maxWalks      = 20_000
@@ -114,13 +114,13 @@ type walk struct {
 // difference: the literals that other routes have at this depth, those of the pattern
 // at any depth, because "*" may take any number of parts before them, and one
 // that is neither. Of walks that the same can become of it follows one; that ends the
-// hunt under greedy parameters too. Where it is too long, it says found, without an
+// search under greedy parameters too. Where it is too long, it says found, without an
 // example.
-func (h hunt) run() (example string, found bool) {
-	first := walk{at: h.reach.begin(h.pattern)}
+func (q search) run() (example string, found bool) {
+	first := walk{at: q.reach.begin(q.pattern)}
 	longest := 0
-	for i, e := range h.entries {
-		if compatible(e.segments, h.entries[h.target].segments) {
+	for i, e := range q.entries {
+		if compatible(e.segments, q.entries[q.target].segments) {
 			first.alive = append(first.alive, i)
 			longest = max(longest, len(e.segments))
 		}
@@ -129,16 +129,16 @@ func (h hunt) run() (example string, found bool) {
 	var key []byte
 	for queue := []walk{first}; len(queue) > 0; queue = queue[1:] {
 		w := queue[0]
-		if w.at[len(h.pattern)] && h.lead(w.alive, h.verb, w.parts, false) == h.target {
-			return h.verb + " /" + strings.Join(w.parts, "/"), true
+		if w.at[len(q.pattern)] && q.lead(w.alive, q.verb, w.parts, false) == q.target {
+			return q.verb + " /" + strings.Join(w.parts, "/"), true
 		}
-		for _, text := range h.textsAt(w) {
-			next := walk{parts: append(slices.Clip(w.parts), text), at: h.reach.advance(h.pattern, w.at, text)}
+		for _, text := range q.textsAt(w) {
+			next := walk{parts: append(slices.Clip(w.parts), text), at: q.reach.advance(q.pattern, w.at, text)}
 			if next.at == nil {
 				continue
 			}
 			for _, i := range w.alive {
-				if h.entries[i].takes(len(w.parts), text) {
+				if q.entries[i].takes(len(w.parts), text) {
 					next.alive = append(next.alive, i)
 				}
 			}
@@ -147,8 +147,8 @@ func (h hunt) run() (example string, found bool) {
 			if seen[string(key)] {
 				continue
 			}
-			h.walks++
-			if seen[string(key)] = true; len(seen) > maxWalks || h.walks > maxTableWalks {
+			q.walks++
+			if seen[string(key)] = true; len(seen) > maxWalks || q.walks > maxTableWalks {
 				return "", true
 			}
 			queue = append(queue, next)
@@ -184,24 +184,24 @@ func compatible(a, b []segment) bool {
 }
 
 // textsAt returns what may follow a walk on paths that the target covers.
-func (h hunt) textsAt(w walk) []string {
-	e, depth := &h.entries[h.target], len(w.parts)
+func (q search) textsAt(w walk) []string {
+	e, depth := &q.entries[q.target], len(w.parts)
 	switch {
 	case depth < len(e.segments) && e.segments[depth].kind == literal:
 		return []string{e.segments[depth].text}
 	case depth >= len(e.segments) && !isGreedy(e.segments):
 		return nil
 	}
-	texts := []string{h.other}
-	if h.plain && depth < len(e.segments) && e.segments[depth].kind == param {
+	texts := []string{q.other}
+	if q.plain && depth < len(e.segments) && e.segments[depth].kind == param {
 		return texts
 	}
 	for _, i := range w.alive {
-		if s := h.entries[i].segments; depth < len(s) && s[depth].kind == literal && !slices.Contains(texts, s[depth].text) {
+		if s := q.entries[i].segments; depth < len(s) && s[depth].kind == literal && !slices.Contains(texts, s[depth].text) {
 			texts = append(texts, s[depth].text)
 		}
 	}
-	for _, part := range h.pattern {
+	for _, part := range q.pattern {
 		if part != "*" && !slices.Contains(texts, part) {
 			texts = append(texts, part)
 		}
