@@ -3,7 +3,7 @@
 //
 // A [Follower] reads what has ended since it looked last, at most once per interval,
 // when it is asked, so that no request costs a look-up. A revocation that was
-// stored is heeded by every check that begins an interval later. While the source
+// stored counts in every check that begins an interval later. While the source
 // cannot be read, what is known counts for a stated time; after that checks are errors,
 // and nobody gets in.
 //

@@ -45,7 +45,7 @@ func (w *words) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// scopes reads a list, or {any: LIST}. It refuses what a slip of the pen would turn
+// scopes reads a list, or {any: LIST}. It refuses what a typing error would turn
 // into "any signed-in user".
 func (r yamlRoute) scopes() (scopes []string, anyOf bool, err error) {
 	list := r.Scopes

@@ -38,7 +38,7 @@ const (
 	// idleFor is how long workers stay after a hash. To start one takes about as
 	// long as a third of a hash.
 	idleFor = 10 * time.Second
-	// patience is how long a worker may take: four times what the dearest hash does
+	// patience is how long a worker may take: four times what the most expensive hash does
 	// on a quiet machine (passhash's BenchmarkDearest), because a password that can be
 	// read in two ways may need two, and others may keep the cores busy; with the wait
 	// for it shorter than the server takes to answer.

@@ -79,7 +79,7 @@ type pair struct {
 }
 
 // NewTemplates reads the templates of every kind and executes each of them, so
-// that a slip fails now, with file and line, and not at first use. Service is the
+// that a mistake fails now, with file and line, and not at first use. Service is the
 // name that mails give the service; it is required.
 //
 // For each message.Kind there are KIND.txt (text/template; its first line is
