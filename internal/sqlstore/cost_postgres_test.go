@@ -134,7 +134,7 @@ func (c *watchedConn) run(text string) {
 		c.trip.transactions++
 	case verb == "rollback":
 		c.within = false
-	case strings.Contains(text, keysTable), text == "-- ping":
+	case strings.Contains(text, readsKeys), text == "-- ping":
 		c.aside = true
 	case c.within:
 		c.trip.statements++
