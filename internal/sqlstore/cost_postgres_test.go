@@ -15,13 +15,32 @@ import (
 // postgresCosts measures each operation on a database of its own, at the wire.
 func postgresCosts(t *testing.T) map[string]cost {
 	t.Helper()
+	return costsAtWire(t, pgtest.Database(t))
+}
+
+func costsAtWire(t *testing.T, database string) map[string]cost {
+	t.Helper()
 	tally := new(postgresTally)
-	w := newWatchedWire(t, pgtest.Database(t), tally.watch)
+	w := newWatchedWire(t, database, tally.watch)
 	all := costs(t, w.url, tally)
 	for _, problem := range tally.problems {
 		t.Error(problem)
 	}
 	return all
+}
+
+// TestPoolerCostsNoRoundTrip: behind a pooler each transaction sets its time-outs by one
+// statement more, and no operation takes another round trip.
+func TestPoolerCostsNoRoundTrip(t *testing.T) {
+	direct, pooled := postgresCosts(t), costsAtWire(t, pgtest.Pooled(t, pgtest.Database(t)))
+	for _, operation := range operations {
+		want, got := direct[operation], pooled[operation]
+		want.statements += want.transactions
+		want.bytes, got.bytes = 0, 0 // statements are sent whole
+		if got != want {
+			t.Errorf("%s: %+v behind a pooler, want %+v", operation, got, want)
+		}
+	}
 }
 
 // A postgresTally counts the messages of all connections.

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net"
 	"net/url"
@@ -51,9 +52,8 @@ func newWatchedWire(t *testing.T, database string, watch func() (sent, answered 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	const socket = ".s.PGSQL.5432"
-	server := filepath.Join(u.Query().Get("host"), socket)
-	listener, err := net.Listen("unix", filepath.Join(dir, socket))
+	server := socket(u.Query().Get("host"), cmp.Or(u.Query().Get("port"), "5432"))
+	listener, err := net.Listen("unix", socket(dir, "5432"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +74,9 @@ func newWatchedWire(t *testing.T, database string, watch func() (sent, answered 
 	}()
 	return w
 }
+
+// socket is where a server in the directory listens.
+func socket(dir, port string) string { return filepath.Join(dir, ".s.PGSQL."+port) }
 
 func (w *wire) connect(client net.Conn, address string) {
 	server, err := net.Dial("unix", address)
