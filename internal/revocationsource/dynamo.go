@@ -3,7 +3,6 @@ package revocationsource
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -103,44 +102,6 @@ func endpointOf(text, region string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// attribute is a value as DynamoDB writes it.
-type attribute struct {
-	S    *string `json:",omitempty"`
-	N    *string `json:",omitempty"`
-	BOOL *bool   `json:",omitempty"`
-}
-
-type item map[string]attribute
-
-func text(s string) attribute { return attribute{S: &s} }
-
-func (it item) text(name string) string {
-	if v := it[name].S; v != nil {
-		return *v
-	}
-	return ""
-}
-
-func (it item) flag(name string) bool {
-	v := it[name].BOOL
-	return v != nil && *v
-}
-
-func (it item) number(name string) (int64, error) {
-	v := it[name].N
-	if v == nil {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(*v, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("attribute %s: %w", name, err)
-	}
-	return n, nil
-}
-
-// place is a moment as sort keys of lists have it.
-func place(at time.Time) string { return fmt.Sprintf("%016d", max(0, at.UnixMicro())) }
-
 // Revocations returns all that has ended since the look before, as one page. A place is
 // when that look began.
 func (t *table) Revocations(ctx context.Context, after string) (revocation.Page, error) {
@@ -220,23 +181,6 @@ func firstCause(errs []error) error {
 		}
 	}
 	return cancelled
-}
-
-// parseLine reads a revocation as package dynamo stores it.
-func parseLine(text string) (revocation.Revocation, error) {
-	var line struct {
-		Time                        time.Time
-		UserID, SessionID, Survivor string
-		Epoch, Rights               int64
-		ExpiresAt                   time.Time
-	}
-	if err := json.Unmarshal([]byte(text), &line); err != nil {
-		return revocation.Revocation{}, err
-	}
-	return revocation.Revocation{
-		Time: line.Time, UserID: line.UserID, SessionID: line.SessionID, Survivor: line.Survivor,
-		Epoch: line.Epoch, Rights: line.Rights, ExpiresAt: line.ExpiresAt,
-	}, nil
 }
 
 // query returns the items of a partition from a sort key on. ErrTooMany.
