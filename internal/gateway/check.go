@@ -26,7 +26,7 @@ type PrincipalReport struct {
 	Bytes           int
 }
 
-// A Finding is a request that a policy answers otherwise than the table.
+// A Finding is a request for which policy and table differ.
 type Finding struct {
 	PrincipalKind
 	Request string // GET /orders/x

@@ -2,7 +2,8 @@ package gateway
 
 import "slices"
 
-// A gap is one as [plan] describes it, of one pattern and all routes that it exposes.
+// A gap is a pattern, and the routes that it exposes where a "*" matches nothing or only
+// slashes, see [plan].
 type gap struct {
 	granting int
 	exposed  set
@@ -10,8 +11,8 @@ type gap struct {
 	denyAt   []int // the patterns
 }
 
-// maxSearches bounds the searches for one gap. A gap that is not there costs nobody
-// anything but a longer policy.
+// maxSearches bounds the searches for one gap. A gap that does not exist
+// makes the policy longer and takes nothing away.
 const maxSearches = 16
 
 // findGaps finds the gaps of one granting route.

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// A leak is one as [plan] describes it, from one route's pattern to one exposed route.
+// A leak is paths of one route (exposed) that the pattern of another one (granting)
+// matches, see [plan].
 type leak struct {
 	granting, exposed int // entries
 	by                string
@@ -49,8 +50,8 @@ func (t *Table) findLeaks(p *plan, verb string, granting *rule) error {
 
 // checkWays refuses a leak that cannot be denied to every principal: when one can exist
 // who has the granting route, lacks the exposed one, and has for each way of denying it a
-// route that the way takes away. Of the ways that are made from the exposed route's pattern the last
-// takes least.
+// route that the way takes away. Of the ways that are made from the exposed route's
+// pattern the last takes least.
 func (t *Table) checkWays(l leak) error {
 	granting, exposed := t.entries[l.granting].Route, t.entries[l.exposed].Route
 	narrowest, first := l.ways[len(l.ways)-1], l.ways[0]
@@ -95,12 +96,12 @@ func (l *leak) encoded(granting, exposed []string, kept int) []string {
 	return all
 }
 
-// overlapping are the patterns that match something that the other one matches too.
+// overlapping are the patterns of which some text is also matched by other.
 func overlapping(patterns []string, other string) []string {
 	return slices.DeleteFunc(slices.Clone(patterns), func(pattern string) bool { return !globsMeet(pattern, other) })
 }
 
-// globsMeet reports whether a text is matched by both patterns.
+// globsMeet reports whether both patterns match some text.
 func globsMeet(a, b string) bool {
 	// at[j] says whether the rest of b from j and the rest of a overlap.
 	at := make([]bool, len(b)+1)

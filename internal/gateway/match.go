@@ -14,8 +14,8 @@ type Match struct {
 // Match finds the route of a request by its escaped path. API Gateway chooses
 // the resource first; when that has no method for the verb, only a greedy
 // resource may take its place. A path that is not in canonical form matches
-// nothing, and so does a verb that API Gateway does not know: ANY is no more
-// than those.
+// nothing, and neither does a verb that API Gateway does not know, also where the
+// route is for ANY.
 func (t *Table) Match(method, path string) (Match, bool) { return t.MatchAs(SlashRefuse, method, path) }
 
 // MatchAs is Match by a reading of slashes at the end.

@@ -73,8 +73,8 @@ type need struct {
 	among set
 }
 
-// knowledge is the facts that a table's routes ask for. A set of them says all that
-// tells one principal from another.
+// knowledge is the facts that a table's routes ask for. Two principals with the same set
+// of them may call the same routes.
 type knowledge struct {
 	facts  []fact
 	byText [ageFact]map[string]int
@@ -130,7 +130,7 @@ func compareFacts(a, b fact) int {
 // none is an empty set of facts.
 func (k *knowledge) none() set { return make(set, (len(k.facts)+63)/64) }
 
-// maxLeast bounds the ways of having what a route asks for.
+// maxLeast bounds the smallest sets of facts that fulfil a route.
 const maxLeast = 256
 
 // tell notes the needs of an entry, and the smallest sets of facts that fulfil them.

@@ -6,9 +6,9 @@ import (
 )
 
 // An OverGrantError refuses a table that no policy can express. In a policy's
-// Resource "*" crosses slashes, so that of a route may allow another one's paths too.
-// A Deny keeps those out who may not call the other one, unless it takes away what
-// they may call: a third route, or the rest of the first.
+// Resource "*" crosses slashes, so the pattern of one route may match paths of another.
+// A Deny makes up for that, unless it would also take away what the principal may call:
+// a third route, or the rest of the first.
 type OverGrantError struct {
 	Granting Route  // a principal who may call this one
 	Exposed  Route  // would get through to this one

@@ -49,7 +49,7 @@ func parsePath(path string) ([]segment, error) {
 		case s.text == "" || strings.Trim(s.text, pathChars) != "" || s.text == "." || s.text == "..":
 			return nil, fmt.Errorf("path part %q: must hold letters, digits and . _ : - only", part)
 		case s.kind == literal && s.text[0] == ':':
-			// API Gateway takes it as text; nobody who writes it means that.
+			// API Gateway takes it as text, which its author hardly means.
 			return nil, fmt.Errorf("path part %q: a parameter is written {name}", part)
 		case s.kind == greedy && i != len(parts)-1:
 			return nil, fmt.Errorf("path part %q: a greedy parameter must come last", part)

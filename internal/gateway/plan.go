@@ -10,16 +10,16 @@ import (
 // A plan is what a policy needs to say about one verb, for any principal. It is made once;
 // [plan.denied] picks from it what one principal gets.
 //
-// In a policy "*" is any text, slashes and none at all included. So what allows a
-// route may allow another one's paths, which a principal who lacks that one must be
-// denied. There are two ways to get there:
+// In a policy "*" matches any text, also slashes, also none. So the pattern of a granted
+// route may match paths of another route. A principal who lacks that route needs a Deny
+// for them. There are two cases:
 //
-//   - A leak: each "*" takes one part of the path at least. GET/orders/* allows
+//   - A leak: each "*" matches one part of the path at least. GET/orders/* matches
 //     GET/orders/7/refunds. The Deny is made from the pattern of the exposed route.
-//   - A gap: a "*" takes nothing, or nothing but slashes, which some gateways ignore.
-//     GET/users/* allows GET/users/, which may be read as GET /users. The Deny is the
-//     pattern that has nothing or a slash in that place. No path that has one reading
-//     is like that, so it takes away nothing.
+//   - A gap: a "*" matches nothing, or nothing but slashes, which some gateways ignore.
+//     GET/users/* matches GET/users/, which may be read as GET /users. The Deny is the
+//     pattern with nothing or a slash in that place. No path in canonical form is like
+//     that, so the Deny takes nothing away.
 //
 // Each is denied in every spelling: doubled and trailing slashes, and percent signs,
 // because gateways disagree whether the ARN has the path before or after decoding.
@@ -42,7 +42,7 @@ type rule struct {
 	longer  *way     // of denying what its pattern allows beyond its paths, once it was looked for
 }
 
-// makePlans makes a plan for the verbs of each kind: those with the same routes are one.
+// makePlans makes the plans. Verbs with the same routes share one.
 func (t *Table) makePlans() error {
 	t.other = t.otherText()
 	made := make(map[string]*plan)

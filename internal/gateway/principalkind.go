@@ -68,9 +68,9 @@ const maxKinds = 1000
 const maxEvery = 1 << 9
 
 // kinds returns sets of facts, one for each set of routes that a principal may have. Where
-// there are many these are the ones that make a difference to a policy: none, all, what
-// each route asks for, and what two routes ask for of which a policy that allows the
-// first must not take the second away.
+// there are too many, it returns those that make a difference to a policy: none, all,
+// what each route asks for, and what two routes ask for together when a Deny on account
+// of the first could take the second away.
 func (t *Table) kinds() (kinds []set, left int) {
 	sets := t.every()
 	if sets == nil {

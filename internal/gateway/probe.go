@@ -100,8 +100,8 @@ func (t *Table) literalsNear(e *entry) []string {
 	return texts
 }
 
-// asked is how a request is led by a strict gateway and by one that decodes the path
-// and ignores slashes, if to a route that is not public.
+// asked returns where a strict gateway leads a request, and one that decodes the path
+// and ignores slashes; only routes that are not public.
 func (t *Table) asked(verb, path, odd string) (probes []probe) {
 	decoded, err := url.PathUnescape(path)
 	if err != nil {

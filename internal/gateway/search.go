@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A reach is how many parts of a path "*" in a pattern takes.
+// A reach is how many parts of a path "*" in a pattern matches.
 type reach int
 
 const (
@@ -24,8 +24,8 @@ func (r reach) closure(pattern []string, at []bool) []bool {
 	return at
 }
 
-// begin is where a pattern stands before the first part: at[n] means that n of its
-// parts may be used up.
+// begin is the state of a match before the first part: at[n] means that n parts of the
+// pattern may be matched already.
 func (r reach) begin(pattern []string) []bool {
 	at := make([]bool, len(pattern)+1)
 	at[0] = true
@@ -102,7 +102,7 @@ var (
 	maxTableWalks = 200_000
 )
 
-// A walk is a path on trial.
+// A walk is a path that is tried.
 type walk struct {
 	parts []string
 	alive []int  // the entries that it, or what it grows into, may lead to
@@ -113,9 +113,9 @@ type walk struct {
 // pattern may match them. In place of a parameter it tries every text that makes a
 // difference: the literals that other routes have at this depth, those of the pattern
 // at any depth, because "*" may take any number of parts before them, and one
-// that is neither. Of walks that the same can become of it follows one; that ends the
-// search under greedy parameters too. Where it is too long, it says found, without an
-// example.
+// that is neither. Of walks with the same possible continuations it follows one, which
+// ends the search under greedy parameters too. A search that takes too long returns found
+// without an example.
 func (q search) run() (example string, found bool) {
 	first := walk{at: q.reach.begin(q.pattern)}
 	longest := 0

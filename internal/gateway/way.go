@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A way is one of denying an exposed route.
+// A way is a list of patterns by which an exposed route can be denied.
 type way struct {
 	deny              []string
 	encoded           []string       // the same for paths with a percent sign
@@ -16,9 +16,9 @@ type way struct {
 	kept              int            // parts of the exposed route's pattern; 0: it is made from the granting route's
 }
 
-// longer is the way of denying all that the granting route's pattern allows beyond
-// its own paths by being longer. There is none if the route is greedy, or if the leak
-// is not longer.
+// longer denies all that the granting route's pattern matches and that has more parts
+// than the route's own paths. There is no such way if the route is greedy, or if the leak
+// has no more parts.
 func (t *Table) longer(p *plan, verb string, granting *rule, exposed rule) *way {
 	if isGreedy(t.entries[granting.entry].segments) {
 		return nil
