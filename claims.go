@@ -24,8 +24,8 @@ type Claims struct {
 	SessionID string // sid: the session it belongs to
 	ClientID  string // client_id: the application it was issued to
 	Username  string // username, or that of the user object in legacy tokens
-	// Scope is words separated by spaces: those of scope, or of another issuer's
-	// scopes those that it may grant.
+	// Scope is words separated by spaces: the claim scope. Of another issuer it
+	// holds those of the token's scopes that the issuer may grant.
 	Scope     string
 	ExpiresAt time.Time
 	IssuedAt  time.Time // zero: the token does not say

@@ -31,8 +31,8 @@ type Config struct {
 	Issuer   string // exact value of iss; required with Keys unless Legacy
 	Audience string // must be among aud; required with Keys unless Legacy
 
-	// Issuers are others whose tokens are good here. A token's iss says whose it
-	// is; it is verified by that issuer's keys and profile and no others.
+	// Issuers are other issuers whose tokens are accepted. The iss of a token names
+	// its issuer; only the keys and the profile of that issuer verify it.
 	Issuers []Issuer
 
 	// Leeway is allowed for clocks that differ, at exp, nbf and iat: 60 s at

@@ -105,7 +105,7 @@ type Revocations interface {
 }
 
 // WithRevocations refuses tokens that have ended before they expire. When it cannot be
-// told whether one has, that is an outage: nobody gets in.
+// told whether a token has ended, the request is refused as in an outage.
 func WithRevocations(r Revocations) Option {
 	if r == nil {
 		panic("httpauth: WithRevocations needs revocations")

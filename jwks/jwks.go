@@ -56,16 +56,16 @@ type Config struct {
 	// needs no network; [Set.Snapshot] makes one. It counts as fetched when the
 	// Set is made, and as fresh for a minute.
 	Snapshot []byte
-	// Inline has a refresh done within the call that finds it due, and not
-	// behind its back: for programs that are frozen between calls, as on Lambda.
+	// Inline makes a refresh part of the call that finds it due. Without it a
+	// goroutine does it. For programs that are frozen between calls, as on Lambda.
 	Inline bool
 
 	// Fetch sends the requests; nil is a client of the package's own, by HTTP/1.1. With
 	// a client of yours (httpauth.Fetch) the addresses that it dials, its proxies and its
 	// certificates are your affair: none of its addresses is checked.
 	Fetch fetch.Func
-	// Log hears of the keys of the set that are skipped, once for each set, and
-	// of fetches that fail while an old set serves; nil: nothing is logged.
+	// Log gets a line for the skipped keys of each set, and for each fetch that
+	// fails while an old set serves; nil: nothing is logged.
 	Log *slog.Logger
 	Now func() time.Time // nil: time.Now
 }

@@ -4,8 +4,8 @@
 // A [Follower] reads what has ended since it looked last, at most once per interval,
 // when it is asked, so that no request costs a look-up. A revocation that was
 // stored counts in every check that begins an interval later. While the source
-// cannot be read, what is known counts for a stated time; after that checks are errors,
-// and nobody gets in.
+// cannot be read, what is known counts for a stated time; after that every check
+// is an error.
 //
 // What ended is told by numbers, not by clocks: a token has ended when it carries less
 // than the epoch or the rights number of its user, or belongs to a session that has
