@@ -112,7 +112,8 @@ type lambdaCmd struct {
 
 func lambdaMain() {
 	// The exit status tells Lambda nothing; what went wrong has been reported.
-	os.Exit(run(context.Background(), []string{"lambda"}, os.Stdin, os.Stdout, os.Stderr))
+	var c lambdaCLI
+	os.Exit(runCLI(context.Background(), &c, &c.commonFlags, []string{"lambda"}, os.Stdin, os.Stdout, os.Stderr))
 }
 
 func (c *lambdaCmd) Run(ctx context.Context, p *process) error {

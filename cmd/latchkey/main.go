@@ -36,9 +36,7 @@ func main() {
 // cli is the command line. Every flag can be given by its variable too, and
 // those that configure the system in latchkey.yaml.
 type cli struct {
-	Config      string           `help:"Configuration file. By default ./latchkey.yaml, if it is there." type:"path" env:"LATCHKEY_CONFIG" placeholder:"FILE"`
-	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
-	LogLevel    string           `help:"Least severe log lines to write: debug, info, warn or error." env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+	commonFlags
 
 	Offline  offlineCmd  `cmd:"" help:"Run everything on this machine: local API Gateway, authorizer, auth service, demo endpoints."`
 	Serve    serveCmd    `cmd:"" help:"Run the auth service as an HTTP server."`
@@ -55,6 +53,20 @@ type cli struct {
 	Maintain maintainCmd `cmd:"" help:"Deliver due mail and purge, once: for a timer, where the service runs on Lambda alone."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 	Lambda   lambdaCmd   `cmd:"" hidden:"" help:"Be the Lambda function that _HANDLER names."`
+}
+
+// lambdaCLI is the command line on Lambda, where there is one command. To read the tags of all
+// others took most of the processor time of a cold start.
+type lambdaCLI struct {
+	commonFlags
+	Lambda lambdaCmd `cmd:""`
+}
+
+// commonFlags are those of every command.
+type commonFlags struct {
+	Config      string           `help:"Configuration file. By default ./latchkey.yaml, if it is there." type:"path" env:"LATCHKEY_CONFIG" placeholder:"FILE"`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+	LogLevel    string           `help:"Least severe log lines to write: debug, info, warn or error." env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
 }
 
 // hashWorkerMain is the program as a process for password hashes.
@@ -93,6 +105,12 @@ type process struct {
 
 // run is the program. It returns the exit status: 0 done, 1 failed, 2 misused.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c cli
+	return runCLI(ctx, &c, &c.commonFlags, args, stdin, stdout, stderr)
+}
+
+// runCLI is the program with a command line of one of our types, and the flags in it.
+func runCLI(ctx context.Context, c any, common *commonFlags, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	unsetEmptyVariables()
 	p := &process{stdin: stdin, stdout: stdout, stderr: stderr}
 	config, err := loadConfig(args)
@@ -101,9 +119,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 2
 	}
 	p.config = config
-	var c cli
 	exited := -1
-	parser, err := kong.New(&c,
+	parser, err := kong.New(c,
 		kong.Name("latchkey"), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
 		kong.KindMapper(switchKind, switches{}), kong.Resolvers(config.resolver()), kong.Vars{"version": versionLine()},
@@ -134,7 +151,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return misused(stderr, err, commandName(k))
 		}
 	}
-	p.level = c.LogLevel
+	p.level = common.LogLevel
 	err = app.ExplainAccess(k.Run())
 	var quiet *quietError
 	switch {

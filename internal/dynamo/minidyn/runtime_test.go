@@ -20,6 +20,7 @@ import (
 type lambda struct {
 	name    string
 	timeout time.Duration
+	process *exec.Cmd
 	start   func() error // at the first event
 	events  chan []byte
 	answers chan posted
@@ -32,7 +33,7 @@ type lambda struct {
 type posted struct{ path, body string }
 
 // newLambda is the bootstrap in a directory, which is where Lambda unpacks the zip.
-func newLambda(t *testing.T, dir, name string, timeout time.Duration, env ...string) *lambda {
+func newLambda(t testing.TB, dir, name string, timeout time.Duration, env ...string) *lambda {
 	t.Helper()
 	f := &lambda{name: name, timeout: timeout, events: make(chan []byte), answers: make(chan posted, 1), log: new(bytes.Buffer), ended: make(chan struct{})}
 	mux := http.NewServeMux()
@@ -53,6 +54,7 @@ func newLambda(t *testing.T, dir, name string, timeout time.Duration, env ...str
 	})
 	api := httptest.NewServer(mux)
 	cmd := exec.Command("./bootstrap")
+	f.process = cmd
 	cmd.Dir, cmd.Stderr = dir, f.log
 	cmd.Env = append(env, "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(api.URL, "http://"), "AWS_LAMBDA_FUNCTION_NAME="+name, "LAMBDA_TASK_ROOT="+dir)
 	f.start = sync.OnceValue(func() error {
