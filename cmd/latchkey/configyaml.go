@@ -14,6 +14,8 @@ import (
 
 // plainYAML takes the names of our types out of the library's errors.
 func plainYAML(err error) error {
+	unknownMember := regexp.MustCompile(`field (\S+) not found in type main\.(\w+)`)
+	yamlTypes := regexp.MustCompile(` in type \S+| into main\.\S+`)
 	text := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
 	text = strings.TrimPrefix(text, "unmarshal errors: ")
 	text = unknownMember.ReplaceAllStringFunc(text, func(found string) string {
@@ -33,10 +35,6 @@ var yamlMembers = map[string][]string{
 	"yamlRoute":    {"route", "public", "scopes", "roles", "issuers", "max_auth_age", "acr", "amr", "to"},
 	"yamlResponse": {"status", "headers", "body"}, "yamlToken": {"claims", "username"}, "yamlIssuer": yamlIssuerMembers,
 }
-
-var unknownMember = regexp.MustCompile(`field (\S+) not found in type main\.(\w+)`)
-
-var yamlTypes = regexp.MustCompile(` in type \S+| into main\.\S+`)
 
 // settingText reads a scalar, or a list of scalars as the flag would take it.
 func settingText(node *yaml.Node) (string, error) {

@@ -92,16 +92,13 @@ const (
 		`jq -c '{id: (.user_id // "auth0|" + ._id["$oid"]), username, email, email_verified: (.email_verified // false), name, created_at, password_hash: .passwordHash}' FILE`
 )
 
-var (
-	usersObject = regexp.MustCompile(`^\{\s*"users"\s*:\s*\[`)
-	ofFirebase  = regexp.MustCompile(`"localId"\s*:`)
-	ofKeycloak  = regexp.MustCompile(`^\{\s*("id"\s*:\s*"[^"]*"\s*,\s*)?"realm"\s*:`)
-	ofAuth0     = regexp.MustCompile(`"(_id|passwordHash|password_set_date)"\s*:|"user_id"\s*:\s*"[a-z0-9-]+\|`)
-)
-
 // importHint says what to do with a file that holds no lines of ours, told by
 // how it starts.
 func importHint(start []byte) error {
+	usersObject := regexp.MustCompile(`^\{\s*"users"\s*:\s*\[`)
+	ofFirebase := regexp.MustCompile(`"localId"\s*:`)
+	ofKeycloak := regexp.MustCompile(`^\{\s*("id"\s*:\s*"[^"]*"\s*,\s*)?"realm"\s*:`)
+	ofAuth0 := regexp.MustCompile(`"(_id|passwordHash|password_set_date)"\s*:|"user_id"\s*:\s*"[a-z0-9-]+\|`)
 	start = bytes.TrimSpace(start)
 	first, _, _ := bytes.Cut(start, []byte{'\n'})
 	first = bytes.TrimSpace(first)

@@ -126,25 +126,24 @@ func audienceOf(profile string) string {
 
 // profileHosts say by which URLs issuers are known.
 var profileHosts = []struct {
-	url     *regexp.Regexp
-	profile string
+	url, profile string // url is a pattern, compiled at use: every start would pay for all
 }{
-	{regexp.MustCompile(`^https://cognito-idp\.[^/]+\.amazonaws\.com(\.cn)?/`), "cognito"},
-	{regexp.MustCompile(`^https://[^/]+\.auth0\.com/`), "auth0"},
-	{regexp.MustCompile(`^https://[^/]+\.(okta|oktapreview|okta-emea)\.com/`), "okta"},
-	{regexp.MustCompile(`^https://login\.microsoftonline\.com/[^/]+/v2\.0$`), "entra"},
-	{regexp.MustCompile(`^https://sts\.windows\.net/`), "entra-v1"},
-	{regexp.MustCompile(`^https://accounts\.google\.com$`), "google"},
-	{regexp.MustCompile(`^https://securetoken\.google\.com/`), "firebase"},
-	{regexp.MustCompile(`^https://[^/]+\.supabase\.co/auth/v1$`), "supabase"},
-	{regexp.MustCompile(`^https://[^/]+\.clerk\.accounts\.dev$`), "clerk"},
-	{regexp.MustCompile(`^https://token\.actions\.githubusercontent\.com$`), "github-actions"},
-	{regexp.MustCompile(`^https?://[^/]+(/auth)?/realms/[^/]+$`), "keycloak"},
+	{`^https://cognito-idp\.[^/]+\.amazonaws\.com(\.cn)?/`, "cognito"},
+	{`^https://[^/]+\.auth0\.com/`, "auth0"},
+	{`^https://[^/]+\.(okta|oktapreview|okta-emea)\.com/`, "okta"},
+	{`^https://login\.microsoftonline\.com/[^/]+/v2\.0$`, "entra"},
+	{`^https://sts\.windows\.net/`, "entra-v1"},
+	{`^https://accounts\.google\.com$`, "google"},
+	{`^https://securetoken\.google\.com/`, "firebase"},
+	{`^https://[^/]+\.supabase\.co/auth/v1$`, "supabase"},
+	{`^https://[^/]+\.clerk\.accounts\.dev$`, "clerk"},
+	{`^https://token\.actions\.githubusercontent\.com$`, "github-actions"},
+	{`^https?://[^/]+(/auth)?/realms/[^/]+$`, "keycloak"},
 }
 
 func guessProfile(issuer string) string {
 	for _, known := range profileHosts {
-		if known.url.MatchString(issuer) {
+		if regexp.MustCompile(known.url).MatchString(issuer) {
 			return known.profile
 		}
 	}

@@ -8,16 +8,18 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 //go:embed inbox.html
 var inboxHTML string
 
-var inboxPage = template.Must(template.New("inbox.html").Parse(inboxHTML))
+var inboxPage = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("inbox.html").Parse(inboxHTML))
+})
 
 // ServeHTTP answers GET /inbox and GET /inbox.json.
 func (i *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +50,7 @@ func (i *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}{entries})
 	} else {
 		header.Set("Content-Type", "text/html; charset=utf-8")
-		err = inboxPage.Execute(&body, entries)
+		err = inboxPage().Execute(&body, entries)
 		header.Set("Content-Security-Policy", policy(styles(body.Bytes(), entries)))
 	}
 	if err != nil {
@@ -66,13 +68,13 @@ func policy(styles string) string {
 	return "default-src 'none'; " + styles + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 
-var style = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
+var style = lazily(`(?s)<style>(.*?)</style>`)
 
 // styles names, by hash, the style of the page and those of the mails in it.
 func styles(page []byte, entries []Entry) string {
 	var sources []string
 	add := func(text []byte) {
-		for _, found := range style.FindAllSubmatch(text, -1) {
+		for _, found := range style.compiled().FindAllSubmatch(text, -1) {
 			sum := sha256.Sum256(found[1])
 			source := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 			if !slices.Contains(sources, source) {

@@ -19,9 +19,9 @@ const (
 type redactor []*regexp.Regexp
 
 var (
-	anyAddress = regexp.MustCompile(`[^\s<>]+@[^\s<>]+`)
-	linkParts  = regexp.MustCompile(`[/?&=#]+`)
-	separators = regexp.MustCompile(`[^A-Za-z0-9]+`)
+	anyAddress = lazily(`[^\s<>]+@[^\s<>]+`)
+	linkParts  = lazily(`[/?&=#]+`)
+	separators = lazily(`[^A-Za-z0-9]+`)
 )
 
 // redactor knows the secrets of one message and those of the connection.
@@ -47,7 +47,7 @@ func newRedactor(m message.Message, secrets ...string) redactor {
 	}
 	// A link may be repeated in pieces, or spelled in another way around its token.
 	if _, path, found := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(m.Link, "https://"), "http://"), "/"); found {
-		for _, piece := range linkParts.Split(path, -1) {
+		for _, piece := range linkParts.compiled().Split(path, -1) {
 			if len(piece) >= 8 {
 				secrets = append(secrets, piece)
 			}
@@ -67,7 +67,7 @@ func newRedactor(m message.Message, secrets ...string) redactor {
 		}
 		r = append(r, regexp.MustCompile(`(?i)`+pattern))
 	}
-	if groups := strings.Fields(separators.ReplaceAllString(m.Code, " ")); len(groups) > 0 { // with the hyphen or without
+	if groups := strings.Fields(separators.compiled().ReplaceAllString(m.Code, " ")); len(groups) > 0 { // with the hyphen or without
 		r = append(r, regexp.MustCompile(`(?i)`+strings.Join(groups, `[^A-Za-z0-9]*`)))
 	}
 	return r
@@ -84,5 +84,5 @@ func (r redactor) clean(text string) string {
 	for _, secret := range r {
 		text = secret.ReplaceAllLiteralString(text, mark)
 	}
-	return shorten(anyAddress.ReplaceAllLiteralString(text, mark), maxAnswer)
+	return shorten(anyAddress.compiled().ReplaceAllLiteralString(text, mark), maxAnswer)
 }

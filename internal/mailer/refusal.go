@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/textproto"
-	"regexp"
 	"strings"
 )
 
@@ -42,12 +41,12 @@ func (r *Refusal) Error() string {
 }
 
 // Some servers put the status at the end, as qmail does: "no mailbox here (#5.1.1)".
-var statusCode = regexp.MustCompile(`^([245]\.[0-9]{1,3}\.[0-9]{1,3})\b|\(#([245]\.[0-9]{1,3}\.[0-9]{1,3})\)`)
+var statusCode = lazily(`^([245]\.[0-9]{1,3}\.[0-9]{1,3})\b|\(#([245]\.[0-9]{1,3}\.[0-9]{1,3})\)`)
 
 // refusal reads an answer. The text is that of the answer without secrets.
 func refusal(server SMTPServer, at stage, answer *textproto.Error, text string) *Refusal {
 	r := &Refusal{Server: server.String(), Stage: string(at), Code: answer.Code, Text: text}
-	if m := statusCode.FindStringSubmatch(answer.Msg); m != nil {
+	if m := statusCode.compiled().FindStringSubmatch(answer.Msg); m != nil {
 		r.Status = m[1] + m[2]
 	}
 	r.Final = r.aboutRecipient()

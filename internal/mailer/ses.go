@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -67,7 +66,7 @@ func NewSES(cfg SESConfig) (*SES, error) {
 	}, nil
 }
 
-var regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$`)
+var regionName = lazily(`^[a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$`)
 
 // IsSESURL reports whether the text is meant to be one.
 func IsSESURL(text string) bool { return strings.HasPrefix(text, "ses:") }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"net/url"
-	"regexp"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -215,9 +214,9 @@ func isLink(text string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
 }
 
-var blankLines = regexp.MustCompile(`\n([ \t]*\n){2,}`)
+var blankLines = lazily(`\n([ \t]*\n){2,}`)
 
 // tidy leaves one empty line where conditions that did not hold left several.
 func tidy(text string) string {
-	return strings.TrimSpace(blankLines.ReplaceAllString(text, "\n\n")) + "\n"
+	return strings.TrimSpace(blankLines.compiled().ReplaceAllString(text, "\n\n")) + "\n"
 }

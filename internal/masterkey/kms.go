@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"regexp"
 
 	"github.com/latchkey-auth/latchkey/internal/awsaccess"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
@@ -22,7 +23,7 @@ func (c Client) Seal(ctx context.Context, kmsKey string, key keyring.MasterKey) 
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	s := Source{Kind: KMS, Name: kmsKey}
-	if len(kmsKey) > maxName || !names[KMS].MatchString(kmsKey) {
+	if len(kmsKey) > maxName || !regexp.MustCompile(names[KMS]).MatchString(kmsKey) {
 		return Source{}, fmt.Errorf("the key of KMS must be like %s", examples[KMS])
 	}
 	api, err := c.client(s)

@@ -65,7 +65,7 @@ func Parse(text string) (Source, error) {
 	var s Source
 	kind, rest, found := strings.Cut(text, ":")
 	pattern := names[Kind(kind)]
-	if !found || pattern == nil {
+	if !found || pattern == "" {
 		return s, ErrNoSource
 	}
 	if len(text) > maxText {
@@ -84,7 +84,7 @@ func Parse(text string) (Source, error) {
 		}
 		s.Name = rest[:last]
 	}
-	if len(s.Name) > maxName || !pattern.MatchString(s.Name) {
+	if len(s.Name) > maxName || !regexp.MustCompile(pattern).MatchString(s.Name) {
 		return Source{}, fmt.Errorf("%s: must be followed by a name or an ARN, like %s", kind, examples[s.Kind])
 	}
 	if _, err := keyring.ParseMasterKey(s.Name); err == nil { // which errors would show
@@ -98,10 +98,11 @@ func Parse(text string) (Source, error) {
 
 var errSealed = errors.New("kms: must be kms:KEY:CIPHERTEXT, as `latchkey keys seal-master --kms KEY` prints it")
 
-var names = map[Kind]*regexp.Regexp{
-	KMS:            regexp.MustCompile(`^[A-Za-z0-9:/_-]+$`),
-	SecretsManager: regexp.MustCompile(`^(arn:[a-z0-9-]+:secretsmanager:[a-z0-9-]*:[0-9]*:secret:)?[A-Za-z0-9/_+=.@!-]+$`),
-	SSM:            regexp.MustCompile(`^(arn:[a-z0-9-]+:ssm:[a-z0-9-]*:[0-9]*:parameter/)?[A-Za-z0-9/_.-]+$`),
+// names are patterns, compiled at use: no start pays for those of the other kinds.
+var names = map[Kind]string{
+	KMS:            `^[A-Za-z0-9:/_-]+$`,
+	SecretsManager: `^(arn:[a-z0-9-]+:secretsmanager:[a-z0-9-]*:[0-9]*:secret:)?[A-Za-z0-9/_+=.@!-]+$`,
+	SSM:            `^(arn:[a-z0-9-]+:ssm:[a-z0-9-]*:[0-9]*:parameter/)?[A-Za-z0-9/_.-]+$`,
 }
 
 var examples = map[Kind]string{

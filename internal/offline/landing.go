@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 )
@@ -23,7 +24,9 @@ type Landing struct {
 //go:embed landing.html
 var landingHTML string
 
-var landingPage = template.Must(template.New("landing.html").Parse(landingHTML))
+var landingPage = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("landing.html").Parse(landingHTML))
+})
 
 var landingPolicy = func() string {
 	_, rest, _ := strings.Cut(landingHTML, "<style>")
@@ -61,7 +64,7 @@ func (a *api) serveLanding(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Own, v.Others = foldVerbs(v.Own), foldVerbs(v.Others)
 	var body bytes.Buffer
-	if err := landingPage.Execute(&body, v); err != nil {
+	if err := landingPage().Execute(&body, v); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}

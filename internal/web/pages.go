@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 
 	"github.com/latchkey-auth/latchkey/internal/auth"
 	"github.com/latchkey-auth/latchkey/internal/opaque"
@@ -22,7 +23,10 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplate = template.Must(template.ParseFS(pageFiles, "pages/page.html"))
+// pageTemplate is parsed when a page is first shown: most processes, and all commands, never do.
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.ParseFS(pageFiles, "pages/page.html"))
+})
 
 // pageStyle stands in the page, and its hash in the policy: nothing else on the
 // page may style it, and nothing at all may run.
@@ -191,7 +195,7 @@ func (h *handler) faulty(p page, token, fault string) pageView {
 
 func (h *handler) writePage(w http.ResponseWriter, status int, v pageView) error {
 	var doc bytes.Buffer
-	if err := pageTemplate.Execute(&doc, v); err != nil {
+	if err := pageTemplate().Execute(&doc, v); err != nil {
 		return fmt.Errorf("rendering page: %w", err)
 	}
 	header := w.Header()
