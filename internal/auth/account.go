@@ -87,7 +87,7 @@ func (s *Service) logoutOthers(ctx context.Context, claims latchkey.Claims, c Cl
 }
 
 func (s *Service) hasOtherSessions(ctx context.Context, own storage.Session, user storage.User) (bool, error) {
-	unended, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 2*maxSessions) // some nobody uses any more
+	unended, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 0, 2*maxSessions) // some nobody uses any more
 	if err != nil {
 		return false, fmt.Errorf("reading sessions: %w", err)
 	}
@@ -131,7 +131,7 @@ func (s *Service) Sessions(ctx context.Context, claims latchkey.Claims) ([]stora
 		return nil, "", err
 	}
 	now := s.Now()
-	all, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 2*maxSessions) // some nobody uses any more
+	all, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 0, 2*maxSessions) // some nobody uses any more
 	if err != nil {
 		return nil, "", fmt.Errorf("reading sessions: %w", err)
 	}

@@ -179,7 +179,7 @@ func TestSessions(t *testing.T) {
 // living is how many of the user's sessions are alive.
 func (f *fixture) living(id storage.UserID) int {
 	f.t.Helper()
-	all, err := f.store.UserSessions(f.t.Context(), id, f.user(id).Epoch, 1000)
+	all, err := f.store.UserSessions(f.t.Context(), id, f.user(id).Epoch, 0, 1000)
 	if err != nil {
 		f.t.Fatal(err)
 	}

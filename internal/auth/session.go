@@ -149,12 +149,12 @@ const (
 // ones, and leave the rest to the next one.
 func (s *Service) endSurplus(ctx context.Context, user storage.User, c Client) {
 	for range triesToEnd {
-		unended, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, 2*maxSessions)
-		if err != nil || len(unended) <= maxSessions {
+		surplus, err := s.Store.UserSessions(ctx, user.ID, user.Epoch, maxSessions, maxSessions)
+		if err != nil || len(surplus) == 0 {
 			return
 		}
 		var changes []storage.Change
-		for _, session := range unended[max(maxSessions, len(unended)-endedAtOnce):] {
+		for _, session := range surplus[max(0, len(surplus)-endedAtOnce):] {
 			changes = append(changes, s.ending(session, sessionEvent(c, storage.EventLogout, storage.OutcomeTooMany, session, s.Now()))...)
 		}
 		if err := s.Store.Commit(ctx, changes...); !errors.Is(err, storage.ErrConflict) {

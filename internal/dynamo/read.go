@@ -268,21 +268,24 @@ func (s *Store) Mark(ctx context.Context, id storage.MarkID) (storage.Mark, erro
 	return one(ctx, s, markKey(id), readMark)
 }
 
-// UserSessions returns a user's sessions: those that the list names, as they are.
-func (s *Store) UserSessions(ctx context.Context, id storage.UserID, epoch int64, limit int) ([]storage.Session, error) {
+// UserSessions returns a user's sessions: those that the list names, as they are. Of those
+// that it leaves out it reads the places alone.
+func (s *Store) UserSessions(ctx context.Context, id storage.UserID, epoch int64, skip, limit int) ([]storage.Session, error) {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	if !profileKey(id).fits() {
 		return nil, nil
 	}
-	l := list{partition: userPartition(id), first: sessionItems, last: end(sessionItems + falling(epoch)), limit: limit}
+	l := list{partition: userPartition(id), first: sessionItems, last: end(sessionItems + falling(epoch)), limit: skip + limit}
 	var sessions []storage.Session
 	for !l.done && len(sessions) < limit {
 		places, err := s.more(ctx, &l)
 		if err != nil {
 			return nil, err
 		}
-		page, err := s.listed(ctx, id, epoch, places)
+		skipped := min(skip, len(places))
+		skip -= skipped
+		page, err := s.listed(ctx, id, epoch, places[skipped:])
 		if err != nil {
 			return nil, err
 		}

@@ -84,12 +84,12 @@ func TestListReadsWhatItShows(t *testing.T) {
 		{7, 20_000, 10_050, "s29999", "s600"},
 		{9, 100, 0, "", ""},
 	} {
-		got, err := s.UserSessions(t.Context(), "u", c.epoch, c.limit)
+		got, err := s.UserSessions(t.Context(), "u", c.epoch, 0, c.limit)
 		if err != nil || len(got) != c.want || c.want > 0 && (got[0].ID != c.first || got[c.want-1].ID != c.last) {
 			t.Errorf("from epoch %d, %d at most: got %d sessions, %v; want %d from %s to %s", c.epoch, c.limit, len(got), err, c.want, c.first, c.last)
 		}
 	}
-	usesIndexes(t, s, []string{"SEARCH sessions USING INDEX sessions_listed (user_id=? AND epoch>?)"}, sqlstore.SelectUserSessions, "u", 7, 100)
+	usesIndexes(t, s, []string{"SEARCH sessions USING INDEX sessions_listed (user_id=? AND epoch>?)"}, sqlstore.SelectUserSessions, "u", 7, 100, 0)
 	usesIndexes(t, s, []string{"SEARCH sessions USING COVERING INDEX sessions_by_user (user_id=?)"}, `SELECT rowid FROM sessions WHERE user_id = $1`, "u")
 }
 

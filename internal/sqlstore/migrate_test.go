@@ -155,7 +155,7 @@ func wantSchemaSix(t *testing.T, s *sqlstore.Store) {
 		ID: "s2", UserID: "u1", Epoch: june.UnixMicro(), Proof: storage.Proof{At: june}, ClientID: "latchkey",
 		Chain: storage.Chain{Hash: []byte{5}}, CreatedAt: june, LastUsedAt: july, ExpiresAt: later, EndedAt: july,
 	}, ended, err)
-	listed, err := s.UserSessions(t.Context(), "u1", ada.Epoch, 10)
+	listed, err := s.UserSessions(t.Context(), "u1", ada.Epoch, 0, 10)
 	check("list of sessions", []storage.Session{live}, listed, err)
 	for _, purpose := range []string{"register", "verify", "reset", "invite"} {
 		ticket, err := s.Ticket(t.Context(), storage.TicketID(purpose))

@@ -151,8 +151,8 @@ func (s *Store) SessionUser(ctx context.Context, id storage.SessionID) (storage.
 }
 
 // UserSessions returns a user's sessions.
-func (s *Store) UserSessions(ctx context.Context, id storage.UserID, epoch int64, limit int) ([]storage.Session, error) {
-	return collect(ctx, s.stmts.userSessions, scanSession, string(id), epoch, limit)
+func (s *Store) UserSessions(ctx context.Context, id storage.UserID, epoch int64, skip, limit int) ([]storage.Session, error) {
+	return collect(ctx, s.stmts.userSessions, scanSession, string(id), epoch, limit, skip)
 }
 
 func (a *application) createSession(s storage.Session) error {

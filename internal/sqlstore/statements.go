@@ -65,7 +65,7 @@ const (
 	// The index sessions_listed has what is asked for, in order.
 	selectUserSessions = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE user_id = $1 AND ended_at = 0 AND epoch >= $2
-		ORDER BY epoch DESC, created_at DESC, id LIMIT $3`
+		ORDER BY epoch DESC, created_at DESC, id LIMIT $3 OFFSET $4`
 
 	selectEpoch = `SELECT 1 FROM sign_ins WHERE user_id = $1 AND epoch = $2`
 	// PostgreSQL has others write meanwhile: the row is held until the commit ends.

@@ -36,10 +36,10 @@ type Store interface {
 	UserCredentials(ctx context.Context, id UserID, limit int) ([]Credential, error)
 	// SessionUser returns a session and its user, or ErrNotFound when either is gone.
 	SessionUser(ctx context.Context, id SessionID) (Session, User, error)
-	// UserSessions returns up to limit sessions of a user that have not been ended and
-	// whose Epoch is not below the given one: the highest Epoch first, and of one
-	// Epoch those that began last.
-	UserSessions(ctx context.Context, id UserID, epoch int64, limit int) ([]Session, error)
+	// UserSessions returns sessions of a user that have not been ended and whose Epoch is
+	// not below the given one: the highest Epoch first, and of one Epoch those that began
+	// last. It leaves out the first skip of them, and returns up to limit.
+	UserSessions(ctx context.Context, id UserID, epoch int64, skip, limit int) ([]Session, error)
 	// Ticket returns the ticket with the id, expired or not, or ErrNotFound.
 	Ticket(ctx context.Context, id TicketID) (Ticket, error)
 	// Mark returns the mark with the id, expired or not, or ErrNotFound.

@@ -137,9 +137,9 @@ type held struct {
 	wait func(context.Context)
 }
 
-func (s held) UserSessions(ctx context.Context, id storage.UserID, epoch int64, limit int) ([]storage.Session, error) {
+func (s held) UserSessions(ctx context.Context, id storage.UserID, epoch int64, skip, limit int) ([]storage.Session, error) {
 	s.wait(ctx)
-	return s.Store.UserSessions(ctx, id, epoch, limit)
+	return s.Store.UserSessions(ctx, id, epoch, skip, limit)
 }
 
 // TestClientsThatGoAreNoFaultOfOurs: nobody has to act when an answer is not taken,

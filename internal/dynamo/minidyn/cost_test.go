@@ -123,8 +123,33 @@ func TestEndedSessionsCostNothing(t *testing.T) {
 		}
 	}
 	l.have(nil)
-	sessions, err := s.UserSessions(t.Context(), "id-ada", 0, 100)
+	sessions, err := s.UserSessions(t.Context(), "id-ada", 0, 0, 100)
 	if calls := l.arrivals(); err != nil || len(sessions) != 1 || len(calls) != 2 {
 		t.Errorf("got %d sessions, %v, by %v; want one by a Query and a BatchGetItem", len(sessions), err, calls)
+	}
+}
+
+// TestSurplusCostsWhatItIs: who looks for sessions beyond a hundred does not read the
+// hundred, but their places.
+func TestSurplusCostsWhatItIs(t *testing.T) {
+	l, s := hot(t, 0)
+	l.set(func() { l.page = 1000 })
+	for i := range storage.MaxCounted {
+		session := phone()
+		session.ID = storage.SessionID(fmt.Sprint("later ", i))
+		session.CreatedAt = now.Add(time.Duration(i+1) * time.Second)
+		if err := s.Commit(t.Context(), storage.CreateSession{Session: session}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := new(bill)
+	l.set(func() { l.bill = b })
+	sessions, err := s.UserSessions(t.Context(), "id-ada", 0, storage.MaxCounted, storage.MaxCounted)
+	if err != nil || len(sessions) != 1 || sessions[0].ID != "phone" {
+		t.Fatalf("got %d sessions, %v; want the oldest", len(sessions), err)
+	}
+	cost := operation(b.take())
+	if read, _ := cost.units(); cost.reads() != 2 || read > 8 {
+		t.Errorf("%d reads of %d units, want 2 of 8 at most", cost.reads(), read)
 	}
 }

@@ -107,7 +107,7 @@ func methods() []method {
 		read("UserDeleted", func(ctx context.Context, s *dynamo.Store) error { return only(s.UserDeleted(ctx, "id-ada")) }),
 		read("Users", func(ctx context.Context, s *dynamo.Store) error { return only2(s.Users(ctx, "", 10)) }),
 		read("SessionUser", func(ctx context.Context, s *dynamo.Store) error { return only2(s.SessionUser(ctx, "phone")) }),
-		read("UserSessions", func(ctx context.Context, s *dynamo.Store) error { return only(s.UserSessions(ctx, "id-ada", 0, 10)) }),
+		read("UserSessions", func(ctx context.Context, s *dynamo.Store) error { return only(s.UserSessions(ctx, "id-ada", 0, 0, 10)) }),
 		read("Credential", func(ctx context.Context, s *dynamo.Store) error { return only(s.Credential(ctx, "passkey")) }),
 		read("UserCredentials", func(ctx context.Context, s *dynamo.Store) error { return only(s.UserCredentials(ctx, "id-ada", 10)) }),
 		read("Ticket", func(ctx context.Context, s *dynamo.Store) error { return only(s.Ticket(ctx, "reset")) }),
@@ -193,7 +193,7 @@ func everything(t *testing.T, s *dynamo.Store) string {
 		session, _, err := s.SessionUser(ctx, id)
 		say("session", session, err)
 	}
-	sessions, err := s.UserSessions(ctx, "id-ada", 0, 10)
+	sessions, err := s.UserSessions(ctx, "id-ada", 0, 0, 10)
 	say("sessions", sessions, err)
 	for _, id := range []storage.UserID{"id-ada", "id-eve"} {
 		credentials, err := s.UserCredentials(ctx, id, 10)

@@ -64,7 +64,7 @@ func TestTooLarge(t *testing.T) {
 	if deleted, err := s.UserDeleted(t.Context(), storage.UserID(long)); deleted || err != nil {
 		t.Errorf("UserDeleted: %v, %v", deleted, err)
 	}
-	if sessions, err := s.UserSessions(t.Context(), storage.UserID(long), 0, 1); len(sessions) > 0 || err != nil {
+	if sessions, err := s.UserSessions(t.Context(), storage.UserID(long), 0, 0, 1); len(sessions) > 0 || err != nil {
 		t.Errorf("UserSessions: %v, %v", sessions, err)
 	}
 	if counts, _, err := s.Counts(t.Context(), []string{long}, long); err != nil || counts[0] != (limit.Count{}) {

@@ -77,7 +77,7 @@ func (e expired) check(t *testing.T, doing string, s Store) {
 	mark, err := s.Mark(t.Context(), e.mark.ID)
 	wholeOrGone(t, doing+": mark", e.mark, mark, err)
 
-	sessions, err := s.UserSessions(t.Context(), e.user.ID, 0, all)
+	sessions, err := s.UserSessions(t.Context(), e.user.ID, 0, 0, all)
 	wholeOrMissing(t, doing+": sessions", []storage.Session{e.session}, sessions, err)
 	mails, err := s.DueMails(t.Context(), at.Add(24*time.Hour), all)
 	mails = slices.DeleteFunc(mails, func(m outbox.Mail) bool { return m.ID != e.mail.ID })

@@ -220,7 +220,7 @@ func membersComeBack(t *testing.T, s, other Store) {
 	if d := diff(u, byName); err != nil || d != "" {
 		t.Errorf("UserByUsername: %v (-want +got):\n%s", err, d)
 	}
-	listed, err := s.UserSessions(t.Context(), u.ID, 0, all) // it has ended
+	listed, err := s.UserSessions(t.Context(), u.ID, 0, 0, all) // it has ended
 	if err != nil || len(listed) != 0 {
 		t.Errorf("UserSessions: %v, %v; want none", listed, err)
 	}

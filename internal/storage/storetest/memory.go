@@ -151,7 +151,7 @@ func (m *Memory) SessionUser(_ context.Context, id storage.SessionID) (storage.S
 }
 
 // UserSessions returns a user's sessions.
-func (m *Memory) UserSessions(_ context.Context, id storage.UserID, epoch int64, limit int) ([]storage.Session, error) {
+func (m *Memory) UserSessions(_ context.Context, id storage.UserID, epoch int64, skip, limit int) ([]storage.Session, error) {
 	unlock, err := m.lock("UserSessions")
 	if err != nil {
 		return nil, err
@@ -159,6 +159,7 @@ func (m *Memory) UserSessions(_ context.Context, id storage.UserID, epoch int64,
 	defer unlock()
 	page := m.data.listed(id, epoch)
 	slices.SortFunc(page, latestFirst)
+	page = page[min(skip, len(page)):]
 	return page[:min(limit, len(page))], nil
 }
 

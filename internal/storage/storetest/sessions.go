@@ -145,16 +145,18 @@ func userSessions(t *testing.T, s, other Store) {
 	mustCommit(t, s, changes...)
 	wants := func(doing string, epoch int64, limit int, want ...string) {
 		t.Helper()
-		page, err := other.UserSessions(t.Context(), ada.ID, epoch, limit)
-		if err != nil {
-			t.Fatalf("%s: %v", doing, err)
-		}
-		var got []string
-		for _, e := range page {
-			got = append(got, string(e.ID))
-		}
-		if d := diff(want, got); d != "" {
-			t.Errorf("%s: sessions (-want +got):\n%s", doing, d)
+		for skip := range min(len(want)+2, limit) {
+			page, err := other.UserSessions(t.Context(), ada.ID, epoch, skip, limit-skip)
+			if err != nil {
+				t.Fatalf("%s: %v", doing, err)
+			}
+			var got []string
+			for _, e := range page {
+				got = append(got, string(e.ID))
+			}
+			if d := diff(want[min(skip, len(want)):], got); d != "" {
+				t.Errorf("%s, without the first %d: sessions (-want +got):\n%s", doing, skip, d)
+			}
 		}
 	}
 	wants("all", 0, all, "last", "twin B", "twin a", "twin b", "first", "epoch 4", "old")
@@ -178,7 +180,7 @@ func userSessions(t *testing.T, s, other Store) {
 	twin.Refreshes++
 	mustCommit(t, s, storage.RefreshSession{Session: twin})
 	wants("with one that was refreshed", 5, all, "old", "twin B", "twin a", "twin b", "first")
-	if page, err := other.UserSessions(t.Context(), "nobody", 0, all); err != nil || len(page) != 0 {
+	if page, err := other.UserSessions(t.Context(), "nobody", 0, 0, all); err != nil || len(page) != 0 {
 		t.Errorf("sessions of nobody: got %v, %v", page, err)
 	}
 }
@@ -288,7 +290,7 @@ func independentItems(t *testing.T, s, other Store) {
 			t.Errorf("session %s: %v (-want +got):\n%s", e.ID, err, d)
 		}
 	}
-	if page, err := s.UserSessions(t.Context(), ada.ID, 0, all); err != nil || len(page) != 2*rounds+2 {
+	if page, err := s.UserSessions(t.Context(), ada.ID, 0, 0, all); err != nil || len(page) != 2*rounds+2 {
 		t.Errorf("got %d sessions, %v; want %d", len(page), err, 2*rounds+2)
 	}
 }
@@ -357,7 +359,7 @@ func epochAgainstSessions(t *testing.T, s, other Store) {
 
 func userSessionIDs(t *testing.T, s Store, id storage.UserID) []storage.SessionID {
 	t.Helper()
-	page, err := s.UserSessions(t.Context(), id, 0, all)
+	page, err := s.UserSessions(t.Context(), id, 0, 0, all)
 	if err != nil {
 		t.Fatalf("UserSessions: %v", err)
 	}

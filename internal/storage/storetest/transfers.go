@@ -259,7 +259,7 @@ func manyRecords(t *testing.T, s, other Store) {
 	if n, err := other.Size(t.Context()); err != nil || n != 0 && n != int64(len(records)) {
 		t.Errorf("Size is %d, %v; want %d, or 0", n, err, len(records))
 	}
-	sessions, err := other.UserSessions(t.Context(), "id-user7", 0, all)
+	sessions, err := other.UserSessions(t.Context(), "id-user7", 0, 0, all)
 	if err != nil || len(sessions) != 1 {
 		t.Errorf("the imported user has the sessions %v, %v; want one", sessions, err)
 	}

@@ -183,7 +183,7 @@ func (w *world) check(doing string) {
 		if d := diff(w.want.credentialsOf(id), credentials); err != nil || d != "" {
 			w.t.Fatalf("%s: credentials of %s: %v (-want +got):\n%s", doing, id, err, d)
 		}
-		got, err := w.other.UserSessions(w.t.Context(), id, 0, all)
+		got, err := w.other.UserSessions(w.t.Context(), id, 0, 0, all)
 		if err != nil {
 			w.t.Fatalf("UserSessions: %v", err)
 		}
@@ -225,7 +225,7 @@ func (w *world) checkNames(doing string) {
 // at any time.
 func (w *world) listed(u storage.User) int {
 	w.t.Helper()
-	sessions, err := w.other.UserSessions(w.t.Context(), u.ID, u.Epoch, storage.MaxCounted)
+	sessions, err := w.other.UserSessions(w.t.Context(), u.ID, u.Epoch, 0, storage.MaxCounted)
 	if err != nil {
 		w.t.Fatalf("UserSessions: %v", err)
 	}
