@@ -32,7 +32,7 @@ func TestStartOfUnusedClients(t *testing.T) {
 		if n, _ := fmt.Sscanf(line, "init %s @%f ms, %f ms clock, %d bytes, %d allocs", &name, &at, &clock, &bytes, &allocations); n != 5 {
 			continue
 		}
-		if !strings.HasPrefix(name, "github.com/aws/") && !strings.HasPrefix(name, "github.com/jackc/") {
+		if !isClient(name) {
 			continue
 		}
 		sum += allocations
