@@ -112,8 +112,7 @@ type lambdaCmd struct {
 
 func lambdaMain() {
 	// The exit status tells Lambda nothing; what went wrong has been reported.
-	var c lambdaCLI
-	os.Exit(runCLI(context.Background(), &c, &c.commonFlags, []string{"lambda"}, os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), []string{"lambda"}, os.Stdin, os.Stdout, os.Stderr))
 }
 
 func (c *lambdaCmd) Run(ctx context.Context, p *process) error {

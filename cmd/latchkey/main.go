@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -55,13 +57,6 @@ type cli struct {
 	Lambda   lambdaCmd   `cmd:"" hidden:"" help:"Be the Lambda function that _HANDLER names."`
 }
 
-// lambdaCLI is the command line on Lambda, where there is one command. To read the tags of all
-// others took most of the processor time of a cold start.
-type lambdaCLI struct {
-	commonFlags
-	Lambda lambdaCmd `cmd:""`
-}
-
 // commonFlags are those of every command.
 type commonFlags struct {
 	Config      string           `help:"Configuration file. By default ./latchkey.yaml, if it is there." type:"path" env:"LATCHKEY_CONFIG" placeholder:"FILE"`
@@ -105,12 +100,6 @@ type process struct {
 
 // run is the program. It returns the exit status: 0 done, 1 failed, 2 misused.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	var c cli
-	return runCLI(ctx, &c, &c.commonFlags, args, stdin, stdout, stderr)
-}
-
-// runCLI is the program with a command line of one of our types, and the flags in it.
-func runCLI(ctx context.Context, c any, common *commonFlags, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	unsetEmptyVariables()
 	p := &process{stdin: stdin, stdout: stdout, stderr: stderr}
 	config, err := loadConfig(args)
@@ -119,8 +108,10 @@ func runCLI(ctx context.Context, c any, common *commonFlags, args []string, stdi
 		return 2
 	}
 	p.config = config
+	var c cli
 	exited := -1
-	parser, err := kong.New(c,
+	grammar, command := c.grammar(args)
+	parser, err := kong.New(grammar, command,
 		kong.Name("latchkey"), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
 		kong.KindMapper(switchKind, switches{}), kong.Resolvers(config.resolver()), kong.Vars{"version": versionLine()},
@@ -151,7 +142,7 @@ func runCLI(ctx context.Context, c any, common *commonFlags, args []string, stdi
 			return misused(stderr, err, commandName(k))
 		}
 	}
-	p.level = common.LogLevel
+	p.level = c.LogLevel
 	err = app.ExplainAccess(k.Run())
 	var quiet *quietError
 	switch {
@@ -164,6 +155,19 @@ func runCLI(ctx context.Context, c any, common *commonFlags, args []string, stdi
 	}
 	fmt.Fprintln(stderr, "latchkey:", err)
 	return 1
+}
+
+// grammar is what kong reads: the command that the first argument names, or all of them, for
+// help and for mistakes. It reads every tag that it is given, and those of all commands take
+// longer than all else of a start.
+func (c *cli) grammar(args []string) (any, kong.Option) {
+	for v, i := reflect.ValueOf(c).Elem(), 0; len(args) > 0 && i < v.NumField(); i++ {
+		field := v.Type().Field(i)
+		if _, is := field.Tag.Lookup("cmd"); is && strings.ToLower(field.Name) == args[0] {
+			return &c.commonFlags, kong.DynamicCommand(args[0], field.Tag.Get("help"), "", v.Field(i).Addr().Interface(), string(field.Tag))
+		}
+	}
+	return c, kong.Vars{}
 }
 
 // misused names the help that tells more.

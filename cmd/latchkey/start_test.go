@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -45,5 +47,35 @@ func TestStartOfUnusedClients(t *testing.T) {
 	}
 	if t.Logf("%d allocations:%s", sum, largest); sum > most {
 		t.Errorf("%d allocations before main, more than %d", sum, most)
+	}
+}
+
+// TestOneCommandIsLikeAll: the help of a command is the same whether its tags alone have
+// been read or those of all commands, as they are after a flag.
+func TestOneCommandIsLikeAll(t *testing.T) {
+	help := func(args ...string) string {
+		var out bytes.Buffer
+		if code := run(t.Context(), append(args, "--help"), strings.NewReader(""), &out, &out); code != 0 {
+			t.Fatalf("%v: exit status %d: %s", args, code, out.String())
+		}
+		return out.String()
+	}
+	commands := 0
+	for i, all := 0, reflect.TypeFor[cli](); i < all.NumField(); i++ {
+		field := all.Field(i)
+		if field.Type == reflect.TypeFor[commonFlags]() {
+			continue
+		}
+		commands++
+		name := strings.ToLower(field.Name)
+		if grammar, _ := new(cli).grammar([]string{name}); reflect.TypeOf(grammar) != reflect.TypeFor[*commonFlags]() {
+			t.Errorf("for %s all commands are read", name)
+		}
+		if one, all := help(name), help("--log-level=info", name); one != all {
+			t.Errorf("the help of %s differs:\n%s\n%s", name, one, all)
+		}
+	}
+	if commands < 10 {
+		t.Errorf("%d commands", commands)
 	}
 }
