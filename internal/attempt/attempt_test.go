@@ -2,6 +2,7 @@ package attempt_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/latchkey-auth/latchkey/internal/attempt"
@@ -36,7 +37,7 @@ func keys(all ...limit.Bucket) map[string]bool {
 }
 
 // TestKnownNetworksShareNoBucket: nothing that strangers fill holds up a login from a
-// network that the account knows.
+// network that the account knows. Its failures raise the alarm, and count for the network.
 func TestKnownNetworksShareNoBucket(t *testing.T) {
 	account := attempt.Account(storage.User{ID: "u1", PasswordHash: "h"}, "ada")
 	for _, address := range []string{"192.0.2.1", "2001:db8::1", ""} {
@@ -50,6 +51,12 @@ func TestKnownNetworksShareNoBucket(t *testing.T) {
 		}
 		if known.Total != nil || known.Reserve != nil {
 			t.Errorf("from %q: a known network is held to what all strangers fail", address)
+		}
+		if known.Alarm == nil || known.Alarm != stranger.Alarm || known.Network != stranger.Network {
+			t.Errorf("from %q: a known network has another alarm or another share of places", address)
+		}
+		if networks := stranger.Hold[1:]; !slices.Equal(known.Count, networks) {
+			t.Errorf("from %q: a known network counts in %v, want %v", address, known.Count, networks)
 		}
 	}
 }

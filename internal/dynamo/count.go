@@ -150,8 +150,9 @@ type change struct {
 
 // change carries out a change by one UpdateItem, which has no token of its own: the item
 // keeps one. So an attempt whose answer was lost is recognised, unless somebody else has
-// changed the count since; then it counts twice, which leaks out. It returns what was
-// stored before, as far as that is known.
+// changed the count since. Then it is carried out twice: a take leaks out, and what is
+// given back twice makes room for one attempt more. It returns what was stored before, as
+// far as that is known.
 func (s *Store) change(ctx context.Context, c change) (before countState, err error) {
 	state, own := c.guess, token()
 	for attempt := 0; ; attempt++ {

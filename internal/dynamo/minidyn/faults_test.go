@@ -297,6 +297,47 @@ func TestLostUnderWay(t *testing.T) {
 	}
 }
 
+// TestTakeIsUndone: what was taken from one bucket is undone when the other one cannot be
+// taken from, whether it is full or not to be had, and when the answer of the undoing is
+// lost.
+func TestTakeIsUndone(t *testing.T) {
+	const undo = 2 // after an UpdateItem for each bucket
+	full := take("taken")
+	full.Most = now.Add(-time.Minute)
+	for name, c := range map[string]struct {
+		second limit.Take
+		nth    int // UpdateItem that meets the fault
+		fault  fault
+		want   error
+	}{
+		"the other one is full":                 {full, 0, none, nil},
+		"and the answer of the undoing is lost": {full, undo, lost, nil},
+		"and the undoing is throttled":          {full, undo, throttled, nil},
+		"no right to the other one":             {take("other"), 1, denied, storage.ErrUnavailable},
+	} {
+		l, s := hot(t, 0)
+		before := everything(t, s)
+		l.have(func(operation string, n int) fault {
+			if operation == "UpdateItem" && n == c.nth {
+				return c.fault
+			}
+			return none
+		})
+		taken, err := s.Take(t.Context(), []limit.Take{take("new"), c.second})
+		l.have(nil)
+		if taken || !errors.Is(err, c.want) {
+			t.Errorf("%s: taken %v, %v; want %v", name, taken, err, c.want)
+		}
+		counts, _, err := s.Counts(t.Context(), []string{"new", "other"}, "")
+		if err != nil || counts[0] != (limit.Count{}) || counts[1] != (limit.Count{}) {
+			t.Errorf("%s: %+v, %v are left, want nothing", name, counts, err)
+		}
+		if d := cmp.Diff(before, everything(t, s)); d != "" {
+			t.Errorf("%s: stored (-want +got):\n%s", name, d)
+		}
+	}
+}
+
 // TestManyFaults: when it does not end, a method says that the store is unavailable, in
 // the time that it has. It never takes a fault for a refusal.
 func TestManyFaults(t *testing.T) {
