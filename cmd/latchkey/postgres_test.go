@@ -49,6 +49,10 @@ func TestPostgresCommands(t *testing.T) {
 	}
 	refused("latchkey init", "users", "list")
 	refused("latchkey init", "store", "check")
+	absent := "--store=" + strings.Replace(url, "?", "_absent?", 1)
+	refused("make the database as its administrator, then run `latchkey init", "init", absent)
+	refused("CREATE DATABASE", "init", absent)
+	refused("make the database, then latchkey init", "store", "check", absent)
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() { p.Run(t, "", "init") })

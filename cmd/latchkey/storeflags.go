@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/app"
 	"github.com/latchkey-auth/latchkey/internal/awslambda"
+	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 )
 
@@ -118,6 +119,9 @@ func (f dataFlags) noStore(err error) error {
 	reason := ""
 	if err != app.ErrNoStore {
 		reason = fmt.Sprintf(" (%v)", err)
+	}
+	if errors.Is(err, sqlstore.ErrNoSuchDatabase) {
+		return fmt.Errorf("%s is not there; make the database as its administrator, then run `latchkey init%s`, or name the right one with --store%s", c.Place(), c.Arguments(), reason)
 	}
 	return fmt.Errorf("%s is not there, or is not initialised; create what is missing with `latchkey init%s`, or name the right one with --store%s", c.Place(), c.Arguments(), reason)
 }

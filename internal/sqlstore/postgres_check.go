@@ -85,7 +85,10 @@ func CheckPostgres(ctx context.Context, url string) []storecheck.Finding {
 	})
 	if err != nil {
 		advice := "see docs/postgresql.md"
-		if errors.Is(err, ErrNoDatabase) {
+		switch {
+		case errors.Is(err, ErrNoSuchDatabase):
+			advice = "make the database, then latchkey init; or name the right one"
+		case errors.Is(err, ErrNoDatabase):
 			advice = "latchkey init"
 		}
 		all = append(all, storecheck.Finding{Check: "database", Result: storecheck.Wrong, Found: err.Error(), Advice: advice})

@@ -29,6 +29,7 @@ const (
 	readOnly            = "25006"
 	noSuchDatabase      = "3D000"
 	notPermitted        = "42501"
+	wrongPassword       = "28P01"
 )
 
 var (
@@ -86,12 +87,17 @@ func ownError(err error) error {
 	return nil
 }
 
+// ErrNoSuchDatabase: PostgreSQL has no database of the name, and the program makes none.
+var ErrNoSuchDatabase = fmt.Errorf("%w of this name", ErrNoDatabase)
+
 // explainPostgres adds what to do about what hinders a start.
 func explainPostgres(pc *pgxpool.Config, err error) error {
 	cc := pc.ConnConfig
 	switch {
 	case isCode(err, noSuchDatabase):
-		return fmt.Errorf("%w: CREATE DATABASE %s OWNER %s ENCODING 'UTF8' TEMPLATE template0 (%w)", ErrNoDatabase, cc.Database, cc.User, err)
+		return fmt.Errorf("%w: CREATE DATABASE %s OWNER %s ENCODING 'UTF8' TEMPLATE template0", ErrNoSuchDatabase, cc.Database, cc.User)
+	case isCode(err, wrongPassword) && cc.Password == "":
+		return fmt.Errorf("%w; no password is given: set PGPASSWORD, or name a password file by PGPASSFILE", err)
 	case isCode(err, notPermitted):
 		return fmt.Errorf("%w; %s has to own the database, or: GRANT USAGE, CREATE ON SCHEMA public TO %[2]s", err, cc.User)
 	}
