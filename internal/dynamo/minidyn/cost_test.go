@@ -153,3 +153,37 @@ func TestSurplusCostsWhatItIs(t *testing.T) {
 		t.Errorf("%d reads of %d units, want 2 of 8 at most", cost.reads(), read)
 	}
 }
+
+// TestLookUpReadsAHundredSessions: a look-up by name counts a hundred sessions by the same
+// query that reads the user, and reads no more of those there are.
+func TestLookUpReadsAHundredSessions(t *testing.T) {
+	l, s := hot(t, 0)
+	const most = storage.MaxCounted + 50
+	l.set(func() { l.page = most })
+	var want operation
+	for n := 1; n <= most; n++ { // with the phone there is one more
+		session := phone()
+		session.ID, session.CreatedAt = storage.SessionID(fmt.Sprint("later ", n)), now.Add(time.Duration(n)*time.Second)
+		if err := s.Commit(t.Context(), storage.CreateSession{Session: session}); err != nil {
+			t.Fatal(err)
+		}
+		if n != storage.MaxCounted-1 && n != most {
+			continue
+		}
+		b := new(bill)
+		l.set(func() { l.bill = b })
+		_, sessions, err := s.UserByUsername(t.Context(), "ada")
+		l.set(func() { l.bill = nil })
+		if err != nil || sessions != storage.MaxCounted {
+			t.Errorf("of %d sessions %d are counted, %v; want %d", n+1, sessions, err, storage.MaxCounted)
+		}
+		cost := operation(b.take())
+		if want == nil {
+			want = cost
+		}
+		read, _ := cost.units()
+		if most, _ := want.units(); cost.reads() != 2 || read > most {
+			t.Errorf("with %d sessions: %d reads of %d units, want 2 of %d at most", n+1, cost.reads(), read, most)
+		}
+	}
+}

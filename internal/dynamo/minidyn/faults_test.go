@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -335,6 +336,41 @@ func TestTakeIsUndone(t *testing.T) {
 		if d := cmp.Diff(before, everything(t, s)); d != "" {
 			t.Errorf("%s: stored (-want +got):\n%s", name, d)
 		}
+	}
+}
+
+// TestTakeIsUndoneBesideASettlement: another attempt is settled between a take and its
+// undoing. The moment of the last take is restored all the same, as it was stored and not
+// as it was read.
+func TestTakeIsUndoneBesideASettlement(t *testing.T) {
+	l, s := hot(t, 0)
+	other := openAt(t, l.url, "latchkey")
+	earlier := limit.Take{Key: "both", At: now.Add(-30 * time.Second), Fade: time.Minute}
+	if err := taken(other.Take(t.Context(), []limit.Take{earlier})); err != nil {
+		t.Fatal(err)
+	}
+	refused, full := take("both"), take("taken")
+	refused.Was = limit.Count{Empty: earlier.Made(), Last: earlier.At.Add(-time.Second), Reserved: 1}
+	full.Most = now.Add(-time.Minute)
+	l.have(nil)
+	var writes atomic.Int64
+	l.set(func() {
+		l.before = func(operation string) {
+			if operation != "UpdateItem" || writes.Add(1) != 3 { // the undoing
+				return
+			}
+			if err := other.Settle(t.Context(), nil, []limit.Take{earlier}, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if taken, err := s.Take(t.Context(), []limit.Take{refused, full}); taken || err != nil {
+		t.Errorf("taken %v, %v; want a refusal", taken, err)
+	}
+	want := []limit.Count{{Empty: earlier.Made(), Last: earlier.At}}
+	got, _, err := s.Counts(t.Context(), []string{"both"}, "")
+	if d := cmp.Diff(want, got); err != nil || d != "" {
+		t.Errorf("left: %v (-want +got):\n%s", err, d)
 	}
 }
 
