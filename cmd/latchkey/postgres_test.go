@@ -61,6 +61,7 @@ func TestPostgresCommands(t *testing.T) {
 	if keys := p.Run(t, "", "keys", "list", "--json"); strings.Count(keys, "\n") != 1 {
 		t.Errorf("four inits have made the keys %s", keys)
 	}
+	refused("the target postgres://", "store", "copy", "--to", strings.TrimPrefix(absent, "--store="))
 	refused("is a production store", "invoke", "publicEndpoint")
 	refused("is a production store", "offline", "--addr", "127.0.0.1:0")
 	if said := p.Run(t, "", "store", "check"); !strings.Contains(said, "rights") || !strings.Contains(said, "clock") || !strings.Contains(said, "production") {

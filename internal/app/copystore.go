@@ -69,6 +69,9 @@ func CopyStore(ctx context.Context, from, to Config, o CopyOptions) (transfer.Re
 	if errors.As(err, &other) {
 		return transfer.Report{}, fmt.Errorf("%s is a %s store, and %s is %s: name an empty one, which becomes what the source is", from.Place(), to.Kind, to.Place(), other.Found)
 	}
+	if errors.Is(err, ErrNoStore) { // which callers take for the source's
+		return transfer.Report{}, fmt.Errorf("the target %s is not there: make an empty one, without latchkey init, and run this again (%v)", to.Place(), err)
+	}
 	if err != nil {
 		return transfer.Report{}, err
 	}
