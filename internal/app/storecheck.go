@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/sqlstore"
 	"github.com/latchkey-auth/latchkey/internal/storage"
 	"github.com/latchkey-auth/latchkey/internal/storecheck"
+	"github.com/latchkey-auth/latchkey/internal/transfer"
 )
 
 // CheckStore looks whether the store is fit for a service. It needs no master key and
@@ -18,7 +20,7 @@ func CheckStore(ctx context.Context, cfg Config) ([]storecheck.Finding, error) {
 	}
 	switch a := cfg.address(); a.Scheme {
 	case SQLite:
-		return checkSQLite(ctx, a.Path), nil
+		return cfg.checkSQLite(ctx, a)
 	case Postgres:
 		return cfg.checkPostgres(ctx, a)
 	case DynamoDB:
@@ -28,15 +30,27 @@ func CheckStore(ctx context.Context, cfg Config) ([]storecheck.Finding, error) {
 	}
 }
 
-func checkSQLite(ctx context.Context, path string) []storecheck.Finding {
-	all := sqlstore.Check(ctx, path)
-	if err := checkDatabaseFiles(path); err != nil {
+// checkSQLite looks at the database and its files. Of one whose schema is this version's it
+// also looks at what is in it: opening another one would change it.
+func (c Config) checkSQLite(ctx context.Context, a StoreAddress) ([]storecheck.Finding, error) {
+	all := sqlstore.Check(ctx, a.Path)
+	current := slices.ContainsFunc(all, func(f storecheck.Finding) bool { return f.Check == "schema" && f.Result == storecheck.OK })
+	if err := checkDatabaseFiles(a.Path); err != nil {
 		all = append(all, storecheck.Finding{Check: "access", Result: storecheck.Wrong, Found: "refused by the operating system", Advice: err.Error()})
 	}
-	if name := sharedFileSystem(filepath.Dir(path)); name != "" {
+	if name := sharedFileSystem(filepath.Dir(a.Path)); name != "" {
 		all = append(all, storecheck.Finding{Check: "file system", Result: storecheck.Warning, Found: name, Advice: "SQLite can lose or damage data there: its locks need a disk of this machine"})
 	}
-	return all
+	if !current || storecheck.Failed(all) {
+		return all, nil
+	}
+	c.Kind, c.Create = "", false
+	s, err := c.openEngine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return append(all, checkContent(ctx, s)...), nil
 }
 
 func (c Config) checkDynamoDB(ctx context.Context, a StoreAddress) ([]storecheck.Finding, error) {
@@ -70,9 +84,21 @@ func checkTrip(ctx context.Context, s Store) []storecheck.Finding {
 	}
 }
 
-// checkContent looks for what init makes.
+// checkContent looks for what init makes, and for what a copy leaves.
 func checkContent(ctx context.Context, s Store) []storecheck.Finding {
-	return []storecheck.Finding{checkMark(ctx, s), checkKeys(ctx, s)}
+	all := []storecheck.Finding{checkMark(ctx, s), checkKeys(ctx, s)}
+	h, err := s.Hold(ctx)
+	switch {
+	case err != nil:
+		all = append(all, storecheck.Finding{Check: "read-only", Result: storecheck.Wrong, Found: err.Error()})
+	case h.Role == transfer.Target:
+		all = append(all, storecheck.Finding{Check: "read-only", Result: storecheck.Wrong, Found: "yes", Advice: h.String()})
+	case h.ID != "":
+		all = append(all, storecheck.Finding{Check: "read-only", Result: storecheck.Warning, Found: "yes", Advice: h.String()})
+	default:
+		all = append(all, storecheck.Fine("read-only", "no"))
+	}
+	return all
 }
 
 func checkMark(ctx context.Context, s Store) storecheck.Finding {
